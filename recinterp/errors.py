@@ -1,0 +1,150 @@
+"""Every error a user can meet, in one tree. Each says what was asked, what is wrong, what would do.
+
+RecinterpError
+├── SourceError            a program's text: line, column, caret
+│   ├── GallinaSyntaxError     it does not parse
+│   ├── GallinaTypeError       it parses and does not type-check
+│   ├── NotStructural          a fixpoint whose recursive calls are not on subterms
+│   └── OutsideSubset          Coq may accept it; this library does not, and says what to write instead
+├── MachineError           a machine's text or shape
+│   ├── MachineSyntaxError     its text does not parse
+│   └── OverlappingRules       two rules of one mode can fire at once
+├── TaskError
+│   ├── UnknownName            a name nobody has heard of; the nearest are listed
+│   ├── IllFormed              tokens that encode no term; the position is named
+│   └── DomainError            no domain given and none recorded, or an empty one
+├── ModelError
+│   ├── MisfitModel            vocabulary, context or architecture does not fit the task
+│   ├── BadWeights             NaN or infinite weights
+│   └── CheckpointError        truncated, foreign, pickled or missing checkpoint
+├── InterventionError
+│   ├── DeadSite               an edit there does not reach the logits
+│   └── UnknownSite            no such hook point, head or position
+└── HeldOut                a builder asked for an input that is kept for the judge
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RecinterpError(Exception):
+    """Root of the tree: `asked` what was asked, `wrong` what is wrong, `accepted` what would do."""
+
+    def __init__(self, asked: str, wrong: str, accepted: str = "") -> None:
+        self.asked, self.wrong, self.accepted = asked, wrong, accepted
+        super().__init__(f"{asked}: {wrong}" + (f"; {accepted}" if accepted else ""))
+
+
+class SourceError(RecinterpError):
+    """A fault in a program's text; `line` and `column` count from 1, `excerpt` has the caret."""
+
+    def __init__(
+        self,
+        asked: str,
+        wrong: str,
+        accepted: str = "",
+        *,
+        source: str = "",
+        line: int = 0,
+        column: int = 0,
+    ) -> None:
+        self.line, self.column = line, column
+        lines = source.splitlines()
+        shown = lines[line - 1] if 0 < line <= len(lines) else ""
+        self.excerpt = f"{shown}\n{' ' * max(column - 1, 0)}^" if shown else ""
+        where = f"line {line}, column {column}: " if line else ""
+        super().__init__(asked, where + wrong, accepted)
+
+    def __str__(self) -> str:
+        return super().__str__() + (f"\n{self.excerpt}" if self.excerpt else "")
+
+
+class GallinaSyntaxError(SourceError):
+    """The program does not parse."""
+
+
+class GallinaTypeError(SourceError):
+    """The program parses and does not type-check."""
+
+
+class NotStructural(SourceError):
+    """A fixpoint calls itself on something that is not a subterm of its structural argument."""
+
+
+class OutsideSubset(SourceError):
+    """A construct of Gallina that is outside the subset; the error says what to write instead."""
+
+
+class MachineError(RecinterpError):
+    """A machine's text or shape."""
+
+
+class MachineSyntaxError(MachineError, SourceError):
+    """A machine's text does not parse."""
+
+    __init__ = SourceError.__init__
+    __str__ = SourceError.__str__
+
+
+class OverlappingRules(MachineError):
+    """Two rules of one mode can fire in the same state."""
+
+
+class TaskError(RecinterpError):
+    """A task that cannot be built, or was asked for what it does not have."""
+
+
+class UnknownName(TaskError):
+    """A name nobody has heard of; the nearest known names are listed."""
+
+    def __init__(self, asked: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+        super().__init__(asked, f"there is no {name!r}", hint)
+
+
+class IllFormed(TaskError):
+    """Tokens that encode no term of the task's types; `position` counts from 0."""
+
+    def __init__(self, asked: str, wrong: str, accepted: str = "", *, position: int = 0) -> None:
+        self.position = position
+        super().__init__(asked, f"at position {position}: {wrong}", accepted)
+
+
+class DomainError(TaskError):
+    """No domain was given and the model records none, or the domain holds no input."""
+
+
+class ModelError(RecinterpError):
+    """A model that cannot be used."""
+
+
+class MisfitModel(ModelError):
+    """Vocabulary, context length or architecture does not fit the task."""
+
+
+class BadWeights(ModelError):
+    """NaN or infinite weights."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint that is truncated, foreign, pickled or missing."""
+
+
+class InterventionError(RecinterpError):
+    """An intervention that cannot be run."""
+
+
+class DeadSite(InterventionError):
+    """An edit at this site does not reach the logits."""
+
+
+class UnknownSite(InterventionError):
+    """No such hook point, head or position."""
+
+
+class HeldOut(RecinterpError):
+    """A builder asked the oracle for an input that is kept for the judge."""

@@ -1,0 +1,41 @@
+"""A share with its counts: hits of total, and the Wilson 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import nan, sqrt
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`hits` of `total`; the value is NaN where nothing was counted."""
+
+    hits: int
+    total: int
+
+    @classmethod
+    def of(cls, flags: Iterable[bool]) -> Rate:
+        """Count the true ones."""
+        seen = [bool(flag) for flag in flags]
+        return cls(sum(seen), len(seen))
+
+    @property
+    def value(self) -> float:
+        """The share in [0, 1], NaN for 0 of 0."""
+        return self.hits / self.total if self.total else nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval; (0, 1) for 0 of 0. Source: Wilson, JASA 22 (1927)."""
+        if not self.total:
+            return (0.0, 1.0)
+        n, p, z2 = self.total, self.value, Z95 * Z95
+        middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+        return (max(0.0, middle - half), min(1.0, middle + half))
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} ({self.hits}/{self.total})" if self.total else "– (0/0)"
