@@ -1,0 +1,67 @@
+# Everything a fresh machine needs: Python 3.11 or newer and make.
+#
+#   make explain      what did the shipped shortcut model learn? prints the report, writes report.html
+#   make test         the whole suite
+#   make test-hooked  the backends' contract once more, against TransformerLens 3.9
+#   make lint types   ruff, mypy --strict
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+HOOKED := .venv-hooked
+MODEL ?= binary-successor-natural-depthcap3
+WORKERS ?= 2
+
+# Small tensors: more threads than cores, or threads that spin while they wait, cost more than they give.
+export OMP_WAIT_POLICY ?= PASSIVE
+export TOKENIZERS_PARALLELISM ?= false
+# Nothing here needs a network once it is installed; a library that asks should fail, not hang.
+export HF_HUB_OFFLINE ?= 1
+export WANDB_MODE ?= disabled
+
+.PHONY: explain test test-hooked lint types format wheel clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '3,6s/^# *//p' Makefile
+
+explain: $(VENV)/.stamp
+	$(VENV)/bin/recinterp explain $(MODEL) --html report.html
+
+test: export OMP_NUM_THREADS := 1
+test: $(VENV)/.stamp
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-hooked: export OMP_NUM_THREADS := 1
+test-hooked: $(HOOKED)/.stamp
+	$(HOOKED)/bin/python -m pytest -m backend $(ARGS)
+
+lint: $(VENV)/.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(VENV)/.stamp
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+types: $(VENV)/.stamp
+	$(VENV)/bin/mypy
+
+wheel: $(VENV)/.stamp
+	$(VENV)/bin/hatchling build -t wheel
+
+# torch comes first and by exact version: resolved together with the rest, a range of it may be
+# taken from another build of torch, which is gigabytes larger. The stamp makes a second call free.
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q torch==2.13.0
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(HOOKED)/.stamp: pyproject.toml constraints-hooked.txt
+	test -x $(HOOKED)/bin/python || $(PYTHON) -m venv $(HOOKED)
+	$(HOOKED)/bin/python -m pip install -q torch==2.13.0
+	$(HOOKED)/bin/python -m pip install -q -c constraints-hooked.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf dist build report.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
