@@ -1,0 +1,79 @@
+"""recinterp: which algorithm did a small transformer learn, and where does it leave the recursion?
+
+    import recinterp as ri
+    task = ri.task("binary-successor", order="natural")
+    model = ri.load("binary-successor-natural-depthcap3")
+    ex = ri.explain(model, task)
+    print(ex)
+
+The public names are imported when they are first used, so that `import recinterp` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recinterp import perturb, probe
+    from recinterp.diff import diff
+    from recinterp.errors import RecinterpError
+    from recinterp.explain import Explanation, explain
+    from recinterp.judge import fidelity
+    from recinterp.machine import Machine
+    from recinterp.models import TrainConfig, load, predict, train
+    from recinterp.tasks import Domain, Task, task, tasks
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Domain": "tasks",
+    "Explanation": "explain",
+    "Machine": "machine",
+    "RecinterpError": "errors",
+    "Task": "tasks",
+    "TrainConfig": "models",
+    "diff": "diff",
+    "explain": "explain",
+    "fidelity": "judge",
+    "load": "models",
+    "perturb": "",
+    "predict": "models",
+    "probe": "",
+    "task": "tasks",
+    "tasks": "tasks",
+    "train": "models",
+}
+
+__all__ = [
+    "Domain",
+    "Explanation",
+    "Machine",
+    "RecinterpError",
+    "Task",
+    "TrainConfig",
+    "diff",
+    "explain",
+    "fidelity",
+    "load",
+    "perturb",
+    "predict",
+    "probe",
+    "task",
+    "tasks",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME[name]
+    found = import_module(f"{__name__}.{home or name}")
+    value = getattr(found, name) if home else found
+    globals()[name] = value  # a module and a function may share a name: the function is public
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,370 @@
+"""Many runs at once: the state of every run is a row of a few integer arrays.
+
+Rows that stand in the same mode are advanced together, rule by rule; a row takes part until its
+run halts, is lost or abstains. `Batch.events` keeps, where asked, which rule fired in which state:
+what the reconstruction reads its guards from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from recinterp.machine.syntax import (
+    END,
+    Add,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Expr,
+    Find,
+    In,
+    Machine,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+)
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Ints: TypeAlias = "Int[np.ndarray, 'rows']"
+Flags: TypeAlias = "Bool[np.ndarray, 'rows']"
+
+RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
+OPS: dict[str, Callable[[Ints, Ints], Flags]] = {
+    "=": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+class Words:
+    """Inputs as one padded array of token numbers, with the tables that `Find` and `Span` read."""
+
+    def __init__(
+        self, inputs: Sequence[Sequence[str]], vocab: Sequence[str], arity: Sequence[int]
+    ) -> None:
+        self.vocab = (*vocab, END)
+        self.number = {x: i for i, x in enumerate(self.vocab)}
+        self.end = len(vocab)
+        self.n = np.array([len(x) for x in inputs], dtype=np.int64)
+        width = int(self.n.max(initial=0)) + 1
+        self.known = np.array([all(x in self.number for x in w) for w in inputs], dtype=bool)
+        self.tokens = np.full((len(inputs), width), self.end, dtype=np.int64)
+        for row, word in enumerate(inputs):
+            self.tokens[row, : len(word)] = [self.number.get(x, self.end) for x in word]
+        self.arity = np.array([*arity, *[0] * (len(self.vocab) - len(arity))], dtype=np.int64)
+        self._find: dict[tuple[int, tuple[str, ...]], Int[np.ndarray, "rows pos"]] = {}
+        self._span: Int[np.ndarray, "rows pos"] | None = None
+
+    def member(self, tokens: Sequence[str]) -> Bool[np.ndarray, vocab]:
+        """Which token numbers are among `tokens`."""
+        table = np.zeros(len(self.vocab), dtype=bool)
+        table[[self.number[x] for x in tokens if x in self.number]] = True
+        return table
+
+    def read(self, rows: Ints, at: Ints) -> Ints:
+        """Token numbers at positions, the end token outside."""
+        inside = (at >= 0) & (at < self.n[rows])
+        return np.where(inside, self.tokens[rows, np.where(inside, at, 0)], self.end)
+
+    def find(self, rows: Ints, start: Ints, step: int, skip: tuple[str, ...]) -> Ints:
+        """`Find` for each row."""
+        table = self._find.get((step, skip))
+        if table is None:
+            table = self._find[step, skip] = self._find_table(step, skip)
+        n = self.n[rows]
+        if step > 0:
+            at = np.maximum(start, 0)
+            return np.where(at >= n, n, table[rows, np.minimum(at, table.shape[1] - 1)])
+        at = np.minimum(start, n - 1)
+        return np.where(at < 0, -1, table[rows, np.maximum(at, 0)])
+
+    def _find_table(self, step: int, skip: tuple[str, ...]) -> Int[np.ndarray, "rows pos"]:
+        skipped = self.member(skip)[self.tokens]
+        table = np.empty_like(self.tokens)
+        width = table.shape[1]
+        last = self.n.copy() if step > 0 else np.full(len(self.n), -1)
+        for i in range(width - 1, -1, -1) if step > 0 else range(width):
+            stops = ~skipped[:, i] & (i < self.n)
+            last = np.where(stops, i, last)
+            table[:, i] = last
+        return table
+
+    def span(self, rows: Ints, at: Ints) -> Ints:
+        """`Span` for each row."""
+        if self._span is None:
+            self._span = self._span_table()
+        at = np.maximum(at, 0)
+        n = self.n[rows]
+        inside = self._span[rows, np.minimum(at, self._span.shape[1] - 1)]
+        return np.where(at >= n, np.maximum(at, n), inside)
+
+    def _span_table(self) -> Int[np.ndarray, "rows pos"]:
+        width = self.tokens.shape[1]
+        table = np.tile(self.n[:, None], (1, width + 1))
+        arity = self.arity[self.tokens]
+        rows = np.arange(len(self.n))
+        for i in range(width - 1, -1, -1):
+            at = np.full(len(self.n), i + 1)
+            for k in range(int(arity[:, i].max(initial=0))):
+                at = np.where(k < arity[:, i], table[rows, np.minimum(at, width)], at)
+            table[:, i] = np.where(i < self.n, np.minimum(at, self.n), self.n)
+        return table
+
+
+@dataclass
+class View:
+    """Rows of runs (or of recorded events) in the state that guards and expressions read."""
+
+    words: Words
+    rows: Ints
+    registers: dict[str, Ints]
+    t: Ints
+    height: Ints
+    top: Ints
+    frame: Ints
+    out: Int[np.ndarray, "rows time"]
+    frames: tuple[str, ...]
+
+    def value(self, e: Expr) -> Ints:
+        """What an expression denotes, row by row."""
+        match e:
+            case Const(k):
+                return np.full(len(self.rows), k)
+            case Reg("n"):
+                return self.words.n[self.rows]
+            case Reg("t" | "height" | "top" as name):
+                return {"t": self.t, "height": self.height, "top": self.top}[name]
+            case Reg(name):
+                return self.registers[name]
+            case Add(base, of, sign, k):
+                total: Ints = self.value(base) + sign * self.value(of) + k
+                return total
+            case Find(start, step, skip):
+                return self.words.find(self.rows, self.value(start), step, skip)
+            case Span(at):
+                return self.words.span(self.rows, self.value(at))
+
+    def read(self, at: Expr) -> Ints:
+        """Token numbers read at an expression."""
+        return self.words.read(self.rows, self.value(at))
+
+    def token(self, x: str | Copy) -> Ints:
+        """Token numbers of a piece of an emitted word."""
+        if isinstance(x, str):
+            return np.full(len(self.rows), self.words.number[x])
+        return self.read(x.at)
+
+    def holds(self, atom: Atom) -> Flags:
+        """Whether an atom holds, row by row."""
+        match atom:
+            case In(at, tokens):
+                return self.words.member(tokens)[self.read(at)]
+            case Out(back, tokens):
+                when = self.t - back
+                written = self.out[np.arange(len(when)), np.maximum(when, 0)]
+                last = np.where(when >= 0, written, self.words.end)
+                return self.words.member(tokens)[last]
+            case TopIs(frame):
+                on_top: Flags = self.frame == (-1 if frame is None else self.frames.index(frame))
+                return on_top
+            case Cmp(a, op, b):
+                return OPS[op](self.value(a), self.value(b))
+
+    def all_hold(self, guard: Sequence[Atom]) -> Flags:
+        """Whether a conjunction holds, row by row."""
+        held = np.ones(len(self.rows), dtype=bool)
+        for atom in guard:
+            held &= self.holds(atom)
+        return held
+
+    def take(self, index: Ints | Flags) -> View:
+        """The same view of some of its rows."""
+        return View(
+            self.words,
+            self.rows[index],
+            {k: v[index] for k, v in self.registers.items()},
+            self.t[index],
+            self.height[index],
+            self.top[index],
+            self.frame[index],
+            self.out[index],
+            self.frames,
+        )
+
+
+@dataclass
+class Event:
+    """One rule firing in some rows: the rule's number and the view it fired in."""
+
+    rule: int
+    view: View
+
+
+@dataclass
+class Batch:
+    """Runs of one machine over many inputs, as arrays."""
+
+    machine: Machine
+    words: Words
+    mode: Ints
+    registers: dict[str, Ints]
+    frame: Int[np.ndarray, "rows height"]
+    pointer: Int[np.ndarray, "rows height"]
+    height: Ints
+    out: Int[np.ndarray, "rows time"]
+    t: Ints
+    status: Ints
+    events: list[Event] = field(default_factory=list)
+
+    def view(self, rows: Ints) -> View:
+        """The state of some rows."""
+        height = self.height[rows]
+        below = np.maximum(height - 1, 0)
+        empty = height == 0
+        return View(
+            self.words,
+            rows,
+            {k: v[rows] for k, v in self.registers.items()},
+            self.t[rows],
+            height,
+            np.where(empty, -1, self.pointer[rows, below]),
+            np.where(empty, -1, self.frame[rows, below]),
+            self.out[rows],
+            self.machine.frames,
+        )
+
+    def outputs(self) -> list[list[str] | None]:
+        """Each run's output, None where it abstains or is lost."""
+        return [
+            w if s == HALTED else None for w, s in zip(self.prefixes(), self.status, strict=True)
+        ]
+
+    def prefixes(self) -> list[list[str]]:
+        """What each run has written."""
+        names = self.words.vocab
+        return [
+            [names[x] for x in row[:t]]
+            for row, t in zip(self.out.tolist(), self.t.tolist(), strict=True)
+        ]
+
+    def apply(self, rule: Rule, view: View) -> None:
+        """Fire a rule in the rows of a view, reading only the view."""
+        word = [view.token(x) for x in rule.word]
+        bad = np.zeros(len(view.rows), dtype=bool)
+        for column in word:
+            bad |= column == self.words.end
+        pops = sum(isinstance(u, Pop) for u in rule.updates)
+        bad |= view.height < pops
+        pushed = [(u.frame, view.value(u.at)) for u in rule.updates if isinstance(u, Push)]
+        sets = {u.reg: view.value(u.to) for u in rule.updates if isinstance(u, Set)}
+        self.status[view.rows[bad]] = ABSTAINS
+        good = ~bad
+        rows = view.rows[good]
+        for k, column in enumerate(word):
+            self._write(rows, view.t[good] + k, column[good])
+        for name, value in sets.items():
+            self.registers[name][rows] = value[good]
+        self.height[rows] -= pops
+        for label, at in pushed:
+            self._push(rows, self.machine.frames.index(label), at[good])
+        self._move(rule, rows)
+
+    def _move(self, rule: Rule, rows: Ints) -> None:
+        if rule.lost is not None:
+            self.status[rows] = LOST_WRONG if rule.lost.wrong else LOST
+        elif rule.goto is None:
+            self.status[rows] = HALTED
+        else:
+            self.mode[rows] = self.machine.modes.index(rule.goto)
+
+    def _write(self, rows: Ints, at: Ints, tokens: Ints) -> None:
+        if len(at) and int(at.max()) >= self.out.shape[1]:
+            self.out = np.pad(self.out, ((0, 0), (0, self.out.shape[1])))
+        self.out[rows, at] = tokens
+        self.t[rows] = at + 1
+
+    def _push(self, rows: Ints, label: int, at: Ints) -> None:
+        if len(rows) and int(self.height[rows].max()) >= self.frame.shape[1]:
+            self.frame = np.pad(self.frame, ((0, 0), (0, self.frame.shape[1])))
+            self.pointer = np.pad(self.pointer, ((0, 0), (0, self.pointer.shape[1])))
+        self.frame[rows, self.height[rows]] = label
+        self.pointer[rows, self.height[rows]] = at
+        self.height[rows] += 1
+
+
+def run_batch(
+    machine: Machine, inputs: Sequence[Sequence[str]] | Words, *, record: bool = False
+) -> Batch:
+    """Run a machine over many inputs; `record` keeps the events."""
+    batch = begin_batch(machine, inputs)
+    rules = [
+        [(i, r) for i, r in enumerate(machine.rules) if r.mode == mode] for mode in machine.modes
+    ]
+    for _ in range(machine.limit):
+        running = np.flatnonzero(batch.status == RUNNING)
+        if not len(running):
+            return batch
+        modes = batch.mode[running]
+        for mode in np.unique(modes):
+            _step(batch, rules[mode], running[modes == mode], record=record)
+    batch.status[batch.status == RUNNING] = ABSTAINS
+    return batch
+
+
+def begin_batch(machine: Machine, inputs: Sequence[Sequence[str]] | Words) -> Batch:
+    """Every run before its first step."""
+    words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
+    size = len(words.n)
+
+    def zeros(width: int) -> Int[np.ndarray, "rows width"]:
+        return np.zeros((size, width), dtype=np.int64)
+
+    start = np.full(size, machine.modes.index(machine.start))
+    batch = Batch(
+        machine,
+        words,
+        start,
+        {},
+        zeros(4),
+        zeros(4),
+        np.zeros(size, dtype=np.int64),
+        zeros(words.tokens.shape[1] + 4),
+        np.zeros(size, dtype=np.int64),
+        np.zeros(size, dtype=np.int64),
+    )
+    everything = batch.view(np.arange(size))
+    batch.registers = {name: everything.value(e).copy() for name, e in machine.registers}
+    outside = ~(words.known & batch.view(np.arange(size)).all_hold(machine.domain))
+    batch.status[outside] = ABSTAINS
+    return batch
+
+
+def _step(batch: Batch, rules: list[tuple[int, Rule]], rows: Ints, *, record: bool) -> None:
+    view = batch.view(rows)
+    free = np.ones(len(rows), dtype=bool)
+    for index, rule in rules:
+        fires = view.all_hold(rule.guard) & free
+        if not fires.any():
+            continue
+        free &= ~fires
+        chosen = view if fires.all() else view.take(fires)
+        if record:
+            batch.events.append(Event(index, chosen))
+        batch.apply(rule, chosen)
+    batch.status[rows[free]] = ABSTAINS

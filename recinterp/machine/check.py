@@ -1,0 +1,155 @@
+"""A machine is refused here if it names what it has not, or if two guards of a mode can both hold.
+
+Disjointness is decided atom by atom: two guards exclude each other when they read the same thing
+and no value satisfies both. That is sound (what passes is disjoint), and asks that rules which
+differ say so about the same expression.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import inf
+from typing import TYPE_CHECKING
+
+from recinterp.errors import MachineError, OverlappingRules
+from recinterp.machine.syntax import (
+    END,
+    READ_ONLY,
+    Add,
+    Atom,
+    Cmp,
+    Const,
+    Emit,
+    Expr,
+    Find,
+    In,
+    Out,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    TopIs,
+    minus,
+    walk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recinterp.machine.syntax import Machine, Node
+
+Interval = tuple[float, float]
+
+
+def check(machine: Machine) -> None:
+    """Raise MachineError or OverlappingRules where the machine is not well formed."""
+    modes = {r.mode for r in machine.rules}
+    for rule in machine.rules:
+        _check_names(machine, rule, modes)
+    for mode in modes:
+        for one, other in combinations(machine.rules_of(mode), 2):
+            if not disjoint(one.guard, other.guard):
+                raise OverlappingRules(
+                    f"machine, mode {mode}",
+                    f"rules {one.name} and {other.name} can both fire",
+                    "add to each a guard on the same expression, with values that differ",
+                )
+
+
+def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
+    registers = {name for name, _ in machine.registers} | set(READ_ONLY)
+    asked = f"machine, rule {rule.name}"
+    if rule.goto is not None and rule.goto not in modes:
+        raise MachineError(asked, f"no rule starts in mode {rule.goto}", f"modes: {sorted(modes)}")
+    for node in (n for part in (*rule.guard, *rule.updates) for n in walk(part)):
+        known = {"token": machine.vocab, "register": registers, "frame": machine.frames}
+        for kind, name, line in _names(node):
+            if name not in known[kind]:
+                raise MachineError(asked, f"there is no {kind} {name!r}", f"declare it: {line}")
+        if isinstance(node, Set) and node.reg in READ_ONLY:
+            raise MachineError(asked, f"{node.reg} is read-only", "set a register of your own")
+
+
+def _names(node: Node) -> Iterator[tuple[str, str, str]]:
+    match node:
+        case Reg(name) | Set(reg=name):
+            yield "register", name, "registers p = 0"
+        case In(tokens=tokens) | Out(tokens=tokens) | Find(skip=tokens):
+            yield from (("token", x, "vocab") for x in tokens if x != END)
+        case Emit(word):
+            yield from (("token", x, "vocab") for x in word if isinstance(x, str))
+        case Push(frame=str(frame)) | TopIs(str(frame)):
+            yield "frame", frame, "frames"
+
+
+def disjoint(one: tuple[Atom, ...], other: tuple[Atom, ...]) -> bool:
+    """Whether no state satisfies both guards, as far as atoms about the same thing tell."""
+    return any(_exclude(a, b) for a in one for b in other)
+
+
+def _exclude(a: Atom, b: Atom) -> bool:
+    match a, b:
+        case In(at, xs), In(other, ys):
+            return at == other and not set(xs) & set(ys)
+        case Out(back, xs), Out(other_back, ys):
+            return back == other_back and not set(xs) & set(ys)
+        case TopIs(x), TopIs(y):
+            return x != y
+        case In(at, xs), Cmp() if END not in xs:
+            return any(_exclude(inside, b) for inside in _inside(at))
+        case Cmp(), In():
+            return _exclude(b, a)
+        case Cmp(), Cmp():
+            (key, left), (other_key, right) = _normal(a), _normal(b)
+            if key == other_key:
+                return not _overlap(left, right)
+            if key == _mirror(other_key):
+                return not _overlap(left, tuple((-high, -low) for low, high in right))
+    return False
+
+
+def _overlap(one: tuple[Interval, ...], other: tuple[Interval, ...]) -> bool:
+    return any(max(a[0], b[0]) <= min(a[1], b[1]) for a in one for b in other)
+
+
+def _inside(at: Expr) -> tuple[Cmp, Cmp]:
+    """What reading a token of the input says about where it was read."""
+    return Cmp(at, "<", Reg("n")), Cmp(at, ">=", Const(0))
+
+
+def _normal(atom: Cmp) -> tuple[Expr, tuple[Interval, ...]]:
+    """`a op b` as: expression a - b without its constant, and the values it may take."""
+    difference = minus(atom.a, atom.b)
+    k = 0
+    match difference:
+        case Const(c):
+            difference, k = Const(0), c
+        case Add(base, Const(c), sign, j):
+            difference, k = base, sign * c + j
+        case Add(base, of, sign, j):
+            difference, k = Add(base, of, sign), j
+    allowed: dict[str, tuple[Interval, ...]] = {
+        "=": ((0, 0),),
+        "!=": ((-inf, -1), (1, inf)),
+        "<": ((-inf, -1),),
+        "<=": ((-inf, 0),),
+        ">": ((1, inf),),
+        ">=": ((0, inf),),
+    }
+    return difference, tuple((lo - k, hi - k) for lo, hi in allowed[atom.op])
+
+
+def _mirror(e: Expr) -> Expr | None:
+    return Add(e.of, e.base, -1) if isinstance(e, Add) and e.sign == -1 and e.k == 0 else None
+
+
+def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
+    """The atom that holds exactly where this one does not. Errors: MachineError for TopIs."""
+    match atom:
+        case In(at, tokens):
+            return In(at, tuple(x for x in (*vocab, END) if x not in tokens))
+        case Out(back, tokens):
+            return Out(back, tuple(x for x in (*vocab, END) if x not in tokens))
+        case Cmp(a, op, b):
+            return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
+    raise MachineError("negation of a guard", "TopIs has no single opposite", "guard on `height`")
