@@ -1,0 +1,61 @@
+"""Interventions: values that say what is edited, and an engine that proves and runs them.
+
+from recinterp.perturb import Ablate, head, run
+run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True).changed
+"""
+
+from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
+from recinterp.perturb.engine import Effects, generate, next_logits, run, say
+from recinterp.perturb.live import prove
+from recinterp.perturb.plan import (
+    Ablate,
+    ForcePrefix,
+    FreezePatterns,
+    Interchange,
+    Intervention,
+    Plan,
+    Redirect,
+    Steer,
+    Swap,
+    Transplant,
+    Unit,
+    head,
+    layer_output,
+    mlp,
+)
+from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
+
+__all__ = [
+    "ALL",
+    "INPUTS",
+    "OUTPUTS",
+    "QUERY",
+    "SEP",
+    "Ablate",
+    "At",
+    "Effects",
+    "ForcePrefix",
+    "FreezePatterns",
+    "Interchange",
+    "Intervention",
+    "Plan",
+    "Redirect",
+    "Rows",
+    "Steer",
+    "Swap",
+    "Transplant",
+    "Unit",
+    "Where",
+    "generate",
+    "head",
+    "lay_out",
+    "layer_output",
+    "mlp",
+    "next_logits",
+    "prove",
+    "random_direction",
+    "random_heads",
+    "run",
+    "say",
+    "untrained_twin",
+]

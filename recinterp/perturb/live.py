@@ -1,0 +1,99 @@
+"""Proof that an edit reaches the logits: some hook points of some backends discard edits silently.
+
+For each model and hook point, once: the activation is replaced, over a small batch, by that of the
+other rows (a pattern: by one that attends evenly). At a site that holds the whole residual stream
+the answer must then be exactly the other rows' answer; elsewhere the logits must move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from recinterp.errors import DeadSite, UnknownSite
+from recinterp.perturb.rows import hook_names, lay_out
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.perturb.rows import Rows
+    from recinterp.tasks import Task
+
+WHOLE_STREAM = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
+MOVED = 1e-6  # least relative change of the logits that counts
+SAME = 1e-3  # largest relative departure that still counts as the same logits
+_proven: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
+
+
+def prove(adapter: Adapter, task: Task, hook: str) -> None:
+    """Prove, once per model, that an edit at a hook point reaches the logits. Errors: DeadSite."""
+    verdict = _verdict(adapter, task, hook)
+    if verdict:
+        live = next((h for h in _neighbours(adapter, hook) if not _verdict(adapter, task, h)), None)
+        accepted = f"{live} is live" if live else "no site near it is live"
+        raise DeadSite(f"an edit of {hook} ({type(adapter.model).__name__})", verdict, accepted)
+
+
+def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
+    """What is wrong with a site; empty where it is live."""
+    known = _proven.setdefault(adapter.model, {})
+    if hook not in known:
+        if hook not in hook_names(adapter):
+            raise UnknownSite(
+                f"site {hook}", "there is no such hook point", ", ".join(hook_names(adapter))
+            )
+        known[hook] = _try(adapter, _rows(adapter, task), hook)
+    return known[hook]
+
+
+@torch.no_grad()
+def _try(adapter: Adapter, rows: Rows, hook: str) -> str:
+    clean = adapter.logits(rows.ids)
+    edited = adapter.run_with_hooks(rows.ids, [(hook, _edit(hook))])
+    scale = float(clean.abs().max()) + 1e-9
+    if float((edited - clean).abs().max()) < MOVED * scale:
+        return "the edit is discarded"
+    if hook.endswith(WHOLE_STREAM):
+        away = float((edited - clean.roll(1, 0)).abs().max())
+        if away > SAME * scale:
+            return "the edit reaches only a part of the computation"
+    return ""
+
+
+def _edit(hook: str) -> Callable[..., Tensor]:
+    if hook.endswith("hook_pattern"):
+        return lambda value, hook=None: _even(value)
+    return lambda value, hook=None: value.roll(1, 0)
+
+
+def _even(pattern: Tensor) -> Tensor:
+    """Attention spread evenly over what each query may see."""
+    seen = torch.ones(pattern.shape[-2:], device=pattern.device).tril()
+    return (seen / seen.sum(-1, keepdim=True)).to(pattern).expand_as(pattern).clone()
+
+
+def _rows(adapter: Adapter, task: Task) -> Rows:
+    """A few different inputs with their true outputs, short enough for the context."""
+    inputs = []
+    for tokens in task.inputs(min(6, adapter.n_ctx // 2 - 1)):
+        inputs.append(tokens)
+        if len(inputs) == 24:
+            break
+    picked = inputs[-4:]
+    outputs = [task.apply(tokens) for tokens in picked]
+    most = adapter.n_ctx - max(len(task.prompt(x)) for x in picked)
+    return lay_out(task, picked, [y[: min(most, 3)] for y in outputs])
+
+
+def _neighbours(adapter: Adapter, hook: str) -> list[str]:
+    """Sites to name instead: the same layer's first, those of the same kind before others."""
+    place, _, name = hook.rpartition("attn." if ".attn." in hook else ".")
+    layer = place.rstrip(".")
+    near = ["attn.hook_pattern", "hook_attn_out", "attn.hook_z", "hook_resid_post", "hook_mlp_out"]
+    if name == "hook_resid_mid":
+        near.remove("attn.hook_pattern")
+    names = [f"{layer}.{other}" for other in near] + ["blocks.0.hook_resid_pre"]
+    return [other for other in names if other in hook_names(adapter) and other != hook]

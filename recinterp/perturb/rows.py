@@ -1,0 +1,165 @@
+"""A batch of questions to a model: an input, a forced output prefix, and "what comes next?".
+
+One row of a decoder-only model is one sequence. For the input `X1 01` and the prefix `X0`
+
+    position   0    1    2     3
+    token      X1   01   SEP   X0
+    class      input(0) input(1)  sep   query
+
+the query is the last position: its logits decide the next output token. Rows of unequal length
+are padded on the right, where a causal model cannot see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from recinterp.errors import MisfitModel, UnknownSite
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+Tokens = tuple[str, ...]
+Kind = Literal["query", "sep", "input", "others", "inputs", "outputs", "all"]
+KINDS: tuple[Kind, ...] = ("query", "sep", "input", "others", "inputs", "outputs", "all")
+
+
+@dataclass(frozen=True)
+class At:
+    """A class of positions: query, sep, one input (`index`), the others, inputs, outputs, all.
+
+    `index` counts from the first input token: one number for every row, or one per row, None
+    where the row has no such position. `outputs` are the written tokens before the query.
+    """
+
+    kind: Kind
+    index: int | tuple[int | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownSite(
+                f"positions {self.kind!r}", "no such class", f"one of {', '.join(KINDS)}"
+            )
+        if (self.kind in ("input", "others")) == (self.index is None):
+            wrong = "which input position?" if self.index is None else "takes no index"
+            raise UnknownSite(f"positions {self.kind!r}", wrong, 'At("input", 3) or At("query")')
+
+    def take(self, picked: Sequence[int]) -> At:
+        """The same class for some of the rows."""
+        if isinstance(self.index, tuple):
+            return At(self.kind, tuple(self.index[i] for i in picked))
+        return self
+
+
+QUERY, SEP, INPUTS, OUTPUTS, ALL = At("query"), At("sep"), At("inputs"), At("outputs"), At("all")
+Where = At | tuple[At, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """ids (batch, pos), right-padded; start, length, sep, query: (batch,) positions."""
+
+    inputs: tuple[Tokens, ...]
+    prefixes: tuple[Tokens, ...]
+    ids: Tensor
+    start: Tensor
+    length: Tensor
+    sep: Tensor
+    query: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def mask(self, where: Where) -> Tensor:
+        """The positions of some classes: (batch, pos) of bool. Errors: UnknownSite."""
+        classes = where if isinstance(where, tuple) else (where,)
+        found = torch.zeros(self.ids.shape, dtype=torch.bool)
+        for at in classes:
+            found |= self._mask(at)
+        return found
+
+    def _mask(self, at: At) -> Tensor:
+        pos = torch.arange(self.ids.shape[1])[None]
+        query, sep = self.query[:, None], self.sep[:, None]
+        is_input = (pos >= self.start[:, None]) & (pos < (self.start + self.length)[:, None])
+        match at.kind:
+            case "query":
+                return pos == query
+            case "sep":
+                return (pos == sep) & (sep < query)
+            case "inputs":
+                return is_input
+            case "outputs":
+                return (pos > sep) & (pos < query)
+            case "all":
+                return pos <= query
+        here = pos == self._absolute(at)[:, None]
+        return here if at.kind == "input" else is_input & ~here
+
+    def _absolute(self, at: At) -> Tensor:
+        """Input indices as positions of the sequence; -1 where a row has none."""
+        index = at.index if isinstance(at.index, tuple) else (at.index,) * len(self)
+        if len(index) != len(self):
+            raise UnknownSite(
+                f"{len(index)} input positions", f"there are {len(self)} rows", "one per row"
+            )
+        for row, i in enumerate(index):
+            if i is not None and not 0 <= i < len(self.inputs[row]):
+                last = len(self.inputs[row]) - 1
+                raise UnknownSite(
+                    f"input position {i} of row {row}", f"its input ends at {last}", f"0 to {last}"
+                )
+        known = torch.tensor([-1 if i is None else i for i in index])
+        return torch.where(known < 0, known, self.start + known)
+
+
+def lay_out(
+    task: Task, inputs: Iterable[Sequence[str]], prefixes: Iterable[Sequence[str]] | None = None
+) -> Rows:
+    """Rows for inputs and the output prefixes forced on them (default: none written yet)."""
+    xs = tuple(tuple(x) for x in inputs)
+    ys = tuple(tuple(y) for y in prefixes) if prefixes is not None else ((),) * len(xs)
+    if len(xs) != len(ys) or not xs:
+        raise MisfitModel(
+            "a batch of rows",
+            f"{len(xs)} inputs, {len(ys)} prefixes",
+            "as many of each, at least one",
+        )
+    prompts = [task.prompt(list(x)) for x in xs]
+    ids = [p + [task.ids[token] for token in y] for p, y in zip(prompts, ys, strict=True)]
+    padded = torch.full((len(ids), max(map(len, ids))), task.pad, dtype=torch.long)
+    for row, line in enumerate(ids):
+        padded[row, : len(line)] = torch.tensor(line)
+    return Rows(
+        xs,
+        ys,
+        padded,
+        torch.tensor([_offset(task, p, x) for p, x in zip(prompts, xs, strict=True)]),
+        torch.tensor([len(x) for x in xs]),
+        torch.tensor([len(p) - 1 for p in prompts]),
+        torch.tensor([len(line) - 1 for line in ids]),
+    )
+
+
+def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:
+    """Where the input begins: templates may put a BOS, or more, before it."""
+    ids = [task.ids[token] for token in tokens]
+    for start in range(len(prompt) - len(ids) + 1):
+        if list(prompt[start : start + len(ids)]) == ids:
+            return start
+    raise MisfitModel(
+        f"template {task.template!r}",
+        "the prompt does not hold the input",
+        "a template with {input}",
+    )
+
+
+def hook_names(adapter: Adapter) -> tuple[str, ...]:
+    """The hook points of a model."""
+    return tuple(adapter.model.hook_dict)  # type: ignore[arg-type]
