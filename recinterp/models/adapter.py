@@ -1,0 +1,212 @@
+"""One face for every hooked model: logits, hooks, cached activations, greedy outputs as tokens.
+
+    adapter = Adapter(model, task)
+    adapter.logits(ids)                               # (batch, pos, vocab)
+    adapter.cache(ids, ["blocks.0.attn.hook_z"])      # {name: (batch, pos, head, d_head)}
+    adapter.generate([["X1", "01"]])                  # [["X0", "X0", "01"]]
+
+A model is TransformerLens 3.9's HookedTransformer, 4.x's TransformerBridge, or any HookedRootModule
+with a `cfg` and the classic hook names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recinterp.errors import MisfitModel, UnknownName, UnknownSite
+from recinterp.models import backend, greedy
+
+if TYPE_CHECKING:
+    from recinterp.tasks import Task
+
+Hook = tuple[str, Callable[..., Tensor | None]]
+
+
+class Adapter:
+    """A model as a task's function. Raises MisfitModel if they do not fit, BadWeights on NaN."""
+
+    def __init__(self, model: nn.Module, task: Task) -> None:
+        self.model, self.task = model, task
+        self._asked = f"{self.name} on {task.name}"
+        if not all(hasattr(model, part) for part in ("run_with_hooks", "hook_dict", "cfg")):
+            needed = "a HookedTransformer, a TransformerBridge or a HookedRootModule with a cfg"
+            raise MisfitModel(self._asked, f"{type(model).__name__} has no hook points", needed)
+        self._fits()
+        backend.check_finite(dict(model.named_parameters()), asked=self._asked)
+        self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
+
+    def _fits(self) -> None:
+        if getattr(backend.config(self.model), "is_encoder_decoder", False):
+            raise MisfitModel(self._asked, "it is an encoder-decoder", "a decoder-only model")
+        width, needed = self.d_vocab, 1 + max(self.task.ids.values())
+        if width < needed:
+            how = "task.with_vocab(...) gives the ids of a model trained elsewhere"
+            raise MisfitModel(
+                self._asked, f"it knows {width} tokens and the task needs {needed}", how
+            )
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name, or the model's class."""
+        checkpoint = getattr(self.model, "checkpoint", None)
+        return str(getattr(checkpoint, "name", "") or type(self.model).__name__)
+
+    architecture = "decoder-only"
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return int(backend.config(self.model).n_layers)
+
+    @property
+    def n_heads(self) -> int:
+        """Heads per block."""
+        return int(backend.config(self.model).n_heads)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(backend.config(self.model).d_model)
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head."""
+        return int(backend.config(self.model).d_head)
+
+    @property
+    def n_ctx(self) -> int:
+        """Longest sequence it takes, in tokens, specials included."""
+        return int(backend.config(self.model).n_ctx)
+
+    @property
+    def d_vocab(self) -> int:
+        """Number of token ids."""
+        return int(backend.config(self.model).d_vocab)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.model.parameters()).device
+
+    @torch.no_grad()
+    def logits(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
+        """The model's own forward."""
+        with evaluating(self.model):
+            return cast(Tensor, self.model(ids.to(self.device)))
+
+    @torch.no_grad()
+    def run_with_hooks(
+        self, ids: Int[Tensor, "batch pos"], hooks: Sequence[Hook]
+    ) -> Float[Tensor, "batch pos vocab"]:
+        """Logits with `(site, function(activation, hook))` edits. Raises UnknownSite."""
+        for site, _ in hooks:
+            self._known(site)
+        run = cast(Callable[..., Tensor], self.model.run_with_hooks)
+        with evaluating(self.model):
+            return run(ids.to(self.device), fwd_hooks=list(hooks))
+
+    def cache(self, ids: Int[Tensor, "batch pos"], names: Sequence[str]) -> dict[str, Tensor]:
+        """Activations at those sites, copied. Raises UnknownSite."""
+        # Capturing hooks and not run_with_cache: its keys and filters differ between the backends.
+        held: dict[str, Tensor] = {}
+
+        def capture(name: str) -> Callable[..., None]:
+            return lambda activation, hook: held.__setitem__(name, activation.detach().clone())
+
+        self.run_with_hooks(ids, [(name, capture(name)) for name in names])
+        return held
+
+    def _known(self, site: str) -> None:
+        sites = cast(Mapping[str, object], self.model.hook_dict)
+        if site not in sites:
+            near = UnknownName(self._asked, site, sites)
+            raise UnknownSite(self._asked, near.wrong, near.accepted)
+
+    def generate(
+        self,
+        inputs: Sequence[Sequence[str]],
+        prefixes: Sequence[Sequence[str]] | None = None,
+        hooks: Sequence[Hook] | None = None,
+        batch_size: int = 2048,
+    ) -> list[list[str]]:
+        """Greedy outputs without EOS, forced prefix included; "…" closes one cut at the context."""
+        prompts = self._prompts(inputs, prefixes)
+        kept = [len(prefix) for prefix in prefixes or [()] * len(prompts)]
+        forward = self._hooked(hooks) if hooks else None
+        tails = greedy.decode(
+            self.model,
+            prompts,
+            eos=self.task.eos,
+            n_ctx=self.n_ctx,
+            forward=forward,
+            batch_size=batch_size,
+        )
+        return [
+            self._spell([*prompt[len(prompt) - k :], *tail])
+            for prompt, k, tail in zip(prompts, kept, tails, strict=True)
+        ]
+
+    def next_tokens(
+        self,
+        inputs: Sequence[Sequence[str]],
+        prefixes: Sequence[Sequence[str]] | None = None,
+        hooks: Sequence[Hook] | None = None,
+        batch_size: int = 2048,
+    ) -> list[str]:
+        """The token most likely after each forced output prefix; "EOS" for the end."""
+        prompts = self._prompts(inputs, prefixes)
+        forward = self._hooked(hooks) if hooks else None
+        ids = greedy.next_ids(self.model, prompts, forward=forward, batch_size=batch_size)
+        return ["EOS" if i == self.task.eos else self.token(i) for i in ids]
+
+    def token(self, i: int) -> str:
+        """The name of a token id; `<i>` for one the task does not know."""
+        return self._names.get(i) or f"<{i}>"
+
+    def _hooked(self, hooks: Sequence[Hook]) -> greedy.Forward:
+        return lambda ids: self.run_with_hooks(ids, hooks)
+
+    def _prompts(
+        self, inputs: Sequence[Sequence[str]], prefixes: Sequence[Sequence[str]] | None
+    ) -> list[list[int]]:
+        heads = [self.task.prompt(list(tokens)) for tokens in inputs]
+        tails = [
+            [self.task.ids[token] for token in prefix] for prefix in prefixes or [()] * len(heads)
+        ]
+        prompts = [head + tail for head, tail in zip(heads, tails, strict=True)]
+        longest = max(map(len, prompts), default=0)
+        if longest > self.n_ctx:
+            wrong = f"an input takes {longest} positions and the model has {self.n_ctx}"
+            raise MisfitModel(self._asked, wrong, "shorter inputs")
+        return prompts
+
+    def _spell(self, ids: Sequence[int]) -> list[str]:
+        if ids and ids[-1] == self.task.eos:
+            return [self.token(i) for i in ids[:-1]]
+        return [*map(self.token, ids), "…"]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, whatever it was before afterwards."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
+
+
+def predict(
+    model: nn.Module, task: Task, inputs: Sequence[Sequence[str]], *, batch_size: int = 2048
+) -> list[list[str]]:
+    """Greedy outputs of a model, in tokens without EOS; one that never ends closes with "…"."""
+    return Adapter(model, task).generate(inputs, batch_size=batch_size)

@@ -1,0 +1,181 @@
+"""Greedy decoding with cached keys and values, checked against the model's own forward.
+
+TransformerLens's own generation gives wrong tokens with its cache (3.9) or has none (4.x). Where
+plain torch cannot stand in for a model, or hooks are attached, every step is a full forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recinterp.models import backend
+from recinterp.models.plain import KeyValues, Plain
+
+Forward = Callable[[Tensor], Tensor]  # ids (batch, pos) -> logits (batch, pos, vocab)
+
+
+def decode(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    *,
+    eos: int,
+    n_ctx: int,
+    forward: Forward | None = None,
+    batch_size: int = 2048,
+) -> list[list[int]]:
+    """What follows each prompt, up to EOS (included) or to the end of the context."""
+    step = _stepper(model, forward)
+    out: list[list[int]] = [[] for _ in prompts]
+    for rows, ids in _batches(model, prompts, batch_size):
+        for row, tail in zip(rows, _decode_batch(step(), ids, eos, n_ctx), strict=True):
+            out[row] = tail
+    return out
+
+
+def next_ids(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    *,
+    forward: Forward | None = None,
+    batch_size: int = 2048,
+) -> list[int]:
+    """The most likely next id after each prompt."""
+    step = _stepper(model, forward)
+    out = [0] * len(prompts)
+    for rows, ids in _batches(model, prompts, batch_size):
+        for row, token in zip(rows, step().feed(ids).tolist(), strict=True):
+            out[row] = token
+    return out
+
+
+def _batches(
+    model: nn.Module, prompts: Sequence[Sequence[int]], size: int
+) -> Iterator[tuple[list[int], Tensor]]:
+    # Prompts of one length share a batch: no padding, so nothing to mask.
+    device = next(model.parameters()).device
+    groups: dict[int, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        groups.setdefault(len(prompt), []).append(row)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            rows = group[start : start + size]
+            yield rows, torch.tensor([prompts[row] for row in rows], device=device)
+
+
+@torch.no_grad()
+def _decode_batch(step: _Step, ids: Tensor, eos: int, n_ctx: int) -> list[list[int]]:
+    batch, length = ids.shape
+    done = torch.full((batch, n_ctx - length + 1), -1, dtype=torch.long, device=ids.device)
+    alive = torch.arange(batch, device=ids.device)
+    for t in range(done.shape[1]):
+        token = step.feed(ids)
+        done[alive, t] = token
+        going = token != eos
+        if not bool(going.all()):
+            alive, token = alive[going], token[going]
+            step.keep(going.nonzero()[:, 0])
+        if not len(alive):
+            break
+        ids = token[:, None]
+    return [[i for i in row if i >= 0] for row in done.tolist()]
+
+
+class _Step:
+    """Reads ids on top of what it has read, and says the next one."""
+
+    def feed(self, ids: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def keep(self, rows: Tensor) -> None:
+        raise NotImplementedError
+
+
+class _Cached(_Step):
+    def __init__(self, plain: Plain) -> None:
+        self.plain, self.cache = plain, KeyValues(plain.shape.n_layers)
+
+    @torch.no_grad()
+    def feed(self, ids: Tensor) -> Tensor:
+        return self.plain.logits_at(self.plain.residual(ids, self.cache)[:, -1]).argmax(-1)
+
+    def keep(self, rows: Tensor) -> None:
+        self.cache.keep(rows)
+
+
+class _Full(_Step):
+    def __init__(self, forward: Forward) -> None:
+        self.forward = forward
+        self.read: Tensor | None = None
+
+    @torch.no_grad()
+    def feed(self, ids: Tensor) -> Tensor:
+        self.read = ids if self.read is None else torch.cat([self.read, ids], dim=1)
+        return self.forward(self.read)[:, -1].argmax(-1)
+
+    def keep(self, rows: Tensor) -> None:
+        assert self.read is not None
+        self.read = self.read[rows]
+
+
+def _stepper(model: nn.Module, forward: Forward | None) -> Callable[[], _Step]:
+    plain = None if forward else stand_in(model)
+    if plain is not None:
+        return lambda: _Cached(plain)
+    own = forward or _own_forward(model)
+    return lambda: _Full(own)
+
+
+def _own_forward(model: nn.Module) -> Forward:
+    def run(ids: Tensor) -> Tensor:
+        training = model.training
+        model.eval()
+        try:
+            return model(ids)  # type: ignore[no-any-return]
+        finally:
+            model.train(training)
+
+    return run
+
+
+@dataclass(frozen=True)
+class _StandIn:
+    state: tuple[tuple[int, int], ...]
+    plain: Plain | None
+
+
+def stand_in(model: nn.Module) -> Plain | None:
+    """Plain torch with the model's weights, or None where it gives other logits than the model."""
+    if _has_hooks(model):
+        return None
+    state = tuple((p.data_ptr(), p._version) for p in model.parameters())
+    held = model.__dict__.get("_recinterp_stand_in")
+    if held is None or held.state != state:  # first use, or the weights have been edited since
+        held = _StandIn(state, _built(model))
+        model.__dict__["_recinterp_stand_in"] = held
+    return held.plain
+
+
+def _has_hooks(model: nn.Module) -> bool:
+    points = getattr(model, "hook_dict", {})
+    return any(getattr(point, "fwd_hooks", ()) for point in points.values())
+
+
+def _built(model: nn.Module) -> Plain | None:
+    shape = backend.shape_of(model)
+    if shape is None:
+        return None
+    try:
+        plain = Plain(shape).set_weights(backend.weights_of(model, shape))
+    except (AttributeError, KeyError, RuntimeError, TypeError, NotImplementedError):
+        return None  # another layout: the model's own forward will do
+    plain = plain.to(next(model.parameters()).device).eval()
+    training = model.training
+    model.eval()
+    try:
+        return plain if backend.agrees(model, plain) else None
+    finally:
+        model.train(training)

@@ -1,0 +1,220 @@
+"""A transformer in plain torch: what is trained, and what decodes quickly with cached keys.
+
+    plain = Plain(Shape(2, 2, d_model=64, d_head=32, d_mlp=256, n_ctx=40, d_vocab=7))
+    plain(ids)                       # (batch, pos, vocab)
+    plain.weights()                  # the same numbers under TransformerLens's classic names
+
+It has no hook points on purpose: a fused attention kernel is several times faster. Weights travel
+between it and the hooked models under the classic names, and equality is checked, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+}
+NORMS = ("LN", "LNPre", "none")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a decoder-only transformer; `norm` is LN, LNPre (no gain and bias) or none."""
+
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    d_mlp: int
+    n_ctx: int
+    d_vocab: int
+    act: str = "relu"
+    norm: str = "LN"
+    eps: float = 1e-5
+    attn_only: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, for a checkpoint's JSON."""
+        return asdict(self)
+
+
+class KeyValues:
+    """Keys and values of the positions read so far, per layer: (batch, head, pos, d_head)."""
+
+    def __init__(self, n_layers: int) -> None:
+        self.length = 0
+        self._held: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append one layer's new keys and values; return all of them."""
+        end, held = self.length + k.shape[2], self._held[layer]
+        if held is None or held[0].shape[2] < end:
+            held = self._grown(held, k, end), self._grown(held and held[::-1], v, end)
+            self._held[layer] = held
+        held[0][:, :, self.length : end] = k
+        held[1][:, :, self.length : end] = v
+        return held[0][:, :, :end], held[1][:, :, :end]
+
+    def _grown(self, held: tuple[Tensor, Tensor] | None, like: Tensor, end: int) -> Tensor:
+        batch, heads, _, width = like.shape
+        new = like.new_empty((batch, heads, end + max(16, end // 2), width))
+        if held is not None:
+            new[:, :, : self.length] = held[0][:, :, : self.length]
+        return new
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop every row of the batch but those."""
+        self._held = [held and (held[0][rows], held[1][rows]) for held in self._held]
+
+
+class _Block(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        inner = shape.n_heads * shape.d_head
+        self.ln1 = _norm(shape)
+        self.qkv = nn.Linear(shape.d_model, 3 * inner)
+        self.out = nn.Linear(inner, shape.d_model)
+        if not shape.attn_only:
+            self.ln2 = _norm(shape)
+            self.up = nn.Linear(shape.d_model, shape.d_mlp)
+            self.down = nn.Linear(shape.d_mlp, shape.d_model)
+
+    def forward(self, x: Tensor, cache: KeyValues | None, layer: int) -> Tensor:
+        x = x + self._attend(self.ln1(x), cache, layer)
+        if self.shape.attn_only:
+            return x
+        hidden = ACTIVATIONS[self.shape.act](self.up(self.ln2(x)))
+        return x + self.down(hidden)  # type: ignore[no-any-return]
+
+    def _attend(self, x: Tensor, cache: KeyValues | None, layer: int) -> Tensor:
+        batch, pos, _ = x.shape
+        qkv = self.qkv(x).view(batch, pos, 3, self.shape.n_heads, self.shape.d_head)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, head, pos, d_head)
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+        z = F.scaled_dot_product_attention(q, k, v, is_causal=pos > 1)
+        return self.out(z.transpose(1, 2).reshape(batch, pos, -1))  # type: ignore[no-any-return]
+
+
+def _norm(shape: Shape) -> nn.Module:
+    if shape.norm == "none":
+        return nn.Identity()
+    return nn.LayerNorm(shape.d_model, eps=shape.eps, elementwise_affine=shape.norm == "LN")
+
+
+class Plain(nn.Module):
+    """Pre-norm decoder with learned positions; every weight starts as PyTorch starts it."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Embedding(shape.d_vocab, shape.d_model)
+        self.pos = nn.Embedding(shape.n_ctx, shape.d_model)
+        self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))
+        self.ln_final = _norm(shape)
+        self.unembed = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
+        self.register_buffer("b_U", torch.zeros(shape.d_vocab), persistent=False)
+
+    def residual(
+        self, ids: Int[Tensor, "batch pos"], cache: KeyValues | None = None
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The normed last residual stream; with a cache, `ids` continue what the cache has read."""
+        start = cache.length if cache else 0
+        x = self.embed(ids) + self.pos.weight[start : start + ids.shape[1]]
+        for layer, block in enumerate(self.blocks):
+            x = block(x, cache, layer)
+        if cache is not None:
+            cache.length += ids.shape[1]
+        return self.ln_final(x)  # type: ignore[no-any-return]
+
+    def logits_at(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
+        """Unembed a normed residual stream."""
+        return F.linear(residual, self.unembed.weight, self.get_buffer("b_U"))
+
+    def forward(
+        self, ids: Int[Tensor, "batch pos"], cache: KeyValues | None = None
+    ) -> Float[Tensor, "batch pos vocab"]:
+        """Logits of every position."""
+        return self.logits_at(self.residual(ids, cache))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights under TransformerLens's classic names and layouts."""
+        shape, state = self.shape, dict(self.named_parameters())
+        out: dict[str, Tensor] = {
+            "embed.W_E": state["embed.weight"],
+            "pos_embed.W_pos": state["pos.weight"],
+            "unembed.W_U": state["unembed.weight"].T,
+            "unembed.b_U": self.get_buffer("b_U"),
+        }
+        for theirs, ours in _norm_names(shape):
+            out |= {f"{theirs}.w": state[f"{ours}.weight"], f"{theirs}.b": state[f"{ours}.bias"]}
+        for layer in range(shape.n_layers):
+            block = _block_to_classic(shape, _under(f"blocks.{layer}.", state))
+            out |= {f"blocks.{layer}.{k}": v for k, v in block.items()}
+        return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
+
+    @torch.no_grad()
+    def set_weights(self, weights: Mapping[str, Tensor]) -> Plain:
+        """Take over weights under the classic names; KeyError or RuntimeError if they misfit."""
+        state = {"embed.weight": weights["embed.W_E"], "pos.weight": weights["pos_embed.W_pos"]}
+        state["unembed.weight"] = weights["unembed.W_U"].T
+        for theirs, ours in _norm_names(self.shape):
+            state[f"{ours}.weight"] = weights[f"{theirs}.w"]
+            state[f"{ours}.bias"] = weights[f"{theirs}.b"]
+        for layer in range(self.shape.n_layers):
+            block = _block_from_classic(self.shape, _under(f"blocks.{layer}.", weights))
+            state |= {f"blocks.{layer}.{k}": v for k, v in block.items()}
+        self.load_state_dict(state, strict=True)
+        if "unembed.b_U" in weights:
+            self.get_buffer("b_U").copy_(weights["unembed.b_U"])
+        return self
+
+
+def _under(start: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(start): v for k, v in named.items() if k.startswith(start)}
+
+
+def _norm_names(shape: Shape) -> list[tuple[str, str]]:
+    if shape.norm != "LN":
+        return []
+    inner = ("ln1",) if shape.attn_only else ("ln1", "ln2")
+    blocks = [f"blocks.{layer}.{name}" for layer in range(shape.n_layers) for name in inner]
+    return [(name, name) for name in [*blocks, "ln_final"]]
+
+
+def _block_to_classic(shape: Shape, mine: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    heads, width = shape.n_heads, shape.d_head
+    w = mine["qkv.weight"].view(3, heads, width, shape.d_model).transpose(2, 3)
+    b = mine["qkv.bias"].view(3, heads, width)
+    out = {f"attn.W_{name}": w[i] for i, name in enumerate("QKV")}
+    out |= {f"attn.b_{name}": b[i] for i, name in enumerate("QKV")}
+    out["attn.W_O"] = mine["out.weight"].T.reshape(heads, width, shape.d_model)
+    out["attn.b_O"] = mine["out.bias"]
+    if not shape.attn_only:
+        out |= {"mlp.W_in": mine["up.weight"].T, "mlp.b_in": mine["up.bias"]}
+        out |= {"mlp.W_out": mine["down.weight"].T, "mlp.b_out": mine["down.bias"]}
+    return out
+
+
+def _block_from_classic(shape: Shape, block: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    w = torch.stack([block[f"attn.W_{name}"] for name in "QKV"])  # (3, head, d_model, d_head)
+    b = torch.stack([block[f"attn.b_{name}"] for name in "QKV"])
+    out = {"qkv.weight": w.transpose(2, 3).reshape(-1, shape.d_model), "qkv.bias": b.reshape(-1)}
+    out |= {"out.weight": block["attn.W_O"].reshape(-1, shape.d_model).T}
+    out |= {"out.bias": block["attn.b_O"]}
+    if not shape.attn_only:
+        out |= {"up.weight": block["mlp.W_in"].T, "up.bias": block["mlp.b_in"]}
+        out |= {"down.weight": block["mlp.W_out"].T, "down.bias": block["mlp.b_out"]}
+    return out
