@@ -1,0 +1,341 @@
+"""Names and types resolved, matches made one level deep: surface syntax to a checked Program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from recinterp.errors import OutsideSubset
+from recinterp.semantics import surface as s
+from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
+from recinterp.semantics.ast import Arm as CoreArm
+from recinterp.semantics.guard import check_guard
+from recinterp.semantics.parse import parse
+from recinterp.semantics.patterns import Row, compile_match
+from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
+
+LARGEST_BODY = 20_000
+ListSugar = Mapping[str, str]
+LIST_SUGAR: ListSugar = {"::": "cons", "[]": "nil"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a surface name stands for: a variable of the core and its type."""
+
+    name: str
+    type: str
+
+
+Env = Mapping[str, Known]
+
+
+class Open(Exception):
+    """The type of a term cannot be read off the term alone; `pos` is where it stays open."""
+
+    def __init__(self, pos: s.Pos) -> None:
+        self.pos = pos
+
+
+@dataclass
+class Body:
+    """Elaborates the body of one function; `places` says where each call stands in the text."""
+
+    scope: Scope
+    peers: Mapping[str, Function]
+    used: set[str] = field(default_factory=set)
+    places: dict[int, s.Pos] = field(default_factory=dict)
+    kept: list[Expr] = field(default_factory=list)
+    size: int = 0
+
+    def fresh(self, base: str) -> str:
+        """A variable name that nothing else in this function has."""
+        base = base if base not in KEYWORDS else base + "_"
+        name, i = base, 0
+        while name in self.used or name in self.scope.constructors or self.function(name):
+            name, i = f"{base}{i}", i + 1
+        self.used.add(name)
+        return name
+
+    def function(self, name: str) -> Function | None:
+        """The function a global name stands for."""
+        return self.peers.get(name) or self.scope.functions.get(name)
+
+    def check(self, term: s.STerm, env: Env, wanted: str) -> Expr:
+        """The term as a core expression of the type wanted; GallinaTypeError otherwise."""
+        expr, type_ = self.infer(term, env, wanted)
+        if type_ != wanted:
+            self.scope.refuse(term.pos, f"this has type {type_}", f"a term of type {wanted} is needed")
+        return expr
+
+    def infer(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:
+        """The term as a core expression, and its type. Raises Open where that cannot be known."""
+        self.size += 1
+        if self.size > LARGEST_BODY:
+            self.scope.outside(term.pos, "a body this large once its matches are spread out", "split it")
+        match term:
+            case s.SName():
+                return self._apply(term, (), env, wanted)
+            case s.SApply(head=s.SName() as head, args=args):
+                return self._apply(head, args, env, wanted)
+            case s.SApply():
+                self.scope.outside(term.pos, "applying what is not a name", "name the function")
+            case s.SLet():
+                return self._let(term, env, wanted)
+            case s.SIf():
+                return self._if(term, env, wanted)
+            case s.SMatch():
+                return self._match(term, env, wanted)
+            case s.SHole():
+                self.scope.outside(term.pos, "'_' in a term", "write the term")
+
+    def _apply(
+        self, head: s.SName, args: tuple[s.STerm, ...], env: Env, wanted: str | None
+    ) -> tuple[Expr, str]:
+        name = LIST_SUGAR.get(head.name, head.name)
+        if head.name in env:
+            if args:
+                self.scope.refuse(head.pos, f"{name!r} is not a function")
+            return Var(env[name].name), env[name].type
+        if function := self.function(name):
+            return self._call(head.pos, function, args, env)
+        if name in self.scope.constructors:
+            return self._construct(head.pos, name, args, env, wanted)
+        self.scope.unknown(head.pos, name, ())
+
+    def _saturated(self, pos: s.Pos, name: str, wanted: int, given: int) -> None:
+        if given < wanted:
+            self.scope.outside(pos, f"{name!r} with {given} of its {wanted} arguments", "give it all of them")
+        if given > wanted:
+            self.scope.refuse(pos, f"{name!r} takes {wanted} arguments, not {given}")
+
+    def _call(
+        self, pos: s.Pos, function: Function, args: tuple[s.STerm, ...], env: Env
+    ) -> tuple[Expr, str]:
+        self._saturated(pos, function.name, len(function.params), len(args))
+        given = tuple(self.check(a, env, p.type) for a, p in zip(args, function.params, strict=True))
+        call = Call(function.name, given)
+        self.places[id(call)] = pos
+        self.kept.append(call)  # an id stays unique only while its object lives
+        return call, function.result
+
+    def _construct(
+        self, pos: s.Pos, name: str, args: tuple[s.STerm, ...], env: Env, wanted: str | None
+    ) -> tuple[Expr, str]:
+        generic, index = self.scope.constructors[name]
+        declared = self.scope.declared[generic][0]
+        shape = declared.constructors[index]
+        explicit = sum(not hidden for hidden in self.scope.implicit[name])
+        self._saturated(pos, name, explicit + len(shape.args), len(args))
+        known = self._written_types(name, args[:explicit], env)
+        if declared.params and wanted and self.scope.heads[wanted][0] == generic:
+            for param, arg in zip(declared.params, self.scope.heads[wanted][1], strict=True):
+                known.setdefault(param, arg)
+        rest = args[explicit:]
+        self._infer_params(known, shape, rest, env)
+        if any(p not in known for p in declared.params):
+            raise Open(pos)
+        type_ = self.scope.instance(generic, tuple(known[p] for p in declared.params))
+        types = self.scope.instances[type_].constructors[index].args
+        given = tuple(self.check(a, env, t) for a, t in zip(rest, types, strict=True))
+        return Construct(name, type_, given), type_
+
+    def _written_types(self, name: str, args: Sequence[s.STerm], env: Env) -> dict[str, str]:
+        """Type arguments written after a constructor, `_` left open."""
+        params = self.scope.declared[self.scope.constructors[name][0]][0].params
+        shown = [p for p, hidden in zip(params, self.scope.implicit[name], strict=True) if not hidden]
+        return {
+            p: self.scope.type(_as_type(a, self.scope))
+            for p, a in zip(shown, args, strict=True)
+            if not isinstance(a, s.SHole)
+        }
+
+    def _infer_params(
+        self, known: dict[str, str], shape: s.SConstructor, args: Sequence[s.STerm], env: Env
+    ) -> None:
+        """Read type parameters off the arguments whose types can be known."""
+        for arg, type_ in zip(args, shape.args, strict=True):
+            if not _open_in(type_, known, self.scope):
+                continue
+            try:
+                self._unify(type_, self.infer(arg, env)[1], known)
+            except Open:
+                continue
+
+    def _unify(self, pattern: s.SType, actual: str, known: dict[str, str]) -> None:
+        if pattern.name not in self.scope.declared:
+            known.setdefault(pattern.name, actual)
+            return
+        head, args = self.scope.heads[actual]
+        if head == pattern.name:
+            for inner, arg in zip(pattern.args, args, strict=True):
+                self._unify(inner, arg, known)
+
+    def _let(self, term: s.SLet, env: Env, wanted: str | None) -> tuple[Expr, str]:
+        if term.type is not None:
+            type_ = self.scope.type(term.type)
+            value = self.check(term.value, env, type_)
+        else:
+            value, type_ = self.infer(term.value, env)
+        name = self.fresh(term.name)
+        body, result = self.infer(term.body, {**env, term.name: Known(name, type_)}, wanted)
+        return Let(name, type_, value, body), result
+
+    def _if(self, term: s.SIf, env: Env, wanted: str | None) -> tuple[Expr, str]:
+        scrutinee, type_ = self.infer(term.scrutinee, env)
+        constructors = self.scope.instances[type_].constructors
+        if len(constructors) != 2:
+            self.scope.refuse(term.pos, f"'if' on {type_}, which has {len(constructors)} constructors",
+                              "match on it")  # fmt: skip
+        yes, result = self.infer(term.yes, env, wanted)
+        no = self.check(term.no, env, result)
+        arms = tuple(
+            CoreArm(c.name, tuple(self.fresh("x") for _ in c.args), body)
+            for c, body in zip(constructors, (yes, no), strict=True)
+        )
+        return Match(scrutinee, type_, arms, result), result
+
+    def _match(self, term: s.SMatch, env: Env, wanted: str | None) -> tuple[Expr, str]:
+        scrutinees = [self.infer(t, env) for t in term.scrutinees]
+        result: str | None = wanted
+        if result is None:
+            result = self._first_known(term, env, [t for _, t in scrutinees])
+        return compile_match(self, term, scrutinees, env, result), result
+
+    def _first_known(self, term: s.SMatch, env: Env, types: list[str]) -> str:
+        """The type of the first branch whose type can be read off it."""
+        where = term.pos
+        for clause in term.clauses:
+            row = Row.of(self, clause.rows[0], types, clause)
+            inner = {**env, **{n: Known(n, t) for n, t in row.names(self).items()}}
+            try:
+                return self.infer(clause.body, inner)[1]
+            except Open as error:
+                where = error.pos
+        raise Open(where)
+
+
+def _as_type(term: s.STerm, scope: Scope) -> s.SType:
+    if isinstance(term, s.SName):
+        return s.SType(term.pos, term.name)
+    if isinstance(term, s.SApply) and isinstance(term.head, s.SName):
+        return s.SType(term.pos, term.head.name, tuple(_as_type(a, scope) for a in term.args))
+    scope.refuse(term.pos, "a type is needed here")
+
+
+def _open_in(written: s.SType, known: Mapping[str, str], scope: Scope) -> bool:
+    if written.name not in scope.declared:
+        return written.name not in known
+    return any(_open_in(a, known, scope) for a in written.args)
+
+
+def elaborate(source: str) -> Program:
+    """The checked program of a Gallina text.
+
+    Raises GallinaSyntaxError, GallinaTypeError, NotStructural or OutsideSubset with the place.
+    """
+    return Elaborator(source).program
+
+
+class Elaborator:
+    """A text taken in, sentence by sentence; afterwards closed terms can be read in its scope."""
+
+    def __init__(self, source: str) -> None:
+        self.scope = Scope(source)
+        for sentence in parse(PRELUDE):
+            self._take(sentence)
+        self.scope.own.clear()
+        for sentence in parse(source):
+            self._take(sentence)
+
+    @property
+    def program(self) -> Program:
+        """Types (every instance in use, in order of first use) and functions."""
+        functions = tuple(self.scope.functions.values())
+        return Program(tuple(self.scope.instances.values()), functions)
+
+    def term(self, text: str, wanted: str | None) -> tuple[Expr, str]:
+        """A closed term, elaborated in this program's scope. Raises SourceError."""
+        name = "the_term"
+        header = f"Definition {name} : {wanted or 'nat'} := "
+        (block,) = parse(f"{header}{text}.")
+        assert isinstance(block, s.SBlock)
+        (function,) = block.members
+        assert isinstance(function, s.SFunction)
+        scope = Scope(f"{header}{text}.")
+        scope.__dict__.update({k: v for k, v in self.scope.__dict__.items() if k != "source"})
+        body = Body(scope, {})
+        try:
+            if wanted is None:
+                return body.infer(function.body, {})
+            return body.check(function.body, {}, wanted), wanted
+        except Open as error:
+            _left_open(scope, error)
+
+    def _take(self, sentence: s.Sentence) -> None:
+        match sentence:
+            case s.SBlock(members=members) if members and isinstance(members[0], s.SInductive):
+                self.scope.declare_types(tuple(m for m in members if isinstance(m, s.SInductive)))
+            case s.SBlock(members=members):
+                self._functions(tuple(m for m in members if isinstance(m, s.SFunction)))
+            case s.SArguments():
+                self.scope.set_arguments(sentence)
+            case s.SPragma():
+                self._pragma(sentence)
+
+    def _pragma(self, sentence: s.SPragma) -> None:
+        known = {"Coq", "List", "ListNotations", "list_scope", "Coq.Lists.List", "Lists.List"}
+        if not set(sentence.words) <= known:
+            self.scope.outside(sentence.pos, "this library", "define what you use of it in this text")
+
+    def _functions(self, block: tuple[s.SFunction, ...]) -> None:
+        names = tuple(f.name for f in block)
+        heads = {f.name: self._head(f, names) for f in block}
+        done, places, kept = [], {}, []
+        for written in block:
+            peers = heads if written.recursive else {}
+            head = heads[written.name]
+            body = Body(self.scope, peers)
+            env: dict[str, Known] = {}
+            params = []
+            for binder, param in zip(written.binders, head.params, strict=True):
+                name = body.fresh(binder.name)
+                params.append(Param(name, param.type))
+                env[binder.name] = Known(name, param.type)
+            try:
+                core = body.check(written.body, env, head.result)
+            except Open as error:
+                _left_open(self.scope, error)
+            done.append(Function(head.name, tuple(params), head.result, core, None, head.block))
+            places |= body.places
+            kept.append(body)
+        for name in names:
+            self.scope.declare_name(next(f.pos for f in block if f.name == name), name)
+        if block[0].recursive:
+            wanted = [_struct_index(self.scope, f) for f in block]
+            done = check_guard(self.scope, done, wanted, places, [f.pos for f in block])
+        self.scope.functions |= {f.name: f for f in done}
+
+    def _head(self, written: s.SFunction, block: tuple[str, ...]) -> Function:
+        seen: set[str] = set()
+        for binder in written.binders:
+            if binder.name in seen:
+                self.scope.outside(binder.pos, f"the parameter {binder.name!r} twice", "rename one of them")
+            seen.add(binder.name)
+        params = tuple(Param(b.name, self.scope.type(b.type)) for b in written.binders)
+        result = self.scope.type(written.result)
+        names = block if written.recursive else ()
+        return Function(written.name, params, result, Var("_"), None, names)
+
+
+def _struct_index(scope: Scope, written: s.SFunction) -> int | None:
+    if written.struct is None:
+        return None
+    names = [b.name for b in written.binders]
+    if written.struct not in names:
+        scope.refuse(written.pos, f"there is no parameter {written.struct!r} to be structural")
+    return names.index(written.struct)
+
+
+def _left_open(scope: Scope, error: Open) -> OutsideSubset:
+    scope.outside(error.pos, "a type argument that has to be guessed", "write 'let name : type := …' for it")

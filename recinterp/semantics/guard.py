@@ -1,0 +1,169 @@
+"""Coq's guard condition, for first-order programs: every recursive call is on a strict subterm.
+
+A strict subterm of the structural argument is a name bound, by a match, inside the structural
+argument or inside a strict subterm of it, at a type of the same Inductive sentence; or a `let` alias
+of one. Coq also accepts arguments computed by a match or a call that return subterms; those are
+outside the subset and refused by that name. Source: Coq reference manual, "Theory of fixpoints".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import islice, product
+
+from recinterp.errors import NotStructural, OutsideSubset, SourceError
+from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Var, walk
+from recinterp.semantics.scope import Scope
+from recinterp.semantics.surface import Pos
+
+MOST_CHOICES = 256
+
+
+class Size(Enum):
+    """What is known of a variable, against the structural argument."""
+
+    WHOLE = "the structural argument itself"
+    STRICT = "a strict subterm of the structural argument"
+    COMPUTED = "computed by a match or a call"
+    OTHER = "unrelated to the structural argument"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A recursive call that is not guarded."""
+
+    call: Call
+    size: Size
+    struct: str
+
+
+def check_guard(
+    scope: Scope,
+    block: Sequence[Function],
+    wanted: Sequence[int | None],
+    places: Mapping[int, Pos],
+    heads: Sequence[Pos],
+) -> list[Function]:
+    """The block with its structural parameters, given or found. NotStructural or OutsideSubset."""
+    choices = [range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)]
+    first: Fault | None = None
+    computed: Fault | None = None
+    for structs in islice(product(*choices), MOST_CHOICES):
+        if not _same_block(scope, block, structs):
+            continue
+        fault = _fault(scope, block, dict(zip((f.name for f in block), structs, strict=True)))
+        if fault is None:
+            return [replace(f, struct=i) for f, i in zip(block, structs, strict=True)]
+        first = first or fault
+        computed = computed or (fault if fault.size is Size.COMPUTED else None)
+    raise _refusal(scope, block, computed or first, places, heads)
+
+
+def _same_block(scope: Scope, block: Sequence[Function], structs: Sequence[int]) -> bool:
+    """Functions joined by 'with' recurse on types of one Inductive sentence."""
+    types = [f.params[i].type for f, i in zip(block, structs, strict=True)]
+    return all(t in scope.instances[types[0]].block for t in types)
+
+
+def _fault(scope: Scope, block: Sequence[Function], structs: Mapping[str, int]) -> Fault | None:
+    for function in block:
+        param = function.params[structs[function.name]]
+        sizes = {p.name: Size.OTHER for p in function.params} | {param.name: Size.WHOLE}
+        walker = _Walker(scope, structs, frozenset(scope.instances[param.type].block), param.name)
+        fault = walker.visit(function.body, sizes)
+        if fault is not None:
+            return fault
+    return None
+
+
+@dataclass(frozen=True)
+class _Walker:
+    scope: Scope
+    structs: Mapping[str, int]
+    block: frozenset[str]
+    struct: str
+
+    def visit(self, expr: Expr, sizes: dict[str, Size]) -> Fault | None:
+        """The first unguarded recursive call; `sizes` grows, as names are unique in a function."""
+        match expr:
+            case Var():
+                return None
+            case Construct(args=args):
+                return self._first(args, sizes)
+            case Call(args=args):
+                return self._first(args, sizes) or self._call(expr, sizes)
+            case Let(name=name, value=value, body=body):
+                fault = self.visit(value, sizes)
+                sizes[name] = _size(value, sizes)
+                return fault or self.visit(body, sizes)
+            case Match():
+                return self._match(expr, sizes)
+
+    def _first(self, exprs: Sequence[Expr], sizes: dict[str, Size]) -> Fault | None:
+        return next((f for e in exprs if (f := self.visit(e, sizes))), None)
+
+    def _call(self, call: Call, sizes: dict[str, Size]) -> Fault | None:
+        if call.function not in self.structs:
+            return None
+        size = _size(call.args[self.structs[call.function]], sizes)
+        return None if size is Size.STRICT else Fault(call, size, self.struct)
+
+    def _match(self, expr: Match, sizes: dict[str, Size]) -> Fault | None:
+        fault = self.visit(expr.scrutinee, sizes)
+        outer = _size(expr.scrutinee, sizes)
+        ind = self.scope.instances[expr.type]
+        for arm in expr.arms:
+            for name, type_ in zip(arm.names, ind.constructor(arm.constructor).args, strict=True):
+                sizes[name] = _part(outer, type_ in self.block)
+            fault = fault or self.visit(arm.body, sizes)
+        return fault
+
+
+def _part(outer: Size, same_block: bool) -> Size:
+    if outer in (Size.WHOLE, Size.STRICT):
+        return Size.STRICT if same_block else Size.OTHER
+    return outer
+
+
+def _size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
+    match expr:
+        case Var(name=name):
+            return sizes[name]
+        case Construct():
+            return Size.OTHER
+        case _:
+            return Size.COMPUTED
+
+
+def _refusal(
+    scope: Scope,
+    block: Sequence[Function],
+    fault: Fault | None,
+    places: Mapping[int, Pos],
+    heads: Sequence[Pos],
+) -> SourceError:
+    names = ", ".join(f.name for f in block)
+    if fault is None:
+        return _error(scope, NotStructural, heads[0], f"{names} have no structural parameters of one "
+                      "Inductive sentence", "recurse on types declared together")  # fmt: skip
+    pos = places.get(id(fault.call), heads[0])
+    if fault.size is Size.COMPUTED:
+        return _error(scope, OutsideSubset, pos, f"a recursive call of {fault.call.function} on a computed "
+                      "argument is outside the subset that is read",
+                      "match on the argument and call on the name the match binds")  # fmt: skip
+    what = f"the call of {fault.call.function} is on {fault.size.value}"
+    return _error(scope, NotStructural, pos, f"{what} {fault.struct!r}" if fault.size is not Size.OTHER
+                  else f"the call of {fault.call.function} is not on a strict subterm of {fault.struct!r}",
+                  f"match on {fault.struct!r} and call on a name the match binds")  # fmt: skip
+
+
+def _error(scope: Scope, kind: type[SourceError], pos: Pos, wrong: str, accepted: str) -> SourceError:
+    return kind("check a program", wrong, accepted, source=scope.source, line=pos.line, column=pos.column)
+
+
+def is_recursive(block: Sequence[Function]) -> bool:
+    """Whether any function of the block calls one of the block."""
+    names = {f.name for f in block}
+    return any(isinstance(e, Call) and e.function in names for f in block for e in walk(f.body))

@@ -1,0 +1,276 @@
+"""Gallina text to surface syntax, with a line, a column and a caret for every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
+from lark.exceptions import VisitError
+from lark.tree import Meta
+
+from recinterp.errors import GallinaSyntaxError, OutsideSubset
+from recinterp.semantics import surface as s
+from recinterp.semantics.outside import advice
+
+LONGEST_SOURCE = 200_000
+DEEPEST_NESTING = 200
+
+
+@cache
+def _grammar() -> Lark:
+    text = files("recinterp.semantics").joinpath("gallina.lark").read_text(encoding="utf-8")
+    return Lark(text, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+
+
+def _pos(meta: Meta | Token) -> s.Pos:
+    return s.Pos(getattr(meta, "line", 1) or 1, getattr(meta, "column", 1) or 1)
+
+
+@v_args(meta=True)
+class _Build(Transformer[Token, Any]):
+    """Parse tree to dataclasses; method names are the grammar's."""
+
+    def start(self, meta: Meta, items: list[Any]) -> tuple[s.Sentence, ...]:
+        return tuple(items)
+
+    def outside(self, meta: Meta, items: list[Token]) -> None:
+        raise _Outside(items[0])
+
+    # sentences
+    def inductive(self, meta: Meta, items: list[Any]) -> s.SBlock:
+        return s.SBlock(_pos(meta), tuple(i for i in items if isinstance(i, s.SInductive)))
+
+    def ind_body(self, meta: Meta, items: list[Any]) -> s.SInductive:
+        params = tuple(name for i in items if isinstance(i, list) for name in i)
+        constructors = tuple(i for i in items if isinstance(i, s.SConstructor))
+        return s.SInductive(_pos(items[0]), str(items[0]), params, constructors)
+
+    def ind_param(self, meta: Meta, items: list[Any]) -> list[str]:
+        return [str(i) for i in items if isinstance(i, Token) and i.type == "NAME"]
+
+    def sort(self, meta: Meta, items: list[Any]) -> None:
+        return None
+
+    def constructor(self, meta: Meta, items: list[Any]) -> s.SConstructor:
+        args = [b.type for group in items[1:] if group and isinstance(group, list) for b in group]
+        result: s.SType | None = None
+        if isinstance(items[-1], tuple):
+            *more, result = items[-1]
+            args += more
+        return s.SConstructor(_pos(items[0]), str(items[0]), tuple(args), result)
+
+    def arrow(self, meta: Meta, items: list[s.SType]) -> tuple[s.SType, ...]:
+        return tuple(items)
+
+    def fixpoint(self, meta: Meta, items: list[Any]) -> s.SBlock:
+        return s.SBlock(_pos(meta), tuple(i for i in items if isinstance(i, s.SFunction)))
+
+    def fix_body(self, meta: Meta, items: list[Any]) -> s.SFunction:
+        struct = next((i[1] for i in items if isinstance(i, tuple)), None)
+        return _function(items, struct, recursive=True)
+
+    def struct(self, meta: Meta, items: list[Token]) -> tuple[str, str]:
+        return ("struct", str(items[0]))
+
+    def definition(self, meta: Meta, items: list[Any]) -> s.SBlock:
+        body = [i for i in items if not (isinstance(i, Token) and i.type == "DOT")]
+        return s.SBlock(_pos(meta), (_function(body, None, recursive=False),))
+
+    def binder(self, meta: Meta, items: list[Any]) -> list[s.SBinder]:
+        *names, type_ = items
+        return [s.SBinder(_pos(name), str(name), type_) for name in names]
+
+    def implicit(self, meta: Meta, items: list[Token]) -> bool:
+        return True
+
+    def plain(self, meta: Meta, items: list[Token]) -> bool:
+        return False
+
+    def arguments(self, meta: Meta, items: list[Any]) -> s.SArguments:
+        flags = tuple(i for i in items[1:] if isinstance(i, bool))
+        return s.SArguments(_pos(meta), str(items[0]), flags)
+
+    def pragma(self, meta: Meta, items: list[Token]) -> s.SPragma:
+        return s.SPragma(_pos(meta), tuple(str(i) for i in items if i.type == "NAME"))
+
+    # types
+    def type_name(self, meta: Meta, items: list[Token]) -> s.SType:
+        return s.SType(_pos(items[0]), str(items[0]))
+
+    def type(self, meta: Meta, items: list[s.SType]) -> s.SType:
+        head, *args = items
+        return s.SType(head.pos, head.name, (*head.args, *args))
+
+    # terms
+    def name(self, meta: Meta, items: list[Token]) -> s.SName:
+        return s.SName(_pos(items[0]), str(items[0]))
+
+    def hole(self, meta: Meta, items: list[Any]) -> s.SHole:
+        return s.SHole(_pos(meta))
+
+    def parens(self, meta: Meta, items: list[s.STerm]) -> s.STerm:
+        return items[0]
+
+    def apply(self, meta: Meta, items: list[s.STerm]) -> s.SApply:
+        head, *args = items
+        if isinstance(head, s.SApply):
+            return s.SApply(head.pos, head.head, (*head.args, *args))
+        return s.SApply(head.pos, head, tuple(args))
+
+    def cons_term(self, meta: Meta, items: list[s.STerm]) -> s.SApply:
+        return s.SApply(_pos(meta), s.SName(_pos(meta), "::"), tuple(items))
+
+    def list_term(self, meta: Meta, items: list[s.STerm]) -> s.STerm:
+        whole: s.STerm = s.SName(_pos(meta), "[]")
+        for item in reversed(items):
+            whole = s.SApply(item.pos, s.SName(item.pos, "::"), (item, whole))
+        return whole
+
+    def let(self, meta: Meta, items: list[Any]) -> s.SLet:
+        type_ = items[1] if isinstance(items[1], s.SType) else None
+        return s.SLet(_pos(meta), str(items[0]), type_, items[-2], items[-1])
+
+    def if_(self, meta: Meta, items: list[s.STerm]) -> s.SIf:
+        return s.SIf(_pos(meta), *items)
+
+    def match(self, meta: Meta, items: list[Any]) -> s.SMatch:
+        clauses = tuple(i for i in items if isinstance(i, s.SClause))
+        scrutinees = tuple(i for i in items if not isinstance(i, s.SClause))
+        return s.SMatch(_pos(meta), scrutinees, clauses)
+
+    def clause(self, meta: Meta, items: list[Any]) -> s.SClause:
+        *rows, body = items
+        return s.SClause(_pos(meta), tuple(rows), body)
+
+    def patterns(self, meta: Meta, items: list[s.SPattern]) -> tuple[s.SPattern, ...]:
+        return tuple(items)
+
+    # patterns
+    def pat_name(self, meta: Meta, items: list[Token]) -> s.PName:
+        return s.PName(_pos(items[0]), str(items[0]))
+
+    def pat_any(self, meta: Meta, items: list[Any]) -> s.PAny:
+        return s.PAny(_pos(meta))
+
+    def pat_as(self, meta: Meta, items: list[Any]) -> s.PAs:
+        return s.PAs(_pos(meta), items[0], str(items[1]))
+
+    def pat_apply(self, meta: Meta, items: list[Any]) -> s.PApply:
+        return s.PApply(_pos(items[0]), str(items[0]), tuple(items[1:]))
+
+    def pat_or(self, meta: Meta, items: list[s.SPattern]) -> s.SPattern:
+        return items[0] if len(items) == 1 else s.POr(_pos(meta), tuple(items))
+
+    def pat_list_cons(self, meta: Meta, items: list[s.SPattern]) -> s.PApply:
+        return s.PApply(_pos(meta), "::", tuple(items))
+
+    def pat_list(self, meta: Meta, items: list[s.SPattern]) -> s.SPattern:
+        whole: s.SPattern = s.PName(_pos(meta), "[]")
+        for item in reversed(items):
+            whole = s.PApply(item.pos, "::", (item, whole))
+        return whole
+
+
+def _function(items: Sequence[Any], struct: str | None, *, recursive: bool) -> s.SFunction:
+    name, *_ = items
+    binders = tuple(b for group in items if isinstance(group, list) for b in group)
+    return s.SFunction(_pos(name), str(name), binders, struct, items[-2], items[-1], recursive)
+
+
+class _Outside(Exception):
+    def __init__(self, token: Token) -> None:
+        self.token = token
+
+
+def blank_comments(source: str) -> str:
+    """The text with (nested) comments turned into spaces, so that positions stay; newlines stay.
+
+    GallinaSyntaxError where a comment is not closed.
+    """
+    out, depth, start, i = [], 0, 0, 0
+    while i < len(source):
+        pair = source[i : i + 2]
+        if pair == "(*" and source[i : i + 3] != "(*)":
+            start = i if depth == 0 else start
+            depth, i = depth + 1, i + 2
+            out.append("  ")
+        elif pair == "*)" and depth:
+            depth, i = depth - 1, i + 2
+            out.append("  ")
+        else:
+            out.append(source[i] if not depth or source[i] == "\n" else " ")
+            i += 1
+    if depth:
+        before = source[:start]
+        at = (before.count("\n") + 1, start - before.rfind("\n"))
+        raise _fault(source, *at, "a comment is opened and never closed", "write *) at its end")
+    return "".join(out)
+
+
+def parse(source: str) -> tuple[s.Sentence, ...]:
+    """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubset, with the place, otherwise."""
+    if len(source) > LONGEST_SOURCE:
+        raise GallinaSyntaxError("parse a program", f"it is longer than {LONGEST_SOURCE} characters")
+    clean = blank_comments(source)
+    _check_nesting(source, clean)
+    try:
+        sentences: tuple[s.Sentence, ...] = _Build().transform(_grammar().parse(clean))
+    except VisitError as error:
+        if isinstance(error.orig_exc, _Outside):
+            raise _outside(source, error.orig_exc.token) from None
+        raise
+    except UnexpectedInput as error:
+        raise _unexpected(source, clean, error) from None
+    return sentences
+
+
+def _check_nesting(source: str, clean: str) -> None:
+    depth, line, column = 0, 1, 0
+    for char in clean:
+        line, column = (line + 1, 0) if char == "\n" else (line, column + 1)
+        depth += (char in "([{") - (char in ")]}")
+        if depth > DEEPEST_NESTING:
+            raise _fault(source, line, column, f"more than {DEEPEST_NESTING} brackets are open", "")
+
+
+def _fault(source: str, line: int, column: int, wrong: str, accepted: str) -> GallinaSyntaxError:
+    return GallinaSyntaxError(
+        "parse a program", wrong, accepted, source=source, line=line, column=column
+    )
+
+
+def _outside(source: str, token: Token) -> OutsideSubset:
+    what, instead = advice(str(token))
+    return OutsideSubset(
+        "parse a program", what, instead, source=source, line=token.line or 0, column=token.column or 0
+    )
+
+
+def _unexpected(source: str, clean: str, error: UnexpectedInput) -> GallinaSyntaxError | OutsideSubset:
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+        lines = source.splitlines() or [""]
+        return _fault(
+            source, len(lines), len(lines[-1]) + 1, "the text ends inside a sentence",
+            "close every match with 'end' and every sentence with '.'",
+        )  # fmt: skip
+    if isinstance(error, UnexpectedToken):
+        if error.token.type == "OUTSIDE":
+            return _outside(source, error.token)
+        wanted = ", ".join(sorted(_terminal(t) for t in error.expected - {"OUTSIDE"})[:12])
+        return _fault(
+            source, error.line, error.column, f"{str(error.token)!r} cannot stand here", f"expected {wanted}"
+        )
+    here = clean.splitlines()[error.line - 1][error.column - 1]
+    return _fault(source, error.line, error.column, f"the character {here!r} is not read", "")
+
+
+def _terminal(name: str) -> str:
+    if name == "NAME":
+        return "a name"
+    if name == "DOT":
+        return "'.'"
+    pattern = _grammar().get_terminal(name).pattern.value
+    return "Set, Type" if name == "SORT" else f"'{pattern}'"

@@ -1,0 +1,249 @@
+"""Nested, several-column and or-patterns to one-level matches, column by column from the left, as Coq
+compiles them (Cases.ml): a column is matched on as soon as one of its rows has a constructor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from recinterp.semantics import surface as s
+from recinterp.semantics.ast import Arm, Construct, Expr, Let, Match, Var
+
+if TYPE_CHECKING:
+    from recinterp.semantics.elaborate import Body, Env
+
+LIST_SUGAR = {"::": "cons", "[]": "nil"}
+MOST_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Any_:
+    """Matches everything, binding `names`."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Con:
+    """A constructor over argument patterns, the whole bound to `names`."""
+
+    constructor: str
+    args: tuple[Pat, ...]
+    names: tuple[str, ...] = ()
+
+
+Pat = Any_ | Con
+
+
+@dataclass(frozen=True)
+class Row:
+    """Patterns still to be matched, what is bound so far, and the clause it belongs to."""
+
+    patterns: tuple[Pat, ...]
+    clause: s.SClause
+    bound: tuple[tuple[str, Expr, str], ...] = ()
+    types: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause) -> Row:
+        """The first alternative of a written row, checked against the columns' types."""
+        return rows_of(body, row, types, clause)[0]
+
+    def names(self, body: Body) -> dict[str, str]:
+        """Variable -> type, of everything this row will bind."""
+        found: dict[str, str] = {}
+        work = list(zip(self.patterns, self.types, strict=True))
+        while work:
+            pattern, type_ = work.pop()
+            found |= dict.fromkeys(pattern.names, type_)
+            if isinstance(pattern, Con):
+                args = body.scope.instances[type_].constructor(pattern.constructor).args
+                work += zip(pattern.args, args, strict=True)
+        return found
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of patterns is matched against."""
+
+    expr: Expr
+    type: str
+
+
+def rows_of(
+    body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
+) -> list[Row]:
+    """A written row as rows without or-patterns."""
+    if len(row) != len(types):
+        body.scope.refuse(row[0].pos, f"{len(row)} patterns for {len(types)} terms")
+    columns = [_resolve(body, p, t) for p, t in zip(row, types, strict=True)]
+    whole: list[tuple[Pat, ...]] = [()]
+    for column in columns:
+        whole = [(*before, pattern) for before in whole for pattern in column]
+        if len(whole) > MOST_ROWS:
+            body.scope.outside(clause.pos, "an or-pattern with this many cases", "split it")
+    rows = [Row(patterns, clause, (), tuple(types)) for patterns in whole]
+    _check_linear(body, rows, clause)
+    return rows
+
+
+def _check_linear(body: Body, rows: list[Row], clause: s.SClause) -> None:
+    for row in rows:
+        names = [n for p in row.patterns for n in _names(p)]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice:
+            body.scope.refuse(clause.pos, f"{twice!r} is bound twice in one pattern", "name each part apart")
+        if row.names(body) != rows[0].names(body):
+            body.scope.refuse(clause.pos, "the alternatives bind different names")
+
+
+def _names(pattern: Pat) -> list[str]:
+    inner = [n for a in pattern.args for n in _names(a)] if isinstance(pattern, Con) else []
+    return [*pattern.names, *inner]
+
+
+def _resolve(body: Body, pattern: s.SPattern, type_: str) -> list[Pat]:
+    """The alternatives of a written pattern of a type; GallinaTypeError where it does not fit."""
+    match pattern:
+        case s.PAny():
+            return [Any_()]
+        case s.PAs(pattern=inner, name=name):
+            return [replace(p, names=(*p.names, name)) for p in _resolve(body, inner, type_)]
+        case s.POr(choices=choices):
+            return [p for choice in choices for p in _resolve(body, choice, type_)]
+        case s.PName(name=name):
+            if LIST_SUGAR.get(name, name) not in body.scope.constructors:
+                if "." in name:
+                    body.scope.unknown(pattern.pos, name, ())
+                return [Any_((name,))]
+            return _resolve_constructor(body, pattern.pos, name, (), type_)
+        case s.PApply(name=name, args=args):
+            return _resolve_constructor(body, pattern.pos, name, args, type_)
+
+
+def _resolve_constructor(
+    body: Body, pos: s.Pos, name: str, args: tuple[s.SPattern, ...], type_: str
+) -> list[Pat]:
+    name = LIST_SUGAR.get(name, name)
+    ind = body.scope.instances[type_]
+    if name not in body.scope.constructors:
+        body.scope.refuse(pos, f"{name!r} is not a constructor")
+    if name not in ind.index or body.scope.constructors[name][0] != body.scope.heads[type_][0]:
+        body.scope.refuse(pos, f"{name!r} is not a constructor of {type_}")
+    explicit = sum(not hidden for hidden in body.scope.implicit[name])
+    types = ind.constructor(name).args
+    if len(args) != explicit + len(types):
+        body.scope.refuse(pos, f"{name!r} takes {explicit + len(types)} arguments in a pattern, not {len(args)}")
+    for arg in args[:explicit]:
+        if not isinstance(arg, s.PAny):
+            body.scope.refuse(arg.pos, "a type argument binds nothing in a pattern", "write _")
+    whole: list[tuple[Pat, ...]] = [()]
+    for arg, arg_type in zip(args[explicit:], types, strict=True):
+        inner = _resolve(body, arg, arg_type)
+        whole = [(*before, p) for before in whole for p in inner]
+        if len(whole) > MOST_ROWS:
+            body.scope.outside(pos, "an or-pattern with this many cases", "split it")
+    return [Con(name, parts) for parts in whole]
+
+
+class _Checker(Protocol):
+    def check(self, term: s.STerm, env: Env, wanted: str) -> Expr: ...
+
+
+@dataclass
+class _Compiler:
+    body: Body
+    term: s.SMatch
+    env: Env
+    result: str
+    reached: set[int] = field(default_factory=set)
+
+    def build(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
+        """The expression that tries the rows in order on the columns."""
+        self.body.size += 1
+        if not rows:
+            missing = " ".join(path) or "_"
+            self.body.scope.refuse(self.term.pos, f"no clause covers {missing}", "add one")
+        if not columns:
+            return self._leaf(rows[0])
+        if all(isinstance(row.patterns[0], Any_) for row in rows):
+            return self.build(columns[1:], [_bind(row, columns[0]) for row in rows], (*path, "_"))
+        return self._split(columns, rows, path)
+
+    def _leaf(self, row: Row) -> Expr:
+        from recinterp.semantics.elaborate import Known
+
+        self.reached.add(id(row.clause))
+        env = dict(self.env)
+        lets: list[tuple[str, str, Expr]] = []
+        for name, expr, type_ in row.bound:
+            if isinstance(expr, Var):
+                env[name] = Known(expr.name, type_)
+                continue
+            fresh = self.body.fresh(name)
+            env[name] = Known(fresh, type_)
+            lets.append((fresh, type_, expr))
+        whole = self.body.check(row.clause.body, env, self.result)
+        for name, type_, value in reversed(lets):
+            whole = Let(name, type_, value, whole)
+        return whole
+
+    def _split(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
+        column, *rest = columns
+        arms = []
+        for constructor in self.body.scope.instances[column.type].constructors:
+            hints = _hints(rows, constructor.name, len(constructor.args))
+            names = tuple(self.body.fresh(hint) for hint in hints)
+            whole: Expr = column.expr
+            if not isinstance(whole, Var):
+                whole = Construct(constructor.name, column.type, tuple(Var(n) for n in names))
+            inner = tuple(Column(Var(n), t) for n, t in zip(names, constructor.args, strict=True))
+            kept = _specialise(rows, constructor.name, len(names), Column(whole, column.type))
+            here = (*path, " ".join([constructor.name, *("_" for _ in names)]))
+            arms.append(Arm(constructor.name, names, self.build((*inner, *rest), kept, here)))
+        return Match(column.expr, column.type, tuple(arms), self.result)
+
+
+def _bind(row: Row, column: Column) -> Row:
+    bound = tuple((name, column.expr, column.type) for name in row.patterns[0].names)
+    return replace(row, patterns=row.patterns[1:], bound=row.bound + bound)
+
+
+def _specialise(rows: list[Row], constructor: str, arity: int, column: Column) -> list[Row]:
+    kept = []
+    for row in rows:
+        first = row.patterns[0]
+        if isinstance(first, Con) and first.constructor != constructor:
+            continue
+        parts = first.args if isinstance(first, Con) else (Any_(),) * arity
+        bound = _bind(row, column)
+        kept.append(replace(bound, patterns=(*parts, *bound.patterns)))
+    return kept
+
+
+def _hints(rows: list[Row], constructor: str, arity: int) -> list[str]:
+    """A name for each argument: the first that a row gives it."""
+    hints = [""] * arity
+    for row in rows:
+        first = row.patterns[0]
+        if isinstance(first, Con) and first.constructor == constructor:
+            hints = [h or next(iter(a.names), "") for h, a in zip(hints, first.args, strict=True)]
+    return [h or "x" for h in hints]
+
+
+def compile_match(
+    body: Body, term: s.SMatch, scrutinees: Sequence[tuple[Expr, str]], env: Env, result: str
+) -> Expr:
+    """A written match as one-level matches; GallinaTypeError where a case is missing or unreachable."""
+    types = [t for _, t in scrutinees]
+    rows = [r for c in term.clauses for row in c.rows for r in rows_of(body, row, types, c)]
+    compiler = _Compiler(body, term, env, result)
+    whole = compiler.build(tuple(Column(e, t) for e, t in scrutinees), rows, ())
+    for clause in term.clauses:
+        if id(clause) not in compiler.reached:
+            body.scope.refuse(clause.pos, "this clause is never reached", "delete it")
+    return whole
+
+
+Bindings = Mapping[str, str]

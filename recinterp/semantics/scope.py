@@ -1,0 +1,182 @@
+"""What names mean: declared types (with parameters), their constructors, and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from recinterp.errors import GallinaTypeError, OutsideSubset, SourceError
+from recinterp.semantics import surface as s
+from recinterp.semantics.ast import Constructor, Function, Inductive
+
+# Types that coqc knows without any Require, with the implicit arguments it gives them.
+PRELUDE = """
+Inductive bool : Set := true | false.
+Inductive nat : Set := O | S (n : nat).
+Inductive unit : Set := tt.
+Inductive comparison : Set := Eq | Lt | Gt.
+Inductive option (A : Type) : Type := Some (a : A) | None.
+Inductive prod (A B : Type) : Type := pair (a : A) (b : B).
+Inductive sum (A B : Type) : Type := inl (a : A) | inr (b : B).
+Inductive list (A : Type) : Type := nil | cons (a : A) (l : list A).
+Arguments Some {A} a. Arguments None {A}. Arguments pair {A} {B} a b.
+Arguments inl {A} {B} a. Arguments inr {A} {B} b. Arguments nil {A}. Arguments cons {A} a l.
+"""
+# Functions of Coq's own library that a text may call without defining them.
+LIBRARY = frozenset(
+    "negb andb orb xorb implb eqb pred plus mult minus max min add mul sub app rev length map fst snd "
+    "fold_left fold_right hd tl last filter concat tail nth seq existsb forallb flat_map rev_append "
+    "option_map id eq eq_nat_dec leb ltb even odd double div2".split()
+)
+# Words that Coq keeps for itself, or that printing a variable under would change its meaning.
+KEYWORDS = frozenset(
+    "as at cofix else end exists fix for forall fun if in let match return then using where with "
+    "Prop SProp Set Type Definition Fixpoint Inductive IF mod".split()
+)
+
+
+@dataclass
+class Scope:
+    """Everything the text has declared so far."""
+
+    source: str
+    declared: dict[str, tuple[s.SInductive, tuple[s.SInductive, ...]]] = field(default_factory=dict)
+    constructors: dict[str, tuple[str, int]] = field(default_factory=dict)
+    implicit: dict[str, tuple[bool, ...]] = field(default_factory=dict)
+    instances: dict[str, Inductive] = field(default_factory=dict)
+    heads: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
+
+    def refuse(self, pos: s.Pos, wrong: str, accepted: str = "") -> NoReturn:
+        """Raise GallinaTypeError at a place."""
+        raise self._error(GallinaTypeError, pos, wrong, accepted)
+
+    def outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
+        """Raise OutsideSubset at a place."""
+        raise self._error(OutsideSubset, pos, f"{wrong} is outside the subset that is read", accepted)
+
+    def _error(self, kind: type[SourceError], pos: s.Pos, wrong: str, accepted: str) -> SourceError:
+        return kind(
+            "check a program", wrong, accepted, source=self.source, line=pos.line, column=pos.column
+        )
+
+    def declare_name(self, pos: s.Pos, name: str) -> None:
+        """Note a new global name; GallinaTypeError if this text has it already."""
+        if "." in name:
+            self.refuse(pos, f"{name!r} is a qualified name", "declare a plain name")
+        if name in self.own:
+            self.refuse(pos, f"{name!r} is declared twice", "give one of them another name")
+        self.own.add(name)
+        self.constructors.pop(name, None)
+        self.functions.pop(name, None)
+
+    def declare_types(self, block: tuple[s.SInductive, ...]) -> None:
+        """Note the types of one Inductive sentence; GallinaTypeError or OutsideSubset if refused."""
+        for ind in block:
+            self.declare_name(ind.pos, ind.name)
+            self.declared[ind.name] = (ind, block)
+        for ind in block:
+            if ind.params != block[0].params:
+                self.refuse(ind.pos, "types joined by 'with' need the same parameters")
+            for i, c in enumerate(ind.constructors):
+                self.declare_name(c.pos, c.name)
+                self.constructors[c.name] = (ind.name, i)
+                self.implicit[c.name] = (False,) * len(ind.params)
+        for ind in block:
+            self._check_declaration(ind, block)
+
+    def _check_declaration(self, ind: s.SInductive, block: tuple[s.SInductive, ...]) -> None:
+        names = {i.name for i in block}
+        for c in ind.constructors:
+            if c.result is not None and str(c.result) != " ".join([ind.name, *ind.params]):
+                self.refuse(c.pos, f"{c.name!r} ends in {c.result}", f"end it in {ind.name}")
+            for arg in c.args:
+                self._check_argument(arg, ind.params, names)
+
+    def _check_argument(self, arg: s.SType, params: tuple[str, ...], block: set[str]) -> None:
+        if arg.name in block:
+            if tuple(str(a) for a in arg.args) != params:
+                self.outside(arg.pos, f"{arg} inside the declaration of {arg.name}, at other parameters,",
+                             "keep the parameters the same throughout")  # fmt: skip
+            return
+        if arg.name in params:
+            if arg.args:
+                self.refuse(arg.pos, f"the parameter {arg.name!r} takes no arguments")
+            return
+        if arg.name not in self.declared:
+            self.unknown(arg.pos, arg.name, self.declared)
+        for inner in _mentions(arg):
+            if inner.name in block:
+                self.outside(arg.pos, f"the type {arg}, which nests {inner.name} in another type,",
+                             "declare both types together, joined by 'with'")  # fmt: skip
+            if inner.name not in params and inner.name not in self.declared:
+                self.unknown(inner.pos, inner.name, self.declared)
+        self._check_arity(arg)
+
+    def _check_arity(self, written: s.SType) -> None:
+        wanted = len(self.declared[written.name][0].params)
+        if len(written.args) != wanted:
+            self.refuse(written.pos, f"{written.name} takes {wanted} type arguments, not {len(written.args)}")
+
+    def set_arguments(self, sentence: s.SArguments) -> None:
+        """Take an Arguments sentence: which type arguments of a constructor are left unwritten."""
+        if sentence.name not in self.constructors:
+            self.unknown(sentence.pos, sentence.name, self.constructors)
+        params = len(self.declared[self.constructors[sentence.name][0]][0].params)
+        if any(sentence.implicit[params:]):
+            self.outside(sentence.pos, "an implicit argument that is not a type", "make only types implicit")
+        flags = sentence.implicit[:params]
+        self.implicit[sentence.name] = flags + (False,) * (params - len(flags))
+
+    def unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
+        """Refuse a name nobody declared; OutsideSubset where Coq's own library has it."""
+        if name.rsplit(".", 1)[-1] in LIBRARY or "." in name:
+            self.outside(pos, f"{name!r}, of Coq's library,", "define it in this text")
+        if name in ("->", "Set", "Type"):
+            self.outside(pos, f"{name!r} here", "write the type's name")
+        self.refuse(pos, f"{name!r} is not declared", "declare it above")
+
+    def type(self, written: s.SType) -> str:
+        """The name of a closed type's instance, made where it is new."""
+        if written.name not in self.declared:
+            self.unknown(written.pos, written.name, self.declared)
+        self._check_arity(written)
+        return self.instance(written.name, tuple(self.type(a) for a in written.args))
+
+    def instance(self, name: str, args: tuple[str, ...]) -> str:
+        """The instance of a declared type at closed arguments, made where it is new."""
+        ind, block = self.declared[name]
+        full = instance_name(name, args)
+        if full not in self.instances or self.heads[full] != (name, args):
+            self.heads[full] = (name, args)
+            self.instances[full] = Inductive(full, ())
+            given = dict(zip(ind.params, args, strict=True))
+            constructors = tuple(self._constructor(c, given, args) for c in ind.constructors)
+            members = tuple(instance_name(i.name, args) for i in block)
+            self.instances[full] = Inductive(full, constructors, members)
+            for member in block:
+                self.instance(member.name, args)
+        return full
+
+    def _constructor(self, c: s.SConstructor, given: dict[str, str], args: tuple[str, ...]) -> Constructor:
+        flags = self.implicit[c.name]
+        written = tuple(a for a, hidden in zip(args, flags, strict=True) if not hidden)
+        return Constructor(c.name, tuple(self._closed(a, given) for a in c.args), written)
+
+    def _closed(self, written: s.SType, given: dict[str, str]) -> str:
+        if written.name in given:
+            return given[written.name]
+        return self.instance(written.name, tuple(self._closed(a, given) for a in written.args))
+
+
+def instance_name(name: str, args: tuple[str, ...]) -> str:
+    """The type as Gallina writes it: `list (list label)`."""
+    return " ".join([name, *(f"({a})" if " " in a else a for a in args)])
+
+
+def _mentions(written: s.SType) -> Iterator[s.SType]:
+    for arg in written.args:
+        yield arg
+        yield from _mentions(arg)

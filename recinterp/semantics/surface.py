@@ -1,0 +1,205 @@
+"""What the text says, before names, types and matches are resolved; every node knows its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Pos:
+    """Line and column, from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class SType:
+    """A type as written: a head and its arguments."""
+
+    pos: Pos
+    name: str
+    args: tuple[SType, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"({a})" if a.args else str(a) for a in self.args]
+        return " ".join([self.name, *parts])
+
+
+@dataclass(frozen=True)
+class SBinder:
+    """`(name : type)`."""
+
+    pos: Pos
+    name: str
+    type: SType
+
+
+@dataclass(frozen=True)
+class SName:
+    """An identifier in a term."""
+
+    pos: Pos
+    name: str
+
+
+@dataclass(frozen=True)
+class SHole:
+    """`_` in a term."""
+
+    pos: Pos
+
+
+@dataclass(frozen=True)
+class SApply:
+    """`head arg …`."""
+
+    pos: Pos
+    head: STerm
+    args: tuple[STerm, ...]
+
+
+@dataclass(frozen=True)
+class SLet:
+    """`let name [: type] := value in body`."""
+
+    pos: Pos
+    name: str
+    type: SType | None
+    value: STerm
+    body: STerm
+
+
+@dataclass(frozen=True)
+class SIf:
+    """`if scrutinee then yes else no`."""
+
+    pos: Pos
+    scrutinee: STerm
+    yes: STerm
+    no: STerm
+
+
+@dataclass(frozen=True)
+class SClause:
+    """Alternative rows of patterns (`p, q | r, s`) and their right-hand side."""
+
+    pos: Pos
+    rows: tuple[tuple[SPattern, ...], ...]
+    body: STerm
+
+
+@dataclass(frozen=True)
+class SMatch:
+    """`match scrutinee, … with clause … end`."""
+
+    pos: Pos
+    scrutinees: tuple[STerm, ...]
+    clauses: tuple[SClause, ...]
+
+
+@dataclass(frozen=True)
+class PAny:
+    """`_`."""
+
+    pos: Pos
+
+
+@dataclass(frozen=True)
+class PName:
+    """A name alone: a constant constructor, or a variable."""
+
+    pos: Pos
+    name: str
+
+
+@dataclass(frozen=True)
+class PApply:
+    """A constructor with argument patterns."""
+
+    pos: Pos
+    name: str
+    args: tuple[SPattern, ...]
+
+
+@dataclass(frozen=True)
+class PAs:
+    """`pattern as name`."""
+
+    pos: Pos
+    pattern: SPattern
+    name: str
+
+
+@dataclass(frozen=True)
+class POr:
+    """`(p | q)`."""
+
+    pos: Pos
+    choices: tuple[SPattern, ...]
+
+
+STerm: TypeAlias = SName | SHole | SApply | SLet | SIf | SMatch
+SPattern: TypeAlias = PAny | PName | PApply | PAs | POr
+
+
+@dataclass(frozen=True)
+class SConstructor:
+    """A constructor and its argument types; `result` is given where the arrow form is used."""
+
+    pos: Pos
+    name: str
+    args: tuple[SType, ...]
+    result: SType | None
+
+
+@dataclass(frozen=True)
+class SInductive:
+    """One type of an Inductive sentence, with its parameters."""
+
+    pos: Pos
+    name: str
+    params: tuple[str, ...]
+    constructors: tuple[SConstructor, ...]
+
+
+@dataclass(frozen=True)
+class SFunction:
+    """A definition, or one function of a Fixpoint sentence; `struct` as written, if it is."""
+
+    pos: Pos
+    name: str
+    binders: tuple[SBinder, ...]
+    struct: str | None
+    result: SType
+    body: STerm
+    recursive: bool
+
+
+@dataclass(frozen=True)
+class SArguments:
+    """`Arguments name {A} …`: whether each leading argument is implicit."""
+
+    pos: Pos
+    name: str
+    implicit: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class SPragma:
+    """`Require Import …` and the like; `words` as written."""
+
+    pos: Pos
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SBlock:
+    """The types, or the functions, of one sentence (joined by `with`)."""
+
+    pos: Pos
+    members: tuple[SInductive, ...] | tuple[SFunction, ...]
+
+
+Sentence: TypeAlias = SBlock | SArguments | SPragma
