@@ -1,0 +1,164 @@
+"""Machines as graphs, and graphs as SVG, dot, Mermaid and text: on machines written by hand."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from recinterp.errors import UnknownName
+from recinterp.machine import Machine
+from recinterp.view import draw, machine_svg
+from recinterp.view.compare import compare, pair_modes
+from recinterp.view.formats import FORMATS, render
+from recinterp.view.graph import SAME, Edge, Graph, Line, Node, extract
+from recinterp.view.layout import WIDEST, broken, place
+from recinterp.view.svg import graph_svg
+from tests.view.machines import COUNTER, DRAWN, INORDER, LOST, REVERSE, SUCCESSOR, capped
+
+SVG = "{http://www.w3.org/2000/svg}"
+SMALL = Graph(
+    (Node("a<b", "start"), Node("end", "halt")),
+    (
+        Edge("a<b", "a<b", (Line("x & y / z", "changed", "changed", "r1"),)),
+        Edge("a<b", "end", (Line('"q" / ε'),)),
+    ),
+)
+
+
+def lines(graph: Graph) -> dict[str, str]:
+    """Status by rule text."""
+    return {line.text: line.status for edge in graph.edges for line in edge.lines}
+
+
+def inside(placed_x: float, size: float, total: float) -> bool:
+    return size / 2 <= placed_x <= total - size / 2
+
+
+@pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
+def test_every_rule_of_every_machine_is_drawn_once(machine: Machine) -> None:
+    drawn = [line.rule for edge in extract(machine).edges for line in edge.lines]
+    assert sorted(drawn) == sorted(rule.name for rule in machine.rules)
+    root = ElementTree.fromstring(machine_svg(machine))
+    titles = [t.text for t in root.iter(f"{SVG}title")]
+    assert {rule.name for rule in machine.rules} <= set(titles)
+
+
+@pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
+def test_nothing_lies_outside_the_drawing_and_no_two_states_overlap(machine: Machine) -> None:
+    placed = place(extract(machine))
+    for n in placed.nodes:
+        assert inside(n.x, n.width, placed.width), n
+        assert inside(n.y, n.height, placed.height), n
+    for i, a in enumerate(placed.nodes):
+        for b in placed.nodes[i + 1 :]:
+            apart = (
+                abs(a.x - b.x) >= (a.width + b.width) / 2
+                or abs(a.y - b.y) >= (a.height + b.height) / 2
+            )
+            assert apart, (a, b)
+
+
+@pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
+def test_no_two_labels_overlap(machine: Machine) -> None:
+    edges = place(extract(machine)).edges
+    for i, a in enumerate(edges):
+        for b in edges[i + 1 :]:
+            wide = abs(a.label[0] - b.label[0]) >= (a.width + b.width) / 2 - 12
+            high = abs(a.label[1] - b.label[1]) >= (a.height + b.height) / 2 - 6
+            assert wide or high, (a.edge, b.edge)
+
+
+def test_a_rule_reads_as_guard_slash_emission_and_habits_are_said_once() -> None:
+    graph = extract(SUCCESSOR)
+    assert set(lines(graph)) == {"X1 / X0", "X0 / X1", "01 / X0 01", "X0, X1 / copy", "01 / 01"}
+    assert "Unless an edge says otherwise: p := p+1." in graph.notes
+
+
+def test_lookahead_stack_and_lost_have_words_of_their_own() -> None:
+    assert "X0, X1 and rest ≠ X1* / copy" in lines(extract(REVERSE))
+    assert "Leaf and top is Middle / in(top), pop, p := p+1" in lines(extract(INORDER))
+    assert "Node and d ≥ 3 / wrong, form unknown" in lines(extract(LOST))
+
+
+def test_a_counter_spread_over_modes_is_compared_with_the_one_true_mode() -> None:
+    assert pair_modes(capped(), SUCCESSOR) == dict.fromkeys(["c0", "c1", "c2", "c3"], "carry") | {
+        "copy": "copy"
+    }
+    learned, truth = compare(capped(), SUCCESSOR)
+    assert {t for t, s in lines(learned).items() if s != SAME} == {"X1 / X1"}
+    assert {t for t, s in lines(truth).items() if s != SAME} == {"X1 / X0"}
+
+
+def test_an_added_guard_and_an_added_rule_are_told_apart() -> None:
+    learned, truth = compare(COUNTER, SUCCESSOR)
+    tags = {line.text: line.tag for edge in learned.edges for line in edge.lines if line.tag}
+    assert tags == {
+        "X1 and c < 3 / X0, c := c+1": "only under a further condition",
+        "X1 and c ≥ 3 / X1": "only in the learned machine",
+    }
+    assert [line.tag for e in truth.edges for line in e.lines if line.tag] == [
+        "not always followed"
+    ]
+
+
+def test_a_rule_the_learned_machine_has_not_is_marked_missing() -> None:
+    short = SUCCESSOR.with_rules([r for r in SUCCESSOR.rules if r.name != "base"])
+    _, truth = compare(short, SUCCESSOR)
+    assert [line.tag for e in truth.edges for line in e.lines if line.tag] == [
+        "missing in the learned machine"
+    ]
+
+
+def test_equal_machines_show_no_difference_whatever_their_modes_are_called() -> None:
+    renamed = Machine.parse(str(SUCCESSOR).replace("carry", "m1").replace("copy", "m2"))
+    for graph in compare(renamed, SUCCESSOR):
+        assert set(lines(graph).values()) == {SAME}
+
+
+def test_machines_without_a_common_structure_are_not_painted_all_over() -> None:
+    other = Machine.parse(
+        "vocab X0/1 X1/1 01/0\nstart s\nregisters q := 0\nmode s\n"
+        "  a: in(q + 1) = X1 -> emit X1, q := q + 2, goto s\n  b: in(q + 1) = $ -> halt\n"
+    )
+    learned, truth = compare(other, SUCCESSOR, departs=["a"])
+    assert list(lines(learned).values()) == ["added", SAME]
+    assert set(lines(truth).values()) == {SAME}
+
+
+def test_differences_are_marked_by_words_as_well_as_by_colour() -> None:
+    for name in FORMATS:
+        text = render(compare(COUNTER, SUCCESSOR)[0], name)
+        assert "only in the learned machine" in text, name
+
+
+def test_svg_escapes_what_it_shows_and_loads_nothing() -> None:
+    svg = graph_svg(SMALL)
+    ElementTree.fromstring(svg)
+    assert "a&lt;b" in svg
+    assert "a<b" not in svg
+    assert not re.search(r"(href|src|url\()", svg)
+    assert "prefers-color-scheme:dark" in svg
+
+
+def test_dot_is_read_by_graphviz_and_mermaid_lines_end_where_they_should() -> None:
+    import pygraphviz
+
+    again = pygraphviz.AGraph(string=render(SMALL, "dot"))
+    assert sorted(again.nodes()) == ["a<b", "end"]
+    assert len(again.edges()) == 2
+    body = render(extract(COUNTER), "mermaid").splitlines()[1:]
+    assert all(line.count(":") <= 1 and ";" not in line for line in body)
+
+
+def test_long_rules_are_broken_and_short_ones_are_not() -> None:
+    assert broken("X1 / X0") == ["X1 / X0"]
+    rows = broken("Node and d < 3 / push Middle(p+1), p := p+2, d := d+1")
+    assert len(rows) > 1
+    assert max(map(len, rows)) <= WIDEST + 6
+
+
+def test_an_unknown_format_names_the_near_ones() -> None:
+    with pytest.raises(UnknownName, match="mermaid"):
+        draw(SUCCESSOR, "mermade")
