@@ -110,7 +110,7 @@ class IllFormed(TaskError):
     """Tokens that encode no term of the task's types; `position` counts from 0."""
 
     def __init__(self, asked: str, wrong: str, accepted: str = "", *, position: int = 0) -> None:
-        self.position = position
+        self.position, self.why = position, wrong
         super().__init__(asked, f"at position {position}: {wrong}", accepted)
 
 

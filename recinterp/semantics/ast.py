@@ -171,6 +171,22 @@ class Program:
         """The function of that name; KeyError if there is none."""
         return self._functions[name]
 
+    @cached_property
+    def ids(self) -> Mapping[tuple[str, str], int]:
+        """(type, constructor) -> a number of its own; those of one type are consecutive."""
+        pairs = [(t.name, c.name) for t in self.types for c in t.constructors]
+        return {pair: i for i, pair in enumerate(pairs)}
+
+    @cached_property
+    def first_id(self) -> Mapping[str, int]:
+        """Type -> the number of its first constructor."""
+        return {t.name: self.ids[t.name, t.constructors[0].name] for t in self.types if t.constructors}
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The constructor's name for each number of `ids`."""
+        return tuple(name for _, name in self.ids)
+
     @property
     def function_names(self) -> tuple[str, ...]:
         """Every function's name, in the order of the text."""

@@ -1,0 +1,193 @@
+"""A program run fast: each function as a Python function over values, call by value.
+
+Recursion that outgrows Python's stack is taken over by `deep`, which interprets the same program on a
+stack of its own; both are held equal to the small steps of `reduce` by the tests. Compiled with
+`counting`, every function carries the number of own unfoldings it is nested in, and `deepest` records
+the largest: that is a task's recursion depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Program, Var
+from recinterp.semantics.terms import Value
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """`run(function, args)` gives its value; with `counting`, `depth` gives its recursion depth."""
+
+    program: Program
+    functions: Mapping[str, Callable[..., Value]]
+    counted: Mapping[str, Callable[..., Value]]
+    deepest: list[int]
+    own: frozenset[str]
+
+    def run(self, function: str, args: Sequence[Value]) -> Value:
+        """The value of a function at values."""
+        try:
+            return self.functions[function](*args)
+        except RecursionError:
+            return deep(self.program, function, args, frozenset())[0]
+
+    def depth(self, function: str, args: Sequence[Value]) -> int:
+        """The longest chain of nested unfoldings of own functions, minus one (-1: none ran)."""
+        self.deepest[0] = 0
+        try:
+            self.counted[function](*args, 1 if function in self.own else 0)
+        except RecursionError:
+            return deep(self.program, function, args, self.own)[1] - 1
+        return self.deepest[0] - 1
+
+
+def compile_program(program: Program, own: frozenset[str]) -> Compiled:
+    """Python functions for every function of a program; `own` are counted in depths."""
+    deepest = [0]
+    plain: dict[str, Any] = {}
+    counted: dict[str, Any] = {"deepest": deepest}
+    for function in program.functions:
+        exec(_Writer(program, None).function(function), plain)
+        exec(_Writer(program, own).function(function), counted)
+    names = program.function_names
+    return Compiled(
+        program, {n: plain[_py(n)] for n in names}, {n: counted[_py(n)] for n in names}, deepest, own
+    )
+
+
+def _py(name: str) -> str:
+    return "f_" + name.replace("'", "_q_").replace("_", "__")
+
+
+def _var(name: str) -> str:
+    return "v_" + name.replace("_", "__").replace("'", "_q")
+
+
+@dataclass
+class _Writer:
+    """Writes one function; `own` is None for the plain version."""
+
+    program: Program
+    own: frozenset[str] | None
+    temporaries: int = 0
+
+    def function(self, function: Function) -> str:
+        params = [_var(p.name) for p in function.params] + (["d"] if self.own is not None else [])
+        lines = [f"def {_py(function.name)}({', '.join(params)}):"]
+        if self.own is not None and function.name in self.own:
+            lines.append(" if d > deepest[0]: deepest[0] = d")
+        return "\n".join(lines + self.block(function.body, " ", "return "))
+
+    def block(self, expr: Expr, pad: str, to: str) -> list[str]:
+        """Lines that leave the value of `expr` where `to` says (`return `, or `name = `)."""
+        if isinstance(expr, Match):
+            before, scrutinee = self.atom(expr.scrutinee, pad)
+            return before + self.arms(expr, scrutinee, pad, to)
+        if isinstance(expr, Let):
+            return [
+                *self.block(expr.value, pad, f"{_var(expr.name)} = "),
+                *self.block(expr.body, pad, to),
+            ]
+        before, text = self.value(expr, pad)
+        return [*before, f"{pad}{to}{text}"]
+
+    def arms(self, expr: Match, scrutinee: str, pad: str, to: str) -> list[str]:
+        lines = []
+        last, first = len(expr.arms) - 1, self.program.first_id[expr.type]
+        for i, arm in enumerate(expr.arms):
+            inner = pad
+            if last:
+                word = "if" if i == 0 else "elif"
+                lines.append(f"{pad}else:" if i == last else f"{pad}{word} {scrutinee}[0] == {first + i}:")
+                inner = pad + " "
+            lines += [f"{inner}{_var(n)} = {scrutinee}[{k}]" for k, n in enumerate(arm.names, 1)]
+            lines += self.block(arm.body, inner, to)
+        return lines
+
+    def atom(self, expr: Expr, pad: str) -> tuple[list[str], str]:
+        """Lines to run first, and a name that then holds the value."""
+        if isinstance(expr, Var):
+            return [], _var(expr.name)
+        name = f"t{self.temporaries}"
+        self.temporaries += 1
+        return self.block(expr, pad, f"{name} = "), name
+
+    def value(self, expr: Expr, pad: str) -> tuple[list[str], str]:
+        """Lines to run first, and a Python expression for the value."""
+        match expr:
+            case Var(name=name):
+                return [], _var(name)
+            case Construct(constructor=constructor, type=type_, args=args):
+                before, parts = self.values(args, pad)
+                index = str(self.program.ids[type_, constructor])
+                return before, f"({', '.join([index, *parts])},)"
+            case Call(function=function, args=args):
+                before, parts = self.values(args, pad)
+                return before, f"{_py(function)}({', '.join([*parts, *self.counter(function)])})"
+            case _:
+                return self.atom(expr, pad)
+
+    def counter(self, callee: str) -> list[str]:
+        """The nesting passed on: one more where an own function is called."""
+        if self.own is None:
+            return []
+        return ["d + 1" if callee in self.own else "d"]
+
+    def values(self, exprs: Sequence[Expr], pad: str) -> tuple[list[str], list[str]]:
+        lines, parts = [], []
+        for expr in exprs:
+            before, part = self.value(expr, pad)
+            lines += before
+            parts.append(part)
+        return lines, parts
+
+
+def deep(
+    program: Program, function: str, args: Sequence[Value], own: frozenset[str]
+) -> tuple[Value, int]:
+    """(value, deepest nesting of own unfoldings), on an explicit stack.
+
+    A work item is (expression, environment, nesting) or a closure over the values already made.
+    """
+    deepest = [0]
+    values: list[Value] = list(args)
+    work: list[Any] = [(Call(function, tuple(Var("_") for _ in args)), None, 0, True)]
+    while work:
+        expr, env, nesting, ready = work.pop()
+        match expr:
+            case Var(name=name):
+                values.append(env[name])
+            case Let(value=value) if not ready:
+                work += [(expr, env, nesting, True), (value, env, nesting, False)]
+            case Let(name=name, body=body):
+                work.append((body, {**env, name: values.pop()}, nesting, False))
+            case Match(scrutinee=scrutinee) if not ready:
+                work += [(expr, env, nesting, True), (scrutinee, env, nesting, False)]
+            case Match(type=type_, arms=arms):
+                whole = values.pop()
+                arm = arms[whole[0] - program.first_id[type_]]
+                bound = dict(zip(arm.names, whole[1:], strict=True))
+                work.append((arm.body, {**env, **bound} if bound else env, nesting, False))
+            case Construct(args=parts) | Call(args=parts) if not ready and parts:
+                work.append((expr, env, nesting, True))
+                work += [(part, env, nesting, False) for part in reversed(parts)]
+            case Construct(constructor=constructor, type=type_, args=parts):
+                values.append((program.ids[type_, constructor], *_pop(values, len(parts))))
+            case Call(function=name, args=parts):
+                callee = program.function(name)
+                inner = nesting + (name in own)
+                deepest[0] = max(deepest[0], inner)
+                names = (p.name for p in callee.params)
+                env = dict(zip(names, _pop(values, len(parts)), strict=True))
+                work.append((callee.body, env, inner, False))
+    return values[0], deepest[0]
+
+
+def _pop(values: list[Value], n: int) -> list[Value]:
+    if not n:
+        return []
+    top = values[-n:]
+    del values[-n:]
+    return top

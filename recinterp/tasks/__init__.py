@@ -1,0 +1,10 @@
+"""Tasks: a program, how its terms are written, which inputs there are, and how to draw them."""
+
+from __future__ import annotations
+
+from recinterp.tasks.domain import Domain, FullDepth, Listed
+from recinterp.tasks.library import task, tasks
+from recinterp.tasks.split import held_out
+from recinterp.tasks.task import Task
+
+__all__ = ["Domain", "FullDepth", "Listed", "Task", "held_out", "task", "tasks"]

@@ -1,0 +1,272 @@
+"""Terms as token sequences: prefix order or reversed, bracketed or not, lists as their bare data.
+
+One argument, natural order: `X1 (X0 One)` is `X1 X0 01` (One shown as 01); reversed, `01 X0 X1`.
+Bracketed, `Node a Leaf Leaf` is `( Node a Leaf Leaf )`. A list of labels, where it is a whole argument
+or the whole output, is its labels: `cons a (cons b nil)` is `a b`. Arguments are joined by `,`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from recinterp.errors import IllFormed, TaskError
+from recinterp.semantics.ast import Inductive, Program
+from recinterp.semantics.terms import Term, Value, value_from
+
+COMMA = ","
+OPEN, CLOSE = "(", ")"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the terms of one program are written; `shown` maps constructors to other tokens."""
+
+    program: Program
+    shown: tuple[tuple[str, str], ...]
+    reverse: bool
+    brackets: bool
+    bare_lists: bool
+
+    @cached_property
+    def token(self) -> Mapping[str, str]:
+        """Constructor -> token."""
+        return {c.name: c.name for t in self.program.types for c in t.constructors} | dict(self.shown)
+
+    @cached_property
+    def token_of_id(self) -> tuple[str, ...]:
+        """The token for each number of `program.ids`."""
+        return tuple(self.token[name] for name in self.program.symbols)
+
+    def is_bare(self, type_: str) -> bool:
+        """Whether a whole argument of this type is written as its bare data."""
+        return self.bare_lists and list_shape(self.program, type_) is not None
+
+    def alphabet(self, types: Sequence[str]) -> tuple[str, ...]:
+        """Every token that terms of these types, as arguments or output, are written with."""
+        found: dict[str, None] = {}
+        for type_ in types:
+            shape = list_shape(self.program, type_)
+            if self.bare_lists and shape is not None:
+                reach = [self.program.type(shape[2])]
+            else:
+                reach = reachable(self.program, type_)
+            for ind in reach:
+                found |= dict.fromkeys(self.token[c.name] for c in ind.constructors)
+            if self.brackets and any(c.args for ind in reach for c in ind.constructors):
+                found |= {OPEN: None, CLOSE: None}
+        return tuple(found)
+
+    def check_tokens(self, types: Sequence[str], specials: Sequence[str]) -> None:
+        """TaskError where two constructors of the task share a token, or a token is a special one."""
+        names = dict.fromkeys(c.name for t in types for i in reachable(self.program, t) for c in i.constructors)
+        for name, token in self.shown:
+            if name not in self.token or name not in {c for c in self.program.symbols}:
+                raise TaskError("tokens", f"{name!r} is no constructor", f"one of {', '.join(names)}")
+            if not token or any(ch.isspace() for ch in token):
+                raise TaskError("tokens", f"{token!r} is no token", "text without blanks")
+        seen: dict[str, str] = {}
+        for name in names:
+            token = self.token[name]
+            if token in seen or token in (*specials, OPEN, CLOSE, COMMA, "…"):
+                raise TaskError("tokens", f"{name!r} is shown as {token!r}, which is taken", "another token")
+            seen[token] = name
+
+    def write(self, value: Value, type_: str) -> list[str]:
+        """The tokens of a value of a type."""
+        if self.is_bare(type_):
+            out = self._write_bare(value)
+        elif self.brackets:
+            out = self._write_bracketed(value)
+        else:
+            out = self._write_plain(value)
+        if self.reverse:
+            out.reverse()
+        return out
+
+    def _write_plain(self, value: Value) -> list[str]:
+        names, out = self.token_of_id, []
+        pending: list[Value] = []
+        here = value
+        while True:
+            out.append(names[here[0]])
+            arity = len(here)
+            if arity == 2:
+                here = here[1]
+                continue
+            if arity > 2:
+                pending.extend(here[:0:-1])
+            elif not pending:
+                return out
+            here = pending.pop()
+
+    def _write_bracketed(self, value: Value) -> list[str]:
+        names, out = self.token_of_id, []
+        pending: list[Value | None] = [value]
+        while pending:
+            here = pending.pop()
+            if here is None:
+                out.append(CLOSE)
+            elif len(here) == 1:
+                out.append(names[here[0]])
+            else:
+                out += [OPEN, names[here[0]]]
+                pending.append(None)
+                pending.extend(here[:0:-1])
+        return out
+
+    def _write_bare(self, value: Value) -> list[str]:
+        names, out = self.token_of_id, []
+        while len(value) > 1:
+            out.append(names[value[1][0]])
+            value = value[2]
+        return out
+
+    def read(self, tokens: Sequence[str], type_: str, offset: int = 0) -> Value:
+        """The value of a type that tokens write. IllFormed(position) otherwise.
+
+        `offset` is where these tokens stand in the whole input; positions count from its start.
+        """
+        parser = _Reader(self, type_, offset)
+        if not self.reverse:
+            return parser.read(list(tokens))
+        try:
+            return parser.read(list(tokens)[::-1])
+        except IllFormed as error:
+            position = offset + len(tokens) - 1 - (error.position - offset)
+            raise IllFormed(error.asked, error.why, error.accepted, position=max(offset, position)) from None
+
+    @cached_property
+    def tables(self) -> dict[str, Mapping[str, tuple[int, tuple[str, ...]]]]:
+        """Type -> token -> (constructor's number, argument types)."""
+        return {
+            t.name: {self.token[c.name]: (self.program.ids[t.name, c.name], c.args) for c in t.constructors}
+            for t in self.program.types
+        }
+
+    @cached_property
+    def _single(self) -> dict[str, Mapping[str, tuple[int, int]] | None]:
+        return {}
+
+    def single(self, type_: str) -> Mapping[str, tuple[int, int]] | None:
+        """Token -> (number, arity), where only this type can occur in its terms: no types to track."""
+        if type_ not in self._single:
+            alone = all(a == type_ for c in self.program.type(type_).constructors for a in c.args)
+            table = {token: (i, len(args)) for token, (i, args) in self.tables[type_].items()}
+            self._single[type_] = table if alone else None
+        return self._single[type_]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    encoding: Encoding
+    type: str
+    offset: int
+
+    def read(self, tokens: list[str]) -> Value:
+        if self.encoding.is_bare(self.type):
+            return self._bare(tokens)
+        single = self.encoding.single(self.type)
+        if single is not None and not self.encoding.brackets:
+            value = _quick(tokens, single)
+            if value is not None:
+                return value
+        return self._typed(tokens)
+
+    def _bare(self, tokens: list[str]) -> Value:
+        shape = list_shape(self.encoding.program, self.type)
+        assert shape is not None
+        ids, labels = self.encoding.program.ids, self.encoding.tables[shape[2]]
+        for i, token in enumerate(tokens):
+            if token not in labels:
+                self._refuse(i, f"{token!r} is no {shape[2]}", labels)
+        value: Value = (ids[self.type, shape[0]],)
+        cons = ids[self.type, shape[1]]
+        for token in reversed(tokens):
+            value = (cons, (labels[token][0],), value)
+        return value
+
+    def _typed(self, tokens: list[str]) -> Value:
+        """Top down, so that the first token that cannot stand where it does is named."""
+        pending, numbered, brackets = [self.type], [], self.encoding.brackets
+        opened = False
+        for i, token in enumerate(tokens):
+            if not pending:
+                self._refuse(i, f"{token!r} follows a complete term", ())
+            wanted = pending.pop()
+            if wanted == CLOSE:
+                if token != CLOSE:
+                    self._refuse(i, f"{token!r} where {CLOSE!r} is due", (CLOSE,))
+                continue
+            if brackets and token == OPEN and not opened:
+                pending.append(wanted)
+                opened = True
+                continue
+            table = self.encoding.tables[wanted]
+            if token not in table or (brackets and opened != bool(table[token][1])):
+                self._refuse(i, f"{token!r} cannot begin a {wanted} here", table)
+            index, args = table[token]
+            numbered.append((index, len(args)))
+            pending += [CLOSE] if opened else []
+            pending.extend(reversed(args))
+            opened = False
+        if pending:
+            self._refuse(len(tokens), f"the tokens end where a {pending[-1]} is due", ())
+        return value_from(numbered)
+
+    def _refuse(self, i: int, wrong: str, accepted: Sequence[str] | Mapping[str, object]) -> None:
+        hint = f"one of {', '.join(accepted)}" if accepted else ""
+        raise IllFormed("read tokens as a term", wrong, hint, position=self.offset + i)
+
+
+def _quick(tokens: list[str], table: Mapping[str, tuple[int, int]]) -> Value | None:
+    """The value, or None where the tokens are ill-formed (the slow reader then says where)."""
+    stack: list[Value] = []
+    try:
+        for token in reversed(tokens):
+            index, arity = table[token]
+            if arity == 1:
+                stack[-1] = (index, stack[-1])
+            elif arity == 0:
+                stack.append((index,))
+            else:
+                args = stack[: -arity - 1 : -1]
+                if len(args) < arity:
+                    return None
+                del stack[-arity:]
+                stack.append((index, *args))
+    except (KeyError, IndexError):
+        return None
+    return stack[0] if len(stack) == 1 else None
+
+
+def reachable(program: Program, type_: str) -> list[Inductive]:
+    """The types that occur in terms of a type, itself first."""
+    found: dict[str, Inductive] = {}
+    work = [type_]
+    while work:
+        name = work.pop(0)
+        if name not in found:
+            found[name] = program.type(name)
+            work += [a for c in found[name].constructors for a in c.args]
+    return list(found.values())
+
+
+def list_shape(program: Program, type_: str) -> tuple[str, str, str] | None:
+    """(empty, cons, label type) of a type with one constant and one of finite data and the tail."""
+    constructors = sorted(program.type(type_).constructors, key=lambda c: len(c.args))
+    if [len(c.args) for c in constructors] != [0, 2]:
+        return None
+    empty, cons = constructors
+    label, tail = cons.args
+    if tail != type_ or label == type_ or not program.type(label).is_enumeration:
+        return None
+    return empty.name, cons.name, label
+
+
+def term_from(value: Value, type_: str, program: Program) -> Term:
+    """A value as a Term."""
+    from recinterp.semantics.terms import symbols_of
+
+    return Term(type_, symbols_of(value, program), program)

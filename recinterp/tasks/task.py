@@ -1,0 +1,417 @@
+"""A task: a Gallina function, how its terms are written as tokens, and the token ids of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from recinterp.errors import DomainError, IllFormed, TaskError, UnknownName
+from recinterp.semantics.ast import Function, Program
+from recinterp.semantics.elaborate import Elaborator
+from recinterp.semantics.evaluate import Compiled, compile_program
+from recinterp.semantics.own import own_functions
+from recinterp.semantics.terms import Term, Value, term_of, value_of
+from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
+from recinterp.tasks.encoding import COMMA, Encoding, term_from
+from recinterp.tasks.sampler import Sampler
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+    from recinterp.semantics.trace import Trace
+
+ORDERS = ("natural", "reverse")
+SPECIALS = ("PAD", "BOS", "SEP", "EOS")
+TEMPLATE = "{input}{sep}{output}{eos}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Ground truth for one function. Make it with `from_gallina` or `recinterp.task(name)`.
+
+    `shown`: constructor -> token pairs; `given_ids`: token -> id pairs where a model trained elsewhere
+    has ids of its own; tasks are equal where all of this is.
+    """
+
+    name: str
+    source: str
+    function: str
+    order: str = "natural"
+    shown: tuple[tuple[str, str], ...] = ()
+    bare_lists: bool = True
+    brackets: bool = False
+    given_ids: tuple[tuple[str, int], ...] = ()
+    bos: int | None = None
+    template: str = TEMPLATE
+
+    @classmethod
+    def from_gallina(
+        cls,
+        source: str | Path,
+        function: str,
+        order: str = "natural",
+        tokens: Mapping[str, str] | None = None,
+        *,
+        bare_lists: bool = True,
+        brackets: bool = False,
+        name: str | None = None,
+    ) -> Task:
+        """A task from Gallina text, or from a path to a .v file.
+
+        `tokens` maps constructors to the tokens shown instead. Raises SourceError with the place
+        where the text is refused, UnknownName for the function, TaskError for the rest.
+        """
+        text = _text(source)
+        if order not in ORDERS:
+            raise UnknownName("order of a task", order, ORDERS)
+        shown = tuple(sorted((tokens or {}).items()))
+        task = cls(name or function, text, function, order, shown, bare_lists, brackets)
+        task._check()
+        return replace(task, bos=task.ids["BOS"])
+
+    def _check(self) -> None:
+        program = self.program
+        if self.function not in program.function_names:
+            raise UnknownName("make a task", self.function, program.function_names)
+        if not self.arity:
+            raise TaskError("make a task", f"{self.function!r} takes no argument", "name a function")
+        types = [*self._types, self._function.result]
+        self._encoding.check_tokens(types, (*SPECIALS,))
+
+    # the program
+    @cached_property
+    def _elaborated(self) -> Elaborator:
+        return Elaborator(self.source)
+
+    @cached_property
+    def program(self) -> Program:
+        """The checked program (see recinterp.semantics.ast)."""
+        return self._elaborated.program
+
+    @cached_property
+    def _function(self) -> Function:
+        return self.program.function(self.function)
+
+    @cached_property
+    def _types(self) -> tuple[str, ...]:
+        return tuple(p.type for p in self._function.params)
+
+    @property
+    def arity(self) -> int:
+        """The number of arguments."""
+        return len(self._types)
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The task's own recursive functions: those whose unfoldings its depth counts."""
+        return own_functions(self.program, self.function)
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        return compile_program(self.program, self.own)
+
+    # tokens
+    @cached_property
+    def _encoding(self) -> Encoding:
+        reverse = self.order == "reverse"
+        return Encoding(self.program, self.shown, reverse, self.brackets, self.bare_lists)
+
+    @cached_property
+    def constructors(self) -> tuple[str, ...]:
+        """The tokens that inputs and outputs are written with, specials and `,` left out."""
+        return self._encoding.alphabet([*self._types, self._function.result])
+
+    @cached_property
+    def vocab(self) -> tuple[str, ...]:
+        """Constructor tokens, then specials."""
+        return (*self.constructors, *((COMMA,) if self.arity > 1 else ()), *SPECIALS)
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Token -> id, specials included."""
+        if self.given_ids:
+            return MappingProxyType(dict(self.given_ids))
+        return MappingProxyType({token: i for i, token in enumerate(self.vocab)})
+
+    @property
+    def pad(self) -> int:
+        """The id of PAD."""
+        return self.ids["PAD"]
+
+    @property
+    def sep(self) -> int:
+        """The id of SEP."""
+        return self.ids["SEP"]
+
+    @property
+    def eos(self) -> int:
+        """The id of EOS."""
+        return self.ids["EOS"]
+
+    def with_vocab(
+        self,
+        ids: Mapping[str, int],
+        *,
+        pad: int,
+        sep: int,
+        eos: int,
+        bos: int | None = None,
+        template: str = TEMPLATE,
+    ) -> Task:
+        """The same task with the token ids and the template of a model trained elsewhere.
+
+        `template` is made of {bos} {input} {sep} {output} {eos}; {bos} is dropped where bos is None.
+        Raises TaskError where a token is missing, or two tokens share an id.
+        """
+        needed = set(self.vocab) - set(SPECIALS)
+        if missing := sorted(needed - set(ids)):
+            raise TaskError("with_vocab", f"no id for {', '.join(missing)}", "give every token an id")
+        known = {t: int(i) for t, i in ids.items() if t in needed} | {"PAD": pad, "SEP": sep, "EOS": eos}
+        if bos is not None:
+            known["BOS"] = bos
+        if len({i for t, i in known.items() if t in needed}) < len(needed) or set(
+            known[t] for t in needed
+        ) & {sep, eos, pad}:
+            raise TaskError("with_vocab", "two tokens share an id", "give each token its own")
+        _check_template(template)
+        return replace(self, given_ids=tuple(sorted(known.items())), bos=bos, template=template)
+
+    @cached_property
+    def _layout(self) -> tuple[list[str], list[str]]:
+        """Names in the template before {output}, and after it."""
+        names = [part for part in self.template.replace("}", "{").split("{") if part]
+        at = names.index("output")
+        return names[:at], names[at + 1 :]
+
+    def _render(self, names: Sequence[str], tokens: Sequence[str]) -> list[int]:
+        ids: list[int] = []
+        for name in names:
+            if name == "input":
+                ids += [self.ids[t] for t in tokens]
+            elif name != "bos" or self.bos is not None:
+                ids.append(self.ids[name.upper()])
+        return ids
+
+    def prompt(self, tokens: Sequence[str]) -> list[int]:
+        """Ids of an input up to and including SEP: what a decoder-only model is given."""
+        return self._render(self._layout[0], tokens)
+
+    def target(self, tokens: Sequence[str]) -> list[int]:
+        """Ids of an output's tokens (a list of tokens, as `apply` gives it), and EOS."""
+        return [*(self.ids[t] for t in tokens), *self._render(self._layout[1], ())]
+
+    # terms
+    def term(self, text: str) -> Term:
+        """A term of one of the task's types from Gallina text; SourceError otherwise."""
+        last: Exception | None = None
+        for wanted in (*dict.fromkeys(self._types), self._function.result):
+            try:
+                expr, type_ = self._elaborated.term(text, wanted)
+            except Exception as error:
+                last = last or error
+                continue
+            term = term_of(expr, type_, self.program)
+            if term is not None:
+                return term
+            raise TaskError("read a term", f"{text!r} calls a function", "write constructors only")
+        assert last is not None
+        raise last
+
+    def encode(self, *terms: Term) -> list[str]:
+        """The tokens of the task's arguments; TaskError where their number or types are wrong."""
+        given = tuple(t.type for t in terms)
+        if given != self._types:
+            raise TaskError("encode", f"got ({', '.join(given)})", f"the task takes ({', '.join(self._types)})")
+        return self._write([value_of(t) for t in terms])
+
+    def _write(self, values: Sequence[Value]) -> list[str]:
+        out: list[str] = []
+        for i, (value, type_) in enumerate(zip(values, self._types, strict=True)):
+            out += [COMMA] if i else []
+            out += self._encoding.write(value, type_)
+        return out
+
+    def decode(self, tokens: Sequence[str]) -> tuple[Term, ...]:
+        """The arguments that tokens write. Raises IllFormed with the position."""
+        return tuple(
+            term_from(v, t, self.program) for v, t in zip(self._read(tokens), self._types, strict=True)
+        )
+
+    def encode_output(self, term: Term) -> list[str]:
+        """The tokens of a result."""
+        if term.type != self._function.result:
+            raise TaskError("encode an output", f"it is a {term.type}", f"a {self._function.result} is needed")
+        return self._encoding.write(value_of(term), term.type)
+
+    def decode_output(self, tokens: Sequence[str]) -> Term:
+        """The result that tokens write. Raises IllFormed with the position."""
+        result = self._function.result
+        return term_from(self._encoding.read(tokens, result), result, self.program)
+
+    def _read(self, tokens: Sequence[str]) -> list[Value]:
+        if len(self._types) == 1:
+            return [self._encoding.read(tokens, self._types[0])]
+        parts = _split(tokens)
+        if len(parts) != self.arity:
+            raise IllFormed("read an input", f"{len(parts)} arguments, not {self.arity}",
+                            f"arguments joined by {COMMA!r}", position=len(tokens))  # fmt: skip
+        at, values = 0, []
+        for part, type_ in zip(parts, self._types, strict=True):
+            values.append(self._encoding.read(part, type_, at))
+            at += len(part) + 1
+        return values
+
+    def well_formed(self, tokens: Sequence[str]) -> None:
+        """None for an input of the task; IllFormed with the position otherwise."""
+        self._read(tokens)
+
+    # ground truth
+    def apply(self, tokens: Sequence[str]) -> list[str]:
+        """The output: the normal form, written as tokens. Raises IllFormed."""
+        value = self._compiled.run(self.function, self._read(tokens))
+        return self._encoding.write(value, self._function.result)
+
+    def apply_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The output for each input."""
+        run, read, function = self._compiled.run, self._read, self.function
+        write, result = self._encoding.write, self._function.result
+        return [write(run(function, read(tokens)), result) for tokens in inputs]
+
+    def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> Trace:
+        """The δ, β, ι and ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""
+        from recinterp.semantics.trace import Trace
+
+        return Trace(self.program, self.function, self.decode(tokens), strategy)
+
+    def depth(self, tokens: Sequence[str]) -> int:
+        """The longest chain of nested unfoldings of the task's own recursive functions, minus one."""
+        return self._compiled.depth(self.function, self._read(tokens))
+
+    @property
+    def machine(self) -> Machine:
+        """The ground-truth machine, derived from the program."""
+        cached: Machine | None = self.__dict__.get("_machine")
+        if cached is None:
+            from recinterp.machine.derive import derive
+
+            cached = derive(self)
+            self.__dict__["_machine"] = cached
+        return cached
+
+    # inputs
+    @cached_property
+    def _sampler(self) -> Sampler:
+        return Sampler(self)
+
+    def length(self, tokens: Sequence[str]) -> int:
+        """The length of an input: its tokens, without commas."""
+        return len(tokens) - (self.arity - 1)
+
+    def inputs(self, max_length: int | None) -> Iterator[list[str]]:
+        """Every input up to a length, shortest first; without end where the length is None."""
+        return self._sampler.inputs(max_length)
+
+    def count(self, length: int) -> int:
+        """The number of inputs of exactly that length."""
+        return self._sampler.count(length)
+
+    def full_depth(self, tokens: Sequence[str]) -> bool:
+        """Whether an input is as deep as inputs of its length get: the edge cases of its task."""
+        return self.depth(tokens) == self._sampler.deepest(self.length(tokens))
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        depth: int | None = None,
+        length: int | None = None,
+        distribution: str = "balanced",
+        *,
+        max_length: int = DEFAULT_LENGTH,
+        max_depth: int | None = None,
+        exclude: Exclude | None = None,
+    ) -> list[list[str]]:
+        """`n` inputs, drawn with replacement; the same seed gives the same inputs.
+
+        "balanced": length uniform, then depth uniform over what the length permits; "uniform": length
+        uniform, then any input of it; "natural": any input up to max_length, each as likely (for
+        binary numbers: uniform integers). `depth` and `length` fix them exactly.
+        Raises DomainError where nothing fits.
+        """
+        if n < 0:
+            raise DomainError("sample", f"n is {n}", "n >= 0")
+        return self._sampler.sample(n, seed, depth, length, distribution, max_length, max_depth, exclude)
+
+    # saved form
+    def to_json(self) -> dict[str, Any]:
+        """What a checkpoint records: enough to make the same task again."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "function": self.function,
+            "order": self.order,
+            "tokens": dict(self.shown),
+            "bare_lists": self.bare_lists,
+            "brackets": self.brackets,
+            "ids": dict(self.given_ids),
+            "bos": self.bos,
+            "template": self.template,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        """The task that to_json described."""
+        task = cls.from_gallina(
+            data["source"],
+            data["function"],
+            data["order"],
+            data["tokens"],
+            bare_lists=data["bare_lists"],
+            brackets=data["brackets"],
+            name=data["name"],
+        )
+        _check_template(data["template"])
+        return replace(
+            task,
+            given_ids=tuple(sorted((str(t), int(i)) for t, i in data["ids"].items())),
+            bos=data["bos"],
+            template=data["template"],
+        )
+
+
+def _text(source: str | Path) -> str:
+    """Gallina text, read from a .v file where a path is given."""
+    is_path = isinstance(source, Path) or (source.endswith(".v") and "\n" not in source)
+    if not is_path:
+        return str(source)
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError("read a program", f"{source}: {error}", "a path to a .v file in UTF-8") from None
+
+
+def _check_template(template: str) -> None:
+    rest = template
+    for name in ("{input}", "{sep}", "{output}", "{eos}"):
+        if rest.count(name) != 1:
+            raise TaskError("template", f"{template!r} has no single {name}", TEMPLATE)
+    left = rest
+    for name in ("{bos}", "{input}", "{sep}", "{output}", "{eos}"):
+        left = left.replace(name, "")
+    if left or not rest.index("{input}") < rest.index("{sep}") < rest.index("{output}"):
+        raise TaskError("template", f"{template!r} is no template", TEMPLATE)
+
+
+def _split(tokens: Sequence[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for token in tokens:
+        if token == COMMA:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
