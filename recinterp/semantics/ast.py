@@ -42,11 +42,15 @@ class Constructor:
 
 @dataclass(frozen=True)
 class Inductive:
-    """A type without free parameters; `block` names the types it is declared together with."""
+    """A type without free parameters; `block` names the types it is declared together with.
+
+    `args` are the types its parameters stand at: (`label`,) for `list label`.
+    """
 
     name: str
     constructors: tuple[Constructor, ...]
     block: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
 
     @cached_property
     def index(self) -> Mapping[str, int]:

@@ -155,7 +155,7 @@ class Scope:
             given = dict(zip(ind.params, args, strict=True))
             constructors = tuple(self._constructor(c, given, args) for c in ind.constructors)
             members = tuple(instance_name(i.name, args) for i in block)
-            self.instances[full] = Inductive(full, constructors, members)
+            self.instances[full] = Inductive(full, constructors, members, args)
             for member in block:
                 self.instance(member.name, args)
         return full

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from recinterp.semantics.ast import Construct, Expr, Program
+from recinterp.semantics.ast import Program
 
 Value: TypeAlias = tuple[Any, ...]  # (constructor's number, *argument values): what compiled code eats
 
@@ -108,15 +108,3 @@ def value_from(numbered: Sequence[tuple[int, int]]) -> Value:
         else:
             stack.append((index,))
     return stack[0]
-
-
-def term_of(expr: Expr, type_: str, program: Program) -> Term | None:
-    """The term an expression is, or None where it is not made of constructors alone."""
-    symbols, stack = [], [expr]
-    while stack:
-        here = stack.pop()
-        if not isinstance(here, Construct):
-            return None
-        symbols.append(here.constructor)
-        stack.extend(reversed(here.args))
-    return Term(type_, tuple(symbols), program)

@@ -14,14 +14,14 @@ from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import Compiled, compile_program
 from recinterp.semantics.own import own_functions
-from recinterp.semantics.terms import Term, Value, term_of, value_of
+from recinterp.semantics.terms import Term, Value, value_of
+from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, term_from
 from recinterp.tasks.sampler import Sampler
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
-    from recinterp.semantics.trace import Trace
 
 ORDERS = ("natural", "reverse")
 SPECIALS = ("PAD", "BOS", "SEP", "EOS")
@@ -213,7 +213,7 @@ class Task:
             except Exception as error:
                 last = last or error
                 continue
-            term = term_of(expr, type_, self.program)
+            term = value_term(expr, type_, self.program)
             if term is not None:
                 return term
             raise TaskError("read a term", f"{text!r} calls a function", "write constructors only")
@@ -282,8 +282,6 @@ class Task:
 
     def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> Trace:
         """The δ, β, ι and ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""
-        from recinterp.semantics.trace import Trace
-
         return Trace(self.program, self.function, self.decode(tokens), strategy)
 
     def depth(self, tokens: Sequence[str]) -> int:

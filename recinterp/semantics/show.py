@@ -1,0 +1,117 @@
+"""Terms and programs as Gallina text.
+
+Refolded, an anonymous fix is shown by its function's name, for people; exact, it is written out and
+type arguments are explicit, so that coqc reads back the very same term. Nothing recurses on values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from recinterp.semantics.ast import Call, Construct, Function, Let, Match, Param, Program, Var
+from recinterp.semantics.reduce import Closed, Lambda, Node, Unfolded
+
+Piece: TypeAlias = "str | tuple[Node, bool]"  # text, or a node and whether it stands as an argument
+
+
+def show(node: Node, program: Program, *, exact: bool = False, limit: int | None = None) -> str:
+    """The term as text; cut with … after `limit` characters."""
+    return _Shower(program, exact, limit).text([(node, False)])
+
+
+def show_function(function: Function, program: Program) -> str:
+    """One function of a program as a coqc-readable `fix` or `fun`, unapplied."""
+    shower = _Shower(program, True, None)
+    return shower.text(shower.head(function))
+
+
+@dataclass(frozen=True)
+class _Shower:
+    program: Program
+    exact: bool
+    limit: int | None
+
+    def text(self, pieces: Sequence[Piece]) -> str:
+        out: list[str] = []
+        size = 0
+        work = list(reversed(pieces))
+        while work:
+            piece = work.pop()
+            if isinstance(piece, str):
+                out.append(piece)
+                size += len(piece)
+            else:
+                work.extend(reversed(self.pieces(*piece)))
+            if self.limit is not None and size > self.limit:
+                return "".join(out)[: self.limit] + "…"
+        return "".join(out)
+
+    def pieces(self, node: Node, inner: bool) -> list[Piece]:
+        match node:
+            case Closed(term=term):
+                return [(term, inner)]
+            case Var(name=name):
+                return [name]
+            case Construct(type=type_, args=args):
+                return self.applied([self.constructor(node.constructor, type_)], args, inner)
+            case Call(function=name, args=args):
+                return self.applied([name], args, inner)
+            case Unfolded(function=name, args=args):
+                head = self.fix(self.program.function(name)) if self.exact else [name]
+                return self.applied(head, args, inner)
+            case Lambda(params=params, body=body, args=args):
+                head = ["(fun ", *self.params(params), " => ", (body, False), ")"]
+                return self.applied(head, args, inner)
+            case Match():
+                return self.match(node)
+            case Let(name=name, value=value, body=body):
+                whole: list[Piece] = [f"let {name} := ", (value, False), " in ", (body, False)]
+                return ["(", *whole, ")"] if inner else whole
+
+    def applied(self, head: Sequence[Piece], args: Iterable[Node], inner: bool) -> list[Piece]:
+        whole = [*head]
+        for arg in args:
+            whole += [" ", (arg, True)]
+        needs = inner and (len(whole) > len(head) or " " in str(head[0]))
+        return ["(", *whole, ")"] if needs else whole
+
+    def constructor(self, name: str, type_: str) -> str:
+        """The constructor with the type arguments that text must write, or all of them if exact."""
+        ind = self.program.type(type_)
+        given = ind.args if self.exact else ind.constructor(name).written
+        text = f"@{name}" if self.exact and given else name
+        return " ".join([text, *(f"({g})" if " " in g else g for g in given)])
+
+    def match(self, node: Match) -> list[Piece]:
+        pieces: list[Piece] = ["match ", (node.scrutinee, False), " with"]
+        ind = self.program.type(node.type)
+        for arm in node.arms:
+            blanks = len(ind.args if self.exact else ind.constructor(arm.constructor).written)
+            name = f"@{arm.constructor}" if self.exact and blanks else arm.constructor
+            pattern = " ".join([name, *("_" for _ in range(blanks)), *arm.names])
+            pieces += [f" | {pattern} => ", (arm.body, False)]
+        return [*pieces, " end"]
+
+    def params(self, params: Sequence[Param]) -> list[Piece]:
+        return [" ".join(f"({p.name} : {p.type})" for p in params)]
+
+    def head(self, function: Function) -> list[Piece]:
+        """The function itself: an anonymous fix, a fun, or a bare body."""
+        if function.is_recursive:
+            return self.fix(function)
+        if not function.params:
+            return ["(", (function.body, False), ")"]
+        return ["(fun ", *self.params(function.params), " => ", (function.body, False), ")"]
+
+    def fix(self, function: Function) -> list[Piece]:
+        pieces: list[Piece] = ["(fix "]
+        for i, name in enumerate(function.block):
+            each = self.program.function(name)
+            assert each.struct is not None
+            struct = each.params[each.struct].name
+            pieces += [" with "] if i else []
+            pieces += [f"{name} ", *self.params(each.params), f" {{struct {struct}}} : {each.result} := "]
+            pieces.append((each.body, False))
+        return [*pieces, f" for {function.name})" if len(function.block) > 1 else ")"]

@@ -1,0 +1,154 @@
+"""The run of a program on an input, step by step: as text, as HTML, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+from recinterp.semantics.ast import Call, Construct, Program
+from recinterp.semantics.reduce import Closed, Node, Reducer
+from recinterp.semantics.show import show
+from recinterp.semantics.terms import Term
+
+SHOWN_STEPS = 400
+SHOWN_WIDTH = 2_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One reduction: its rule (δ, ι-fix, β, ι-match, ζ), of what, and the term that it leaves.
+
+    `text` shows the term with names refolded; where names are refolded, δ and ι-fix change no text
+    but the rule's. `name` is the function (δ, ι-fix), the variable (β, ζ) or the constructor (ι-match).
+    """
+
+    index: int
+    rule: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The steps from a call to its normal form; iterate for `Step`s, or print it."""
+
+    program: Program
+    function: str
+    arguments: tuple[Term, ...]
+    strategy: str = "cbv"
+
+    @cached_property
+    def start(self) -> Node:
+        """The call that is reduced."""
+        args = tuple(Closed(expression(t), normal=True) for t in self.arguments)
+        return Call(self.function, args)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Step]:
+        reducer = Reducer(self.program, self.start, self.strategy)
+        index = 0
+        while (done := reducer.step()) is not None:
+            index += 1
+            text = show(reducer.term(), self.program, limit=SHOWN_WIDTH)
+            yield Step(index, done.rule, done.name, text)
+
+    def exact(self) -> Iterator[tuple[str, str, str]]:
+        """(rule, of what, the term after it as text that coqc reads back); first ("", "", the call)."""
+        reducer = Reducer(self.program, self.start, self.strategy)
+        yield "", "", show(self.start, self.program, exact=True)
+        while (done := reducer.step()) is not None:
+            yield done.rule, done.name, show(reducer.term(), self.program, exact=True)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Rule -> how many steps are of it."""
+        reducer = Reducer(self.program, self.start, self.strategy)
+        found: dict[str, int] = {}
+        while (done := reducer.step()) is not None:
+            found[done.rule] = found.get(done.rule, 0) + 1
+        return found
+
+    def __len__(self) -> int:
+        """The number of steps."""
+        return sum(self.counts.values())
+
+    @cached_property
+    def result(self) -> Term:
+        """The normal form, by the steps alone."""
+        reducer = Reducer(self.program, self.start, self.strategy)
+        while reducer.step() is not None:
+            pass
+        term = value_term(reducer.term(), self.program.function(self.function).result, self.program)
+        assert term is not None
+        return term
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """(rule and name, term) for the call and each step, the middle left out where it is long."""
+        rows = [("", show(self.start, self.program, limit=SHOWN_WIDTH))]
+        total = len(self)
+        for step in self:
+            if SHOWN_STEPS // 2 < step.index <= total - SHOWN_STEPS // 2:
+                if step.index == SHOWN_STEPS // 2 + 1:
+                    rows.append(("…", f"({total - SHOWN_STEPS} steps are not shown)"))
+                continue
+            rows.append((f"{step.rule} {step.name}", step.text))
+        return rows
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        width = max(len(rule) for rule, _ in rows)
+        return "\n".join(f"{rule:<{width}}  {text}" for rule, text in rows)
+
+    def to_html(self) -> str:
+        """A table of the steps: rule, of what, term. Nothing is loaded from elsewhere."""
+        cells = (
+            f"<tr><th>{escape(rule)}</th><td><code>{escape(text)}</code></td></tr>"
+            for rule, text in self._rows()
+        )
+        title = escape(show(self.start, self.program, limit=80))
+        return f"<table class='recinterp-trace'><caption>{title}</caption>{''.join(cells)}</table>"
+
+    _repr_html_ = to_html
+
+    def to_json(self) -> dict[str, Any]:
+        """The steps as data."""
+        return {
+            "function": self.function,
+            "strategy": self.strategy,
+            "start": show(self.start, self.program, limit=SHOWN_WIDTH),
+            "steps": [asdict(step) for step in self],
+            "result": str(self.result),
+        }
+
+
+def expression(term: Term) -> Construct:
+    """A term as an expression, built from its last constructor backwards."""
+    pending, typed = [term.type], []
+    for symbol in term.symbols:
+        type_ = pending.pop()
+        args = term.program.type(type_).constructor(symbol).args
+        typed.append((symbol, type_, len(args)))
+        pending.extend(reversed(args))
+    stack: list[Construct] = []
+    for symbol, type_, arity in reversed(typed):
+        args_ = tuple(stack[: -arity - 1 : -1]) if arity else ()
+        del stack[len(stack) - arity :]
+        stack.append(Construct(symbol, type_, args_))
+    return stack[0]
+
+
+def value_term(node: Node, type_: str, program: Program) -> Term | None:
+    """The term a node is, or None where something is left to reduce."""
+    symbols, stack = [], [node]
+    while stack:
+        here = stack.pop()
+        if isinstance(here, Closed):
+            stack.append(here.term)
+        elif isinstance(here, Construct):
+            symbols.append(here.constructor)
+            stack.extend(reversed(here.args))
+        else:
+            return None
+    return Term(type_, tuple(symbols), program)
