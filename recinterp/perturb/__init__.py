@@ -4,6 +4,7 @@ from recinterp.perturb import Ablate, head, run
 run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True).changed
 """
 
+from recinterp.perturb.compile import sources_kept
 from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
 from recinterp.perturb.engine import Effects, generate, next_logits, run, say
 from recinterp.perturb.live import prove
@@ -57,5 +58,6 @@ __all__ = [
     "random_heads",
     "run",
     "say",
+    "sources_kept",
     "untrained_twin",
 ]

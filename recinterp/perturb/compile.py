@@ -6,7 +6,9 @@ so that a plan never silently does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -221,10 +223,35 @@ def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str
     ]
 
 
+_kept: ContextVar[dict[tuple[object, ...], Tensor] | None] = ContextVar("sources", default=None)
+
+
+@contextmanager
+def sources_kept() -> Iterator[None]:
+    """Within it, a source run's activations are read once, however many plans ask for them."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def _read_sources(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str, Tensor]:
+    kept = _kept.get()
+    if kept is None:
+        return adapter.cache(rows.ids, hooks)
+    keys = {hook: (id(adapter), rows.inputs, rows.prefixes, hook) for hook in hooks}
+    missing = [hook for hook, key in keys.items() if key not in kept]
+    if missing:
+        fresh = adapter.cache(rows.ids, missing)
+        kept |= {keys[hook]: fresh[hook] for hook in missing}
+    return {hook: kept[key] for hook, key in keys.items()}
+
+
 def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Hook]:
     _same_count("sources", len(step.inputs), len(rows))
     source = lay_out(task, step.inputs, step.prefixes)
-    cache = adapter.cache(source.ids, sorted({unit.hook for unit in step.units}))
+    cache = _read_sources(adapter, source, sorted({unit.hook for unit in step.units}))
     made = []
     for number, unit in enumerate(step.units):
         there = unit if step.at is None else Unit(unit.hook, unit.head, step.at)

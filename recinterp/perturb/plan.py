@@ -43,7 +43,7 @@ def _take(where: Where, picked: Sequence[int]) -> Where:
 
 
 def head(layer: int, head: int | None = None, at: Where = ALL) -> Unit:
-    """What a head writes (`hook_z`, before the output matrix); `head` None: all heads of a layer."""
+    """What a head (None: all of a layer) writes: `hook_z`, before the output matrix."""
     return Unit(f"blocks.{layer}.attn.hook_z", head, at)
 
 
@@ -88,7 +88,7 @@ class Ablate:
 
 @dataclass(frozen=True)
 class Redirect:
-    """Force a head (None: all of a layer) to attend from the query to one class of positions only."""
+    """Force a head (None: a layer) to attend from the query to one class of positions only."""
 
     layer: int
     head: int | None

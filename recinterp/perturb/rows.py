@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 Tokens = tuple[str, ...]
-Kind = Literal["query", "sep", "input", "others", "inputs", "outputs", "all"]
-KINDS: tuple[Kind, ...] = ("query", "sep", "input", "others", "inputs", "outputs", "all")
+Kind = Literal["query", "sep", "input", "others", "some", "inputs", "outputs", "all"]
+KINDS: tuple[Kind, ...] = ("query", "sep", "input", "others", "some", "inputs", "outputs", "all")
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,26 @@ class At:
     """A class of positions: query, sep, one input (`index`), the others, inputs, outputs, all.
 
     `index` counts from the first input token: one number for every row, or one per row, None
-    where the row has no such position. `outputs` are the written tokens before the query.
+    where the row has no such position. `some` takes several per row. `outputs` are the written
+    tokens before the query.
     """
 
     kind: Kind
-    index: int | tuple[int | None, ...] | None = None
+    index: int | tuple[int | None, ...] | tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UnknownSite(
                 f"positions {self.kind!r}", "no such class", f"one of {', '.join(KINDS)}"
             )
-        if (self.kind in ("input", "others")) == (self.index is None):
+        if (self.kind in ("input", "others", "some")) == (self.index is None):
             wrong = "which input position?" if self.index is None else "takes no index"
             raise UnknownSite(f"positions {self.kind!r}", wrong, 'At("input", 3) or At("query")')
 
     def take(self, picked: Sequence[int]) -> At:
         """The same class for some of the rows."""
         if isinstance(self.index, tuple):
-            return At(self.kind, tuple(self.index[i] for i in picked))
+            return At(self.kind, tuple(self.index[i] for i in picked))  # type: ignore[arg-type]
         return self
 
 
@@ -99,24 +100,25 @@ class Rows:
                 return (pos > sep) & (pos < query)
             case "all":
                 return pos <= query
-        here = pos == self._absolute(at)[:, None]
-        return here if at.kind == "input" else is_input & ~here
+        here = torch.zeros(self.ids.shape, dtype=torch.bool)
+        for row, places in enumerate(self._places(at)):
+            for i in places:
+                here[row, int(self.start[row]) + i] = True
+        return is_input & ~here if at.kind == "others" else here
 
-    def _absolute(self, at: At) -> Tensor:
-        """Input indices as positions of the sequence; -1 where a row has none."""
+    def _places(self, at: At) -> list[tuple[int, ...]]:
+        """The input indices meant in each row. Errors: UnknownSite."""
         index = at.index if isinstance(at.index, tuple) else (at.index,) * len(self)
         if len(index) != len(self):
-            raise UnknownSite(
-                f"{len(index)} input positions", f"there are {len(self)} rows", "one per row"
-            )
-        for row, i in enumerate(index):
-            if i is not None and not 0 <= i < len(self.inputs[row]):
-                last = len(self.inputs[row]) - 1
-                raise UnknownSite(
-                    f"input position {i} of row {row}", f"its input ends at {last}", f"0 to {last}"
-                )
-        known = torch.tensor([-1 if i is None else i for i in index])
-        return torch.where(known < 0, known, self.start + known)
+            wrong = f"there are {len(self)} rows"
+            raise UnknownSite(f"{len(index)} input positions", wrong, "one per row")
+        places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
+        for row, there in enumerate(places):
+            last = len(self.inputs[row]) - 1
+            if any(not 0 <= i <= last for i in there):
+                asked = f"input position {there[-1]} of row {row}"
+                raise UnknownSite(asked, f"its input ends at {last}", f"0 to {last}")
+        return places
 
 
 def lay_out(

@@ -1,0 +1,327 @@
+"""Which heads carry the recursion: attention *and* causal effect, each beside its controls.
+
+Content has moved by the time it is read, so a head is not redirected by pointing it at a token. It
+is given its own z from another step of the same input (row transplant). Three thresholds, measured
+on trained and untrained models:
+
+    the model passes the gate: all heads' z at the query, transplanted, move the token  >= GATE
+    the head's share of that movement of the logits                                     >= SHARE
+    its attention's peak follows a landmark of the datatype                             >= FOLLOW
+
+Of 204 heads of untrained models, 17 of 18 models pass on share alone and none passes both.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recinterp.models import Adapter
+from recinterp.perturb import (
+    Ablate,
+    FreezePatterns,
+    Rows,
+    Transplant,
+    head,
+    lay_out,
+    next_logits,
+    random_heads,
+    untrained_twin,
+)
+from recinterp.probe.landmarks import Landmark, Step, best, landmarks
+from recinterp.rate import Rate
+
+if TYPE_CHECKING:
+    from recinterp.tasks import Task
+
+GATE, SHARE, FOLLOW = 0.8, 0.15, 0.3
+PAIRS, STEPS, SHORTEST = 200, 600, 4
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head and what was measured of it.
+
+    score: share of steps at which its attention's peak follows `landmark`; effect: its share of
+    the logits' movement under row transplant; controls: what these have to beat, and ablations.
+    """
+
+    layer: int
+    head: int
+    role: str
+    score: float
+    effect: float
+    controls: Mapping[str, float] = field(default_factory=dict)
+    recursion: bool = False
+    note: str = ""
+    landmark: str = ""
+
+    @property
+    def name(self) -> str:
+        """The field's name for it: L1H0."""
+        return f"L{self.layer}H{self.head}"
+
+
+@dataclass(frozen=True)
+class LayerFinding:
+    """All heads of a layer together, under row transplant at the query."""
+
+    layer: int
+    moved: Rate
+    effect: float
+    control: float
+    carries: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """Every head, every layer, and the model gate: all heads' z at the query moves the token."""
+
+    heads: tuple[Head, ...]
+    layers: tuple[LayerFinding, ...]
+    gate: Rate
+
+    @property
+    def recursion(self) -> tuple[Head, ...]:
+        """The heads that pass by attention and by causal effect."""
+        return tuple(h for h in self.heads if h.recursion)
+
+
+def head_scores(
+    adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int = 0
+) -> tuple[Head, ...]:
+    """Every head, scored by attention and by causal effect on these inputs (see `probe_heads`)."""
+    return probe_heads(adapter, task, inputs, seed).heads
+
+
+def probe_heads(
+    adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int = 0
+) -> HeadReport:
+    """Every head and layer, scored on the model's own runs over these inputs."""
+    measured = _measure(adapter, task, inputs, seed)
+    twin = _measure(Adapter(untrained_twin(adapter.model, seed), task), task, inputs, seed)
+    ablated = _ablations(adapter, task, measured.steps[:PAIRS])
+    heads = tuple(
+        _judge(adapter, (layer, h), measured, twin, ablated[layer, h], seed)
+        for layer in range(adapter.n_layers)
+        for h in range(adapter.n_heads)
+    )
+    layers = tuple(_layer(layer, heads, measured) for layer in range(adapter.n_layers))
+    return HeadReport(heads, layers, measured.gate)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Raw measurements: attention per head, transplant effects per set of heads."""
+
+    steps: list[tuple[Step, tuple[str, ...]]]
+    follows: dict[tuple[int, int], tuple[Landmark, Rate] | None]
+    gate: Rate
+    moved: dict[Pairs, Rate]
+    share: dict[Pairs, float]
+    noise: dict[Pairs, float]
+
+
+def _measure(adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int) -> _Measured:
+    usable = [tuple(x) for x in inputs if len(x) >= SHORTEST] or [tuple(x) for x in inputs]
+    outputs = [
+        [y for y in out if y in task.ids] for out in adapter.generate([list(x) for x in usable])
+    ]
+    steps = [
+        ((x, t), tuple(y)) for x, y in zip(usable, outputs, strict=True) for t in range(len(y))
+    ]
+    random.Random(seed).shuffle(steps)
+    follows = _attention(adapter, task, steps[:STEPS])
+    every = tuple((layer, h) for layer in range(adapter.n_layers) for h in range(adapter.n_heads))
+    pairs = _pairs(steps, seed)
+    if not pairs:
+        return _Measured(steps, follows, Rate(0, 0), {}, {}, {})
+    trial = _Trial(adapter, task, pairs)
+    sets = [every, *_by_layer(every), *((one,) for one in every)]
+    sets = list(dict.fromkeys(sets))
+    moved = {heads: trial.moved(heads) for heads in sets}
+    share = {heads: trial.share(heads) for heads in sets}
+    noise = {heads: trial.share(heads, scramble=seed + 1) for heads in sets}
+    return _Measured(steps, follows, moved[every], moved, share, noise)
+
+
+def _by_layer(every: Pairs) -> list[Pairs]:
+    layers = sorted({layer for layer, _ in every})
+    return [tuple(pair for pair in every if pair[0] == layer) for layer in layers]
+
+
+def _attention(
+    adapter: Adapter, task: Task, steps: Sequence[tuple[Step, tuple[str, ...]]]
+) -> dict[tuple[int, int], tuple[Landmark, Rate] | None]:
+    """For each head: the landmark that its attention's peak follows best."""
+    rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
+    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(adapter.n_layers)]
+    cache = adapter.cache(rows.ids, names)
+    found, places = {}, landmarks(task)
+    asked = [step for step, _ in steps]
+    for layer, name in enumerate(names):
+        peak = cache[name][torch.arange(len(rows)), :, rows.query].argmax(-1).cpu()
+        for h in range(adapter.n_heads):
+            at = (peak[:, h] - rows.start).tolist()
+            found[layer, h] = best(places, asked, at)
+    return found
+
+
+def _pairs(
+    steps: Sequence[tuple[Step, tuple[str, ...]]], seed: int
+) -> list[tuple[tuple[str, ...], tuple[str, ...], int, int]]:
+    """(input, output, step, other step) where the two steps write different tokens."""
+    rng, found = random.Random(seed), []
+    for (x, t), y in steps:
+        others = [u for u in range(len(y)) if y[u] != y[t]]
+        if others:
+            found.append((x, y, t, rng.choice(others)))
+        if len(found) == PAIRS:
+            break
+    return found
+
+
+class _Trial:
+    """Row transplants over fixed pairs of steps: what moves when heads act as at the other."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        task: Task,
+        pairs: Sequence[tuple[tuple[str, ...], tuple[str, ...], int, int]],
+    ) -> None:
+        self.adapter, self.task = adapter, task
+        self.inputs = tuple(x for x, _, _, _ in pairs)
+        self.rows = lay_out(task, self.inputs, [y[:t] for _, y, t, _ in pairs])
+        self.sources = tuple(y[:u] for _, y, _, u in pairs)
+        self.old = torch.tensor([task.ids[y[t]] for _, y, t, _ in pairs])
+        self.new = torch.tensor([task.ids[y[u]] for _, y, _, u in pairs])
+        self.clean = next_logits(adapter, task, self.rows)
+        self.goal = next_logits(adapter, task, lay_out(task, self.inputs, self.sources))
+        self._seen: dict[tuple[Pairs, int | None], Tensor] = {}
+
+    def logits(self, heads: Pairs, scramble: int | None = None) -> Tensor:
+        key = (heads, scramble)
+        if key not in self._seen:
+            plan = [Transplant(heads, self.inputs, self.sources, scramble=scramble)]
+            self._seen[key] = next_logits(self.adapter, self.task, self.rows, plan)
+        return self._seen[key]
+
+    def moved(self, heads: Pairs) -> Rate:
+        """How often the token becomes the other step's."""
+        return Rate.of((self.logits(heads).argmax(-1) == self.new).tolist())
+
+    def share(self, heads: Pairs, scramble: int | None = None) -> float:
+        """The part of the logit difference (new - old token) that moves, of what could."""
+        before, after = self._gap(self.clean), self._gap(self.logits(heads, scramble))
+        whole = (self._gap(self.goal) - before).sum()
+        return float((after - before).sum() / whole) if float(whole) else 0.0
+
+    def _gap(self, logits: Tensor) -> Tensor:
+        row = torch.arange(len(logits))
+        return logits[row, self.new] - logits[row, self.old]
+
+
+def _ablations(
+    adapter: Adapter, task: Task, steps: Sequence[tuple[Step, tuple[str, ...]]]
+) -> dict[tuple[int, int], tuple[float, float]]:
+    """Per head: tokens changed by mean ablation, and by the same with later patterns frozen."""
+    rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
+    clean = next_logits(adapter, task, rows).argmax(-1)
+    found = {}
+    for layer in range(adapter.n_layers):
+        later = tuple(range(layer + 1, adapter.n_layers))
+        for h in range(adapter.n_heads):
+            cut = Ablate(head(layer, h), "mean")
+            free = _changed(adapter, task, rows, [cut], clean)
+            kept = (
+                _changed(adapter, task, rows, [cut, FreezePatterns(later)], clean)
+                if later
+                else free
+            )
+            found[layer, h] = (free, kept)
+    return found
+
+
+def _changed(
+    adapter: Adapter,
+    task: Task,
+    rows: Rows,
+    plan: Sequence[Ablate | FreezePatterns],
+    clean: Tensor,
+) -> float:
+    return float((next_logits(adapter, task, rows, plan).argmax(-1) != clean).float().mean())
+
+
+def _judge(
+    adapter: Adapter,
+    which: tuple[int, int],
+    measured: _Measured,
+    twin: _Measured,
+    ablated: tuple[float, float],
+    seed: int,
+) -> Head:
+    key: Pairs = (which,)
+    followed, twin_followed = measured.follows[which], twin.follows[which]
+    score = followed[1].value if followed else 0.0
+    effect = measured.share.get(key, 0.0)
+    other = random_heads(adapter, key, seed)
+    controls = {
+        "random direction": measured.noise.get(key, 0.0),
+        "random head": measured.share.get(other, 0.0),
+        "untrained attention": twin_followed[1].value if twin_followed else 0.0,
+        "untrained effect": twin.share.get(key, 0.0),
+        "moved": measured.moved[key].value if key in measured.moved else 0.0,
+        "gate": measured.gate.value if measured.gate.total else 0.0,
+        "ablated": ablated[0],
+        "ablated, later patterns frozen": ablated[1],
+    }
+    carries = (
+        controls["gate"] >= GATE
+        and effect >= max(SHARE, controls["random direction"])
+        and score >= max(FOLLOW, controls["untrained attention"])
+    )
+    place = str(followed[0]) if followed else ""
+    role, note = _role(carries, score, effect, controls, place)
+    return Head(*which, role, score, effect, controls, carries, note, place)
+
+
+def _role(
+    carries: bool, score: float, effect: float, controls: Mapping[str, float], place: str
+) -> tuple[str, str]:
+    """A role in two words, and the sentence behind it."""
+    cut, frozen = controls["ablated"], controls["ablated, later patterns frozen"]
+    through = cut - frozen
+    if carries:
+        return "reader", f"reads {place}: attention {score:.0%}, {effect:.0%} of the effect"
+    if cut >= 0.1 and through >= 0.6 * cut:
+        text = f"ablation changes {cut:.0%} of the tokens, {frozen:.0%} with later patterns frozen"
+        return "address", f"{text}: it matters through where later layers look"
+    if effect >= SHARE:
+        why = "the model fails the gate" if controls["gate"] < GATE else f"attention {score:.0%}"
+        return "content", f"{effect:.0%} of the effect, and no landmark it follows ({why})"
+    if cut < 0.02:
+        return "idle", f"ablation changes {cut:.0%} of the tokens"
+    return "support", f"ablation changes {cut:.0%} of the tokens; {effect:.0%} of the effect"
+
+
+def _layer(layer: int, heads: Sequence[Head], measured: _Measured) -> LayerFinding:
+    key: Pairs = tuple((h.layer, h.head) for h in heads if h.layer == layer)
+    moved = measured.moved.get(key, Rate(0, 0))
+    share, noise = measured.share.get(key, 0.0), measured.noise.get(key, 0.0)
+    carries = bool(moved.total) and moved.value >= 0.5 and share >= max(SHARE, noise)
+    single = [h.name for h in heads if h.layer == layer and h.recursion]
+    if carries and not single:
+        text = f"no single head carries it, layer {layer} does: its heads together move {moved}"
+    elif carries:
+        text = f"layer {layer} carries it, through {', '.join(single)}: together they move {moved}"
+    else:
+        text = f"layer {layer}: its heads together move the token in {moved}"
+    return LayerFinding(layer, moved, share, noise, carries, text)

@@ -1,0 +1,237 @@
+"""Pairs of runs for interchange: a base step and a source step that differ in one variable.
+
+The machine says what the base would write if it had the source's value (the counterfactual). Only
+pairs whose counterfactual differs from what the base writes count, and of those the best are kept:
+first where every other variable is equal, so that nothing else can have moved the token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from recinterp.machine.syntax import Machine, Out
+from recinterp.perturb import lay_out, say
+from recinterp.probe.origin import is_term
+from recinterp.reconstruct.variables import (
+    EOS,
+    Timeline,
+    Value,
+    Variable,
+    forced,
+    pointer,
+    timeline,
+    value,
+    variables,
+)
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+Tokens = tuple[str, ...]
+TRIES = 12  # candidate sources looked at per base step
+BASES = 600  # base steps looked at per variable
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: input, output written before it, its index, and the token the machine writes."""
+
+    tokens: Tokens
+    prefix: Tokens
+    t: int
+    says: str
+    reads: int | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A base and a source step; `goal`: what the base writes with the source's value.
+
+    alone: no other variable differs. A same-value pair has goal == base.says.
+    """
+
+    base: Step
+    source: Step
+    goal: str
+    alone: bool
+
+    @property
+    def strict(self) -> bool:
+        """Whether the source's own token would be the wrong answer too."""
+        return self.goal != self.source.says
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """Input positions at which the two differ, the one read aside."""
+        both = zip(self.base.tokens, self.source.tokens, strict=False)
+        return tuple(i for i, (a, b) in enumerate(both) if a != b and i != self.base.reads)
+
+
+class Pairs:
+    """Finds pairs for a machine over some inputs; runs of the machine are kept."""
+
+    def __init__(
+        self, task: Task, machine: Machine, inputs: Sequence[Sequence[str]], seed: int
+    ) -> None:
+        self.task, self.machine, self.seed = task, machine, seed
+        self.inputs = tuple(dict.fromkeys(tuple(x) for x in inputs))
+        self.variables = variables(machine)
+        self._runs: dict[Tokens, Timeline] = {}
+        self._values: dict[tuple[Tokens, int], tuple[Value, ...]] = {}
+        self._goals: dict[tuple[Variable, tuple[Tokens, int], Value], str | None] = {}
+        self._flips: dict[Tokens, tuple[Tokens, ...]] = {}
+
+    def run(self, tokens: Tokens) -> Timeline:
+        """The machine's run on an input."""
+        if tokens not in self._runs:
+            self._runs[tokens] = timeline(self.machine, tokens)
+        return self._runs[tokens]
+
+    @cached_property
+    def _same_length(self) -> dict[int, list[Tokens]]:
+        groups: dict[int, list[Tokens]] = {}
+        for x in self.inputs:
+            if self.run(x).owners:
+                groups.setdefault(len(x), []).append(x)
+        return groups
+
+    @cached_property
+    def _steps(self) -> list[tuple[Tokens, int]]:
+        found = [(x, t) for x in self.inputs for t in range(len(self.run(x).owners))]
+        random.Random(self.seed).shuffle(found)
+        return found
+
+    def flips(self, tokens: Tokens) -> tuple[Tokens, ...]:
+        """The inputs of the task that differ in one token."""
+        if tokens not in self._flips:
+            self._flips[tokens] = tuple(
+                new
+                for at, old in enumerate(tokens)
+                for token in self.task.constructors
+                if token != old
+                and is_term(self.task, new := (*tokens[:at], token, *tokens[at + 1 :]))
+            )
+        return self._flips[tokens]
+
+    def step(self, tokens: Tokens, t: int, prefix: Tokens | None = None) -> Step:
+        """A step of the machine's run, or the same with another prefix before it."""
+        run = self.run(tokens)
+        says = run.says[t] if t < len(run.says) else EOS
+        return Step(
+            tokens, run.says[:t] if prefix is None else prefix, t, says, pointer(run.owners[t])
+        )
+
+    def find(
+        self, variable: Variable, count: int, *, same: bool = False, strict: bool = False
+    ) -> list[Pair]:
+        """Up to `count` pairs for a variable.
+
+        same: pairs whose value is equal (the control); strict: pairs whose source writes
+        something else than the counterfactual, so that taking over its answer is wrong too.
+        """
+        rng = random.Random(f"{self.seed} {variable.name}")
+        alone: list[Pair] = []
+        mixed: list[Pair] = []
+        for x, t in self._steps[:BASES]:
+            if len(alone) >= count:
+                break
+            pair = self._pair(variable, x, t, rng, same, strict)
+            if pair is not None:
+                (alone if pair.alone else mixed).append(pair)
+            if strict and len(mixed) >= count:
+                break
+        return (alone + mixed)[:count]
+
+    def _pair(
+        self, variable: Variable, x: Tokens, t: int, rng: random.Random, same: bool, strict: bool
+    ) -> Pair | None:
+        """The first good source for a base step; one that differs in nothing else wins."""
+        kept = None
+        for tokens, u, prefix in self._candidates(variable, x, t, rng):
+            pair = self._judged(variable, (x, t), (tokens, u), prefix, same)
+            if pair is None or (strict and not pair.strict):
+                continue
+            if pair.alone or strict:
+                return pair
+            kept = kept or pair
+        return kept
+
+    def _candidates(
+        self, variable: Variable, x: Tokens, t: int, rng: random.Random
+    ) -> Iterator[tuple[Tokens, int, Tokens | None]]:
+        if isinstance(variable.node, Out):
+            yield from self._other_prefixes(variable.node.back, x, t, rng)
+            return
+        if variable.kind == "pointer":
+            steps = [u for u in range(len(self.run(x).owners)) if u != t and u * t]
+            yield from ((x, u, None) for u in rng.sample(steps, min(TRIES // 2, len(steps))))
+        flips = self.flips(x)
+        yield from ((y, t, None) for y in rng.sample(flips, min(TRIES, len(flips))))
+        pool = self._same_length[len(x)]
+        yield from ((y, t, None) for y in rng.sample(pool, min(TRIES, len(pool))) if y != x)
+
+    def _other_prefixes(
+        self, back: int, x: Tokens, t: int, rng: random.Random
+    ) -> Iterator[tuple[Tokens, int, Tokens | None]]:
+        clean = self.run(x).says[:t]
+        if back <= t:
+            for token in rng.sample(self.task.constructors, len(self.task.constructors)):
+                if token != clean[-back]:
+                    yield x, t, (*clean[: t - back], token, *clean[t - back + 1 :])
+
+    def _judged(
+        self,
+        variable: Variable,
+        base: tuple[Tokens, int],
+        source: tuple[Tokens, int],
+        prefix: Tokens | None,
+        same: bool,
+    ) -> Pair | None:
+        if source[1] >= len(self.run(source[0]).owners):
+            return None
+        here, there = self._valued(*base), self._valued(*source)
+        index = self.variables.index(variable)
+        to: Value = there[index]
+        if prefix and isinstance(variable.node, Out):
+            to = prefix[-variable.node.back]
+        if (here[index] == to) != same:
+            return None
+        says = self.run(base[0]).says[base[1]]
+        goal = says if same else self._forced(variable, base, to)
+        if goal is None or (goal == says) != same:
+            return None
+        alone = all(a == b for i, (a, b) in enumerate(zip(here, there, strict=True)) if i != index)
+        step = self.step(*source, prefix)
+        if prefix is not None:
+            step = replace(step, says=goal)
+        return Pair(self.step(*base), step, goal, alone)
+
+    def _valued(self, tokens: Tokens, t: int) -> tuple[Value, ...]:
+        """The value of every variable in the state that owns output t."""
+        key = (tokens, t)
+        if key not in self._values:
+            owner = self.run(tokens).owners[t]
+            self._values[key] = tuple(value(owner, v) for v in self.variables)
+        return self._values[key]
+
+    def _forced(self, variable: Variable, base: tuple[Tokens, int], to: Value) -> str | None:
+        key = (variable, base, to)
+        if key not in self._goals:
+            owner = self.run(base[0]).owners[base[1]]
+            self._goals[key] = forced(owner, variable, to, base[1])
+        return self._goals[key]
+
+
+def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs at whose base and source the model says what the machine says."""
+    if not pairs:
+        return []
+    steps = [s for p in pairs for s in (p.base, p.source)]
+    said = say(adapter, task, lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps]))
+    right = [a == s.says for a, s in zip(said, steps, strict=True)]
+    return [p for i, p in enumerate(pairs) if right[2 * i] and right[2 * i + 1]]

@@ -1,0 +1,324 @@
+"""Where a machine's variables live in the network: interchange interventions at sites.
+
+A source run's activation is put into a base run, and the model must write what the machine writes
+with the source's value. Candidates are a handful of patches per layer; half of the pairs chooses
+among them, the other half gives the accuracy that is reported, beside a norm-matched random
+direction and a source of the same value (which must change nothing).
+Source: Geiger et al., Causal abstractions of neural networks (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from recinterp.machine.syntax import Machine
+from recinterp.perturb import (
+    INPUTS,
+    OUTPUTS,
+    QUERY,
+    SEP,
+    At,
+    Interchange,
+    Rows,
+    Unit,
+    lay_out,
+    say,
+    sources_kept,
+)
+from recinterp.rate import Rate
+from recinterp.reconstruct.pairs import Pair, Pairs, faithful
+from recinterp.reconstruct.variables import Variable
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+ACCEPT, CONTROL, SINGLE = 0.85, 0.2, 0.5
+CHOOSING, REPORTING, FEWEST = 40, 60, 20
+UNSEEN = Rate(0, 0)
+Position = Literal["query", "sep", "read", "changed", "others", "inputs", "outputs"]
+WORDS: dict[Position, str] = {
+    "query": "the query",
+    "sep": "SEP",
+    "read": "the input read",
+    "changed": "the inputs changed",
+    "others": "the other inputs",
+    "inputs": "the inputs",
+    "outputs": "the previous outputs",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One place of a patch: a hook point (or one head of it) at a class of positions."""
+
+    hook: str
+    position: Position
+    head: int | None = None
+
+    @property
+    def layer(self) -> int:
+        """The layer whose output it is; -1: the embeddings'."""
+        number = int(self.hook.split(".")[1])
+        return number - 1 if self.hook.endswith("resid_pre") else number
+
+    @property
+    def stage(self) -> int:
+        """Its place in the order of computation: embeddings 0, attention 1, layer output 2, …"""
+        return 2 * self.layer + (1 if self.hook.endswith("hook_z") else 2)
+
+    def __str__(self) -> str:
+        if self.hook.endswith("hook_z"):
+            what = (
+                f"layer-{self.layer} attention"
+                if self.head is None
+                else f"L{self.layer}H{self.head}"
+            )
+            return f"{what} at {WORDS[self.position]}"
+        what = "embedding" if self.layer < 0 else f"layer-{self.layer} output"
+        return f"{what} at {WORDS[self.position]}"
+
+
+Patch = tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A variable's place, with its interchange accuracy and what that has to beat.
+
+    control: a norm-matched random direction's accuracy; kept: how often a source of the same value
+    leaves the answer alone; strict: accuracy where the source's own token is wrong as well.
+    """
+
+    variable: str
+    where: tuple[str, ...]
+    accuracy: float
+    interval: tuple[float, float]
+    control: float
+    pairs: int
+    accepted: bool
+    single: bool
+    note: str = ""
+    patch: Patch = ()
+    kept: float = float("nan")
+    strict: Rate = UNSEEN
+    kind: str = ""
+
+
+def sites(
+    adapter: Adapter,
+    task: Task,
+    machine: Machine,
+    inputs: Sequence[Sequence[str]],
+    seed: int = 0,
+) -> tuple[Site, ...]:
+    """For every variable: its best single site and, where that falls short, a joint one."""
+    finder = Pairs(task, machine, inputs, seed)
+    found: list[Site] = []
+    for variable in finder.variables:
+        with sources_kept():
+            found += _sites_of(adapter, task, finder, variable, seed)
+    return tuple(found)
+
+
+def _sites_of(
+    adapter: Adapter, task: Task, finder: Pairs, variable: Variable, seed: int
+) -> list[Site]:
+    pairs = faithful(adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING)))
+    pairs = pairs[: CHOOSING + REPORTING]
+    if len(pairs) < FEWEST:
+        return [_unplaced(variable, len(pairs))]
+    half = len(pairs) * CHOOSING // (CHOOSING + REPORTING)
+    choose, report = pairs[:half], pairs[half:]
+    controls = _Controls(
+        faithful(adapter, task, finder.find(variable, REPORTING, same=True))[:REPORTING],
+        faithful(adapter, task, finder.find(variable, REPORTING, strict=True))[:REPORTING],
+        seed,
+    )
+    scored = [
+        (accuracy(adapter, task, choose, p), p) for p in _candidates(adapter, variable, pairs)
+    ]
+    return [
+        _measured(adapter, task, variable, patch, report, controls) for patch in _chosen(scored)
+    ]
+
+
+def _unplaced(variable: Variable, pairs: int) -> Site:
+    note = f"only {pairs} pairs of steps tell its values apart: too few to place it"
+    nan = float("nan")
+    return Site(
+        variable.name, (), nan, (0.0, 1.0), nan, pairs, False, False, note, kind=variable.kind
+    )
+
+
+def _candidates(adapter: Adapter, variable: Variable, pairs: Sequence[Pair]) -> Iterator[Patch]:
+    """The patches tried, the narrowest first; those that a variable's pairs do not allow left out.
+
+    The last layer's output at the query is the answer itself, and the embedding at the inputs is
+    the input itself: a patch there would prove nothing.
+    """
+    moves = any(p.base.t != p.source.t for p in pairs)
+    layers = range(adapter.n_layers)
+    for layer in (-1, *layers[:-1]):
+        hook = f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre"
+        yield (Part(hook, "query"),)
+        if layer >= 0:
+            yield from ((Part(hook, p),) for p in ("sep", "read", "changed", "others", "inputs"))
+            yield (Part(hook, "inputs"), Part(hook, "query"))
+        if not moves:
+            yield (Part(hook, "outputs"),)
+            yield (Part(hook, "outputs"), Part(hook, "query"))
+    for layer in layers:
+        hook = f"blocks.{layer}.attn.hook_z"
+        yield from ((Part(hook, "query", h),) for h in range(adapter.n_heads))
+        yield (Part(hook, "query"),)
+
+
+def is_single(patch: Patch) -> bool:
+    """Whether a patch is one site: one place, or the one token in which the runs differ."""
+    return len(patch) == 1 and patch[0].position in ("query", "sep", "read", "changed")
+
+
+def plan_of(patch: Patch, pairs: Sequence[Pair], scramble: int | None = None) -> list[Interchange]:
+    """The intervention that puts the sources' values of a patch into the bases."""
+    sources = tuple(p.source.tokens for p in pairs)
+    prefixes = tuple(p.source.prefix for p in pairs)
+    return [
+        Interchange(
+            (Unit(part.hook, part.head, _at(part.position, pairs, base=True)),),
+            sources,
+            prefixes,
+            _at(part.position, pairs, base=False),
+            scramble,
+        )
+        for part in patch
+    ]
+
+
+def _at(position: Position, pairs: Sequence[Pair], *, base: bool) -> At:
+    match position:
+        case "query":
+            return QUERY
+        case "sep":
+            return SEP
+        case "inputs":
+            return INPUTS
+        case "outputs":
+            return OUTPUTS
+        case "changed":
+            return At("some", tuple(p.changed for p in pairs))
+    # A pair in which either side reads nothing has no such position on either side.
+    both = [(p.base.reads, p.source.reads) for p in pairs]
+    index = tuple(None if None in ends else ends[0 if base else 1] for ends in both)
+    return At("input" if position == "read" else "others", index)
+
+
+def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:
+    """The base steps of some pairs, as rows."""
+    return lay_out(task, [p.base.tokens for p in pairs], [p.base.prefix for p in pairs])
+
+
+def answers(
+    adapter: Adapter, task: Task, pairs: Sequence[Pair], patch: Patch, scramble: int | None = None
+) -> list[str]:
+    """What the model writes at the bases with the sources' values put in."""
+    return say(adapter, task, rows_of(task, pairs), plan_of(patch, pairs, scramble))
+
+
+def accuracy(
+    adapter: Adapter, task: Task, pairs: Sequence[Pair], patch: Patch, scramble: int | None = None
+) -> Rate:
+    """How often that is what the machine writes with the variable set."""
+    if not pairs:
+        return Rate(0, 0)
+    said = answers(adapter, task, pairs, patch, scramble)
+    return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))
+
+
+def _chosen(scored: Sequence[tuple[Rate, Patch]]) -> list[Patch]:
+    """The patches worth measuring: where the variable is first, and where it is last.
+
+    First: the earliest stage at which a patch is accepted (a joint one with the best single one
+    beside it). Last: the latest stage at which a single one is. If none is accepted: the best.
+    """
+    stages: dict[int, list[tuple[Rate, Patch]]] = {}
+    for rate, patch in scored:
+        stages.setdefault(max(part.stage for part in patch), []).append((rate, patch))
+    passed = [s for s in sorted(stages) if any(rate.value >= ACCEPT for rate, _ in stages[s])]
+    if not passed:
+        best = max(scored, key=lambda s: s[0].hits)
+        single = _top(scored, single=True)
+        return [best[1], *([single[1]] if single[0].value >= SINGLE and single != best else [])]
+    found = _first(stages[passed[0]])
+    for stage in reversed(passed[1:]):
+        rate, patch = _top(stages[stage], single=True)
+        if rate.value >= ACCEPT:
+            return [*found, patch]
+    return found
+
+
+def _first(stage: Sequence[tuple[Rate, Patch]]) -> list[Patch]:
+    single = _top(stage, single=True)
+    if single[0].value >= ACCEPT:
+        return [single[1]]
+    joint = _top(stage, single=False)
+    return [joint[1], single[1]] if single[0].value >= SINGLE else [joint[1]]
+
+
+def _top(scored: Sequence[tuple[Rate, Patch]], *, single: bool) -> tuple[Rate, Patch]:
+    """The best of the single or of the joint patches; of equals, the first."""
+    of_kind = [s for s in scored if is_single(s[1]) is single]
+    return max(of_kind, key=lambda s: s[0].hits) if of_kind else (Rate(0, 1), ())
+
+
+@dataclass(frozen=True)
+class _Controls:
+    """Pairs of equal value, pairs whose source answers wrongly, and the seed of the noise."""
+
+    same: Sequence[Pair]
+    strict: Sequence[Pair]
+    seed: int
+
+
+def _measured(
+    adapter: Adapter,
+    task: Task,
+    variable: Variable,
+    patch: Patch,
+    report: Sequence[Pair],
+    controls: _Controls,
+) -> Site:
+    rate = accuracy(adapter, task, report, patch)
+    noise = [accuracy(adapter, task, report, patch, controls.seed + k) for k in (1, 2)]
+    control = sum(r.value for r in noise) / len(noise)
+    kept = accuracy(adapter, task, controls.same, patch)
+    accepted = rate.value >= ACCEPT and control <= CONTROL and rate.total >= FEWEST // 2
+    site = Site(
+        variable.name,
+        tuple(map(str, patch)),
+        rate.value,
+        rate.interval,
+        control,
+        rate.total,
+        accepted,
+        is_single(patch),
+        patch=patch,
+        kept=kept.value,
+        strict=accuracy(adapter, task, controls.strict, patch),
+        kind=variable.kind,
+    )
+    return replace(site, note=_note(site))
+
+
+def _note(site: Site) -> str:
+    said = [
+        f"random direction {site.control:.0%}",
+        f"source of the same value keeps {site.kept:.0%}",
+    ]
+    if site.strict.total >= FEWEST // 2:
+        said.append(f"where the source's own answer is wrong too {site.strict}")
+    if not site.accepted:
+        said.append("not accepted")
+    return "; ".join(said)

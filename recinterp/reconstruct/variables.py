@@ -1,0 +1,224 @@
+"""A machine as a causal model: its variables, and what it writes when one of them is set.
+
+The state that *owns* output t is the one whose rule writes it. Its variables are the mode, the
+pointers it reads through, the tokens they read, lookaheads, the frame on top, and the outputs it
+looks back at. Setting one leaves all others as they are, and gives the counterfactual token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from recinterp.machine.run import Run, begin
+from recinterp.machine.syntax import (
+    END,
+    Atom,
+    Copy,
+    Expr,
+    Find,
+    In,
+    Machine,
+    Node,
+    Out,
+    Reg,
+    Span,
+    TopIs,
+    walk,
+)
+from recinterp.machine.text import expr
+
+Kind = Literal["mode", "content", "lookahead", "pointer", "frame", "previous output"]
+Value = int | str | None
+EOS = "EOS"
+MOST_SILENT = 64  # steps without output after which a counterfactual is given up
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable: `node` is the expression, or the guard atom, that reads it (None: the mode)."""
+
+    name: str
+    kind: Kind
+    node: Expr | Out | None = None
+
+
+def variables(machine: Machine) -> tuple[Variable, ...]:
+    """The variables a machine's rules read, the mode first."""
+    found: list[Variable] = []
+    if len(machine.modes) > 1:
+        found.append(Variable("mode", "mode"))
+    for node in dict.fromkeys(_read(machine)):
+        found += _of_node(node)
+    return tuple(dict.fromkeys(found))
+
+
+def _read(machine: Machine) -> Iterator[Node]:
+    for rule in machine.rules:
+        for part in (*rule.guard, *(x for x in rule.word if isinstance(x, Copy))):
+            yield from walk(part)
+
+
+def _of_node(node: Node) -> list[Variable]:
+    match node:
+        case In(at) | Copy(at):
+            searched = any(isinstance(x, Find | Span) for x in walk(at))
+            name = f"in({expr(at)})"
+            return [Variable(name, "lookahead" if searched else "content", at)] + [
+                Variable(x.name, "pointer", x)
+                for x in walk(at)
+                if _points(x) and isinstance(x, Reg)
+            ]
+        case Find() | Span():
+            return [Variable(expr(node), "lookahead", node)]
+        case Out(back):
+            return [Variable(f"out({back})", "previous output", node)]
+        case TopIs():
+            return [Variable("top frame", "frame")]
+    return []
+
+
+def _points(node: Node) -> bool:
+    return isinstance(node, Reg) and node.name not in ("n", "height")
+
+
+@dataclass
+class Forced(Run):
+    """A run in which one variable has been set."""
+
+    variable: Variable | None = None
+    to: Value = None
+    place: int | None = None
+
+    def value(self, e: Expr) -> int:
+        """What an expression denotes, the forced one included."""
+        v = self.variable
+        if v and v.kind in ("pointer", "lookahead") and not self._content() and e == v.node:
+            return int(self.to or 0)
+        return super().value(e)
+
+    def _content(self) -> bool:
+        """Whether what is set is the token read, not the place."""
+        return isinstance(self.to, str)
+
+    def read(self, at: int) -> str:
+        """The input token at a position, the forced one included."""
+        if self._content() and self.variable and at == self.place:
+            return str(self.to)
+        return super().read(at)
+
+    def holds(self, atom: Atom) -> bool:
+        """Whether a guard atom holds, the forced frame included."""
+        if isinstance(atom, TopIs) and self.variable and self.variable.kind == "frame":
+            return atom.frame == self.to
+        return super().holds(atom)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A run on one input: the state that owns each output, and the output itself.
+
+    `says[t]` is output t, then EOS if the run halts; `owners[t]` the state that writes it.
+    """
+
+    tokens: tuple[str, ...]
+    owners: tuple[Run, ...]
+    says: tuple[str, ...]
+
+
+def timeline(machine: Machine, tokens: Sequence[str]) -> Timeline:
+    """Run a machine, keeping the state that owns each output token."""
+    now, owners = begin(machine, tokens), []
+    for _ in range(machine.limit):
+        rule = now.enabled() if now.status == "running" else None
+        if rule is None:
+            break
+        before = _copy(now)
+        now.fire(rule)
+        if now.status == "abstains":
+            break
+        owners += [before] * (len(now.out) - len(owners))
+        if now.status == "halted" and not rule.word:
+            owners.append(before)
+    says = [*now.out, EOS] if now.status == "halted" and len(owners) > len(now.out) else now.out
+    return Timeline(tuple(tokens), tuple(owners), tuple(says))
+
+
+def _copy(run: Run) -> Run:
+    return replace(run, registers=dict(run.registers), stack=list(run.stack), out=list(run.out))
+
+
+def value(run: Run, variable: Variable) -> Value:
+    """A variable's value in a state."""
+    match variable:
+        case Variable(kind="mode"):
+            return run.mode
+        case Variable(kind="frame"):
+            return run.stack[-1][0] if run.stack else None
+        case Variable(node=Out(back)):
+            return run.out[-back] if back <= len(run.out) else END
+        case Variable(kind="content", node=node):
+            return run.read(run.value(_expr(node)))
+        case Variable(kind="lookahead", node=node, name=name) if name.startswith("in("):
+            return run.read(run.value(_expr(node)))
+        case Variable(node=node):
+            return run.value(_expr(node))
+
+
+def _expr(node: Expr | Out | None) -> Expr:
+    assert node is not None
+    assert not isinstance(node, Out)
+    return node
+
+
+def forced(run: Run, variable: Variable, to: Value, t: int) -> str | None:
+    """Output t of a machine from a state in which one variable is set; None: it has none."""
+    now = Forced(
+        run.machine,
+        run.tokens,
+        run.mode,
+        dict(run.registers),
+        list(run.stack),
+        list(run.out),
+        variable=variable,
+        to=to,
+    )
+    if variable.kind == "mode":
+        now.mode, now.to = str(to), None
+    elif isinstance(variable.node, Out):
+        if variable.node.back > len(now.out):
+            return None
+        now.out[-variable.node.back], now.to = str(to), None
+    elif isinstance(to, str) and variable.kind != "frame":
+        now.place = run.value(_expr(variable.node))
+    return go_on(now, t)
+
+
+def go_on(now: Run, t: int) -> str | None:
+    """Output token t of a run under way; EOS where it halts first, None if it gets nowhere."""
+    for _ in range(MOST_SILENT):
+        if len(now.out) > t:
+            return now.out[t]
+        if now.status == "halted":
+            return EOS if len(now.out) == t else None
+        rule = now.enabled() if now.status == "running" else None
+        if rule is None:
+            return None
+        now.fire(rule)
+    return None
+
+
+def pointer(run: Run) -> int | None:
+    """The input position that a state's rule reads: its first plain `in`, or what it copies."""
+    rule = run.enabled()
+    if rule is None:
+        return None
+    reads = [a.at for a in rule.guard if isinstance(a, In)]
+    reads += [x.at for x in rule.word if isinstance(x, Copy)]
+    plain = [at for at in reads if not any(isinstance(x, Find | Span) for x in walk(at))]
+    for at in (*plain, *reads):
+        place = run.value(at)
+        if 0 <= place < len(run.tokens):
+            return place
+    return None
