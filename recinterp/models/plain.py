@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -78,6 +79,26 @@ class KeyValues:
         self._held = [held and (held[0][rows], held[1][rows]) for held in self._held]
 
 
+class Ragged:
+    """Rows of unequal lengths, their padding left out wherever positions do not mix.
+
+    Training batches are nearly half padding; only attention needs the rectangle.
+    """
+
+    def __init__(self, real: Bool[Tensor, "batch pos"]) -> None:
+        self.size = tuple(real.shape)
+        self._at = real.flatten().nonzero()[:, 0]
+
+    def squeeze(self, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "1 token width"]:
+        """The real positions of a rectangle, in one row."""
+        return x.flatten(0, 1)[self._at][None]
+
+    def spread(self, x: Float[Tensor, "1 token width"]) -> Float[Tensor, "batch pos width"]:
+        """The inverse, with zeros for the padding."""
+        flat = x.new_zeros((self.size[0] * self.size[1], x.shape[-1]))
+        return flat.index_copy(0, self._at, x[0]).view(*self.size, -1)
+
+
 class _Block(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -91,21 +112,25 @@ class _Block(nn.Module):
             self.up = nn.Linear(shape.d_model, shape.d_mlp)
             self.down = nn.Linear(shape.d_mlp, shape.d_model)
 
-    def forward(self, x: Tensor, cache: KeyValues | None, layer: int) -> Tensor:
-        x = x + self._attend(self.ln1(x), cache, layer)
+    def forward(
+        self, x: Tensor, layer: int, cache: KeyValues | None, ragged: Ragged | None
+    ) -> Tensor:
+        qkv = self.qkv(self.ln1(x))
+        z = self._attend(ragged.spread(qkv) if ragged else qkv, layer, cache)
+        x = x + self.out(ragged.squeeze(z) if ragged else z)
         if self.shape.attn_only:
             return x
         hidden = ACTIVATIONS[self.shape.act](self.up(self.ln2(x)))
-        return x + self.down(hidden)  # type: ignore[no-any-return]
+        return x + cast(Tensor, self.down(hidden))
 
-    def _attend(self, x: Tensor, cache: KeyValues | None, layer: int) -> Tensor:
-        batch, pos, _ = x.shape
-        qkv = self.qkv(x).view(batch, pos, 3, self.shape.n_heads, self.shape.d_head)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, head, pos, d_head)
+    def _attend(self, qkv: Tensor, layer: int, cache: KeyValues | None) -> Tensor:
+        batch, pos, _ = qkv.shape
+        split = qkv.view(batch, pos, 3, self.shape.n_heads, self.shape.d_head)
+        q, k, v = split.permute(2, 0, 3, 1, 4)  # each (batch, head, pos, d_head)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
         z = F.scaled_dot_product_attention(q, k, v, is_causal=pos > 1)
-        return self.out(z.transpose(1, 2).reshape(batch, pos, -1))  # type: ignore[no-any-return]
+        return z.transpose(1, 2).reshape(batch, pos, -1)
 
 
 def _norm(shape: Shape) -> nn.Module:
@@ -128,16 +153,20 @@ class Plain(nn.Module):
         self.register_buffer("b_U", torch.zeros(shape.d_vocab), persistent=False)
 
     def residual(
-        self, ids: Int[Tensor, "batch pos"], cache: KeyValues | None = None
+        self,
+        ids: Int[Tensor, "batch pos"],
+        cache: KeyValues | None = None,
+        ragged: Ragged | None = None,
     ) -> Float[Tensor, "batch pos d_model"]:
         """The normed last residual stream; with a cache, `ids` continue what the cache has read."""
         start = cache.length if cache else 0
         x = self.embed(ids) + self.pos.weight[start : start + ids.shape[1]]
+        x = ragged.squeeze(x) if ragged else x
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache, layer)
+            x = block(x, layer, cache, ragged)
         if cache is not None:
             cache.length += ids.shape[1]
-        return self.ln_final(x)  # type: ignore[no-any-return]
+        return cast(Tensor, self.ln_final(x))
 
     def logits_at(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """Unembed a normed residual stream."""

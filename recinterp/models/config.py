@@ -1,0 +1,73 @@
+"""How a model is trained: one frozen recipe, recorded in every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+from recinterp.errors import ModelError
+
+Exclude = Callable[[Sequence[str]], bool]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A recipe. `max_depth` and `exclude` (a predicate on tokens) carve inputs out of training.
+
+    Lengths are in tokens, specials not counted. The defaults reach every depth of binary successor.
+    """
+
+    architecture: str = "decoder-only"
+    n_layers: int = 2
+    n_heads: int = 2
+    d_model: int = 64
+    d_mlp: int | None = None  # None: four times d_model
+    n_ctx: int | None = (
+        None  # None: the longest training sequence, and a little room to look beyond
+    )
+    max_length: int = 16
+    max_depth: int | None = None
+    exclude: Exclude | None = None
+    distribution: str = "balanced"
+    steps: int = 3000
+    warmup: int = 100
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    batch_size: int = 64
+    seed: int = 0
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        asked = "TrainConfig"
+        if self.architecture != "decoder-only":
+            wrong = f"architecture {self.architecture!r} cannot be trained by this version"
+            raise ModelError(asked, wrong, "'decoder-only'")
+        for name in (
+            "n_layers",
+            "n_heads",
+            "d_model",
+            "max_length",
+            "steps",
+            "batch_size",
+            "save_every",
+        ):
+            if getattr(self, name) < 1:
+                raise ModelError(asked, f"{name} is {getattr(self, name)}", "1 or more")
+        if self.d_model % self.n_heads:
+            wrong = f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}"
+            raise ModelError(
+                asked, wrong, f"for instance {self.n_heads * max(1, self.d_model // self.n_heads)}"
+            )
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, then a cosine down to zero."""
+        from math import cos, pi
+
+        warmup = min(self.warmup, self.steps // 2)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (1 + cos(pi * (step - warmup) / (self.steps - warmup))) / 2
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; `exclude` is not among them, the checkpoint's domain describes it."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exclude"}

@@ -1,0 +1,102 @@
+"""Fresh training batches, each a function of (recipe, step): nothing to store for a resume.
+
+One row is `input SEP output EOS`; only the output and EOS are asked of the model:
+
+    ids     X1 01 SEP X0 X0 01
+    targets  .  .  X0 X0 01 EOS
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recinterp.errors import DomainError, MisfitModel
+from recinterp.models.config import TrainConfig
+
+if TYPE_CHECKING:
+    from recinterp.tasks import Domain, Task
+
+CHUNK = 25  # steps whose inputs are drawn together: drawing has a fixed cost
+IGNORE = -100  # cross entropy's own mark for positions that are not asked
+ENUMERATED, LISTED = 70_000, 4_000  # inputs looked at, and written down, to describe a predicate
+SLACK = 4  # positions beyond the longest training sequence, so that longer inputs can be asked
+
+
+class Batches:
+    """Batches of one training run, by step."""
+
+    def __init__(self, task: Task, config: TrainConfig, domain: Domain) -> None:
+        self.task, self.config, self.domain = task, config, domain
+        self._rows: dict[tuple[str, ...], tuple[list[int], int]] = {}
+        self._chunk: tuple[int, list[list[str]]] = (-1, [])
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Ids and targets of a step, each (batch, pos); rows are padded to the longest."""
+        size, (chunk, place) = self.config.batch_size, divmod(step, CHUNK)
+        if self._chunk[0] != chunk:
+            self._chunk = chunk, self._draw(chunk)
+        inputs = self._chunk[1][place * size : (place + 1) * size]
+        return self._pack([self._row(tuple(tokens)) for tokens in inputs])
+
+    def _draw(self, chunk: int) -> list[list[str]]:
+        return self.domain.sample(
+            self.task,
+            CHUNK * self.config.batch_size,
+            seed=self.config.seed * 1_000_003 + chunk,
+            distribution=self.config.distribution,
+        )
+
+    def _row(self, tokens: tuple[str, ...]) -> tuple[list[int], int]:
+        if tokens not in self._rows:
+            prompt = self.task.prompt(list(tokens))
+            self._rows[tokens] = (
+                prompt + self.task.target(self.task.apply(list(tokens))),
+                len(prompt),
+            )
+        return self._rows[tokens]
+
+    def _pack(self, rows: Sequence[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
+        longest = max(len(row) for row, _ in rows)
+        ids, targets = [], []
+        for row, start in rows:
+            fill = longest - len(row)
+            ids.append(row[:-1] + [self.task.pad] * fill)
+            targets.append([IGNORE] * (start - 1) + row[start:] + [IGNORE] * fill)
+        return torch.tensor(ids), torch.tensor(targets)
+
+
+def describable(domain: Domain, task: Task) -> Domain:
+    """The same inputs, with a predicate of the user's own turned into the list of what it excludes.
+
+    Raises DomainError where that list would be long: a checkpoint has to record its domain.
+    """
+    from recinterp.tasks import Domain, Listed
+
+    try:
+        domain.to_json()
+    except DomainError:
+        whole = Domain(domain.max_length, domain.max_depth).inputs(task, limit=ENUMERATED)
+        listed = [tuple(tokens) for tokens in whole if not domain.contains(task, tokens)]
+        if len(listed) > LISTED:
+            raise
+        return Domain(domain.max_length, domain.max_depth, Listed(frozenset(listed)))
+    return domain
+
+
+def context(task: Task, config: TrainConfig) -> int:
+    """Positions the model needs: the longest of many sequences, and a little beyond."""
+    from recinterp.tasks import Domain
+
+    inputs = Domain(max_length=config.max_length).sample(task, 2000, seed=0)
+    return max(len(task.prompt(x)) + len(task.target(task.apply(x))) for x in inputs) - 1 + SLACK
+
+
+def check_room(ids: Tensor, n_ctx: int) -> None:
+    """Raise MisfitModel where a batch is longer than the model's context."""
+    if ids.shape[1] > n_ctx:
+        wrong = f"a training sequence takes {ids.shape[1]} positions and n_ctx is {n_ctx}"
+        raise MisfitModel("train", wrong, f"TrainConfig(n_ctx={ids.shape[1] + SLACK}) or more")
