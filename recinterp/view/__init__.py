@@ -9,9 +9,54 @@ from typing import TYPE_CHECKING
 from recinterp.view.files import write_text
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from recinterp.explain import Explanation
     from recinterp.machine import Machine
 
-__all__ = ["draw", "machine_svg", "write_text"]
+__all__ = [
+    "draw",
+    "explanation_html",
+    "explanation_json",
+    "explanation_rich",
+    "explanation_text",
+    "machine_svg",
+    "write_text",
+]
+
+
+def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
+    """The report as one offline HTML page, also written to `path` if given."""
+    from recinterp.view.page import to_html
+    from recinterp.view.report import report
+
+    page = to_html(report(ex))
+    if path is not None:
+        write_text(path, page)
+    return page
+
+
+def explanation_json(ex: Explanation) -> dict[str, object]:
+    """Every number and sentence the page shows, as plain data."""
+    from recinterp.view.report import report
+
+    return report(ex).to_json()
+
+
+def explanation_rich(ex: Explanation) -> RenderableType:
+    """The report for rich's Console.print."""
+    from recinterp.view.report import report
+    from recinterp.view.text import report_text
+
+    return report_text(report(ex))
+
+
+def explanation_text(ex: Explanation, width: int = 100) -> str:
+    """The report as plain text of a width."""
+    from recinterp.view.report import report
+    from recinterp.view.text import to_text
+
+    return to_text(report(ex), width)
 
 
 def machine_svg(machine: Machine, path: str | Path | None = None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from recinterp.machine import syntax as asm
-from recinterp.view.graph import SAME, Graph, Mark, extract
+from recinterp.view.graph import Graph, Mark, extract
 
 CHANGED = Mark("changed", "changed")
 GUARDED = Mark("changed", "only under a further condition")
@@ -126,13 +126,13 @@ def compare(
         marks = dict.fromkeys(departs, DEPARTS)
         return extract(learned, marks, title=titles[0]), extract(truth, title=titles[1])
     left = _marks(learned, mine, [statuses[id(c)] for c in mine])
-    left |= {name: Mark("added", _joined(left.get(name), DEPARTS)) for name in departs}
+    left |= {name: Mark("added", _joined(left.get(name))) for name in departs}
     right = _marks(truth, theirs, [_missed(t, mine, statuses, pairs) for t in theirs])
     return extract(learned, left, title=titles[0]), extract(truth, right, title=titles[1])
 
 
-def _joined(mark: Mark | None, more: Mark) -> str:
-    return more.tag if mark is None or mark.status == SAME else f"{mark.tag}: {more.tag}"
+def _joined(mark: Mark | None) -> str:
+    return DEPARTS.tag if mark is None else f"{mark.tag}: {DEPARTS.tag}"
 
 
 def _judge(case: Case, theirs: Sequence[Case], pairs: dict[str, str]) -> Mark | None:

@@ -60,7 +60,7 @@ def label_rows(edge: Edge) -> list[tuple[str, Line]]:
     rows: list[tuple[str, Line]] = []
     for line in edge.lines:
         rows += [(text, line) for text in broken(line.text)]
-        rows += [(TAG + line.tag, line)] if line.tag else []
+        rows += [(TAG + text, line) for text in line.tag.split(": ") if text]
     return rows
 
 

@@ -1,0 +1,226 @@
+"""The report as one HTML file: no script, no network, light and dark by the reader's setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from recinterp.view import heat, svg
+from recinterp.view.graph import Graph
+from recinterp.view.layout import place
+from recinterp.view.phrases import VERDICTS, departure
+from recinterp.view.report import Case, FidelityRow, Report, Share, ShortcutView, merged_cells
+from recinterp.view.style import PAGE
+
+Cell = str  # HTML, already escaped
+
+
+def to_html(found: Report) -> str:
+    """The whole page."""
+    title = escape(f"{found.model} on {found.task}")
+    body = "".join(
+        [
+            _head(found),
+            *(_shortcut(s, i) for i, s in enumerate(found.shortcuts)),
+            _unexplained(found),
+            _machines(found),
+            _where(found),
+            _fidelity(found.fidelity),
+            _heads(found),
+            _sites(found),
+            _list("Other machines that were considered", found.runners_up),
+            _list("How far to trust this", found.trust),
+            _texts(found),
+        ]
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<style>{PAGE}{svg.STYLE}{heat.STYLE}</style></head><body><main>{body}</main></body></html>\n"
+    )
+
+
+def _section(title: str, body: str, note: str = "") -> str:
+    if not body:
+        return ""
+    said = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section><h2>{escape(title)}</h2>{said}{body}</section>"
+
+
+def _head(found: Report) -> str:
+    scope = "every input of the domain" if found.exhaustive else "a sample of the domain"
+    region = f"<p><b>What does hold:</b> {escape(found.region)}</p>" if found.region else ""
+    return (
+        f'<header><p class="note">{escape(found.model)} on {escape(found.task)} '
+        f"({escape(found.order)} order), {escape(found.domain)}</p>"
+        f'<h1><span class="verdict v-{escape(found.verdict, quote=True)}">'
+        f"{escape(found.verdict)}</span> {escape(found.headline)}</h1>"
+        f'<p class="note">{escape(VERDICTS.get(found.verdict, ""))}; {found.divergent:,} of '
+        f"{found.inputs:,} inputs differ from the truth ({scope}).</p>"
+        f"<p><b>How it computes:</b> {escape(found.how)}</p>{region}</header>"
+    )
+
+
+def _shortcut(s: ShortcutView, index: int) -> str:
+    title = "Shortest counterexample" if index == 0 else f"Another departure ({index + 1})"
+    kinds = ", ".join(
+        f"<b>{escape(kind)}</b>" + (f" ({escape(meaning)})" if meaning else "")
+        for kind, meaning in zip(s.kinds, s.meanings, strict=True)
+    )
+    bound = f", bound {s.bound}" if s.bound is not None else ""
+    facts = (
+        f"<dl><dt>kind</dt><dd>{kinds}{bound}</dd><dt>rule</dt><dd><code>{escape(s.rule)}</code>, "
+        f"where the truth does <code>{escape(s.step)}</code></dd>"
+        f"<dt>departs</dt><dd>{escape(departure(s.case))}</dd>"
+        f"<dt>hits</dt><dd>{s.hits:,} inputs; {escape(s.text)}</dd></dl>"
+    )
+    return _section(title, _case(s.case) + facts)
+
+
+def _case(case: Case) -> str:
+    rows = (("input", case.input, ""), ("expected", case.expected, "good"))
+    body = "".join(_tokens(name, t, case.first, mark) for name, t, mark in rows)
+    body += _tokens("model", case.output, case.first, "bad")
+    return f'<div class="scroll"><table class="case">{body}</table></div>'
+
+
+def _tokens(name: str, tokens: Sequence[str], first: int, mark: str) -> str:
+    cells = "".join(
+        f'<td class="{mark}"><b>{escape(t)}</b></td>'
+        if i == first and mark
+        else f"<td>{escape(t)}</td>"
+        for i, t in enumerate(tokens)
+    )
+    return f"<tr><th>{name}</th>{cells}</tr>"
+
+
+def _unexplained(found: Report) -> str:
+    rows = [
+        [_code(case.input), _code(case.output), _code(case.expected)] for case in found.unexplained
+    ]
+    left = found.unexplained_total - len(rows)
+    note = f"{left:,} more are not shown." if left else ""
+    return _section(
+        "Also wrong, and explained by no rule", _table(["input", "model", "truth"], rows), note
+    )
+
+
+def _code(tokens: Iterable[str]) -> Cell:
+    return f"<code>{escape(' '.join(tokens))}</code>"
+
+
+def _machines(found: Report) -> str:
+    learned, truth = found.drawn
+    size = f"{found.learned_modes} modes, size {found.learned_size}"
+    body = _figure(learned, f"learned machine ({size})") + _figure(truth, "true machine")
+    legend = (
+        '<p class="legend"><span class="k-added">▲ only in the learned machine</span> '
+        '<span class="k-changed">▲ changed</span> '
+        '<span class="k-missing">▲ missing in the learned machine</span></p>'
+    )
+    return _section("The two machines", f'<div class="pair">{body}</div>{legend}')
+
+
+def _figure(graph: Graph, caption: str) -> str:
+    notes = " ".join(graph.notes)
+    placed = place(graph)
+    return (
+        f'<figure style="flex:1 1 {min(placed.width, 560):.0f}px">'
+        f'<div class="scroll">{svg.placed_svg(placed, style=False)}</div>'
+        f"<figcaption><b>{escape(caption)}.</b> {escape(notes)}</figcaption></figure>"
+    )
+
+
+def _where(found: Report) -> str:
+    grid = heat.heat_svg(merged_cells(found.shortcuts), style=False)
+    note = "Of the inputs of each length and recursion depth: the share, in %, that departs."
+    return _section("Where it departs", f'<div class="scroll">{grid}</div>' if grid else "", note)
+
+
+def _fidelity(rows: Sequence[FidelityRow]) -> str:
+    if not rows:
+        return ""
+    names = ["held-out inputs", *rows[0].columns, *(f"“{b}”" for b in rows[0].baselines)]
+    body = [
+        [f"{escape(r.stratum)} <small>({r.n:,})</small>"]
+        + [_share(c) for c in (*r.columns.values(), *r.baselines.values())]
+        for r in rows
+    ]
+    note = (
+        "Inputs the machine's builder never saw. "
+        "Match: the machine's output is exactly the model's. "
+        "Quoted columns: the match of a baseline that says only that. Brackets: 95 % intervals."
+    )
+    return _section("Fidelity", _table(names, body), note)
+
+
+def _share(share: Share) -> Cell:
+    if share.value is None:
+        return "<span class=note>–</span>"
+    interval = f"[{100 * share.low:.0f}–{100 * share.high:.0f}]"
+    counts = f"{share.hits:,}/{share.total:,}"
+    return f"{100 * share.value:.1f} %<br><small>{interval}<br>{counts}</small>"
+
+
+def _heads(found: Report) -> str:
+    rows = [
+        [
+            "●" if h.recursion else "",
+            f"<code>{escape(h.name)}</code>",
+            escape(h.role),
+            f"{h.score:.2f}",
+            f"{h.effect:.2f}",
+            escape(", ".join(f"{k} {v:.2f}" for k, v in h.controls.items())),
+            escape(h.note),
+        ]
+        for h in found.heads
+    ]
+    names = ["", "head", "role", "follows", "effect", "controls", "note"]
+    layers = "".join(f"<p>{escape(text)}</p>" for text in found.layers)
+    note = (
+        "● carries the recursion: its attention follows a landmark of the data, and giving it the "
+        "row of another step moves the output to that step's token."
+    )
+    return _section("Heads", _table(names, rows) + layers, note)
+
+
+def _sites(found: Report) -> str:
+    rows = [
+        [
+            f"<b>{escape(s.variable)}</b>",
+            "<br>".join(f"<code>{escape(w)}</code>" for w in s.where),
+            f"{s.accuracy:.2f} <small>[{s.interval[0]:.2f}–{s.interval[1]:.2f}]</small>",
+            f"{s.control:.2f}",
+            str(s.pairs),
+            "accepted" if s.accepted else "rejected",
+            escape(s.note),
+        ]
+        for s in found.sites
+    ]
+    names = ["variable", "held at", "interchange accuracy", "control", "pairs", "", "note"]
+    return _section("Where the machine's variables live", _table(names, rows))
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'
+
+
+def _list(title: str, items: Sequence[str]) -> str:
+    return _section(
+        title, f"<ul>{''.join(f'<li>{escape(x)}</li>' for x in items)}</ul>" if items else ""
+    )
+
+
+def _texts(found: Report) -> str:
+    body = "".join(
+        f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>"
+        for name, text in (("learned machine", found.learned), ("true machine", found.truth))
+    )
+    note = "recinterp reads these back: Machine.parse(text)."
+    return _section("Both machines as text", body, note)

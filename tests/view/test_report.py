@@ -1,0 +1,234 @@
+"""The report in its three forms, on an explanation put together by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recinterp.machine import Machine
+from recinterp.rate import Rate
+from recinterp.view import explanation_html, explanation_json, explanation_text
+from recinterp.view.files import UnwritableFile, write_text
+from recinterp.view.heat import heat_svg, heat_text, percent
+from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
+from recinterp.view.text import to_text
+from tests.view.builders import explanation, shortcut, stratum
+from tests.view.machines import SUCCESSOR
+
+VOID = {"meta", "br", "img", "hr", "input", "link"}
+HOSTILE = '<script>alert("x")</script>&'
+
+
+class Page(HTMLParser):
+    """Checks that every tag is closed in turn, and keeps the visible text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.fixture
+def html() -> str:
+    return explanation_html(explanation())
+
+
+def numbers(value: object) -> Iterator[float]:
+    """Every number in a JSON value."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from numbers(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def test_the_page_is_whole_small_offline_and_needs_no_script(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    assert {"svg", "table", "figure"} <= page.tags
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert not re.search(r"""(src=|@import |url\(|href=)""", html)
+    assert len(html.encode()) < 200_000
+    assert "prefers-color-scheme:dark" in html
+
+
+def test_page_and_text_say_the_same_things(html: str) -> None:
+    page, text = Page(html).text, explanation_text(explanation(), 140)
+    for said in (
+        "It carries at most three times",
+        "computed while reading",
+        "at output token 4: the model writes X1 where X0 is true",
+        "bounded-depth",
+        "departs from the truth here",
+        "L1H0",
+        "layer-0 output at the inputs",
+        "saturating counter",
+        "Of the model's 260 failures among them it predicts 259 token for token.",
+        "nearest",
+    ):
+        assert said in page, said
+        assert said in text, said
+
+
+def test_everything_a_user_named_is_escaped() -> None:
+    machine = Machine.parse(str(SUCCESSOR).replace("X1", '"<script>"'))
+    ex = explanation(
+        model_name=HOSTILE,
+        machine=machine,
+        truth=machine,
+        runners_up=(HOSTILE,),
+        domain=HOSTILE,
+    )
+    ex.diff.headline = ex.diff.region = HOSTILE
+    ex.diff.shortcuts = (shortcut(counterexample=[HOSTILE], rule=HOSTILE, kinds=(HOSTILE,)),)
+    page = Page(explanation_html(ex))
+    assert page.open == []
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE) >= 6
+    assert HOSTILE in explanation_text(ex, 400)
+
+
+def test_json_has_every_number_of_the_page_and_is_plain(html: str) -> None:
+    data = explanation_json(explanation())
+    assert json.loads(json.dumps(data, allow_nan=False)) == json.loads(json.dumps(data))
+    known = {round(x, 6) for x in numbers(data)}
+    for rate in (Rate(118, 120), Rate(59, 60), Rate(40, 120)):
+        low, high = rate.interval
+        assert {rate.hits, rate.total} <= known
+        assert {round(rate.value, 6), round(low, 6), round(high, 6)} <= known
+
+
+def test_a_nan_becomes_a_dash_not_a_number(html: str) -> None:
+    assert Share.of(Rate(0, 0)).value is None
+    assert "nan" not in Page(html).text.lower()
+    assert "nan" not in explanation_text(explanation()).lower()
+
+
+def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
+    ex = explanation(machine=SUCCESSOR, runners_up=(), sites=(), layers=(), heads=())
+    ex.diff.verdict, ex.diff.shortcuts, ex.diff.divergent = "exact", (), 0
+    text = explanation_text(ex)
+    assert "EXACT" in text
+    assert "counterexample" not in text
+    assert "▲" not in text
+    for heading in ("Heads", "Other machines", "Where it departs", "variables live"):
+        assert heading not in text
+        assert heading not in Page(explanation_html(ex)).text
+
+
+def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
+    nothing = SUCCESSOR.with_rules(())
+    ex = explanation(machine=nothing)
+    ex.diff.verdict = "undetermined"
+    ex.diff.region = "nothing"
+    assert "UNDETERMINED" in explanation_text(ex)
+    assert Page(explanation_html(ex)).open == []
+
+
+def test_departures_without_a_rule_are_listed_and_the_rest_counted() -> None:
+    ex = explanation()
+    case: Any = shortcut()
+    case.input = case.counterexample
+    ex.diff.unexplained = (case,) * 25
+    found = report(ex)
+    assert (len(found.unexplained), found.unexplained_total) == (20, 25)
+    assert "and 5 more" in to_text(found)
+    assert "5 more are not shown" in explanation_html(ex)
+
+
+def test_text_fits_its_width() -> None:
+    for width in (80, 100, 140):
+        assert max(map(len, explanation_text(explanation(), width).splitlines())) <= width
+
+
+def test_the_first_difference_of_a_prefix_is_its_end() -> None:
+    assert first_difference("abc", "abd") == 2
+    assert first_difference("ab", "abc") == 2
+    assert first_difference("", "a") == 0
+
+
+def test_a_percentage_never_rounds_some_to_none_or_most_to_all() -> None:
+    assert [percent(h, 1000) for h in (0, 1, 10, 500, 999, 1000)] == [
+        "0", "<1", "1", "50", ">99", "100",
+    ]  # fmt: skip
+    assert percent(0, 0) == ""
+
+
+def test_the_grid_shows_each_cell_and_nothing_where_no_input_is() -> None:
+    cells = [Cell(3, 0, 0, 4), Cell(3, 1, 1, 2), Cell(4, 2, 2, 2)]
+    assert heat_text(cells).splitlines() == [
+        "length    3   4",
+        "depth 0    ·",
+        "depth 1   50",
+        "depth 2      100",
+    ]
+    svg = heat_svg(cells)
+    assert "length 3, depth 1: 1 of 2 depart" in svg
+    assert svg.count("ri-hot") == 2 + svg.split("</style>")[0].count("ri-hot")
+    assert heat_svg([]) == heat_text([]) == ""
+
+
+def test_shares_of_several_shortcuts_add_up_on_one_grid() -> None:
+    one = report(explanation()).shortcuts[0]
+    other = replace(one, cells=(Cell(5, 4, 0, 1), Cell(5, 0, 1, 8)))
+    cells = {(c.length, c.depth): c for c in merged_cells([one, other])}
+    assert cells[5, 4].hits == 1
+    assert cells[5, 0].hits == 1
+    assert math.isclose(sum(c.hits for c in cells.values()), one.hits + 1)
+
+
+def test_strata_keep_their_order_and_counts() -> None:
+    ex = explanation()
+    ex.fidelity.strata = (stratum("a", 10, 9), stratum("b", 7, 7))
+    rows = report(ex).fidelity
+    assert [(r.stratum, r.columns["match"].hits) for r in rows] == [("a", 9), ("b", 7)]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "r.html"
+    target.write_text("before")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(target, "x" * 10_000 + "\ud800")
+    assert target.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+    assert write_text(target, "after").read_text() == "after"
+
+
+def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UnwritableFile, match=r"no such file.*folder"):
+        write_text(tmp_path / "none" / "r.html", "x")
+    with pytest.raises(UnwritableFile):
+        write_text(tmp_path, "x")
