@@ -18,7 +18,7 @@ from recinterp.semantics.terms import Term, Value, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, term_from
-from recinterp.tasks.sampler import Sampler
+from recinterp.tasks.sampler import Sampler, Wanted
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -225,9 +225,10 @@ class Task:
         given = tuple(t.type for t in terms)
         if given != self._types:
             raise TaskError("encode", f"got ({', '.join(given)})", f"the task takes ({', '.join(self._types)})")
-        return self._write([value_of(t) for t in terms])
+        return self.write([value_of(t) for t in terms])
 
-    def _write(self, values: Sequence[Value]) -> list[str]:
+    def write(self, values: Sequence[Value]) -> list[str]:
+        """The tokens of the arguments, given as values (see recinterp.semantics.terms)."""
         out: list[str] = []
         for i, (value, type_) in enumerate(zip(values, self._types, strict=True)):
             out += [COMMA] if i else []
@@ -286,7 +287,7 @@ class Task:
 
     def depth(self, tokens: Sequence[str]) -> int:
         """The longest chain of nested unfoldings of the task's own recursive functions, minus one."""
-        return self._compiled.depth(self.function, self._read(tokens))
+        return max(0, self._compiled.depth(self.function, self._read(tokens)))
 
     @property
     def machine(self) -> Machine:
@@ -302,7 +303,7 @@ class Task:
     # inputs
     @cached_property
     def _sampler(self) -> Sampler:
-        return Sampler(self)
+        return Sampler(self, self.program, self._encoding, self.own)
 
     def length(self, tokens: Sequence[str]) -> int:
         """The length of an input: its tokens, without commas."""
@@ -341,7 +342,8 @@ class Task:
         """
         if n < 0:
             raise DomainError("sample", f"n is {n}", "n >= 0")
-        return self._sampler.sample(n, seed, depth, length, distribution, max_length, max_depth, exclude)
+        wanted = Wanted(depth, length, distribution, max_length, max_depth, exclude)
+        return self._sampler.sample(n, seed, wanted)
 
     # saved form
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""How many terms there are of each length: a type as a grammar whose constructors cost tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from recinterp.semantics.terms import Value
+from recinterp.tasks.encoding import Encoding, list_shape
+
+Counts = list[int]  # how many, for each length from 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type, and whether its terms are written as bare lists."""
+
+    type: str
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Production:
+    """A constructor: its number, the tokens it costs itself, and its arguments."""
+
+    number: int
+    cost: int
+    args: tuple[Kind, ...]
+
+
+@dataclass
+class Grammar:
+    """Productions and counts for every kind; counts grow as longer lengths are asked for."""
+
+    encoding: Encoding
+    _productions: dict[Kind, tuple[Production, ...]] = field(default_factory=dict)
+    _counts: dict[Kind, Counts] = field(default_factory=dict)
+    _listed: dict[tuple[Kind, int], list[Value]] = field(default_factory=dict)
+
+    def kind(self, type_: str) -> Kind:
+        """The kind of a whole argument of a type."""
+        return Kind(type_, self.encoding.is_bare(type_))
+
+    def productions(self, kind: Kind) -> tuple[Production, ...]:
+        """The ways to build a term of a kind."""
+        if kind not in self._productions:
+            make = self._bare if kind.bare else self._plain
+            self._productions[kind] = make(kind)
+        return self._productions[kind]
+
+    def _plain(self, kind: Kind) -> tuple[Production, ...]:
+        program, brackets = self.encoding.program, self.encoding.brackets
+        return tuple(
+            Production(
+                program.ids[kind.type, c.name],
+                3 if brackets and c.args else 1,
+                tuple(Kind(a) for a in c.args),
+            )
+            for c in program.type(kind.type).constructors
+        )
+
+    def _bare(self, kind: Kind) -> tuple[Production, ...]:
+        program = self.encoding.program
+        shape = list_shape(program, kind.type)
+        assert shape is not None
+        empty, cons, label = shape
+        ids = program.ids
+        return (
+            Production(ids[kind.type, empty], 0, ()),
+            Production(ids[kind.type, cons], 0, (Kind(label), kind)),
+        )
+
+    def counts(self, kind: Kind, longest: int) -> Counts:
+        """How many terms of the kind have each length from 0 to `longest`."""
+        if len(self._counts.get(kind, ())) <= longest:
+            self._fill(max(longest, 32, 2 * len(self._counts.get(kind, ()))))
+        return self._counts[kind][: longest + 1]
+
+    def count(self, kind: Kind, length: int) -> int:
+        """How many terms of the kind have exactly that length."""
+        table = self._counts.get(kind, ())
+        return table[length] if length < len(table) else self.counts(kind, length)[length]
+
+    def _fill(self, longest: int) -> None:
+        """Count all kinds length by length: every argument of a cost-free production has a cost."""
+        kinds = self._reachable()
+        table = {k: [0] * (longest + 1) for k in kinds}
+        for length in range(longest + 1):
+            for kind in sorted(kinds, key=lambda k: k.bare):
+                table[kind][length] = sum(
+                    convolve_at([table[a] for a in p.args], length - p.cost)
+                    for p in self.productions(kind)
+                )
+        self._counts = table
+
+    def _reachable(self) -> list[Kind]:
+        found: dict[Kind, None] = {}
+        work = [self.kind(t.name) for t in self.encoding.program.types]
+        work += [Kind(t.name) for t in self.encoding.program.types]
+        while work:
+            kind = work.pop()
+            if kind not in found:
+                found[kind] = None
+                work += [a for p in self.productions(kind) for a in p.args]
+        return list(found)
+
+    def terms(self, kind: Kind, length: int) -> list[Value]:
+        """Every term of the kind with exactly that length; shared, not to be changed."""
+        key = (kind, length)
+        if key not in self._listed:
+            for shorter in range(length):
+                if (kind, shorter) not in self._listed and self.counts(kind, length)[shorter]:
+                    self.terms(kind, shorter)
+            self._listed[key] = [
+                (p.number, *parts)
+                for p in self.productions(kind)
+                for parts in self.products(p.args, length - p.cost)
+            ]
+        return self._listed[key]
+
+    def products(self, kinds: Sequence[Kind], length: int) -> Iterator[tuple[Value, ...]]:
+        """Every tuple of terms of these kinds with that total length."""
+        if length < 0:
+            return
+        for lengths in self.splits(kinds, length):
+            yield from product(*(self.terms(k, n) for k, n in zip(kinds, lengths, strict=True)))
+
+    def splits(self, kinds: Sequence[Kind], length: int) -> Iterator[tuple[int, ...]]:
+        """The ways to share a length among kinds so that each has a term."""
+        if length < 0:
+            return
+        if not kinds:
+            if length == 0:
+                yield ()
+            return
+        first, *rest = kinds
+        for n in [length] if not rest else range(length + 1):
+            if self.count(first, n):
+                for others in self.splits(rest, length - n):
+                    yield (n, *others)
+
+
+def convolve_at(factors: Sequence[Counts], at: int) -> int:
+    """The coefficient at `at` of a product of counts."""
+    if at < 0:
+        return 0
+    if not factors:
+        return int(at == 0)
+    if len(factors) == 1:
+        return factors[0][at]
+    whole = factors[0]
+    for factor in factors[1:-1]:
+        whole = convolve(whole, factor, at)
+    last = factors[-1]
+    return sum(whole[i] * last[at - i] for i in range(at + 1) if whole[i])
+
+
+def convolve(a: Counts, b: Counts, longest: int) -> Counts:
+    """The product of two counts, up to a length."""
+    out = [0] * (longest + 1)
+    for i, x in enumerate(a[: longest + 1]):
+        if x:
+            for j in range(min(len(b), longest + 1 - i)):
+                if b[j]:
+                    out[i + j] += x * b[j]
+    return out
