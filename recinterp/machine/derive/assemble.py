@@ -1,0 +1,277 @@
+"""From a start configuration to a machine: every configuration that is reached becomes a mode.
+
+Returns are matched with frames by level: what a frame's owner can see is what the configuration that
+was started above the frame can return, so no rule is made for a frame that cannot be on top.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from recinterp.machine.derive.drive import Driver, Frame, Grows, Leaf
+from recinterp.machine.derive.grammar import Grammar
+from recinterp.machine.derive.program import STRIP
+from recinterp.machine.derive.terms import (
+    SAVED,
+    At,
+    Config,
+    NoMachine,
+    Owned,
+    Place,
+    Ret,
+    Seek,
+    Tok,
+    Val,
+    nodes,
+    size,
+)
+from recinterp.machine.syntax import (
+    Atom,
+    Const,
+    Copy,
+    Emit,
+    Expr,
+    In,
+    Machine,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    TopIs,
+    Update,
+    plus,
+)
+from recinterp.semantics.ast import Call, Construct
+
+Node: TypeAlias = Config | tuple[Frame, Ret]
+MOST_CONFIGS, LARGEST = 400, 160
+LIMIT = 1_000_000
+
+
+@dataclass
+class Graph:
+    """What was found of the configurations so far."""
+
+    leaves: dict[Node, list[Leaf]] = field(default_factory=dict)
+    returns: dict[Node, set[Ret]] = field(default_factory=dict)
+
+    def next_of(self, node: Node) -> list[Node]:
+        """Where a node goes on at its own level of the stack."""
+        found: list[Node] = []
+        for leaf in self.leaves[node]:
+            if leaf.push is not None and isinstance(leaf.target, Config):
+                frame, _ = leaf.push
+                found += [(frame, r) for r in self.returns.get(leaf.target, ())]
+            elif isinstance(leaf.target, Config):
+                found.append(leaf.target)
+        return found
+
+
+def explore(driver: Driver, start: Config) -> Graph:
+    """Drive everything that can be reached. Errors: Grows, NoMachine."""
+    graph = Graph()
+    changed = True
+    work: list[Node] = [start]
+    while work or changed:
+        while work:
+            node = work.pop()
+            if node in graph.leaves:
+                continue
+            _check_size(node, graph, driver)
+            is_config = isinstance(node, Config)
+            leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
+            graph.leaves[node] = leaves
+            graph.returns[node] = {x.target for x in leaves if isinstance(x.target, Ret)}
+            work += [x.target for x in leaves if isinstance(x.target, Config)]
+            del is_config
+        changed = _spread(graph)
+        work = [n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves]
+    return graph
+
+
+def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
+    config = node if isinstance(node, Config) else node[0].config
+    if size(config) <= LARGEST and len(graph.leaves) < (MOST_CONFIGS if not driver.stack else 10 * MOST_CONFIGS):
+        return
+    if not driver.stack:
+        raise Grows
+    raise NoMachine(
+        f"derive a machine for {driver.grammar.task.function}",
+        "what is still to be computed grows in a way that one stack of pointers does not hold",
+        "functions whose intermediate results are constants, or lists built left to right",
+    )
+
+
+def _spread(graph: Graph) -> bool:
+    """Bring returns back along the level edges until nothing changes."""
+    any_change, changed = False, True
+    while changed:
+        changed = False
+        for node in graph.leaves:
+            mine = graph.returns[node]
+            before = len(mine)
+            for other in graph.next_of(node):
+                mine |= graph.returns.get(other, set())
+            changed = changed or len(mine) > before
+        any_change = any_change or changed
+    return any_change
+
+
+@dataclass
+class Assembler:
+    """Names configurations and frames, and writes their leaves as rules."""
+
+    grammar: Grammar
+    graph: Graph
+    start: Config
+    modes: dict[Config | Ret, str] = field(default_factory=dict)
+    frames: dict[Frame, str] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+
+    def machine(self) -> Machine:
+        """The machine."""
+        self._name_frames()
+        self._mode(self.start)
+        for node, leaves in self.graph.leaves.items():
+            for leaf in leaves:
+                self._rule(node, leaf)
+        if self.frames:
+            for ret in sorted(self.graph.returns[self.start], key=str):
+                emit = (Emit(self._constant(ret.value)),) if ret.value else ()
+                name = f"{self._mode(ret)}-end"
+                self.rules.append(Rule(name, self._mode(ret), (TopIs(None),), emit, None))
+        sign = -1 if self.grammar.reverse else 1
+        first: Expr = plus(Reg("n"), -1) if sign < 0 else Const(0)
+        used = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
+        arity = {self.grammar.token(c.name): len(c.args)
+                 for t in self.grammar.program.types for c in t.constructors}  # fmt: skip
+        vocab = tuple(x for x in self.grammar.task.vocab if x not in ("PAD", "BOS", "SEP", "EOS"))
+        return Machine(
+            vocab,
+            self._mode(self.start),
+            tuple((name, first if name == "p" else Const(0)) for name in used),
+            tuple(self.frames.values()),
+            tuple(self.rules),
+            limit=LIMIT,
+            arity=tuple(arity.get(x, 0) for x in vocab),
+        )
+
+    def _constant(self, name: str) -> tuple[str, ...]:
+        return (self.grammar.token(name),)
+
+    # names
+    def _mode(self, key: Config | Ret) -> str:
+        if key not in self.modes:
+            base = (
+                name_of(key)
+                if isinstance(key, Config)
+                else "return" + (f"-{self._plain(key.value)}" if key.value else "")
+            )
+            self.modes[key] = _fresh(base, self.modes.values())
+        return self.modes[key]
+
+    def _plain(self, constructor: str) -> str:
+        return _label(self.grammar.token(constructor))
+
+    def _name_frames(self) -> None:
+        for leaves in self.graph.leaves.values():
+            for leaf in leaves:
+                if leaf.push is not None and leaf.push[0] not in self.frames:
+                    frame = leaf.push[0]
+                    self.frames[frame] = _fresh(frame_name(frame), self.frames.values())
+
+    # rules
+    def _expr(self, place: Place) -> Expr:
+        k = -place.k if self.grammar.reverse else place.k
+        return plus(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
+
+    def _rule(self, node: Node, leaf: Leaf) -> None:
+        guard: list[Atom] = []
+        updates: list[Update] = []
+        if isinstance(node, Config):
+            mode, seen = self._mode(node), ""
+        else:
+            frame, ret = node
+            mode, seen = self._mode(ret), f"-{self.frames[frame]}"
+            guard.append(TopIs(self.frames[frame]))
+            updates.append(Pop())
+        for place, tokens in leaf.reads:
+            guard.append(In(self._expr(place), tokens))
+            seen += "-" + "".join(map(_label, tokens[:1] if len(tokens) > 1 else tokens))
+        if leaf.word:
+            word = tuple(x if isinstance(x, str) else Copy(self._expr(x)) for x in leaf.word)
+            updates.insert(0, Emit(word))
+        for name, place in leaf.sets:
+            if self._expr(place) != Reg(name):
+                updates.append(Set(name, self._expr(place)))
+        if leaf.push is not None:
+            pushed, pointer = leaf.push
+            at = Const(0) if pointer is None else self._expr(pointer)
+            updates.append(Push(self.frames[pushed], at))
+        goto: str | None = None
+        if isinstance(leaf.target, Config) or self.frames:
+            goto = self._mode(leaf.target)
+        elif leaf.target.value is not None:
+            updates.insert(0, Emit(self._constant(leaf.target.value)))
+        self.rules.append(
+            Rule(f"{mode}{seen}", mode, tuple(guard), tuple(updates), goto, leaf.step)
+        )
+
+
+def name_of(config: Config) -> str:
+    """A readable name for what a configuration computes."""
+    parts = [x for x in (_item_name(i) for i in config.items[:2]) if x]
+    return "-".join(parts) if parts else "skip"
+
+
+def frame_name(frame: Frame) -> str:
+    """A readable name for what waits in a frame."""
+    if not frame.config.items:
+        return "skip"
+    first = frame.config.items[0]
+    if len(frame.config.items) == 1 and isinstance(first, Tok):
+        return _label(first.token)
+    return "-".join(x for x in (_item_name(i) for i in frame.config.items[:2]) if x) or "then"
+
+
+def _item_name(item: object) -> str:
+    match item:
+        case Tok(token):
+            return _label(token)
+        case Seek():
+            return "seek"
+        case At():
+            return "copy"
+        case Val(expr):
+            return _item_name(expr)
+        case Call() | Construct() | Owned():
+            parts = []
+            for x in nodes(item):
+                match x:
+                    case Call(f) if not f.startswith(STRIP):
+                        parts.append(_label(f))
+                    case Owned(owner=owner):
+                        parts.append(_label(owner))
+                        break
+                    case Construct(c, _, ()) if parts:
+                        parts.append(_label(c))
+            return "-".join(parts[:4]) or "put"
+    return ""
+
+
+def _label(text: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_']", "", text)
+    return plain or {"(": "open", ")": "close", ",": "comma", "$": "end"}.get(text, "x")
+
+
+def _fresh(base: str, taken: object) -> str:
+    assert hasattr(taken, "__iter__")
+    used = set(taken)
+    name, i = base, 1
+    while name in used:
+        i += 1
+        name = f"{base}.{i}"
+    return name

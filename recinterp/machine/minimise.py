@@ -1,0 +1,319 @@
+"""Smaller machines that do the same: dead updates go, trivial modes are inlined, bisimilar modes merge.
+
+Two modes are bisimilar when, token by token, their rules test, write and update the same and go on to
+bisimilar modes. For a machine without a stack that reads one token a step this is the minimal
+subsequential form, given that each token is written as early as it can be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
+
+from recinterp.machine.syntax import (
+    READ_ONLY,
+    Add,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Emit,
+    Expr,
+    Find,
+    In,
+    Machine,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+    Update,
+    plus,
+    walk,
+)
+
+
+def minimise(machine: Machine) -> Machine:
+    """The same function with fewer rules and modes; equal in every output, halting and abstention."""
+    while True:
+        before = machine
+        for step in (_live, _inline, _merge_modes, _merge_rules, _reachable):
+            machine = step(machine)
+        if machine == before:
+            return _declared(machine)
+
+
+# what is read and never used
+def _live(machine: Machine) -> Machine:
+    """Drop updates of registers that are not read before they are set again."""
+    live: dict[str | None, frozenset[str]] = {None: frozenset()}
+    live |= {mode: frozenset() for mode in machine.modes}
+    changed = True
+    while changed:
+        changed = False
+        for rule in machine.rules:
+            needed = live[rule.mode] | _reads(rule, live[rule.goto])
+            changed = changed or needed != live[rule.mode]
+            live[rule.mode] = needed
+    return machine.with_rules(
+        [
+            replace(r, updates=tuple(
+                u for u in r.updates if not isinstance(u, Set) or u.reg in live[r.goto]
+            ))
+            for r in machine.rules
+        ]
+    )  # fmt: skip
+
+
+def _reads(rule: Rule, after: frozenset[str]) -> frozenset[str]:
+    found: set[str] = set()
+    sets = {u.reg for u in rule.updates if isinstance(u, Set)}
+    for part in (*rule.guard, *rule.updates):
+        if not isinstance(part, Set) or part.reg in after:
+            found |= {x.name for x in walk(part) if isinstance(x, Reg)}
+    return frozenset(found | (after - sets)) - set(READ_ONLY)
+
+
+def _declared(machine: Machine) -> Machine:
+    """Without registers and frames that no rule mentions."""
+    parts = [x for r in machine.rules for part in (*r.guard, *r.updates) for x in walk(part)]
+    registers = {x.name for x in parts if isinstance(x, Reg)}
+    frames = {x.frame for x in parts if isinstance(x, Push)}
+    return replace(
+        machine,
+        registers=tuple((n, e) for n, e in machine.registers if n in registers),
+        frames=tuple(f for f in machine.frames if f in frames),
+    )
+
+
+def _reachable(machine: Machine) -> Machine:
+    """Without modes that no run comes to, and rules for frames that are never pushed."""
+    pushed = {u.frame for r in machine.rules for u in r.updates if isinstance(u, Push)}
+    rules = [
+        r
+        for r in machine.rules
+        if all(not isinstance(a, TopIs) or a.frame is None or a.frame in pushed for a in r.guard)
+    ]
+    seen, work = {machine.start}, [machine.start]
+    while work:
+        mode = work.pop()
+        for r in rules:
+            if r.mode == mode and r.goto is not None and r.goto not in seen:
+                seen.add(r.goto)
+                work.append(r.goto)
+    return machine.with_rules([r for r in rules if r.mode in seen])
+
+
+# inlining
+def _inline(machine: Machine) -> Machine:
+    """Replace modes that only pass on, or follow one silent rule, by what they do."""
+    for mode in machine.modes:
+        if mode == machine.start:
+            continue
+        into = [r for r in machine.rules if r.goto == mode]
+        out = machine.rules_of(mode)
+        if any(r.mode == mode for r in into) or not into:
+            continue
+        passes_on = len(out) == 1 and not out[0].guard
+        follows = len(into) == 1 and not into[0].word and not _moves_stack(into[0])
+        if not passes_on and not follows:
+            continue
+        joined = [[compose(a, b) for b in out] for a in into]
+        if any(x is None for row in joined for x in row):
+            continue
+        kept = [r for r in machine.rules if r.goto != mode and r.mode != mode]
+        new = machine.with_rules([*kept, *(x for row in joined for x in row if x is not None)])
+        if passes_on or new.size <= machine.size + 2:
+            return new
+    return machine
+
+
+def _moves_stack(rule: Rule) -> bool:
+    return any(isinstance(u, Push | Pop) for u in rule.updates)
+
+
+def compose(first: Rule, then: Rule) -> Rule | None:
+    """One rule that does two in turn; None where the second reads what only the first brings about."""
+    nodes = [x for part in (*then.guard, *then.updates) for x in walk(part)]
+    pushes = [u for u in first.updates if isinstance(u, Push)]
+    pops = sum(isinstance(u, Pop) for u in first.updates)
+    if any(isinstance(x, Out | TopIs) for x in nodes) and (first.word or _moves_stack(first)):
+        return None
+    if any(isinstance(x, Reg) and x.name in ("t", "height") for x in nodes):
+        return None
+    if _moves_stack(first) and any(isinstance(x, Pop) or x == Reg("top") for x in nodes):
+        return None
+    env = {u.reg: u.to for u in first.updates if isinstance(u, Set)}
+    guard = tuple(dict.fromkeys((*first.guard, *(_in_atom(a, env) for a in then.guard))))
+    later = [_in_update(u, env) for u in then.updates]
+    word = first.word + tuple(x for u in later if isinstance(u, Emit) for x in u.word)
+    sets = env | {u.reg: u.to for u in later if isinstance(u, Set)}
+    updates: list[Update] = [Emit(word)] if word else []
+    updates += [Pop()] * (pops + sum(isinstance(u, Pop) for u in later))
+    updates += [Set(name, e) for name, e in sets.items() if e != Reg(name)]
+    updates += [*pushes, *(u for u in later if isinstance(u, Push))]
+    updates += [u for u in then.updates if u == then.lost]
+    name = first.name if not then.guard else f"{first.name}-{then.name.partition('-')[2]}"
+    origin = (first.origin if first.word else then.origin) or first.origin or then.origin
+    return Rule(name, first.mode, guard, tuple(updates), then.goto, origin, first.evidence)
+
+
+def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
+    """An expression with registers replaced."""
+    match e:
+        case Const():
+            return e
+        case Reg(name):
+            return env.get(name, e)
+        case Add(base, Const(c), sign, k):
+            return plus(put(base, env), sign * c + k)
+        case Add(base, of, sign, k):
+            return Add(put(base, env), put(of, env), sign, k)
+        case Find(start, step, skip):
+            return Find(put(start, env), step, skip)
+        case Span(at):
+            return Span(put(at, env))
+
+
+def _in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
+    match a:
+        case In(at, tokens):
+            return In(put(at, env), tokens)
+        case Cmp(x, op, y):
+            return Cmp(put(x, env), op, put(y, env))
+        case _:
+            return a
+
+
+def _in_update(u: Update, env: Mapping[str, Expr]) -> Update:
+    match u:
+        case Emit(word):
+            return Emit(tuple(Copy(put(x.at, env)) if isinstance(x, Copy) else x for x in word))
+        case Set(reg, to):
+            return Set(reg, put(to, env))
+        case Push(frame, at):
+            return Push(frame, put(at, env))
+        case _:
+            return u
+
+
+# merging
+def _merge_modes(machine: Machine) -> Machine:
+    """One mode for each class of bisimilar ones."""
+    actions = {mode: [_actions(r) for r in machine.rules_of(mode)] for mode in machine.modes}
+    block: dict[str, int] = dict.fromkeys(machine.modes, 0)
+    while True:
+        signature = {
+            mode: frozenset(
+                (act, None if goto is None else block[goto]) for acts, goto in rules for act in acts
+            )
+            for mode, rules in actions.items()
+        }
+        numbers: dict[object, int] = {}
+        new = {mode: numbers.setdefault((block[mode], signature[mode]), len(numbers))
+               for mode in machine.modes}  # fmt: skip
+        if len(numbers) == len(set(block.values())):
+            break
+        block = new
+    if len(numbers) == len(machine.modes):
+        return machine
+    return _quotient(machine, block)
+
+
+def _actions(rule: Rule) -> tuple[frozenset[object], str | None]:
+    """What a rule does, for each single token that its guards allow."""
+    reads = [a for a in rule.guard if isinstance(a, In)]
+    others = frozenset(a for a in rule.guard if not isinstance(a, In))
+    found: set[object] = set()
+    for tokens in product(*(a.tokens for a in reads)):
+        known = {a.at: x for a, x in zip(reads, tokens, strict=True)}
+        word = tuple(known.get(x.at, x) if isinstance(x, Copy) else x for x in rule.word)
+        rest = Counter(u for u in rule.updates if not isinstance(u, Emit | Push))
+        pushes = tuple(u for u in rule.updates if isinstance(u, Push))
+        found.add((frozenset(known.items()), others, word, frozenset(rest.items()), pushes))
+    return frozenset(found), rule.goto
+
+
+def _quotient(machine: Machine, block: Mapping[str, int]) -> Machine:
+    groups: dict[int, list[str]] = {}
+    for mode in machine.modes:
+        groups.setdefault(block[mode], []).append(mode)
+    name = {i: machine.start if machine.start in g else min(g, key=lambda m: (m != "copy", len(m), m))
+            for i, g in groups.items()}  # fmt: skip
+    rules = []
+    for i, group in groups.items():
+        chosen = min(group, key=lambda m: (-_copies(machine, m), len(machine.rules_of(m))))
+        origins = [r.origin for m in group for r in machine.rules_of(m)]
+        for r in machine.rules_of(chosen):
+            goto = None if r.goto is None else name[block[r.goto]]
+            kept = r.origin if len({*origins}) == 1 or len(group) == 1 else _origin(machine, group, r)
+            label = r.name.replace(chosen, name[i], 1) if r.name.startswith(chosen) else r.name
+            rules.append(replace(r, name=label, mode=name[i], goto=goto, origin=kept))
+    return replace(machine, start=name[block[machine.start]], rules=tuple(rules))
+
+
+def _copies(machine: Machine, mode: str) -> int:
+    return sum(isinstance(x, Copy) for r in machine.rules_of(mode) for x in r.word)
+
+
+def _origin(machine: Machine, group: Iterable[str], rule: Rule) -> str | None:
+    """The ι-steps of a rule and of those it is merged with."""
+    mine = _actions(rule)[0]
+    return joined(
+        r.origin for m in group for r in machine.rules_of(m) if _actions(r)[0] & mine
+    )
+
+
+def joined(origins: Iterable[str | None]) -> str | None:
+    """Several ι-steps in one text; None where there are none, or too many to read."""
+    parts = sorted({p for o in origins if o for p in o.split(" | ")})
+    return " | ".join(parts) if 0 < len(parts) <= 4 else None
+
+
+def _merge_rules(machine: Machine) -> Machine:
+    """One rule for several that differ in the token they read at one place."""
+    rules = list(machine.rules)
+    merged = True
+    while merged:
+        merged = False
+        for i, one in enumerate(rules):
+            for j in range(i + 1, len(rules)):
+                both = _together(one, rules[j], machine)
+                if both is not None:
+                    rules[i] = both
+                    del rules[j]
+                    merged = True
+                    break
+            if merged:
+                break
+    return machine.with_rules(rules)
+
+
+def _together(one: Rule, other: Rule, machine: Machine) -> Rule | None:
+    if (one.mode, one.updates, one.goto) != (other.mode, other.updates, other.goto):
+        return None
+    if len(one.guard) != len(other.guard):
+        return None
+    differ = [i for i, (a, b) in enumerate(zip(one.guard, other.guard, strict=True)) if a != b]
+    if len(differ) != 1:
+        return None
+    a, b = one.guard[differ[0]], other.guard[differ[0]]
+    if not isinstance(a, In) or not isinstance(b, In) or a.at != b.at:
+        return None
+    order = {x: i for i, x in enumerate(machine.vocab)}
+    tokens = tuple(sorted({*a.tokens, *b.tokens}, key=lambda x: order.get(x, len(order))))
+    guard = (*one.guard[: differ[0]], In(a.at, tokens), *one.guard[differ[0] + 1 :])
+    name = _joint_name(one.name, other.name)
+    return replace(one, name=name, guard=guard, origin=joined([one.origin, other.origin]))
+
+
+def _joint_name(one: str, other: str) -> str:
+    """copy-X0, copy-X1 -> copy-X0-X1, and copy-any where that gets long."""
+    front, _, _ = one.partition("-")
+    seen = list(dict.fromkeys([*one.split("-")[1:], *other.split("-")[1:]]))
+    return "-".join([front, *seen]) if len(seen) <= 3 and "any" not in seen else f"{front}-any"
