@@ -13,6 +13,10 @@ class UnwritableFile(RecinterpError):
     """A result cannot be written where it was asked for."""
 
 
+class UnreadableFile(RecinterpError):
+    """A file that was named cannot be read."""
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write text under another name, then rename: a reader never meets half a file."""
     target = Path(path)
@@ -34,6 +38,29 @@ def write_text(path: str | Path, text: str) -> Path:
         Path(name).unlink(missing_ok=True)
         raise
     return target
+
+
+def check_writable(path: Path | None) -> None:
+    """Raise UnwritableFile now rather than after a minute's work. None is always fine."""
+    if path is None:
+        return
+    asked = f"write {path}"
+    if path.is_dir():
+        raise UnwritableFile(asked, "it is a folder", "a path to a file")
+    if not path.parent.is_dir():
+        raise UnwritableFile(asked, f"there is no folder {path.parent}", "make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UnwritableFile(asked, f"the folder {path.parent} is read-only", "another folder")
+
+
+def read_text(path: Path) -> str:
+    """A text file's content. Raises UnreadableFile where it is missing or no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise UnreadableFile(f"read {path}", _reason(e), "a text file") from None
+    except UnicodeDecodeError:
+        raise UnreadableFile(f"read {path}", "it is not UTF-8 text", "a text file") from None
 
 
 def _reason(e: OSError) -> str:

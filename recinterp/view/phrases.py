@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recinterp.explain import Explanation
+    from recinterp.tasks import Domain
     from recinterp.view.report import Case
 
 VERDICTS = {
@@ -32,6 +33,14 @@ def departure(case: Case) -> str:
     wrote = case.output[at] if at < len(case.output) else end
     true = case.expected[at] if at < len(case.expected) else end
     return f"at output token {at + 1}: the model writes {wrote} where {true} is true"
+
+
+def domain_text(domain: Domain) -> str:
+    """A domain in words."""
+    said = [f"up to {domain.max_length} tokens"] if domain.max_length is not None else []
+    said += [f"depth at most {domain.max_depth}"] if domain.max_depth is not None else []
+    said += ["some excluded"] if domain.exclude is not None else []
+    return "inputs of " + ", ".join(said) if said else "all inputs"
 
 
 def trust(ex: Explanation) -> tuple[str, ...]:

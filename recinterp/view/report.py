@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from recinterp.rate import Rate
 from recinterp.view.compare import compare
 from recinterp.view.graph import Graph
-from recinterp.view.phrases import KINDS, trust
+from recinterp.view.phrases import KINDS, domain_text, trust
 
 if TYPE_CHECKING:
-    from recinterp.diff import Divergence, Shortcut
+    from recinterp.diff import Diff, Shortcut
     from recinterp.explain import Explanation
     from recinterp.judge import Fidelity, Stratum
     from recinterp.probe import Head
@@ -160,6 +160,11 @@ class Report:
         return asdict(self)
 
 
+def plain(row: FidelityRow) -> dict[str, object]:
+    """A row as plain data."""
+    return asdict(row)
+
+
 COLUMNS = {
     "match": "match",
     "failure recall": "failure_recall",
@@ -177,7 +182,7 @@ def report(ex: Explanation) -> Report:
         model=ex.model_name,
         task=ex.task.name,
         order=ex.task.order,
-        domain=str(ex.domain),
+        domain=domain_text(ex.domain),
         verdict=diff.verdict,
         headline=diff.headline,
         mechanism=diff.mechanism,
@@ -186,8 +191,8 @@ def report(ex: Explanation) -> Report:
         inputs=diff.total,
         exhaustive=diff.exhaustive,
         region=diff.region,
-        shortcuts=tuple(map(_shortcut, diff.shortcuts)),
-        unexplained=tuple(_divergence(d) for d in diff.unexplained[:SHOWN_DIVERGENCES]),
+        shortcuts=shortcuts_of(diff),
+        unexplained=unexplained_of(diff),
         unexplained_total=len(diff.unexplained),
         learned=str(ex.machine),
         learned_size=ex.machine.size,
@@ -227,8 +232,16 @@ def _shortcut(s: Shortcut) -> ShortcutView:
     )
 
 
-def _divergence(d: Divergence) -> Case:
-    return Case.of(d.input, d.expected, d.model_output)
+def shortcuts_of(diff: Diff) -> tuple[ShortcutView, ...]:
+    """The shortcuts as shown."""
+    return tuple(map(_shortcut, diff.shortcuts))
+
+
+def unexplained_of(diff: Diff) -> tuple[Case, ...]:
+    """The first of the departures that no rule explains."""
+    return tuple(
+        Case.of(d.input, d.expected, d.model_output) for d in diff.unexplained[:SHOWN_DIVERGENCES]
+    )
 
 
 def fidelity_rows(found: Fidelity) -> tuple[FidelityRow, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -24,7 +25,12 @@ from recinterp.view.report import (
     ShortcutView,
     SiteRow,
     merged_cells,
+    shortcuts_of,
+    unexplained_of,
 )
+
+if TYPE_CHECKING:
+    from recinterp.diff import Diff
 
 STYLES = {"exact": "green", "shortcut": "red", "sporadic": "yellow", "undetermined": "magenta"}
 MARKS = {"changed": "yellow", "added": "red", "missing": "blue", SAME: ""}
@@ -41,7 +47,9 @@ def report_text(found: Report) -> RenderableType:
     """The whole report for rich's Console.print."""
     parts: list[RenderableType] = [_head(found)]
     parts += [_shortcut(s, i) for i, s in enumerate(found.shortcuts)]
-    parts += _section("Also wrong, and explained by no rule", _unexplained(found))
+    parts += _section(
+        "Also wrong, and explained by no rule", _listed(found.unexplained, found.unexplained_total)
+    )
     parts += _section("The two machines", machines_text(found))
     parts += _section(
         "Where it departs: % of the inputs of each length and depth",
@@ -53,6 +61,17 @@ def report_text(found: Report) -> RenderableType:
     parts += _section("Other machines that were considered", *map(Text, found.runners_up))
     parts += _section("How far to trust this", *(Text(f"• {x}") for x in found.trust))
     return Group(*parts)
+
+
+def diff_text(found: Diff, names: tuple[str, str]) -> RenderableType:
+    """Where two machines part; names: the first is shown as the model, the second as expected."""
+    counted = f"{found.divergent:,} of {found.total:,} inputs"
+    same = "the same on" if not found.divergent else "different on"
+    said = Text.assemble((found.headline, "bold"), f"\n{names[0]} and {names[1]}: {same} {counted}")
+    parts: list[RenderableType] = [said]
+    parts += [_shortcut(s, i) for i, s in enumerate(shortcuts_of(found))]
+    rest = _listed(unexplained_of(found), len(found.unexplained))
+    return Group(*parts, *_section("Departures that no rule explains", rest))
 
 
 def _section(title: str, *body: RenderableType | None) -> list[RenderableType]:
@@ -109,14 +128,14 @@ def case_text(case: Case) -> RenderableType:
     )
 
 
-def _unexplained(found: Report) -> RenderableType | None:
-    if not found.unexplained_total:
+def _listed(cases: Sequence[Case], total: int) -> RenderableType | None:
+    if not total:
         return None
     lines = [
         Text(f"{' '.join(c.input)} → {' '.join(c.output)}  (true: {' '.join(c.expected)})")
-        for c in found.unexplained
+        for c in cases
     ]
-    left = found.unexplained_total - len(lines)
+    left = total - len(lines)
     return Group(*lines, *([Text(f"… and {left:,} more")] if left else []))
 
 

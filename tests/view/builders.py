@@ -6,6 +6,7 @@ from types import SimpleNamespace as Plain
 from typing import Any
 
 from recinterp.rate import Rate
+from recinterp.tasks import Domain
 from tests.view.machines import SUCCESSOR, capped
 
 
@@ -108,7 +109,7 @@ def explanation(**changes: Any) -> Any:
             strata=(stratum("in distribution", 400, 400), stratum("depth 4", 120, 118)),
             interventional=Rate(93, 100),
         ),
-        "domain": "inputs up to length 16",
+        "domain": Domain(max_length=16),
         "runners_up": ("saturating counter in a register: the same function, larger (31)",),
         "layers": (Plain(text="Layer 1 carries the recursion; no single head of layer 0 does."),),
         "seconds": 31.4,
