@@ -18,6 +18,7 @@ __all__ = [
     "draw",
     "explanation_html",
     "explanation_json",
+    "explanation_mimebundle",
     "explanation_rich",
     "explanation_text",
     "machine_svg",
@@ -41,6 +42,19 @@ def explanation_json(ex: Explanation) -> dict[str, object]:
     from recinterp.view.report import report
 
     return report(ex).to_json()
+
+
+def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
+    """The report for a notebook: plain text, and the page in a frame of its own.
+
+    The frame keeps the page's style from reaching the notebook, and the notebook's from the page.
+    """
+    from html import escape
+
+    page = escape(explanation_html(ex), quote=True)
+    style = "width:100%;height:70vh;border:0"
+    frame = f'<iframe srcdoc="{page}" style="{style}" sandbox></iframe>'
+    return {"text/plain": explanation_text(ex), "text/html": frame}
 
 
 def explanation_rich(ex: Explanation) -> RenderableType:

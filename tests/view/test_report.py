@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ import pytest
 
 from recinterp.machine import Machine
 from recinterp.rate import Rate
-from recinterp.view import explanation_html, explanation_json, explanation_text
+from recinterp.view import (
+    explanation_html,
+    explanation_json,
+    explanation_mimebundle,
+    explanation_text,
+)
 from recinterp.view.files import UnwritableFile, write_text
 from recinterp.view.heat import heat_svg, heat_text, percent
 from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
@@ -101,6 +107,13 @@ def test_page_and_text_say_the_same_things(html: str) -> None:
     ):
         assert said in page, said
         assert said in text, said
+
+
+def test_a_notebook_gets_the_same_page_in_a_frame(html: str) -> None:
+    bundle = explanation_mimebundle(explanation())
+    assert bundle["text/plain"] == explanation_text(explanation())
+    assert unescape(bundle["text/html"].split('srcdoc="')[1].split('" style')[0]) == html
+    assert "<script" not in bundle["text/html"]
 
 
 def test_everything_a_user_named_is_escaped() -> None:
