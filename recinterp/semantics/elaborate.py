@@ -11,23 +11,10 @@ from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match,
 from recinterp.semantics.ast import Arm as CoreArm
 from recinterp.semantics.guard import check_guard
 from recinterp.semantics.parse import parse
-from recinterp.semantics.patterns import Row, compile_match
+from recinterp.semantics.patterns import LIST_SUGAR, Env, Known, Row, compile_match
 from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
 
 LARGEST_BODY = 20_000
-ListSugar = Mapping[str, str]
-LIST_SUGAR: ListSugar = {"::": "cons", "[]": "nil"}
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a surface name stands for: a variable of the core and its type."""
-
-    name: str
-    type: str
-
-
-Env = Mapping[str, Known]
 
 
 class Open(Exception):
@@ -50,16 +37,25 @@ class Body:
 
     def fresh(self, base: str) -> str:
         """A variable name that nothing else in this function has."""
-        base = base if base not in KEYWORDS else base + "_"
         name, i = base, 0
-        while name in self.used or name in self.scope.constructors or self.function(name):
+        while name in self.used or name in KEYWORDS or self.is_global(name):
             name, i = f"{base}{i}", i + 1
         self.used.add(name)
         return name
 
+    def is_global(self, name: str) -> bool:
+        """Whether a name already stands for a type, a constructor or a function."""
+        return name in self.scope.declared or name in self.scope.constructors or bool(self.function(name))
+
     def function(self, name: str) -> Function | None:
         """The function a global name stands for."""
         return self.peers.get(name) or self.scope.functions.get(name)
+
+    def grow(self, pos: s.Pos) -> None:
+        """Count one more node; OutsideSubset where matches spread out to too many."""
+        self.size += 1
+        if self.size > LARGEST_BODY:
+            self.scope.outside(pos, "a body this large once its matches are spread out", "split it")
 
     def check(self, term: s.STerm, env: Env, wanted: str) -> Expr:
         """The term as a core expression of the type wanted; GallinaTypeError otherwise."""
@@ -70,9 +66,7 @@ class Body:
 
     def infer(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:
         """The term as a core expression, and its type. Raises Open where that cannot be known."""
-        self.size += 1
-        if self.size > LARGEST_BODY:
-            self.scope.outside(term.pos, "a body this large once its matches are spread out", "split it")
+        self.grow(term.pos)
         match term:
             case s.SName():
                 return self._apply(term, (), env, wanted)
@@ -96,7 +90,7 @@ class Body:
         if head.name in env:
             if args:
                 self.scope.refuse(head.pos, f"{name!r} is not a function")
-            return Var(env[name].name), env[name].type
+            return env[name].expr, env[name].type
         if function := self.function(name):
             return self._call(head.pos, function, args, env)
         if name in self.scope.constructors:
@@ -115,9 +109,16 @@ class Body:
         self._saturated(pos, function.name, len(function.params), len(args))
         given = tuple(self.check(a, env, p.type) for a, p in zip(args, function.params, strict=True))
         call = Call(function.name, given)
+        self._place(call, pos)
+        return call, function.result
+
+    def _place(self, call: Call, pos: s.Pos) -> None:
         self.places[id(call)] = pos
         self.kept.append(call)  # an id stays unique only while its object lives
-        return call, function.result
+
+    def note(self, old: Call, new: Call) -> None:
+        """A call was rebuilt: it stands where the old one stood."""
+        self._place(new, self.places[id(old)])
 
     def _construct(
         self, pos: s.Pos, name: str, args: tuple[s.STerm, ...], env: Env, wanted: str | None
@@ -178,7 +179,7 @@ class Body:
         else:
             value, type_ = self.infer(term.value, env)
         name = self.fresh(term.name)
-        body, result = self.infer(term.body, {**env, term.name: Known(name, type_)}, wanted)
+        body, result = self.infer(term.body, {**env, term.name: Known(Var(name), type_)}, wanted)
         return Let(name, type_, value, body), result
 
     def _if(self, term: s.SIf, env: Env, wanted: str | None) -> tuple[Expr, str]:
@@ -207,7 +208,7 @@ class Body:
         where = term.pos
         for clause in term.clauses:
             row = Row.of(self, clause.rows[0], types, clause)
-            inner = {**env, **{n: Known(n, t) for n, t in row.names(self).items()}}
+            inner = {**env, **{n: Known(Var(n), t) for n, t in row.names(self).items()}}
             try:
                 return self.infer(clause.body, inner)[1]
             except Open as error:
@@ -301,7 +302,7 @@ class Elaborator:
             for binder, param in zip(written.binders, head.params, strict=True):
                 name = body.fresh(binder.name)
                 params.append(Param(name, param.type))
-                env[binder.name] = Known(name, param.type)
+                env[binder.name] = Known(Var(name), param.type)
             try:
                 core = body.check(written.body, env, head.result)
             except Open as error:

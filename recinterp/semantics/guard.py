@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import islice, product
 
 from recinterp.errors import NotStructural, OutsideSubset, SourceError
-from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Var, walk
+from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Var
 from recinterp.semantics.scope import Scope
 from recinterp.semantics.surface import Pos
 
@@ -50,15 +50,18 @@ def check_guard(
     choices = [range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)]
     first: Fault | None = None
     computed: Fault | None = None
+    apart = False
     for structs in islice(product(*choices), MOST_CHOICES):
         if not _same_block(scope, block, structs):
+            apart = True
             continue
         fault = _fault(scope, block, dict(zip((f.name for f in block), structs, strict=True)))
         if fault is None:
             return [replace(f, struct=i) for f, i in zip(block, structs, strict=True)]
         first = first or fault
         computed = computed or (fault if fault.size is Size.COMPUTED else None)
-    raise _refusal(scope, block, computed or first, places, heads)
+    fault = computed or (None if apart else first)
+    raise _refusal(scope, block, fault, places, heads)
 
 
 def _same_block(scope: Scope, block: Sequence[Function], structs: Sequence[int]) -> bool:
@@ -96,7 +99,7 @@ class _Walker:
                 return self._first(args, sizes) or self._call(expr, sizes)
             case Let(name=name, value=value, body=body):
                 fault = self.visit(value, sizes)
-                sizes[name] = _size(value, sizes)
+                sizes[name] = _bound_size(value, sizes)
                 return fault or self.visit(body, sizes)
             case Match():
                 return self._match(expr, sizes)
@@ -112,7 +115,7 @@ class _Walker:
 
     def _match(self, expr: Match, sizes: dict[str, Size]) -> Fault | None:
         fault = self.visit(expr.scrutinee, sizes)
-        outer = _size(expr.scrutinee, sizes)
+        outer = _bound_size(expr.scrutinee, sizes)
         ind = self.scope.instances[expr.type]
         for arm in expr.arms:
             for name, type_ in zip(arm.names, ind.constructor(arm.constructor).args, strict=True):
@@ -137,6 +140,11 @@ def _size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
             return Size.COMPUTED
 
 
+def _bound_size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
+    """Of what a let or a match binds: Coq looks through constructors there, which is not done here."""
+    return Size.COMPUTED if isinstance(expr, Construct) else _size(expr, sizes)
+
+
 def _refusal(
     scope: Scope,
     block: Sequence[Function],
@@ -146,8 +154,9 @@ def _refusal(
 ) -> SourceError:
     names = ", ".join(f.name for f in block)
     if fault is None:
-        return _error(scope, NotStructural, heads[0], f"{names} have no structural parameters of one "
-                      "Inductive sentence", "recurse on types declared together")  # fmt: skip
+        return _error(scope, OutsideSubset, heads[0], f"{names}: functions joined by 'with' that recurse "
+                      "on types of different Inductive sentences are outside the subset that is read",
+                      "declare the types together, or the functions apart")  # fmt: skip
     pos = places.get(id(fault.call), heads[0])
     if fault.size is Size.COMPUTED:
         return _error(scope, OutsideSubset, pos, f"a recursive call of {fault.call.function} on a computed "
@@ -162,8 +171,3 @@ def _refusal(
 def _error(scope: Scope, kind: type[SourceError], pos: Pos, wrong: str, accepted: str) -> SourceError:
     return kind("check a program", wrong, accepted, source=scope.source, line=pos.line, column=pos.column)
 
-
-def is_recursive(block: Sequence[Function]) -> bool:
-    """Whether any function of the block calls one of the block."""
-    names = {f.name for f in block}
-    return any(isinstance(e, Call) and e.function in names for f in block for e in walk(f.body))

@@ -3,18 +3,29 @@ compiles them (Cases.ml): a column is matched on as soon as one of its rows has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from recinterp.semantics import surface as s
-from recinterp.semantics.ast import Arm, Construct, Expr, Let, Match, Var
+from recinterp.semantics.ast import Arm, Call, Construct, Constructor, Expr, Let, Match, Var, walk
 
 if TYPE_CHECKING:
-    from recinterp.semantics.elaborate import Body, Env
+    from recinterp.semantics.elaborate import Body
 
 LIST_SUGAR = {"::": "cons", "[]": "nil"}
 MOST_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a surface name stands for: a core expression and its type."""
+
+    expr: Expr
+    type: str
+
+
+Env = Mapping[str, Known]
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of patterns is matched against."""
+    """What a column of patterns is matched against.
+
+    With `alias`, nothing is matched: the column's names stand for `expr`, a constructor applied to
+    what a matched computed term was found to be made of.
+    """
 
     expr: Expr
     type: str
+    alias: bool = False
 
 
 def rows_of(
@@ -147,10 +163,6 @@ def _resolve_constructor(
     return [Con(name, parts) for parts in whole]
 
 
-class _Checker(Protocol):
-    def check(self, term: s.STerm, env: Env, wanted: str) -> Expr: ...
-
-
 @dataclass
 class _Compiler:
     body: Body
@@ -161,33 +173,32 @@ class _Compiler:
 
     def build(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
         """The expression that tries the rows in order on the columns."""
-        self.body.size += 1
+        self.body.grow(self.term.pos)
         if not rows:
-            missing = " ".join(path) or "_"
+            missing = ", ".join(path) or "any case"
             self.body.scope.refuse(self.term.pos, f"no clause covers {missing}", "add one")
         if not columns:
             return self._leaf(rows[0])
+        if columns[0].alias:
+            return self._alias(columns, rows, path)
         if all(isinstance(row.patterns[0], Any_) for row in rows):
-            return self.build(columns[1:], [_bind(row, columns[0]) for row in rows], (*path, "_"))
+            return self.build(columns[1:], [_bind(row, columns[0].expr) for row in rows], (*path, "_"))
         return self._split(columns, rows, path)
 
     def _leaf(self, row: Row) -> Expr:
-        from recinterp.semantics.elaborate import Known
-
         self.reached.add(id(row.clause))
-        env = dict(self.env)
-        lets: list[tuple[str, str, Expr]] = []
-        for name, expr, type_ in row.bound:
-            if isinstance(expr, Var):
-                env[name] = Known(expr.name, type_)
-                continue
-            fresh = self.body.fresh(name)
-            env[name] = Known(fresh, type_)
-            lets.append((fresh, type_, expr))
-        whole = self.body.check(row.clause.body, env, self.result)
-        for name, type_, value in reversed(lets):
-            whole = Let(name, type_, value, whole)
-        return whole
+        env = {**self.env, **{name: Known(expr, type_) for name, expr, type_ in row.bound}}
+        return self.body.check(row.clause.body, env, self.result)
+
+    def _alias(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
+        """As Coq: a let where the name is used more than once, its value in place otherwise."""
+        hint = next((n for row in rows for n in row.patterns[0].names), "x")
+        name = self.body.fresh(hint)
+        inner = self.build(columns[1:], [_bind(row, Var(name)) for row in rows], path)
+        used = sum(isinstance(e, Var) and e.name == name for e in walk(inner))
+        if used <= 1:
+            return put(inner, name, columns[0].expr, self.body.note)
+        return Let(name, columns[0].type, columns[0].expr, inner)
 
     def _split(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
         column, *rest = columns
@@ -195,30 +206,71 @@ class _Compiler:
         for constructor in self.body.scope.instances[column.type].constructors:
             hints = _hints(rows, constructor.name, len(constructor.args))
             names = tuple(self.body.fresh(hint) for hint in hints)
-            whole: Expr = column.expr
-            if not isinstance(whole, Var):
-                whole = Construct(constructor.name, column.type, tuple(Var(n) for n in names))
-            inner = tuple(Column(Var(n), t) for n, t in zip(names, constructor.args, strict=True))
-            kept = _specialise(rows, constructor.name, len(names), Column(whole, column.type))
+            whole = Construct(constructor.name, column.type, tuple(Var(n) for n in names))
+            inner = [Column(Var(n), t) for n, t in zip(names, constructor.args, strict=True)]
+            later = rest
+            aliased = not isinstance(column.expr, Var)
+            if isinstance(column.expr, Var):
+                known = column.expr.name
+                later = [
+                    replace(c, expr=put(c.expr, known, whole, self.body.note)) if c.alias else c
+                    for c in rest
+                ]
+            else:
+                inner.append(Column(whole, column.type, alias=True))
+            kept = _specialise(rows, constructor, column, aliased)
             here = (*path, " ".join([constructor.name, *("_" for _ in names)]))
-            arms.append(Arm(constructor.name, names, self.build((*inner, *rest), kept, here)))
+            arms.append(Arm(constructor.name, names, self.build((*inner, *later), kept, here)))
         return Match(column.expr, column.type, tuple(arms), self.result)
 
 
-def _bind(row: Row, column: Column) -> Row:
-    bound = tuple((name, column.expr, column.type) for name in row.patterns[0].names)
-    return replace(row, patterns=row.patterns[1:], bound=row.bound + bound)
+def put(expr: Expr, name: str, value: Expr, note: Callable[[Call, Call], None]) -> Expr:
+    """`expr` with a variable replaced; `note` is told of each call that was made anew."""
+
+    def go(at: Expr) -> Expr:
+        match at:
+            case Var():
+                return value if at.name == name else at
+            case Construct() | Call():
+                new = replace(at, args=tuple(go(a) for a in at.args))
+                if isinstance(at, Call) and isinstance(new, Call):
+                    note(at, new)
+                return new
+            case Match():
+                arms = tuple(replace(a, body=go(a.body)) for a in at.arms)
+                return replace(at, scrutinee=go(at.scrutinee), arms=arms)
+            case Let():
+                return replace(at, value=go(at.value), body=go(at.body))
+
+    return go(expr)
 
 
-def _specialise(rows: list[Row], constructor: str, arity: int, column: Column) -> list[Row]:
+def _bind(row: Row, expr: Expr) -> Row:
+    names = row.patterns[0].names
+    bound = tuple((name, expr, row.types[0]) for name in names)
+    return replace(row, patterns=row.patterns[1:], types=row.types[1:], bound=row.bound + bound)
+
+
+def _specialise(
+    rows: list[Row], constructor: Constructor, column: Column, aliased: bool
+) -> list[Row]:
+    """The rows that this constructor leaves, with a pattern for each of its arguments.
+
+    `aliased`: a last one is added that takes the names given to the whole.
+    """
     kept = []
     for row in rows:
         first = row.patterns[0]
-        if isinstance(first, Con) and first.constructor != constructor:
+        if isinstance(first, Con) and first.constructor != constructor.name:
             continue
-        parts = first.args if isinstance(first, Con) else (Any_(),) * arity
-        bound = _bind(row, column)
-        kept.append(replace(bound, patterns=(*parts, *bound.patterns)))
+        parts = first.args if isinstance(first, Con) else (Any_(),) * len(constructor.args)
+        types = constructor.args
+        if aliased:
+            parts, types = (*parts, Any_(first.names)), (*types, column.type)
+            row = replace(row, patterns=row.patterns[1:], types=row.types[1:])
+        else:
+            row = _bind(row, column.expr)
+        kept.append(replace(row, patterns=(*parts, *row.patterns), types=(*types, *row.types)))
     return kept
 
 
@@ -246,4 +298,3 @@ def compile_match(
     return whole
 
 
-Bindings = Mapping[str, str]
