@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,7 +29,7 @@ from recinterp.perturb.plan import (
     Unit,
     head,
 )
-from recinterp.perturb.rows import ALL, QUERY, Rows, hook_names, lay_out
+from recinterp.perturb.rows import ALL, QUERY, Rows, check_hook, lay_out
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -111,14 +110,7 @@ def units_of(adapter: Adapter, plan: Plan) -> list[Unit]:
 
 def check_unit(adapter: Adapter, unit: Unit) -> None:
     """Raise UnknownSite, with the nearest that exists, where a unit is not in the model."""
-    known = hook_names(adapter)
-    if unit.hook not in known:
-        near = get_close_matches(unit.hook, known, n=3, cutoff=0.5)
-        raise UnknownSite(
-            f"site {unit.hook}",
-            "there is no such hook point",
-            f"nearest: {', '.join(near or known)}",
-        )
+    check_hook(adapter, unit.hook)
     if unit.head is not None:
         if not unit.hook.endswith(PER_HEAD):
             raise UnknownSite(

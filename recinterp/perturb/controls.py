@@ -37,7 +37,8 @@ def random_heads(
 
 def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
     """The same architecture, each matrix drawn anew at its own mean and spread."""
-    twin = copy.deepcopy(model)
+    ours = [v for k, v in vars(model).items() if k == "checkpoint" or k.startswith("_recinterp")]
+    twin = copy.deepcopy(model, {id(v): v for v in ours})  # those are records, not the model
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in twin.parameters():

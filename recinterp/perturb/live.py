@@ -1,12 +1,13 @@
 """Proof that an edit reaches the logits: some hook points of some backends discard edits silently.
 
-For each model and hook point, once: the activation is replaced, over a small batch, by that of the
-other rows (a pattern: by one that attends evenly). At a site that holds the whole residual stream
-the answer must then be exactly the other rows' answer; elsewhere the logits must move.
+For each model and hook point, once, over a small batch: the activation is shaken (a pattern: made
+to attend evenly), and the logits must move. At a site that holds the whole residual stream it is
+replaced by the other rows', and the answer must then be exactly the other rows' answer.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -14,8 +15,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from recinterp.errors import DeadSite, UnknownSite
-from recinterp.perturb.rows import hook_names, lay_out
+from recinterp.errors import DeadSite
+from recinterp.perturb.rows import check_hook, hook_names, lay_out
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -41,10 +42,7 @@ def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
     """What is wrong with a site; empty where it is live."""
     known = _proven.setdefault(adapter.model, {})
     if hook not in known:
-        if hook not in hook_names(adapter):
-            raise UnknownSite(
-                f"site {hook}", "there is no such hook point", ", ".join(hook_names(adapter))
-            )
+        check_hook(adapter, hook)
         known[hook] = _try(adapter, _rows(adapter, task), hook)
     return known[hook]
 
@@ -52,7 +50,9 @@ def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
 @torch.no_grad()
 def _try(adapter: Adapter, rows: Rows, hook: str) -> str:
     clean = adapter.logits(rows.ids)
-    edited = adapter.run_with_hooks(rows.ids, [(hook, _edit(hook))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the bridge's own word of what is found here
+        edited = adapter.run_with_hooks(rows.ids, [(hook, _edit(hook))])
     scale = float(clean.abs().max()) + 1e-9
     if float((edited - clean).abs().max()) < MOVED * scale:
         return "the edit is discarded"
@@ -66,7 +66,15 @@ def _try(adapter: Adapter, rows: Rows, hook: str) -> str:
 def _edit(hook: str) -> Callable[..., Tensor]:
     if hook.endswith("hook_pattern"):
         return lambda value, hook=None: _even(value)
-    return lambda value, hook=None: value.roll(1, 0)
+    if hook.endswith(WHOLE_STREAM):
+        return lambda value, hook=None: value.roll(1, 0)
+    return lambda value, hook=None: _shaken(value)
+
+
+def _shaken(value: Tensor) -> Tensor:
+    """Other rows' values and some noise: a component that writes a constant moves as well."""
+    noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
+    return value.roll(1, 0) + noise * (value.std() + 1.0)
 
 
 def _even(pattern: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -165,3 +166,13 @@ def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:
 def hook_names(adapter: Adapter) -> tuple[str, ...]:
     """The hook points of a model."""
     return tuple(adapter.model.hook_dict)  # type: ignore[arg-type]
+
+
+def check_hook(adapter: Adapter, hook: str) -> None:
+    """Raise UnknownSite, with the nearest that exist, for a hook point that is not there."""
+    known = hook_names(adapter)
+    if hook not in known:
+        near = get_close_matches(hook, known, n=3, cutoff=0.5) or known[:8]
+        raise UnknownSite(
+            f"site {hook}", "there is no such hook point", f"nearest: {', '.join(near)}"
+        )

@@ -21,6 +21,7 @@ from recinterp.reconstruct.variables import (
     Timeline,
     Value,
     Variable,
+    follows,
     forced,
     pointer,
     timeline,
@@ -52,7 +53,7 @@ class Step:
 class Pair:
     """A base and a source step; `goal`: what the base writes with the source's value.
 
-    alone: no other variable differs. A same-value pair has goal == base.says.
+    alone: no other variable differs but those that follow from it. A same-value pair has goal == base.says.
     """
 
     base: Step
@@ -205,7 +206,8 @@ class Pairs:
         goal = says if same else self._forced(variable, base, to)
         if goal is None or (goal == says) != same:
             return None
-        alone = all(a == b for i, (a, b) in enumerate(zip(here, there, strict=True)) if i != index)
+        rest = zip(self.variables, here, there, strict=True)
+        alone = all(a == b for v, a, b in rest if v != variable and not follows(v, variable))
         step = self.step(*source, prefix)
         if prefix is not None:
             step = replace(step, says=goal)

@@ -69,19 +69,28 @@ class Part:
         """Its place in the order of computation: embeddings 0, attention 1, layer output 2, …"""
         return 2 * self.layer + (1 if self.hook.endswith("hook_z") else 2)
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Which activation, in words."""
         if self.hook.endswith("hook_z"):
-            what = (
-                f"layer-{self.layer} attention"
-                if self.head is None
-                else f"L{self.layer}H{self.head}"
-            )
-            return f"{what} at {WORDS[self.position]}"
-        what = "embedding" if self.layer < 0 else f"layer-{self.layer} output"
-        return f"{what} at {WORDS[self.position]}"
+            alone = f"L{self.layer}H{self.head}"
+            return f"in layer-{self.layer} attention" if self.head is None else f"in {alone}"
+        return "in the embedding" if self.layer < 0 else f"after layer {self.layer}"
+
+    def __str__(self) -> str:
+        return f"{self.place} at {WORDS[self.position]}"
 
 
 Patch = tuple[Part, ...]
+
+
+def described(patch: Patch) -> str:
+    """A patch in words: parts of one place together."""
+    places = dict.fromkeys(part.place for part in patch)
+    return " and ".join(
+        f"{place} at " + " and ".join(WORDS[part.position] for part in patch if part.place == place)
+        for place in places
+    )
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,14 @@ def _points(node: Node) -> bool:
     return isinstance(node, Reg) and node.name not in ("n", "height")
 
 
+def follows(variable: Variable, other: Variable) -> bool:
+    """Whether a variable is computed from another: what is read through a pointer, from it."""
+    if other.kind not in ("pointer", "lookahead") or other.name.startswith("in("):
+        return False
+    node = variable.node
+    return isinstance(node, Expr) and any(x == other.node for x in walk(node))
+
+
 @dataclass
 class Forced(Run):
     """A run in which one variable has been set."""

@@ -1,0 +1,190 @@
+"""Does the machine foretell what interventions on the model do? The machine is set likewise.
+
+A prediction counts where the machine says that the token changes; where it says that nothing
+changes, a change of the model's is a *false effect*, counted apart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from recinterp.perturb import Transplant, lay_out, say, sources_kept
+from recinterp.rate import Rate
+from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful
+from recinterp.reconstruct.sites import Site, answers
+from recinterp.reconstruct.variables import go_on
+
+if TYPE_CHECKING:
+    from recinterp.machine.syntax import Machine
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+
+@dataclass(frozen=True)
+class Interventional:
+    """How well a machine foretells interventions on the model.
+
+    match: share foretold, of those that should change the token; by_kind: the same, apart;
+    false_effects: share of changed tokens among interventions that should change nothing.
+    """
+
+    match: Rate
+    by_kind: Mapping[str, Rate]
+    false_effects: Rate
+
+
+Trial = tuple[bool, bool, bool]  # should change, did change, is what was foretold
+
+
+def interventional(
+    adapter: Adapter,
+    task: Task,
+    machine: Machine,
+    found: Sequence[Site],
+    inputs: Sequence[Sequence[str]],
+    seed: int = 0,
+    *,
+    each: int = 60,
+) -> Interventional:
+    """Intervene, and compare with the machine set likewise. found: its sites.
+
+    Kinds: a wrong token forced into the output; an input token swapped before, at, after the
+    place that is read, the output held; all heads given their z of another step (the pointer is
+    set); each accepted site interchanged (its variable is set). `each`: trials a kind.
+    """
+    finder = Pairs(task, machine, inputs, seed)
+    trials = {
+        "forced token": _forced_tokens(adapter, task, finder, seed, each),
+        **_swaps(adapter, task, finder, seed, each),
+        "row transplant": _transplants(adapter, task, finder, each),
+    }
+    for site in found:
+        if site.accepted:
+            kind = f"site of {site.variable}"
+            trials[kind] = trials.get(kind, []) + _at_site(adapter, task, finder, site, each)
+    by_kind = {
+        kind: Rate.of(hit for should, _, hit in done if should) for kind, done in trials.items()
+    }
+    scored = [rate for rate in by_kind.values() if rate.total]
+    idle = [did for done in trials.values() for should, did, _ in done if not should]
+    match = Rate(sum(r.hits for r in scored), sum(r.total for r in scored))
+    return Interventional(match, {k: r for k, r in by_kind.items() if r.total}, Rate.of(idle))
+
+
+def _faithful_steps(
+    adapter: Adapter, task: Task, finder: Pairs, seed: int, count: int
+) -> list[Step]:
+    """Steps at which the model writes what the machine writes."""
+    rng = random.Random(f"{seed} steps")
+    steps = [finder.step(x, t) for x in finder.inputs for t in range(1, len(finder.run(x).owners))]
+    steps = rng.sample(steps, min(count, len(steps)))
+    if not steps:
+        return []
+    rows = lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps])
+    said = say(adapter, task, rows)
+    return [s for a, s in zip(said, steps, strict=True) if a == s.says]
+
+
+def _forced_tokens(
+    adapter: Adapter, task: Task, finder: Pairs, seed: int, each: int
+) -> list[Trial]:
+    rng = random.Random(f"{seed} forced")
+    steps = _faithful_steps(adapter, task, finder, seed, each)
+    if not steps:
+        return []
+    prefixes, told = [], []
+    for step in steps:
+        back = rng.choice((1, 1, 1, 2)) if step.t > 1 else 1
+        wrong = rng.choice([x for x in task.constructors if x != step.prefix[-back]])
+        prefix = (*step.prefix[: step.t - back], wrong, *step.prefix[step.t - back + 1 :])
+        owner = finder.run(step.tokens).owners[step.t]
+        fresh = replace(owner, out=list(prefix[: len(owner.out)]), registers=dict(owner.registers))
+        prefixes.append(prefix)
+        told.append(go_on(replace(fresh, stack=list(owner.stack)), step.t))
+    said = say(adapter, task, lay_out(task, [s.tokens for s in steps], prefixes))
+    return [_trial(s.says, a, b) for s, a, b in zip(steps, said, told, strict=True)]
+
+
+def _trial(old: str, said: str, told: str | None) -> Trial:
+    return told != old, said != old, said == told
+
+
+def _swaps(
+    adapter: Adapter, task: Task, finder: Pairs, seed: int, each: int
+) -> dict[str, list[Trial]]:
+    """One input token swapped with the output held; a machine's state is computed anew."""
+    rng = random.Random(f"{seed} swaps")
+    chosen: dict[str, list[tuple[Step, Tokens]]] = {"before": [], "at": [], "after": []}
+    idle: dict[str, int] = dict.fromkeys(chosen, 0)
+    for step in _faithful_steps(adapter, task, finder, seed + 1, 12 * each):
+        flips = finder.flips(step.tokens)
+        for new in rng.sample(flips, min(6, len(flips))):
+            where = _side(step, new)
+            if where is None or step.t >= len(finder.run(new).owners) or len(chosen[where]) >= each:
+                continue
+            still = finder.run(new).says[step.t] == step.says
+            if still and idle[where] >= each // 2:
+                continue  # most swaps change nothing: leave room for those that should
+            idle[where] += still
+            chosen[where].append((step, new))
+    return {
+        f"swap {where} the pointer": _swapped(adapter, task, finder, picked)
+        for where, picked in chosen.items()
+        if picked
+    }
+
+
+def _side(step: Step, new: Tokens) -> str | None:
+    at = next(i for i, (a, b) in enumerate(zip(step.tokens, new, strict=True)) if a != b)
+    if step.reads is None:
+        return None
+    return "at" if at == step.reads else "before" if at < step.reads else "after"
+
+
+def _swapped(
+    adapter: Adapter, task: Task, finder: Pairs, picked: Sequence[tuple[Step, Tokens]]
+) -> list[Trial]:
+    rows = lay_out(task, [new for _, new in picked], [step.prefix for step, _ in picked])
+    said = say(adapter, task, rows)
+    return [
+        _trial(step.says, a, finder.run(new).says[step.t])
+        for a, (step, new) in zip(said, picked, strict=True)
+    ]
+
+
+def _transplants(adapter: Adapter, task: Task, finder: Pairs, each: int) -> list[Trial]:
+    """All heads act at the query as at another step of the input: the pointer is set."""
+    pairs = [
+        pair
+        for variable in finder.variables
+        if variable.kind == "pointer"
+        for pair in finder.find(variable, each)
+        if pair.base.tokens == pair.source.tokens
+    ]
+    kept = faithful(adapter, task, pairs)[:each]
+    if not kept:
+        return []
+    every = tuple((i, h) for i in range(adapter.n_layers) for h in range(adapter.n_heads))
+    plan = [
+        Transplant(
+            every, tuple(p.source.tokens for p in kept), tuple(p.source.prefix for p in kept)
+        )
+    ]
+    rows = lay_out(task, [p.base.tokens for p in kept], [p.base.prefix for p in kept])
+    said = say(adapter, task, rows, plan)
+    return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]
+
+
+def _at_site(adapter: Adapter, task: Task, finder: Pairs, site: Site, each: int) -> list[Trial]:
+    """Interchange at an accepted site: sources of another value, and of the same."""
+    variable = next(v for v in finder.variables if v.name == site.variable)
+    pairs = [*finder.find(variable, each), *finder.find(variable, each // 2, same=True)]
+    kept = faithful(adapter, task, pairs)
+    if not kept:
+        return []
+    with sources_kept():
+        said = answers(adapter, task, kept, site.patch)
+    return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]

@@ -1,0 +1,215 @@
+"""How a model comes by its machine's state: carried in the output, or computed from the input anew.
+
+Two tests. *Forced prefix*: the output so far is replaced by that of another input whose run is in
+another state; a model that carries its state in the output then writes what that state says.
+*Source swap*: the input is replaced by that other one with the prefix held; a model that computes
+its state from the input writes what the other input's state says. Both are scored only where the
+two predictions differ.
+
+    moved by      the prefix   not the prefix
+    the input     redundant    computed-from-input
+    not the input carried      neither
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from recinterp.perturb import lay_out, say
+from recinterp.rate import Rate
+from recinterp.reconstruct.pairs import Pair, Pairs, Tokens, faithful
+from recinterp.reconstruct.sites import FEWEST, WORDS, Site, described, sites
+from recinterp.reconstruct.variables import Timeline, go_on, pointer
+
+if TYPE_CHECKING:
+    from recinterp.machine.syntax import Machine
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+Name = Literal["carried", "computed-from-input", "redundant", "neither"]
+MOVES = 0.5  # from here on a test counts as moving the model
+TELLS = 0.1  # and from here on it is worth a clause
+WANTED = 120
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """Which of the two tests moves the model, the layer at which interchange works, in a sentence.
+
+    forced_prefix: share that follows the state of a forced prefix; source_swap: share that follows
+    a swapped input with the prefix held; layer: after which the state is found (None: nowhere).
+    """
+
+    name: Name
+    forced_prefix: Rate
+    source_swap: Rate
+    layer: int | None
+    sentence: str
+
+
+def mechanism(
+    adapter: Adapter,
+    task: Task,
+    machine: Machine,
+    inputs: Sequence[Sequence[str]],
+    seed: int = 0,
+    *,
+    found: Sequence[Site] | None = None,
+) -> Mechanism:
+    """Decide how a model comes by its machine's state. found: its sites, if they are known."""
+    finder = Pairs(task, machine, inputs, seed)
+    prefix_pairs, swap_pairs = state_pairs(finder, seed)
+    forced = _forced_prefix(adapter, task, prefix_pairs)
+    swapped = _source_swap(adapter, task, swap_pairs)
+    if found is None:
+        found = sites(adapter, task, machine, inputs, seed)
+    site = _state_site(found)
+    layer = site.patch[-1].layer if site and site.patch else None
+    name = _name(forced, swapped)
+    return Mechanism(name, forced, swapped, layer, _sentence(name, forced, swapped, site, found))
+
+
+def state_pairs(finder: Pairs, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Pairs for the two tests: inputs of one length whose runs stand in other states at step t.
+
+    Forced prefix: goal is the base input's token from the source's state; source swap: it is the
+    source's token, whose state differs (or, where a machine has no state, whose content does).
+    """
+    prefixes: list[Pair] = []
+    swaps: list[Pair] = []
+    rng = random.Random(f"{seed} mechanism")
+    for base, source, t in _meetings(finder, rng):
+        one, other = finder.run(base), finder.run(source)
+        pair = Pair(finder.step(base, t), finder.step(source, t), other.says[t], False)
+        carried = _from_state_of(one, other, t)
+        if carried not in (None, one.says[t]) and len(prefixes) < WANTED:
+            prefixes.append(replace(pair, goal=str(carried)))
+        if other.says[t] != one.says[t] and _same_reading(one, other, t) and len(swaps) < WANTED:
+            swaps.append(pair)
+    if len(swaps) < FEWEST:
+        swaps = [p for p in _content_pairs(finder) if p.goal != p.base.says]
+    return prefixes, swaps
+
+
+def _meetings(finder: Pairs, rng: random.Random) -> list[tuple[Tokens, Tokens, int]]:
+    """(input, other input of its length, step): one token flipped where the task allows it."""
+    found = []
+    groups: dict[int, list[Tokens]] = {}
+    for x in finder.inputs:
+        groups.setdefault(len(x), []).append(x)
+    for x in finder.inputs:
+        near = [*finder.flips(x), *rng.sample(groups[len(x)], min(6, len(groups[len(x)])))]
+        for other in near:
+            shared = min(len(finder.run(x).owners), len(finder.run(other).owners))
+            if other != x and shared > 1:
+                found += [(x, other, t) for t in rng.sample(range(1, shared), min(4, shared - 1))]
+    rng.shuffle(found)
+    return found[: 40 * WANTED]
+
+
+def _from_state_of(one: Timeline, other: Timeline, t: int) -> str | None:
+    """What the machine writes at step t of one input if it stands in the other's state."""
+    owner = other.owners[t]
+    out, stack, registers = list(owner.out), list(owner.stack), dict(owner.registers)
+    return go_on(replace(owner, tokens=one.tokens, out=out, stack=stack, registers=registers), t)
+
+
+def _same_reading(one: Timeline, other: Timeline, t: int) -> bool:
+    """Whether both read the same token at the same place: only the state can tell them apart."""
+    here, there = pointer(one.owners[t]), pointer(other.owners[t])
+    if here is None or here != there:
+        return False
+    return one.tokens[here] == other.tokens[here]
+
+
+def _content_pairs(finder: Pairs) -> list[Pair]:
+    for variable in finder.variables:
+        if variable.kind == "content":
+            return finder.find(variable, WANTED)
+    return []
+
+
+def _forced_prefix(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
+    """How often the base's input, after the source's output, is answered as carried state says."""
+    kept = faithful(adapter, task, pairs)
+    if not kept:
+        return Rate(0, 0)
+    rows = lay_out(task, [p.base.tokens for p in kept], [p.source.prefix for p in kept])
+    said = say(adapter, task, rows)
+    told = [(a, p) for a, p in zip(said, kept, strict=True) if p.base.prefix != p.source.prefix]
+    return Rate.of(a == p.goal for a, p in told)
+
+
+def _source_swap(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
+    """How often the source's input with the base's output before it is answered as the source's."""
+    kept = faithful(adapter, task, pairs)
+    if not kept:
+        return Rate(0, 0)
+    rows = lay_out(task, [p.source.tokens for p in kept], [p.base.prefix for p in kept])
+    return Rate.of(a == p.goal for a, p in zip(say(adapter, task, rows), kept, strict=True))
+
+
+def _name(forced: Rate, swapped: Rate) -> Name:
+    by_prefix = bool(forced.total) and forced.value >= MOVES
+    by_input = bool(swapped.total) and swapped.value >= MOVES
+    if by_prefix:
+        return "redundant" if by_input else "carried"
+    return "computed-from-input" if by_input else "neither"
+
+
+def _state_site(found: Sequence[Site]) -> Site | None:
+    """The first accepted site of the state: mode, frame, lookahead, else pointer, content."""
+    for kind in ("mode", "frame", "lookahead", "pointer", "content"):
+        for site in found:
+            if site.kind == kind and site.accepted:
+                return site
+    return None
+
+
+def _sentence(
+    name: Name, forced: Rate, swapped: Rate, site: Site | None, found: Sequence[Site]
+) -> str:
+    """The mechanism as a person would put it, with the two tests' counts."""
+    what = _state_name(site, found)
+    tests = f"a forced output prefix moves {forced}, a swapped input with the prefix held {swapped}"
+    if name == "carried":
+        return f"{what} is carried in the output written so far ({tests})."
+    held = _held(site, found) if site else "; no site that was tried holds it"
+    if name == "computed-from-input":
+        also = (
+            ", though that counts as well" if bool(forced.total) and forced.value >= TELLS else ""
+        )
+        text = f"{what} is computed {held} and not carried in the output{also}"
+    elif name == "redundant":
+        text = f"{what} is kept twice: computed {held}, and read off the output"
+    else:
+        text = f"{what} follows neither the input nor the output alone: {held.lstrip('; ')}"
+    return f"{text} ({tests})."
+
+
+def _state_name(site: Site | None, found: Sequence[Site]) -> str:
+    kind = site.kind if site else next((s.kind for s in found), "")
+    name = site.variable if site else next((s.variable for s in found), "")
+    names = {
+        "mode": "the mode",
+        "frame": "the frame on top of the stack",
+        "lookahead": f"the lookahead {name}",
+        "pointer": f"the pointer {name}",
+        "content": f"the token read, {name},",
+    }
+    return names.get(kind, "the state")
+
+
+def _held(site: Site, found: Sequence[Site]) -> str:
+    """While reading, if it is found at input positions before the last layer; else at each step."""
+    reading = {"read", "changed", "others", "inputs"}
+    when = "while reading" if reading & {part.position for part in site.patch} else "at each step"
+    text = f"{when} and held {described(site.patch)}"
+    beside = [s for s in found if s.variable == site.variable and s.single and s is not site]
+    if not site.single and beside and beside[0].patch[0].stage == site.patch[0].stage:
+        alone = beside[0]
+        text += f" ({WORDS[alone.patch[0].position]} alone: {alone.accuracy:.0%})"
+    return text
