@@ -53,12 +53,14 @@ wheel: $(VENV)/.stamp
 # taken from another build of torch, which is gigabytes larger. The stamp makes a second call free.
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing the pinned set into $(VENV): some minutes the first time'
 	$(VENV)/bin/python -m pip install -q torch==2.13.0
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
 $(HOOKED)/.stamp: pyproject.toml constraints-hooked.txt
 	test -x $(HOOKED)/bin/python || $(PYTHON) -m venv $(HOOKED)
+	@echo 'installing the pinned set into $(HOOKED): some minutes the first time'
 	$(HOOKED)/bin/python -m pip install -q torch==2.13.0
 	$(HOOKED)/bin/python -m pip install -q -c constraints-hooked.txt -e '.[dev]'
 	@touch $@
