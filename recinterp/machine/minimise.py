@@ -42,7 +42,7 @@ def minimise(machine: Machine) -> Machine:
     """The same function with fewer rules and modes; equal in every output, halting and abstention."""
     while True:
         before = machine
-        for step in (_live, _inline, _merge_modes, _merge_rules, _reachable):
+        for step in (_live, _inline, _merge_modes, _merge_frames, _merge_rules, _reachable):
             machine = step(machine)
         if machine == before:
             return _declared(machine)
@@ -128,7 +128,7 @@ def _inline(machine: Machine) -> Machine:
             continue
         kept = [r for r in machine.rules if r.goto != mode and r.mode != mode]
         new = machine.with_rules([*kept, *(x for row in joined for x in row if x is not None)])
-        if passes_on or new.size <= machine.size + 2:
+        if passes_on or _live(new).size <= machine.size + 2:
             return new
     return machine
 
@@ -273,6 +273,46 @@ def joined(origins: Iterable[str | None]) -> str | None:
     """Several ι-steps in one text; None where there are none, or too many to read."""
     parts = sorted({p for o in origins if o for p in o.split(" | ")})
     return " | ".join(parts) if 0 < len(parts) <= 4 else None
+
+
+def _merge_frames(machine: Machine) -> Machine:
+    """One label for two whose frames are always treated alike."""
+    rules, names = list(machine.rules), list(machine.frames)
+    for one in machine.frames:
+        for other in names[names.index(one) + 1 :] if one in names else ():
+            seen = {f: _treatment(rules, f, {other: one}) for f in (one, other)}
+            both = seen[one].keys() & seen[other].keys()
+            if both and all(seen[one][m] == seen[other][m] for m in both):
+                rules = _relabelled(rules, {other: one})
+                names.remove(other)
+    return replace(machine, frames=tuple(names), rules=tuple(rules))
+
+
+def _treatment(rules: Iterable[Rule], frame: str, names: Mapping[str, str]) -> dict[str, set[object]]:
+    """Mode -> what its rules do when a frame is on top."""
+    found: dict[str, set[object]] = {}
+    for r in rules:
+        if TopIs(frame) in r.guard:
+            guard = frozenset(a for a in r.guard if not isinstance(a, TopIs))
+            updates = tuple(_named(u, names) for u in r.updates)
+            found.setdefault(r.mode, set()).add((guard, updates, r.goto))
+    return found
+
+
+def _named(u: Update, names: Mapping[str, str]) -> Update:
+    return Push(names.get(u.frame, u.frame), u.at) if isinstance(u, Push) else u
+
+
+def _relabelled(rules: Iterable[Rule], names: Mapping[str, str]) -> list[Rule]:
+    found: dict[object, Rule] = {}
+    for r in rules:
+        guard = tuple(TopIs(names.get(a.frame, a.frame)) if isinstance(a, TopIs) and a.frame else a
+                      for a in r.guard)  # fmt: skip
+        new = replace(r, guard=guard, updates=tuple(_named(u, names) for u in r.updates))
+        key = (new.mode, guard, new.updates, new.goto)
+        old = found.get(key)
+        found[key] = replace(old, origin=joined([old.origin, new.origin])) if old else new
+    return list(found.values())
 
 
 def _merge_rules(machine: Machine) -> Machine:

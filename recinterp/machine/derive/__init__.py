@@ -21,6 +21,8 @@ from recinterp.machine.minimise import minimise
 from recinterp.semantics.ast import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from recinterp.machine.syntax import Machine
     from recinterp.tasks.task import Task
 
@@ -29,7 +31,7 @@ __all__ = ["NoMachine", "derive", "flush_form"]
 
 def derive(task: Task) -> Machine:
     """The machine of a task. Errors: NoMachine, where one stack of pointers does not suffice."""
-    if task.order == "reverse":
+    if task.order == "reverse" and task.arity == 1:
         forward = ahead(flush_form(replace(task, order="natural")))
         if forward is not None:
             return replace(forward, domain=written_well(Grammar(task)))
@@ -38,17 +40,42 @@ def derive(task: Task) -> Machine:
 
 def flush_form(task: Task) -> Machine:
     """The machine that in reverse order runs the natural one onto the stack, then flushes it."""
-    grammar = Grammar(task)
-    known = Known(task.program)
-    places = tuple(At(place, type_) for type_, place in grammar.arguments)
-    call = Call(task.function, places)  # type: ignore[arg-type]
-    for stack in (False, True):
-        driver = Driver(grammar, known, stack=stack)
-        start = Config((Val(call) if stack and known.is_deep(task.function) else call,))
+    grammar, known = Grammar(task), Known(task.program)
+    found: list[Machine] = []
+    why: NoMachine | None = None
+    for stack, to_the_end in _ways(task, known):
         try:
-            graph = explore(driver, start)
+            found.append(_compile(grammar, known, stack, to_the_end))
         except Grows:
             continue
-        machine = minimise(Assembler(grammar, graph, start).machine())
-        return replace(machine, domain=written_well(grammar))
-    raise NoMachine(f"derive a machine for {task.function}", "no strategy applies")
+        except NoMachine as e:
+            why = why or e
+        if found and not stack:
+            break
+    if not found:
+        raise why or NoMachine(f"derive a machine for {task.function}", "no strategy applies")
+    machine = min(found, key=lambda m: m.size)
+    return replace(machine, domain=written_well(grammar))
+
+
+def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
+    """With a stack or not, and whether the input must have been read to its end."""
+    called = {task.function, *known.reach[task.function]}
+    if not any(known.is_deep(f) for f in called):
+        yield False, False
+    yield True, False
+    yield True, True
+
+
+def _compile(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
+    """The machine of one strategy. Errors: Grows where that needs a stack and has none, NoMachine."""
+    arguments = grammar.arguments
+    call = Call(grammar.function.name, tuple(At(place, type_) for type_, place in arguments))
+    is_value = stack and known.is_deep(grammar.function.name)
+    end = None
+    if to_the_end:
+        type_, last = arguments[0 if grammar.reverse else -1]
+        end = last.behind(type_, grammar.fixed(type_))
+    start = Config((Val(call) if is_value else call,), end)
+    graph = explore(Driver(grammar, known, stack=stack), start)
+    return minimise(Assembler(grammar, graph, start).machine())

@@ -7,6 +7,7 @@ was started above the frame can return, so no rule is made for a frame that cann
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from recinterp.machine.derive.terms import (
     SAVED,
     At,
     Config,
+    Item,
     NoMachine,
     Owned,
     Place,
@@ -47,7 +49,7 @@ from recinterp.machine.syntax import (
 from recinterp.semantics.ast import Call, Construct
 
 Node: TypeAlias = Config | tuple[Frame, Ret]
-MOST_CONFIGS, LARGEST = 400, 160
+MOST, LARGEST = (100, 3000), (40, 160)  # configurations and their size, without and with a stack
 LIMIT = 1_000_000
 
 
@@ -81,12 +83,10 @@ def explore(driver: Driver, start: Config) -> Graph:
             if node in graph.leaves:
                 continue
             _check_size(node, graph, driver)
-            is_config = isinstance(node, Config)
             leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
             graph.leaves[node] = leaves
             graph.returns[node] = {x.target for x in leaves if isinstance(x.target, Ret)}
             work += [x.target for x in leaves if isinstance(x.target, Config)]
-            del is_config
         changed = _spread(graph)
         work = [n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves]
     return graph
@@ -94,7 +94,7 @@ def explore(driver: Driver, start: Config) -> Graph:
 
 def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
     config = node if isinstance(node, Config) else node[0].config
-    if size(config) <= LARGEST and len(graph.leaves) < (MOST_CONFIGS if not driver.stack else 10 * MOST_CONFIGS):
+    if size(config) <= LARGEST[driver.stack] and len(graph.leaves) < MOST[driver.stack]:
         return
     if not driver.stack:
         raise Grows
@@ -166,7 +166,7 @@ class Assembler:
     def _mode(self, key: Config | Ret) -> str:
         if key not in self.modes:
             base = (
-                name_of(key)
+                _name(key.items, self.grammar)
                 if isinstance(key, Config)
                 else "return" + (f"-{self._plain(key.value)}" if key.value else "")
             )
@@ -181,7 +181,7 @@ class Assembler:
             for leaf in leaves:
                 if leaf.push is not None and leaf.push[0] not in self.frames:
                     frame = leaf.push[0]
-                    self.frames[frame] = _fresh(frame_name(frame), self.frames.values())
+                    self.frames[frame] = _fresh(_name(frame.config.items, self.grammar), self.frames.values())
 
     # rules
     def _expr(self, place: Place) -> Expr:
@@ -221,45 +221,35 @@ class Assembler:
         )
 
 
-def name_of(config: Config) -> str:
-    """A readable name for what a configuration computes."""
-    parts = [x for x in (_item_name(i) for i in config.items[:2]) if x]
-    return "-".join(parts) if parts else "skip"
+def _name(items: Sequence[Item], grammar: Grammar) -> str:
+    """A readable name for what writes these items."""
+    if len(items) == 1 and isinstance(items[0], Tok):
+        return _label(items[0].token)
+    parts = [x for i in items[:2] for x in _item_name(i, grammar)]
+    return "-".join(parts[:4]) or ("then" if items else "skip")
 
 
-def frame_name(frame: Frame) -> str:
-    """A readable name for what waits in a frame."""
-    if not frame.config.items:
-        return "skip"
-    first = frame.config.items[0]
-    if len(frame.config.items) == 1 and isinstance(first, Tok):
-        return _label(first.token)
-    return "-".join(x for x in (_item_name(i) for i in frame.config.items[:2]) if x) or "then"
-
-
-def _item_name(item: object) -> str:
+def _item_name(item: Item, grammar: Grammar) -> list[str]:
     match item:
         case Tok(token):
-            return _label(token)
+            return [_label(token)]
         case Seek():
-            return "seek"
+            return ["seek"]
         case At():
-            return "copy"
+            return ["copy"]
         case Val(expr):
-            return _item_name(expr)
-        case Call() | Construct() | Owned():
-            parts = []
-            for x in nodes(item):
-                match x:
-                    case Call(f) if not f.startswith(STRIP):
-                        parts.append(_label(f))
-                    case Owned(owner=owner):
-                        parts.append(_label(owner))
-                        break
-                    case Construct(c, _, ()) if parts:
-                        parts.append(_label(c))
-            return "-".join(parts[:4]) or "put"
-    return ""
+            return _item_name(expr, grammar)
+    parts: list[str] = []
+    for x in nodes(item):
+        match x:
+            case Call(f) if not f.startswith(STRIP):
+                parts.append(_label(f))
+            case Owned(owner=owner) if owner:
+                parts.append(_label(owner))
+                break
+            case Construct(c, type_, ()) if grammar.is_enumeration(type_):
+                parts.append(_label(grammar.token(c)))
+    return parts or ["put"]
 
 
 def _label(text: str) -> str:
@@ -267,8 +257,7 @@ def _label(text: str) -> str:
     return plain or {"(": "open", ")": "close", ",": "comma", "$": "end"}.get(text, "x")
 
 
-def _fresh(base: str, taken: object) -> str:
-    assert hasattr(taken, "__iter__")
+def _fresh(base: str, taken: Iterable[str]) -> str:
     used = set(taken)
     name, i = base, 1
     while name in used:

@@ -26,7 +26,6 @@ from recinterp.machine.derive.terms import (
     Ret,
     Seek,
     Tok,
-    Tree,
     Val,
     fill,
     nodes,
@@ -36,9 +35,10 @@ from recinterp.machine.derive.terms import (
     rewrite_config,
     substitute,
 )
-from recinterp.semantics.ast import Call, Construct, Let, Match
+from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
 
-Context: TypeAlias = Callable[[Tree], Tree]
+Context: TypeAlias = Callable[[Expr], Expr]
+REGISTERS = "pqrsuvw"
 PROBE = 60  # unfoldings looked ahead before a call is taken to need input
 
 
@@ -79,7 +79,7 @@ class Path:
 
     reads: list[tuple[Place, tuple[str, ...]]] = field(default_factory=list)
     word: list[str | Place] = field(default_factory=list)
-    known: dict[tuple[str, int], Construct] = field(default_factory=dict)
+    known: dict[tuple[str, int, str], Construct] = field(default_factory=dict)
     alias: dict[str, Place] = field(default_factory=dict)
     popped: bool = False
     last: str | None = None
@@ -208,7 +208,7 @@ class Driver:
     def _copy(self, config: Config, path: Path, start: Config | None) -> Iterator[Leaf]:
         head = config.items[0]
         assert isinstance(head, At)
-        known = path.known.get((head.place.reg, head.place.k))
+        known = path.known.get((head.place.reg, head.place.k, head.type))
         if known is not None and not head.place.skips:
             pieces = self._copied(known, head, path)
             yield from self._go(Config((*pieces, *config.items[1:]), config.stop), path, start)
@@ -273,8 +273,8 @@ class Driver:
             for offset, tokens in case.reads:
                 here.reads.append((base.plus(offset), tokens))
             args = tuple(At(p, t) for p, t in zip(inner, case.children, strict=True))
-            value = Construct(case.constructor, type_, args)
-            here.known[base.reg, base.k] = value
+            value = Construct(case.constructor, type_.partition(BARE)[0], args)
+            here.known[base.reg, base.k, type_] = value
 
             def on(p: Place, end: Place = end) -> Place:
                 if (p.reg, p.k) == (base.reg, base.k) and p.skips and p.skips[0][0] == type_:
@@ -324,9 +324,12 @@ class Driver:
         push: tuple[Frame, Place | None] | None,
         target: Config | Ret,
     ) -> Leaf:
-        reads = tuple((path.real(p), tokens) for p, tokens in path.reads)
+        reads: dict[Place, tuple[str, ...]] = {}
+        for p, tokens in path.reads:
+            known = reads.get(path.real(p), tokens)
+            reads[path.real(p)] = tuple(x for x in known if x in tokens)
         step = path.step if path.word else path.last
-        return Leaf(reads, tuple(path.word), sets, push, target, step)
+        return Leaf(tuple(reads.items()), tuple(path.word), sets, push, target, step)
 
     def _push(
         self, frame: Config, focus: Config, path: Path, prefer: Place | None, short: bool = False
@@ -371,13 +374,13 @@ class Driver:
         assert not isinstance(expr, Tok | Seek)
         redex, context, bare = self.find(expr)
 
-        def whole(e: Tree) -> Config:
+        def whole(e: Expr) -> Config:
             filled = context(e)
             return Config((Val(filled) if is_value else filled, *rest), config.stop)
 
         match redex:
-            case At(place):
-                known = path.known.get((place.reg, place.k))
+            case At(place, type_):
+                known = path.known.get((place.reg, place.k, type_))
                 if known is not None and not place.skips:
                     return whole(known)
                 return self._need(redex, config, path, start)
@@ -391,25 +394,25 @@ class Driver:
                 return whole(substitute(body, {name: value}))
         raise NoMachine(f"derive a machine for {self.grammar.task.function}", f"stuck at {redex}")
 
-    def find(self, e: Tree) -> tuple[Tree, Context, bool]:
+    def find(self, e: Expr) -> tuple[Expr, Context, bool]:
         """The subexpression to reduce next, what stands around it, whether that is nothing."""
-        inner: Tree | None = None
+        inner: Expr | None = None
         match e:
             case Match(scrutinee=Call() | Match() | Let() as inner):
                 redex, context, _ = self.find(inner)
-                return redex, lambda x: replace(e, scrutinee=context(x)), False  # type: ignore[arg-type]
-            case Match(scrutinee=At() | Opaque() | Hole() as inner):
-                return inner, lambda x: replace(e, scrutinee=x), False  # type: ignore[arg-type]
+                return redex, lambda x: replace(e, scrutinee=context(x)), False
+            case Match(scrutinee=Var() as inner):
+                return inner, lambda x: replace(e, scrutinee=x), False
             case Let(name, type_, Call() | Match() | Let() as inner, body) if self._eager(type_):
                 redex, context, _ = self.find(inner)
-                return redex, lambda x: Let(name, type_, context(x), body), False  # type: ignore[arg-type]
+                return redex, lambda x: Let(name, type_, context(x), body), False
             case Call(f, args):
                 for i, (a, p) in enumerate(zip(args, self.known.functions[f].params, strict=True)):
                     if isinstance(a, Call | Match | Let) and self._eager(p.type):
                         redex, context, _ = self.find(a)
 
-                        def around(x: Tree, i: int = i, context: Context = context) -> Tree:
-                            return Call(f, (*args[:i], context(x), *args[i + 1 :]))  # type: ignore[arg-type]
+                        def around(x: Expr, i: int = i, context: Context = context) -> Expr:
+                            return Call(f, (*args[:i], context(x), *args[i + 1 :]))
 
                         return redex, around, False
         return e, lambda x: x, True
@@ -417,7 +420,7 @@ class Driver:
     def _eager(self, type_: str) -> bool:
         return self.grammar.is_enumeration(type_)
 
-    def unfold(self, call: Call) -> Tree:
+    def unfold(self, call: Call) -> Expr:
         """The body of a function with its arguments put in."""
         f = self.known.functions[call.function]
         return substitute(f.body, {p.name: a for p, a in zip(f.params, call.args, strict=True)})
@@ -425,7 +428,7 @@ class Driver:
     def _call(
         self,
         call: Call,
-        whole: Callable[[Tree], Config],
+        whole: Callable[[Expr], Config],
         bare: bool,
         is_value: bool,
         config: Config,
@@ -451,11 +454,14 @@ class Driver:
         assert not isinstance(expr, Tok | Seek)
         return not isinstance(self.head(expr), Construct)
 
-    def head(self, e: Tree) -> Tree | None:
+    def head(self, e: Expr) -> Expr | None:
         """e reduced without reading until its constructor shows; None where it does not."""
+        found = self.normal(e)
+        return found if isinstance(found, Construct | At) else None
+
+    def normal(self, e: Expr) -> Expr:
+        """e reduced, outermost first, until its constructor shows or it has to read."""
         for _ in range(PROBE):
-            if isinstance(e, Construct | At):
-                return e
             redex, context, _ = self.find(e)
             match redex:
                 case Call():
@@ -465,8 +471,8 @@ class Driver:
                 case Let(name, _, value, body):
                     e = context(substitute(body, {name: value}))
                 case _:
-                    return None
-        return None
+                    break
+        return e
 
     # lists that end in lists
     def end(self, type_: str) -> Construct:
@@ -475,10 +481,10 @@ class Driver:
             return Construct(self.known.last(type_), type_)
         return Construct(END_OF + type_, type_)
 
-    def _strip(self, e: Tree, type_: str) -> Tree:
+    def _strip(self, e: Expr, type_: str) -> Expr:
         if self.grammar.bare_output and type_ == self.grammar.function.result:
             return e
-        return Call(STRIP + type_, (e,))  # type: ignore[arg-type]
+        return Call(STRIP + type_, (e,))
 
     def _accumulated(self, call: Call) -> tuple[Item, ...] | None:
         """f x (a list) as: f x (the end), then the list."""
@@ -491,29 +497,35 @@ class Driver:
                 return first, a
         return None
 
-    def _appended(self, call: Call, whole: Callable[[Tree], Config]) -> tuple[Item, ...] | None:
+    def _appended(self, call: Call, whole: Callable[[Expr], Config]) -> tuple[Item, ...] | None:
         """E[call] as: the call without its last constructor, then E[that constructor]."""
         type_ = self.known.functions[call.function].result
         if self.grammar.encoding.brackets or not self.known.is_linear(type_):
             return None
         context = whole(Hole()).items[0]
         assert not isinstance(context, Tok | Val | Seek)
-        if context == Call(STRIP + type_, (Hole(),)):  # type: ignore[arg-type]
+        if context in (Call(STRIP + type_, (Hole(),)), self.normal(Call(STRIP + type_, (Hole(),)))):
             return None
         for c in self.grammar.program.type(type_).constructors:
             unknown = tuple(Opaque(i) for i in range(len(c.args)))
-            made = Construct(c.name, type_, unknown)  # type: ignore[arg-type]
+            made = Construct(c.name, type_, unknown)
             if not c.args:
                 exit_ = fill(context, made)
                 continue
             shown = self.head(fill(context, made))
-            wanted = Construct(c.name, type_, (*unknown[:-1], fill(context, unknown[-1])))  # type: ignore[arg-type]
-            if shown != wanted:
+            if not isinstance(shown, Construct) or shown.constructor != c.name:
                 return None
-        return self._strip(call, type_), self.head(exit_) or exit_
+            *front, tail = shown.args
+            onward = self.normal(fill(context, unknown[-1]))
+            if tuple(front) != unknown[:-1] or self.normal(tail) != onward:
+                return None
+        closing = self.head(exit_) or exit_
+        if isinstance(closing, Construct) and not closing.args and not self._pieces(closing):
+            return (self._strip(call, type_),)
+        return self._strip(call, type_), closing
 
 
-def iota(match: Match, made: Construct) -> Tree:
+def iota(match: Match, made: Construct) -> Expr:
     """The branch of a match on a constructor."""
     if made.constructor.startswith(END_OF) and all(
         a.constructor != made.constructor for a in match.arms
@@ -527,7 +539,10 @@ def canonical(config: Config) -> tuple[Config, tuple[tuple[str, Place], ...]]:
     """The configuration over registers p, q, r, ... in order of use, and what each stands for."""
     names: dict[tuple[str, int], str] = {}
     for p in places(config):
-        names.setdefault((p.reg, p.k), "pqrsuvwxyz"[len(names)])
+        if (p.reg, p.k) not in names:
+            if len(names) == len(REGISTERS):
+                raise Grows
+            names[p.reg, p.k] = REGISTERS[len(names)]
     renamed = rewrite_config(config, lambda p: Place(names[p.reg, p.k], 0, p.skips))
     return renamed, tuple((name, Place(reg, k)) for (reg, k), name in names.items())
 

@@ -7,7 +7,7 @@ what is still to be written, as a sequence of items, with the place where readin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from recinterp.errors import TaskError
@@ -49,22 +49,26 @@ class Place:
 
 
 @dataclass(frozen=True)
-class At:
-    """The subterm of a type that starts at a place of the input."""
+class At(Var):
+    """The subterm of a type that starts at a place of the input: a leaf, as a variable is."""
 
+    name: str = field(default="", init=False)
     place: Place
     type: str
 
 
 @dataclass(frozen=True)
-class Hole:
+class Hole(Var):
     """Where a returned value goes."""
+
+    name: str = field(default="hole", init=False)
 
 
 @dataclass(frozen=True)
-class Opaque:
+class Opaque(Var):
     """A value about which nothing is known."""
 
+    name: str = field(default="", init=False)
     index: int
 
 
@@ -86,7 +90,7 @@ class Tok:
 class Val:
     """Evaluate to a constant constructor, and return it."""
 
-    expr: Tree
+    expr: Expr
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,7 @@ class Seek:
     place: Place
 
 
-Tree: TypeAlias = Expr | At | Hole | Opaque
-Item: TypeAlias = Tree | Tok | Val | Seek
+Item: TypeAlias = Expr | Tok | Val | Seek
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Ret:
 def rewrite(e: Item, on: Callable[[Place], Place]) -> Item:
     """The same item with its places changed."""
 
-    def go(x: Tree) -> Tree:
+    def go(x: Expr) -> Expr:
         return _map(x, lambda leaf: At(on(leaf.place), leaf.type) if isinstance(leaf, At) else leaf)
 
     match e:
@@ -137,20 +140,20 @@ def rewrite_config(c: Config, on: Callable[[Place], Place]) -> Config:
     return Config(tuple(rewrite(i, on) for i in c.items), None if c.stop is None else on(c.stop))
 
 
-def substitute(e: Tree, env: Mapping[str, Tree]) -> Tree:
+def substitute(e: Expr, env: Mapping[str, Expr]) -> Expr:
     """e with variables replaced by closed expressions."""
-    return _map(e, lambda leaf: env.get(leaf.name, leaf) if isinstance(leaf, Var) else leaf)
+    return _map(e, lambda leaf: env.get(leaf.name, leaf) if type(leaf) is Var else leaf)
 
 
-def fill(e: Tree, value: Tree) -> Tree:
+def fill(e: Expr, value: Expr) -> Expr:
     """e with its hole filled."""
     return _map(e, lambda leaf: value if isinstance(leaf, Hole) else leaf)
 
 
-def replace_place(e: Item, place: Place, value: Tree) -> Item:
+def replace_place(e: Item, place: Place, value: Expr) -> Item:
     """e with the subterm at a place replaced by what it is known to be."""
 
-    def leaf(x: Tree) -> Tree:
+    def leaf(x: Expr) -> Expr:
         return value if isinstance(x, At) and x.place == place else x
 
     match e:
@@ -162,22 +165,22 @@ def replace_place(e: Item, place: Place, value: Tree) -> Item:
             return _map(e, leaf)
 
 
-def _map(e: Tree, leaf: Callable[[Tree], Tree]) -> Tree:
+def _map(e: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
     match e:
         case Construct(name, type_, args):
-            return Construct(name, type_, tuple(_map(a, leaf) for a in args)) if args else e  # type: ignore[arg-type]
+            return Construct(name, type_, tuple(_map(a, leaf) for a in args)) if args else e
         case Call(name, args):
-            return Call(name, tuple(_map(a, leaf) for a in args))  # type: ignore[arg-type]
+            return Call(name, tuple(_map(a, leaf) for a in args))
         case Match():
-            arms = tuple(Arm(a.constructor, a.names, _map(a.body, leaf)) for a in e.arms)  # type: ignore[arg-type]
-            return replace(e, scrutinee=_map(e.scrutinee, leaf), arms=arms)  # type: ignore[arg-type]
+            arms = tuple(Arm(a.constructor, a.names, _map(a.body, leaf)) for a in e.arms)
+            return replace(e, scrutinee=_map(e.scrutinee, leaf), arms=arms)
         case Let(name, type_, value, body):
-            return Let(name, type_, _map(value, leaf), _map(body, leaf))  # type: ignore[arg-type]
+            return Let(name, type_, _map(value, leaf), _map(body, leaf))
         case _:
             return leaf(e)
 
 
-def nodes(e: Item) -> Iterator[Tree]:
+def nodes(e: Item) -> Iterator[Expr]:
     """Every subexpression of an item, outermost first, left to right."""
     match e:
         case Tok() | Seek():
