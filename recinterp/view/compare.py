@@ -98,8 +98,9 @@ def _alike(mine: Sequence[Case], theirs: Sequence[Case], pairs: dict[str, str]) 
     score = 0.0
     for a in mine:
         for b in theirs:
-            if a.guard == b.guard and a.effect == b.effect:
-                score += 1.0 + 0.5 * _same_target(a, b, pairs)
+            if a.guard >= b.guard and a.effect == b.effect:
+                exact = 1.0 if a.guard == b.guard else 0.75
+                score += exact + 0.5 * _same_target(a, b, pairs)
             elif a.guard == b.guard:
                 score += 0.25
     return score
@@ -120,7 +121,7 @@ def compare(
     statuses = {
         id(c): _judge(c, [t for t in theirs if t.mode == pairs[c.mode]], pairs) for c in mine
     }
-    shared = sum(mark is None for mark in statuses.values())
+    shared = sum(mark is not ONLY_LEARNED for mark in statuses.values())
     titles = ("learned", "truth")
     if mine and shared < COMPARABLE * len(mine):
         marks = dict.fromkeys(departs, DEPARTS)

@@ -111,7 +111,7 @@ def place(graph: Graph, direction: str = "TB") -> Placed:
     for i, edge in enumerate(graph.edges):
         drawing.add_edge(
             edge.source, edge.target, key=str(i), label=_blank(*label_size(edge)),
-            weight=_weight(graph, edge), headport=_port(graph, edge),
+            weight=_weight(graph, edge), headport=_port(graph, edge, edge.target, "n"), tailport=_port(graph, edge, edge.source, "s"),
         )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Graphviz talks about fonts it does not need here
@@ -126,11 +126,11 @@ def _weight(graph: Graph, edge: Edge) -> int:
     return 12 if (edge.source, edge.target) in set(steps) else 1
 
 
-def _port(graph: Graph, edge: Edge) -> str:
-    """Edges from above enter a node that has a loop at its top: the loop's label is at its side."""
+def _port(graph: Graph, edge: Edge, node: str, side: str) -> str:
+    """Edges downwards keep to the top and bottom of a node with a loop: its label is at the side."""
     names = [n.name for n in graph.nodes]
-    loops = any(e.source == e.target == edge.target for e in graph.edges)
-    return "n" if loops and names.index(edge.source) < names.index(edge.target) else ""
+    loops = any(e.source == e.target == node for e in graph.edges)
+    return side if loops and names.index(edge.source) < names.index(edge.target) else ""
 
 
 def _blank(width: float, height: float) -> str:

@@ -103,6 +103,16 @@ def test_an_added_guard_and_an_added_rule_are_told_apart() -> None:
     ]
 
 
+def test_a_condition_on_every_rule_does_not_hide_what_the_machines_share() -> None:
+    text = str(SUCCESSOR).replace(" ->", " and t < 9 ->")
+    stops = [f"mode {m}\n  cut-{m}: t >= 9 -> halt\n" for m in ("carry", "copy")]
+    learned, truth = compare(Machine.parse(text + "".join(stops)), SUCCESSOR)
+    tags = [line.tag for e in learned.edges for line in e.lines]
+    assert tags.count("only under a further condition") == len(SUCCESSOR.rules)
+    assert tags.count("only in the learned machine") == 2
+    assert set(lines(truth).values()) == {"changed"}
+
+
 def test_a_rule_the_learned_machine_has_not_is_marked_missing() -> None:
     short = SUCCESSOR.with_rules([r for r in SUCCESSOR.rules if r.name != "base"])
     _, truth = compare(short, SUCCESSOR)
