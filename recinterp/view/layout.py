@@ -111,7 +111,8 @@ def place(graph: Graph, direction: str = "TB") -> Placed:
     for i, edge in enumerate(graph.edges):
         drawing.add_edge(
             edge.source, edge.target, key=str(i), label=_blank(*label_size(edge)),
-            weight=_weight(graph, edge), headport=_port(graph, edge, edge.target, "n"), tailport=_port(graph, edge, edge.source, "s"),
+            headport=_port(graph, edge, edge.target, "n"),
+            weight=_weight(graph, edge), tailport=_port(graph, edge, edge.source, "s"),
         )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Graphviz talks about fonts it does not need here
@@ -127,7 +128,7 @@ def _weight(graph: Graph, edge: Edge) -> int:
 
 
 def _port(graph: Graph, edge: Edge, node: str, side: str) -> str:
-    """Edges downwards keep to the top and bottom of a node with a loop: its label is at the side."""
+    """Edges downwards use top and bottom of a node with a loop: its label is at the side."""
     names = [n.name for n in graph.nodes]
     loops = any(e.source == e.target == node for e in graph.edges)
     return side if loops and names.index(edge.source) < names.index(edge.target) else ""
