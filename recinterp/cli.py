@@ -142,16 +142,16 @@ def train(
 def tasks(
     models: Annotated[bool, typer.Option(help="List the shipped checkpoints as well.")] = False,
 ) -> None:
-    """List the shipped tasks."""
-    from recinterp.tasks import tasks as names
+    """List the shipped tasks, each with a worked example."""
+    from recinterp.tasks.library import SHIPPED
 
-    for name in names():
-        typer.echo(name)
+    wide = max(map(len, SHIPPED))
+    for name in sorted(SHIPPED):
+        typer.echo(f"{name:<{wide}}  {SHIPPED[name].example}")
     if models:
         from recinterp.models import shipped
 
-        for name in shipped():
-            typer.echo(f"  {name}")
+        typer.echo("\n".join(["", "checkpoints:", *shipped()]))
 
 
 @app.command(epilog="Example: recinterp trace binary-successor X1 X1 01")
