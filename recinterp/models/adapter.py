@@ -11,7 +11,7 @@ with a `cfg` and the classic hook names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +25,7 @@ from recinterp.models import backend, greedy
 if TYPE_CHECKING:
     from recinterp.tasks import Task
 
+SIZES = tuple(backend.Config.__annotations__)
 Hook = tuple[str, Callable[..., Tensor | None]]
 
 
@@ -34,9 +35,14 @@ class Adapter:
     def __init__(self, model: nn.Module, task: Task) -> None:
         self.model, self.task = model, task
         self._asked = f"{self.name} on {task.name}"
-        if not all(hasattr(model, part) for part in ("run_with_hooks", "hook_dict", "cfg")):
+        missing = [
+            part for part in ("run_with_hooks", "hook_dict", "cfg") if not hasattr(model, part)
+        ]
+        missing += [f"cfg.{size}" for size in SIZES if not hasattr(getattr(model, "cfg", 0), size)]
+        if missing:
+            wrong = f"{type(model).__name__} has no {missing[0]}"
             needed = "a HookedTransformer, a TransformerBridge or a HookedRootModule with a cfg"
-            raise MisfitModel(self._asked, f"{type(model).__name__} has no hook points", needed)
+            raise MisfitModel(self._asked, wrong, needed)
         self._fits()
         backend.check_finite(dict(model.named_parameters()), asked=self._asked)
         self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
@@ -175,16 +181,27 @@ class Adapter:
     def _prompts(
         self, inputs: Sequence[Sequence[str]], prefixes: Sequence[Sequence[str]] | None
     ) -> list[list[int]]:
-        heads = [self.task.prompt(list(tokens)) for tokens in inputs]
-        tails = [
-            [self.task.ids[token] for token in prefix] for prefix in prefixes or [()] * len(heads)
-        ]
+        heads = [self._prompt(tokens) for tokens in inputs]
+        forced = prefixes or [()] * len(heads)
+        tails = [[self._id(token) for token in prefix] for prefix in forced]
         prompts = [head + tail for head, tail in zip(heads, tails, strict=True)]
         longest = max(map(len, prompts), default=0)
         if longest > self.n_ctx:
             wrong = f"an input takes {longest} positions and the model has {self.n_ctx}"
             raise MisfitModel(self._asked, wrong, "shorter inputs")
         return prompts
+
+    def _prompt(self, tokens: Sequence[str]) -> list[int]:
+        try:
+            return self.task.prompt(tokens)
+        except KeyError as error:
+            self.task.well_formed(tokens)  # says more, where it is the tokens' fault
+            raise UnknownName(self._asked, str(error.args[0]), self.task.ids) from error
+
+    def _id(self, token: str) -> int:
+        if token not in self.task.ids:
+            raise UnknownName(f"{self._asked}, forced prefix", token, self.task.ids)
+        return self.task.ids[token]
 
     def _spell(self, ids: Sequence[int]) -> list[str]:
         if ids and ids[-1] == self.task.eos:
@@ -206,7 +223,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def predict(
-    model: nn.Module, task: Task, inputs: Sequence[Sequence[str]], *, batch_size: int = 2048
+    model: nn.Module, task: Task, inputs: Iterable[Sequence[str]], *, batch_size: int = 2048
 ) -> list[list[str]]:
-    """Greedy outputs of a model, in tokens without EOS; one that never ends closes with "…"."""
-    return Adapter(model, task).generate(inputs, batch_size=batch_size)
+    """Greedy outputs of a model, in tokens without EOS; one that never ends closes with "…".
+
+    Raises MisfitModel where model and task do not fit or an input is longer than the context,
+    IllFormed for an input that is none of the task's, BadWeights on NaN.
+    """
+    return Adapter(model, task).generate(list(inputs), batch_size=batch_size)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recinterp.errors import BadWeights, CheckpointError
-from recinterp.models.plain import ACTIVATIONS, NORMS, Plain, Shape
+from recinterp.models.plain import ACTIVATIONS, NORMS, Plain, Shape, with_weights
 
 TOLERANCE = 1e-4  # logits of two float32 forwards of one model differ by about 1e-6
 ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
@@ -43,7 +43,7 @@ def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
     model = _empty(shape)
     _put(model, weights)
     model.eval()
-    if not agrees(model, Plain(shape).set_weights(weights).eval()):
+    if not agrees(model, with_weights(shape, weights)):
         wrong = f"built by {version()}, it computes other logits than these weights should"
         raise CheckpointError("a hooked model", wrong, "another version of transformer-lens")
     return model

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recinterp.models import backend
-from recinterp.models.plain import KeyValues, Plain
+from recinterp.models.plain import KeyValues, Plain, with_weights
 
 Forward = Callable[[Tensor], Tensor]  # ids (batch, pos) -> logits (batch, pos, vocab)
 
@@ -169,10 +169,10 @@ def _built(model: nn.Module) -> Plain | None:
     if shape is None:
         return None
     try:
-        plain = Plain(shape).set_weights(backend.weights_of(model, shape))
+        plain = with_weights(shape, backend.weights_of(model, shape))
     except (AttributeError, KeyError, RuntimeError, TypeError, NotImplementedError):
         return None  # another layout: the model's own forward will do
-    plain = plain.to(next(model.parameters()).device).eval()
+    plain = plain.to(next(model.parameters()).device)
     training = model.training
     model.eval()
     try:

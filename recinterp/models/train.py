@@ -169,9 +169,9 @@ class _Trainer:
         self.optimizer.step()
         self.step += 1
         wrong = (logits.detach().argmax(-1) != wanted) & (wanted != IGNORE)
-        exact = len(ids) - len(real.nonzero()[:, 0][wrong].unique())
-        total, before, n = self.window
-        self.window = total + loss.item() * len(ids), before + exact, n + len(ids)
+        missed = set(real.nonzero()[:, 0][wrong].tolist())
+        total, exact, n = self.window
+        self.window = total + loss.item() * len(ids), exact + len(ids) - len(missed), n + len(ids)
 
     def _report(self) -> None:
         total, exact, n = self.window
