@@ -7,7 +7,7 @@ run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True)
 from recinterp.perturb.compile import sources_kept
 from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
 from recinterp.perturb.engine import Effects, generate, next_logits, run, say
-from recinterp.perturb.live import prove
+from recinterp.perturb.live import is_live, prove
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
@@ -49,6 +49,7 @@ __all__ = [
     "Where",
     "generate",
     "head",
+    "is_live",
     "lay_out",
     "layer_output",
     "mlp",

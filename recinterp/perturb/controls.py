@@ -8,7 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from recinterp.errors import MisfitModel
+from recinterp.models import backend
 from recinterp.perturb.plan import Interchange, Plan, Transplant
 
 if TYPE_CHECKING:
@@ -36,13 +39,29 @@ def random_heads(
 
 
 def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
-    """The same architecture, each matrix drawn anew at its own mean and spread."""
-    ours = [v for k, v in vars(model).items() if k == "checkpoint" or k.startswith("_recinterp")]
-    twin = copy.deepcopy(model, {id(v): v for v in ours})  # those are records, not the model
+    """The same architecture, each matrix drawn anew at its own mean and spread.
+
+    Errors: MisfitModel where the model can neither be built again nor copied.
+    """
     generator = torch.Generator().manual_seed(seed)
+    shape = backend.shape_of(model)
+    if shape is not None:
+        weights = backend.weights_of(model, shape)
+        return backend.hooked(shape, {k: _drawn(w, generator) for k, w in weights.items()})
+    if backend.has_bridge() and hasattr(model, "original_model"):
+        # A copied bridge goes on writing into the model it was copied from.
+        asked = f"an untrained twin of {type(model).__name__}"
+        raise MisfitModel(asked, "a bridge of this kind cannot be built again", "go without")
+    twin = copy.deepcopy(model, {id(v): v for k, v in vars(model).items() if k == "checkpoint"})
     with torch.no_grad():
         for parameter in twin.parameters():
-            if parameter.dim() > 1:
-                noise = torch.randn(parameter.shape, generator=generator)
-                parameter.copy_(noise * parameter.std().cpu() + parameter.mean().cpu())
+            parameter.copy_(_drawn(parameter, generator))
     return twin
+
+
+def _drawn(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal numbers of a matrix's mean and spread."""
+    if weight.dim() < 2:
+        return weight.detach().clone()
+    noise = torch.randn(weight.shape, generator=generator)
+    return noise * weight.detach().std().cpu() + weight.detach().mean().cpu()

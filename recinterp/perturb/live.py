@@ -38,6 +38,11 @@ def prove(adapter: Adapter, task: Task, hook: str) -> None:
         raise DeadSite(f"an edit of {hook} ({type(adapter.model).__name__})", verdict, accepted)
 
 
+def is_live(adapter: Adapter, task: Task, hook: str) -> bool:
+    """Whether an edit at a hook point reaches the logits, and all of the computation after it."""
+    return not _verdict(adapter, task, hook)
+
+
 def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
     """What is wrong with a site; empty where it is live."""
     known = _proven.setdefault(adapter.model, {})

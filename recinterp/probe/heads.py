@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from recinterp.errors import MisfitModel
 from recinterp.models import Adapter
 from recinterp.perturb import (
     Ablate,
@@ -28,9 +29,11 @@ from recinterp.perturb import (
     Rows,
     Transplant,
     head,
+    is_live,
     lay_out,
     next_logits,
     random_heads,
+    sources_kept,
     untrained_twin,
 )
 from recinterp.probe.landmarks import Landmark, Step, best, landmarks
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 GATE, SHARE, FOLLOW = 0.8, 0.15, 0.3
-PAIRS, STEPS, SHORTEST = 200, 600, 4
+PAIRS, STEPS, SHORTEST = 120, 360, 4
 Pairs = tuple[tuple[int, int], ...]
 
 
@@ -105,11 +108,12 @@ def probe_heads(
     adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int = 0
 ) -> HeadReport:
     """Every head and layer, scored on the model's own runs over these inputs."""
-    measured = _measure(adapter, task, inputs, seed)
-    twin = _measure(Adapter(untrained_twin(adapter.model, seed), task), task, inputs, seed)
-    ablated = _ablations(adapter, task, measured.steps[:PAIRS])
+    with sources_kept():
+        measured = _measure(adapter, task, inputs, seed)
+    twin = _twin(adapter, task, inputs, seed)
+    ablated = _ablations(adapter, task, measured)
     heads = tuple(
-        _judge(adapter, (layer, h), measured, twin, ablated[layer, h], seed)
+        _judge(adapter, (layer, h), measured, twin, ablated.get((layer, h), (0.0, 0.0)), seed)
         for layer in range(adapter.n_layers)
         for h in range(adapter.n_heads)
     )
@@ -117,11 +121,24 @@ def probe_heads(
     return HeadReport(heads, layers, measured.gate)
 
 
+def _twin(
+    adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int
+) -> _Measured | None:
+    """The same measurements of an untrained twin; None where none can be built."""
+    try:
+        fresh = Adapter(untrained_twin(adapter.model, seed), task)
+    except MisfitModel:
+        return None
+    with sources_kept():
+        return _measure(fresh, task, inputs, seed, control=True)
+
+
 @dataclass(frozen=True)
 class _Measured:
-    """Raw measurements: attention per head, transplant effects per set of heads."""
+    """Raw measurements: attention per head, transplant effects per set of (live) heads."""
 
     steps: list[tuple[Step, tuple[str, ...]]]
+    live: Pairs
     follows: dict[tuple[int, int], tuple[Landmark, Rate] | None]
     gate: Rate
     moved: dict[Pairs, Rate]
@@ -129,7 +146,15 @@ class _Measured:
     noise: dict[Pairs, float]
 
 
-def _measure(adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int) -> _Measured:
+def _measure(
+    adapter: Adapter,
+    task: Task,
+    inputs: Sequence[Sequence[str]],
+    seed: int,
+    *,
+    control: bool = False,
+) -> _Measured:
+    """control: of single heads the share alone, which is all that a twin is asked for."""
     usable = [tuple(x) for x in inputs if len(x) >= SHORTEST] or [tuple(x) for x in inputs]
     outputs = [
         [y for y in out if y in task.ids] for out in adapter.generate([list(x) for x in usable])
@@ -139,17 +164,17 @@ def _measure(adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed
     ]
     random.Random(seed).shuffle(steps)
     follows = _attention(adapter, task, steps[:STEPS])
-    every = tuple((layer, h) for layer in range(adapter.n_layers) for h in range(adapter.n_heads))
+    layers = [i for i in range(adapter.n_layers) if is_live(adapter, task, head(i).hook)]
+    every = tuple((layer, h) for layer in layers for h in range(adapter.n_heads))
     pairs = _pairs(steps, seed)
-    if not pairs:
-        return _Measured(steps, follows, Rate(0, 0), {}, {}, {})
+    if not pairs or not every:
+        return _Measured(steps, every, follows, Rate(0, 0), {}, {}, {})
     trial = _Trial(adapter, task, pairs)
-    sets = [every, *_by_layer(every), *((one,) for one in every)]
-    sets = list(dict.fromkeys(sets))
-    moved = {heads: trial.moved(heads) for heads in sets}
-    share = {heads: trial.share(heads) for heads in sets}
-    noise = {heads: trial.share(heads, scramble=seed + 1) for heads in sets}
-    return _Measured(steps, follows, moved[every], moved, share, noise)
+    sets = list(dict.fromkeys([every, *_by_layer(every), *((one,) for one in every)]))
+    share = {heads: trial.share(heads) for heads in sets if not control or len(heads) == 1}
+    moved = {heads: trial.moved(heads) for heads in share}
+    noise = {heads: trial.share(heads, scramble=seed + 1) for heads in share if not control}
+    return _Measured(steps, every, follows, moved.get(every, Rate(0, 0)), moved, share, noise)
 
 
 def _by_layer(every: Pairs) -> list[Pairs]:
@@ -230,23 +255,19 @@ class _Trial:
 
 
 def _ablations(
-    adapter: Adapter, task: Task, steps: Sequence[tuple[Step, tuple[str, ...]]]
+    adapter: Adapter, task: Task, measured: _Measured
 ) -> dict[tuple[int, int], tuple[float, float]]:
     """Per head: tokens changed by mean ablation, and by the same with later patterns frozen."""
+    steps = measured.steps[:PAIRS]
     rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     clean = next_logits(adapter, task, rows).argmax(-1)
     found = {}
-    for layer in range(adapter.n_layers):
-        later = tuple(range(layer + 1, adapter.n_layers))
-        for h in range(adapter.n_heads):
-            cut = Ablate(head(layer, h), "mean")
-            free = _changed(adapter, task, rows, [cut], clean)
-            kept = (
-                _changed(adapter, task, rows, [cut, FreezePatterns(later)], clean)
-                if later
-                else free
-            )
-            found[layer, h] = (free, kept)
+    for layer, h in measured.live:
+        later = tuple(i for i in range(layer + 1, adapter.n_layers) if (i, h) in measured.live)
+        cut = Ablate(head(layer, h), "mean")
+        free = _changed(adapter, task, rows, [cut], clean)
+        kept = _changed(adapter, task, rows, [cut, FreezePatterns(later)], clean) if later else free
+        found[layer, h] = (free, kept)
     return found
 
 
@@ -264,20 +285,19 @@ def _judge(
     adapter: Adapter,
     which: tuple[int, int],
     measured: _Measured,
-    twin: _Measured,
+    twin: _Measured | None,
     ablated: tuple[float, float],
     seed: int,
 ) -> Head:
     key: Pairs = (which,)
-    followed, twin_followed = measured.follows[which], twin.follows[which]
+    followed = measured.follows[which]
     score = followed[1].value if followed else 0.0
     effect = measured.share.get(key, 0.0)
     other = random_heads(adapter, key, seed)
     controls = {
         "random direction": measured.noise.get(key, 0.0),
         "random head": measured.share.get(other, 0.0),
-        "untrained attention": twin_followed[1].value if twin_followed else 0.0,
-        "untrained effect": twin.share.get(key, 0.0),
+        **_untrained(twin, which),
         "moved": measured.moved[key].value if key in measured.moved else 0.0,
         "gate": measured.gate.value if measured.gate.total else 0.0,
         "ablated": ablated[0],
@@ -286,11 +306,21 @@ def _judge(
     carries = (
         controls["gate"] >= GATE
         and effect >= max(SHARE, controls["random direction"])
-        and score >= max(FOLLOW, controls["untrained attention"])
+        and score >= max(FOLLOW, controls.get("untrained attention", 0.0))
     )
     place = str(followed[0]) if followed else ""
     role, note = _role(carries, score, effect, controls, place)
     return Head(*which, role, score, effect, controls, carries, note, place)
+
+
+def _untrained(twin: _Measured | None, which: tuple[int, int]) -> dict[str, float]:
+    if twin is None:
+        return {}
+    followed = twin.follows[which]
+    return {
+        "untrained attention": followed[1].value if followed else 0.0,
+        "untrained effect": twin.share.get((which,), 0.0),
+    }
 
 
 def _role(

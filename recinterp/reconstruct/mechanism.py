@@ -40,7 +40,8 @@ class Mechanism:
     """Which of the two tests moves the model, the layer at which interchange works, in a sentence.
 
     forced_prefix: share that follows the state of a forced prefix; source_swap: share that follows
-    a swapped input with the prefix held; layer: after which the state is found (None: nowhere).
+    a swapped input with the prefix held; layer: whose attention or output first holds the state
+    (-1: the embeddings; None: no accepted site).
     """
 
     name: Name
@@ -161,53 +162,65 @@ def _name(forced: Rate, swapped: Rate) -> Name:
 
 
 def _state_site(found: Sequence[Site]) -> Site | None:
-    """The first accepted site of the state: mode, frame, lookahead, else pointer, content."""
+    """The first accepted site of what makes the machine's state: its mode, else its frame, …"""
+    of_state = _of_state(found)
+    return next((site for site in of_state if site.accepted), None)
+
+
+def _of_state(found: Sequence[Site]) -> list[Site]:
     for kind in ("mode", "frame", "lookahead", "pointer", "content"):
-        for site in found:
-            if site.kind == kind and site.accepted:
-                return site
-    return None
+        of_kind = [site for site in found if site.kind == kind]
+        if of_kind:
+            return of_kind
+    return []
 
 
 def _sentence(
     name: Name, forced: Rate, swapped: Rate, site: Site | None, found: Sequence[Site]
 ) -> str:
     """The mechanism as a person would put it, with the two tests' counts."""
-    what = _state_name(site, found)
+    of_state = _of_state(found)
+    what = _state_name(of_state)
     tests = f"a forced output prefix moves {forced}, a swapped input with the prefix held {swapped}"
     if name == "carried":
         return f"{what} is carried in the output written so far ({tests})."
-    held = _held(site, found) if site else "; no site that was tried holds it"
+    held = _held(site, found) if site else _unheld(of_state)
     if name == "computed-from-input":
-        also = (
-            ", though that counts as well" if bool(forced.total) and forced.value >= TELLS else ""
-        )
-        text = f"{what} is computed {held} and not carried in the output{also}"
+        also = ", though that moves it too" if bool(forced.total) and forced.value >= TELLS else ""
+        text = f"{what} is computed from the input {held}; the output does not carry it{also}"
     elif name == "redundant":
-        text = f"{what} is kept twice: computed {held}, and read off the output"
+        text = f"{what} is kept twice: computed from the input {held}, and read off the output"
     else:
-        text = f"{what} follows neither the input nor the output alone: {held.lstrip('; ')}"
+        text = f"{what} follows neither the input alone nor the output alone {held}"
     return f"{text} ({tests})."
 
 
-def _state_name(site: Site | None, found: Sequence[Site]) -> str:
-    kind = site.kind if site else next((s.kind for s in found), "")
-    name = site.variable if site else next((s.variable for s in found), "")
+def _state_name(of_state: Sequence[Site]) -> str:
+    if not of_state:
+        return "the state"
+    name = of_state[0].variable
     names = {
         "mode": "the mode",
         "frame": "the frame on top of the stack",
         "lookahead": f"the lookahead {name}",
         "pointer": f"the pointer {name}",
-        "content": f"the token read, {name},",
     }
-    return names.get(kind, "the state")
+    return names.get(of_state[0].kind, f"the token read, {name},")
+
+
+def _unheld(of_state: Sequence[Site]) -> str:
+    known = [site for site in of_state if site.patch]
+    if not known:
+        return "(too few runs tell its values apart to say where)"
+    best = max(known, key=lambda site: site.accuracy)
+    return f"(no place that was tried holds it; best {best.accuracy:.0%}, {described(best.patch)})"
 
 
 def _held(site: Site, found: Sequence[Site]) -> str:
     """While reading, if it is found at input positions before the last layer; else at each step."""
     reading = {"read", "changed", "others", "inputs"}
     when = "while reading" if reading & {part.position for part in site.patch} else "at each step"
-    text = f"{when} and held {described(site.patch)}"
+    text = f"{when}, and held {described(site.patch)}"
     beside = [s for s in found if s.variable == site.variable and s.single and s is not site]
     if not site.single and beside and beside[0].patch[0].stage == site.patch[0].stage:
         alone = beside[0]

@@ -23,6 +23,7 @@ from recinterp.perturb import (
     Interchange,
     Rows,
     Unit,
+    is_live,
     lay_out,
     say,
     sources_kept,
@@ -147,10 +148,13 @@ def _sites_of(
         seed,
     )
     scored = [
-        (accuracy(adapter, task, choose, p), p) for p in _candidates(adapter, variable, pairs)
+        (accuracy(adapter, task, choose, p), p)
+        for p in _candidates(adapter, pairs)
+        if all(is_live(adapter, task, part.hook) for part in p)
     ]
     return [
-        _measured(adapter, task, variable, patch, report, controls) for patch in _chosen(scored)
+        _measured(adapter, task, variable, patch, report, controls)
+        for patch in _chosen(scored, read=variable.kind in ("content", "lookahead"))
     ]
 
 
@@ -162,8 +166,8 @@ def _unplaced(variable: Variable, pairs: int) -> Site:
     )
 
 
-def _candidates(adapter: Adapter, variable: Variable, pairs: Sequence[Pair]) -> Iterator[Patch]:
-    """The patches tried, the narrowest first; those that a variable's pairs do not allow left out.
+def _candidates(adapter: Adapter, pairs: Sequence[Pair]) -> Iterator[Patch]:
+    """The patches tried, the narrowest first; those that the pairs do not allow are left out.
 
     The last layer's output at the query is the answer itself, and the embedding at the inputs is
     the input itself: a patch there would prove nothing.
@@ -246,11 +250,12 @@ def accuracy(
     return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))
 
 
-def _chosen(scored: Sequence[tuple[Rate, Patch]]) -> list[Patch]:
-    """The patches worth measuring: where the variable is first, and where it is last.
+def _chosen(scored: Sequence[tuple[Rate, Patch]], *, read: bool) -> list[Patch]:
+    """The patches worth measuring: where the variable is first and, if it is read, last.
 
     First: the earliest stage at which a patch is accepted (a joint one with the best single one
-    beside it). Last: the latest stage at which a single one is. If none is accepted: the best.
+    beside it). Last: the latest stage at which a single one is; of a state nothing is learnt
+    there, as the answer is made of it by then. If none is accepted: the best.
     """
     stages: dict[int, list[tuple[Rate, Patch]]] = {}
     for rate, patch in scored:
@@ -261,7 +266,7 @@ def _chosen(scored: Sequence[tuple[Rate, Patch]]) -> list[Patch]:
         single = _top(scored, single=True)
         return [best[1], *([single[1]] if single[0].value >= SINGLE and single != best else [])]
     found = _first(stages[passed[0]])
-    for stage in reversed(passed[1:]):
+    for stage in reversed(passed[1:] if read else []):
         rate, patch = _top(stages[stage], single=True)
         if rate.value >= ACCEPT:
             return [*found, patch]
@@ -303,7 +308,7 @@ def _measured(
     noise = [accuracy(adapter, task, report, patch, controls.seed + k) for k in (1, 2)]
     control = sum(r.value for r in noise) / len(noise)
     kept = accuracy(adapter, task, controls.same, patch)
-    accepted = rate.value >= ACCEPT and control <= CONTROL and rate.total >= FEWEST // 2
+    accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
     site = Site(
         variable.name,
         tuple(map(str, patch)),

@@ -1,0 +1,50 @@
+"""The head that was built to read is found, by both tests; nothing is found in untrained models."""
+
+from __future__ import annotations
+
+import pytest
+
+from recinterp.models import Adapter
+from recinterp.perturb import untrained_twin
+from recinterp.probe import HeadReport, head_scores, probe_heads
+from tests.perturb.planted import Words, planted
+
+
+def report(kind: str, n_layers: int = 1) -> HeadReport:
+    task = Words(kind)
+    return probe_heads(Adapter(planted(task, n_layers), task), task, task.sample(40), seed=0)
+
+
+@pytest.mark.parametrize(("kind", "landmark"), [("copy", "t"), ("reverse", "n-1-t")])
+def test_the_planted_reader_passes_by_attention_and_by_effect(kind: str, landmark: str) -> None:
+    found = report(kind)
+    assert [h.name for h in found.recursion] == ["L0H0"]
+    reader, idle = found.heads
+    assert (reader.role, reader.landmark) == ("reader", landmark)
+    assert reader.score == 1.0
+    assert reader.effect == pytest.approx(1.0)
+    assert reader.controls["random direction"] < 0.2
+    assert reader.controls["random head"] == 0.0
+    assert (idle.role, idle.effect, idle.recursion) == ("idle", 0.0, False)
+    assert found.gate.value == 1.0
+
+
+def test_a_layer_without_weights_carries_nothing() -> None:
+    found = report("copy", n_layers=2)
+    assert [(layer.layer, layer.carries) for layer in found.layers] == [(0, True), (1, False)]
+    assert "L0H0" in found.layers[0].text
+    assert [h.role for h in found.heads] == ["reader", "idle", "idle", "idle"]
+
+
+def test_untrained_models_yield_no_recursion_head() -> None:
+    task = Words("copy")
+    for seed in range(4):
+        adapter = Adapter(untrained_twin(planted(task, 2), seed), task)
+        assert not any(h.recursion for h in head_scores(adapter, task, task.sample(30), seed))
+
+
+def test_the_same_seed_gives_the_same_heads() -> None:
+    task = Words("parity")
+    adapter = Adapter(planted(task), task)
+    one, two = (head_scores(adapter, task, task.sample(30), seed=5) for _ in range(2))
+    assert one == two

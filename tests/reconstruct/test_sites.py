@@ -1,0 +1,152 @@
+"""Sites and mechanism of models whose variables were put where they are by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from recinterp.machine import Machine
+from recinterp.machine.syntax import Find, Reg
+from recinterp.models import Adapter
+from recinterp.perturb import untrained_twin
+from recinterp.reconstruct.interventional import interventional
+from recinterp.reconstruct.mechanism import Mechanism, mechanism
+from recinterp.reconstruct.pairs import Pairs
+from recinterp.reconstruct.sites import Site, sites
+from recinterp.reconstruct.variables import Variable, forced, timeline, variables
+from tests.perturb.planted import LENGTH, Words, machine, planted
+
+COPY, PARITY = Words("copy"), Words("parity")
+CONTENT = Variable("in(p)", "content", Reg("p"))
+POINTER = Variable("p", "pointer", Reg("p"))
+MODE = Variable("mode", "mode")
+LOOKAHEAD = """vocab a/0 b/0
+start run
+registers p := 0
+mode run
+  last: in(p) in {a, b} and find(p + 1, +1, {b}) = n -> emit b, p := p + 1, goto run
+  else: in(p) in {a, b} and find(p + 1, +1, {b}) != n -> emit in(p), p := p + 1, goto run
+  end: in(p) = $ -> halt
+"""
+
+
+@pytest.fixture(scope="module")
+def parity() -> Adapter:
+    return Adapter(planted(PARITY), PARITY)
+
+
+@pytest.fixture(scope="module")
+def parity_sites(parity: Adapter) -> dict[str, Site]:
+    found = sites(parity, PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), seed=0)
+    return {site.variable: site for site in reversed(found)}
+
+
+def test_a_machines_variables_are_what_its_rules_read() -> None:
+    assert variables(machine(PARITY)) == (MODE, CONTENT, POINTER)
+    assert [(v.name, v.kind) for v in variables(Machine.parse(LOOKAHEAD))] == [
+        ("in(p)", "content"),
+        ("p", "pointer"),
+        ("find(p + 1, +1, {b})", "lookahead"),
+    ]
+
+
+def test_setting_one_variable_leaves_the_others() -> None:
+    owner = timeline(machine(PARITY), "abbab").owners[2]  # reads b, and is odd: it writes a
+    assert owner.mode == "odd"
+    assert [forced(owner, MODE, m, 2) for m in ("even", "odd")] == ["b", "a"]
+    assert [forced(owner, CONTENT, x, 2) for x in "ab"] == ["b", "a"]
+    assert [forced(owner, POINTER, p, 2) for p in (0, 1, LENGTH)] == ["b", "a", "EOS"]
+    assert owner.out == ["a", "b"]  # the state itself is as it was
+
+
+def test_setting_a_lookahead_forces_the_guard_and_not_the_token() -> None:
+    look = Machine.parse(LOOKAHEAD)
+    variable = variables(look)[2]
+    assert isinstance(variable.node, Find)
+    owner = timeline(look, "aabba").owners[0]
+    assert [forced(owner, variable, to, 0) for to in (1, 5)] == ["a", "b"]
+
+
+def test_the_state_that_owns_an_output_writes_it() -> None:
+    run = timeline(machine(PARITY), "abbab")
+    assert run.says == (*PARITY.apply("abbab"), "EOS")
+    assert [o.registers["p"] for o in run.owners] == list(range(LENGTH + 1))
+
+
+def test_pairs_differ_in_their_variable_and_in_what_the_machine_says() -> None:
+    finder = Pairs(PARITY, machine(PARITY), PARITY.sample(40), seed=1)
+    for variable in finder.variables:
+        pairs = finder.find(variable, 30)
+        assert len(pairs) == 30
+        assert all(p.goal != p.base.says for p in pairs)
+        assert all(p.goal == p.base.says for p in finder.find(variable, 30, same=True))
+        assert all(p.goal != p.source.says for p in finder.find(variable, 30, strict=True))
+
+
+def test_variables_are_found_where_they_were_put(parity_sites: dict[str, Site]) -> None:
+    mode, content, pointer = (parity_sites[name] for name in ("mode", "in(p)", "p"))
+    assert mode.where == ("in the embedding at the query",)
+    assert content.where == ("in L0H0 at the query",)
+    assert pointer.where == ("in the embedding at the query",)
+    for site in (mode, content, pointer):
+        assert site.accepted
+        assert site.single
+        assert (site.accuracy, site.kept) == (1.0, 1.0)
+        assert site.control <= 0.2
+        assert site.pairs >= 10
+
+
+def test_content_moves_without_the_sources_answer(parity_sites: dict[str, Site]) -> None:
+    assert parity_sites["in(p)"].strict.value == 1.0
+    assert parity_sites["in(p)"].strict.total >= 30
+
+
+def test_an_untrained_model_holds_nothing() -> None:
+    adapter = Adapter(untrained_twin(planted(PARITY), 3), PARITY)
+    found = sites(adapter, PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), seed=0)
+    assert not any(site.accepted for site in found)
+
+
+def test_too_few_pairs_place_nothing(parity: Adapter) -> None:
+    found = sites(parity, PARITY, machine(PARITY), [list("aaaaa")], seed=0)
+    assert all(not s.accepted and "too few" in s.note for s in found if math.isnan(s.accuracy))
+    assert any(math.isnan(s.accuracy) for s in found)
+
+
+def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
+    found = mechanism(parity, PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), seed=0)
+    assert (found.name, found.layer) == ("carried", -1)
+    assert found.forced_prefix.value == 1.0
+    assert found.source_swap.value == 0.0
+    assert "the mode is carried in the output" in found.sentence
+
+
+def test_a_copier_computes_from_the_input() -> None:
+    adapter = Adapter(planted(COPY), COPY)
+    found = mechanism(adapter, COPY, machine(COPY), list(COPY.inputs(LENGTH)), seed=0)
+    assert (found.name, found.source_swap.value) == ("computed-from-input", 1.0)
+    assert found.forced_prefix.total == 0  # its machine has no state that a prefix could carry
+
+
+def test_the_machine_foretells_its_own_model_and_not_another() -> None:
+    words = list(COPY.inputs(LENGTH))
+    adapter = Adapter(planted(COPY), COPY)
+    found = sites(adapter, COPY, machine(COPY), words, seed=0)
+    right = interventional(adapter, COPY, machine(COPY), found, words, seed=0)
+    assert right.match.value == 1.0
+    assert right.false_effects.hits == 0
+    assert {"swap at the pointer", "row transplant", "site of in(p)"} <= set(right.by_kind)
+    twin = Adapter(untrained_twin(planted(COPY), 1), COPY)
+    wrong = interventional(twin, COPY, machine(COPY), found, words, seed=0)
+    assert not wrong.match.total or wrong.match.value < 0.6
+
+
+def test_the_same_seed_gives_the_same_sites_and_mechanism(parity: Adapter) -> None:
+    words = PARITY.sample(30)
+
+    def once() -> tuple[tuple[Site, ...], Mechanism]:
+        found = sites(parity, PARITY, machine(PARITY), words, seed=4)
+        return found, mechanism(parity, PARITY, machine(PARITY), words, seed=4, found=found)
+
+    assert repr(once()) == repr(once())
