@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from recinterp.errors import OutsideSubset
 from recinterp.semantics import surface as s
@@ -238,12 +239,17 @@ def elaborate(source: str) -> Program:
     return Elaborator(source).program
 
 
+@cache
+def _prelude() -> tuple[s.Sentence, ...]:
+    return parse(PRELUDE)
+
+
 class Elaborator:
     """A text taken in, sentence by sentence; afterwards closed terms can be read in its scope."""
 
     def __init__(self, source: str) -> None:
         self.scope = Scope(source)
-        for sentence in parse(PRELUDE):
+        for sentence in _prelude():
             self._take(sentence)
         self.scope.own.clear()
         for sentence in parse(source):

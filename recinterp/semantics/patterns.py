@@ -1,5 +1,6 @@
 """Nested, several-column and or-patterns to one-level matches, column by column from the left, as Coq
-compiles them (Cases.ml): a column is matched on as soon as one of its rows has a constructor."""
+compiles them (Cases.ml): a column is matched on where the first row has a constructor left, and some
+row has one in that column."""
 
 from __future__ import annotations
 
@@ -55,6 +56,7 @@ class Row:
     clause: s.SClause
     bound: tuple[tuple[str, Expr, str], ...] = ()
     types: tuple[str, ...] = ()
+    place: int = 0
 
     @classmethod
     def of(cls, body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause) -> Row:
@@ -179,6 +181,8 @@ class _Compiler:
             self.body.scope.refuse(self.term.pos, f"no clause covers {missing}", "add one")
         if not columns:
             return self._leaf(rows[0])
+        if all(isinstance(pattern, Any_) for pattern in rows[0].patterns):
+            rows = rows[:1]  # whatever comes, the first row takes it
         if columns[0].alias:
             return self._alias(columns, rows, path)
         if all(isinstance(row.patterns[0], Any_) for row in rows):
@@ -186,7 +190,7 @@ class _Compiler:
         return self._split(columns, rows, path)
 
     def _leaf(self, row: Row) -> Expr:
-        self.reached.add(id(row.clause))
+        self.reached.add(row.place)
         env = {**self.env, **{name: Known(expr, type_) for name, expr, type_ in row.bound}}
         return self.body.check(row.clause.body, env, self.result)
 
@@ -289,12 +293,13 @@ def compile_match(
 ) -> Expr:
     """A written match as one-level matches; GallinaTypeError where a case is missing or unreachable."""
     types = [t for _, t in scrutinees]
-    rows = [r for c in term.clauses for row in c.rows for r in rows_of(body, row, types, c)]
+    found = (r for c in term.clauses for row in c.rows for r in rows_of(body, row, types, c))
+    rows = [replace(row, place=i) for i, row in enumerate(found)]
     compiler = _Compiler(body, term, env, result)
     whole = compiler.build(tuple(Column(e, t) for e, t in scrutinees), rows, ())
-    for clause in term.clauses:
-        if id(clause) not in compiler.reached:
-            body.scope.refuse(clause.pos, "this clause is never reached", "delete it")
+    for row in rows:
+        if row.place not in compiler.reached:
+            body.scope.refuse(row.clause.pos, "this clause, or a choice in it, is never reached", "delete it")
     return whole
 
 

@@ -1,9 +1,13 @@
-"""The shipped tasks, each a .v file that coqc accepts."""
+"""The shipped tasks, each a function of a .v file that coqc accepts, with a worked example.
+
+Examples are in natural order, `input -> output`; in reverse order each argument and the output are
+read backwards: binary successor, `01 X1 X1 -> 01 X0 X0 X0`. The tests hold every one of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -11,17 +15,39 @@ from recinterp.errors import UnknownName
 from recinterp.tasks.task import Task
 
 
+TREE = "Node a Node b Leaf Leaf Node c Leaf Leaf"
+
+
 @dataclass(frozen=True)
 class Shipped:
-    """A shipped task: its .v file, the function in it, and the tokens shown for constructors."""
+    """A shipped task: its .v file, the function in it, tokens shown instead, a worked example."""
 
     file: str
     function: str
-    tokens: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, str]
+    example: str
 
 
+BITS = {"One": "01"}
 SHIPPED: Mapping[str, Shipped] = {
-    "binary-successor": Shipped("binary_successor.v", "succ", {"One": "01"}),
+    "binary-successor": Shipped("binary_successor.v", "succ", BITS, "X1 X1 01 -> X0 X0 X0 01"),
+    "binary-predecessor": Shipped("binary_predecessor.v", "pred", BITS, "X0 X0 01 -> X1 01"),
+    "binary-addition": Shipped("binary_addition.v", "add", BITS, "X1 01 , X0 X1 01 -> X1 X0 X0 01"),
+    "peano-addition": Shipped("peano.v", "add", {}, "S S O , S O -> S S S O"),
+    "peano-doubling": Shipped("peano.v", "double", {}, "S S O -> S S S S O"),
+    "list-append": Shipped("lists.v", "append", {}, "a b , c -> a b c"),
+    "list-reverse": Shipped("lists.v", "reverse", {}, "a b c -> c b a"),
+    "list-map": Shipped("lists.v", "map_next", {}, "a b d -> b c a"),
+    "tree-preorder": Shipped("trees.v", "preorder", {}, f"{TREE} -> a b c"),
+    "tree-inorder": Shipped("trees.v", "inorder", {}, f"{TREE} -> b a c"),
+    "tree-postorder": Shipped("trees.v", "postorder", {}, f"{TREE} -> b c a"),
+    "tree-mirror": Shipped(
+        "trees.v", "mirror", {}, f"{TREE} -> Node a Node c Leaf Leaf Node b Leaf Leaf"
+    ),
+    "ring-arithmetic": Shipped("ring.v", "eval", {}, "Plus Num Two Times Num Two Num Two -> Zero"),
+    "listops": Shipped(
+        "listops.v", "eval", {}, "Max Arg Digit D1 Arg Min Last Digit D2 Last Digit D0 -> D2"
+    ),
 }
 
 

@@ -1,0 +1,73 @@
+"""Asking the real proof assistant: sentences in, the first that fails out."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+COQC = shutil.which("coqc")
+ABSENT = "coqc is not installed (Debian package coq)"
+FLAGS = {"δ": "delta [{}]", "ι-fix": "fix", "β": "beta", "ι-match": "match", "ζ": "zeta"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The sentence that coqc stopped at, and what it said."""
+
+    sentence: str
+    message: str
+
+
+def run(sentences: list[str], folder: Path) -> Refused | None:
+    """Compile the sentences as one file; None where all are accepted."""
+    file = folder / "check.v"
+    text = "\n".join(sentences) + "\n"
+    file.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [str(COQC), "-q", "-w", "none", file.name], cwd=folder, capture_output=True, text=True, timeout=900
+    )
+    if done.returncode == 0:
+        return None
+    found = re.search(r'line (\d+), characters', done.stderr)
+    line = int(found.group(1)) if found else 1
+    starts = 0
+    for sentence in sentences:
+        starts += sentence.count("\n") + 1
+        if starts >= line:
+            return Refused(sentence, done.stderr)
+    return Refused("", done.stderr)
+
+
+def module(name: str, sentences: list[str]) -> list[str]:
+    """The sentences in a module of their own."""
+    return [f"Module {name}.", *sentences, f"End {name}."]
+
+
+def same(rule: str, left: str, right: str) -> str:
+    """A sentence that holds where both terms are equal once `rule` has been used on each (by cbv)."""
+    return (
+        f"Goal True. let left__ := eval {rule} in ({left}) in let right__ := eval {rule} in ({right}) in "
+        "constr_eq left__ right__. exact I. Qed."
+    )
+
+
+def differ(rule: str, left: str, right: str) -> str:
+    """A sentence that holds where `same` would fail."""
+    return (
+        f"Goal True. Fail (let left__ := eval {rule} in ({left}) in let right__ := eval {rule} in ({right}) in "
+        "constr_eq left__ right__). exact I. Qed."
+    )
+
+
+def flag(rule: str, name: str) -> str:
+    """The cbv of one rule alone."""
+    return f"cbv {FLAGS[rule].format(name)}"
+
+
+def version() -> str:
+    """The version of coqc, `8.16.1`."""
+    shown = subprocess.run([str(COQC), "--version"], capture_output=True, text=True, check=True)
+    return re.findall(r"version (\S+)", shown.stdout)[0]

@@ -1,0 +1,154 @@
+"""The real proof assistant agrees: what is accepted, every normal form, and every single step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from recinterp.errors import NotStructural, OutsideSubset
+from recinterp.semantics.ast import Program
+from recinterp.semantics.elaborate import Elaborator
+from recinterp.semantics.evaluate import compile_program
+from recinterp.semantics.show import show
+from recinterp.semantics.terms import Term, symbols_of, value_of
+from recinterp.semantics.trace import Trace, expression, value_term
+from recinterp.tasks import task, tasks
+from tests.semantics import coqc
+from tests.semantics.generate import CONSTRUCTS, Generated, program
+
+pytestmark = [
+    pytest.mark.coqc,
+    pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT),
+]
+PROGRAMS = 300
+EACH_CONSTRUCT = 10
+STEPS, WIDEST = 40, 2_500
+STRATEGIES = ("cbv", "outermost")
+
+
+def terms(read: Elaborator, function: str, texts: list[str]) -> tuple[Term, ...]:
+    """Argument texts as terms of the function's parameters."""
+    found = []
+    for text, param in zip(texts, read.program.function(function).params, strict=True):
+        term = value_term(read.term(text, param.type)[0], param.type, read.program)
+        assert term is not None
+        found.append(term)
+    return tuple(found)
+
+
+def normal_form(checked: Program, function: str, arguments: tuple[Term, ...]) -> str:
+    """What the compiled path gives, as text for coqc."""
+    value = compile_program(checked, frozenset()).run(function, [value_of(t) for t in arguments])
+    result = Term(checked.function(function).result, symbols_of(value, checked), checked)
+    return show(expression(result), checked, exact=True)
+
+
+def step_sentences(trace: Trace, steps: int = STEPS) -> list[str]:
+    """For each step, that both terms are equal up to its rule alone."""
+    found, before = [], ""
+    for rule, name, after in islice(trace.exact(), steps + 1):
+        if rule and max(len(before), len(after)) <= WIDEST:
+            found.append(coqc.same(coqc.flag(rule, name), before, after))
+        before = after
+    return found
+
+
+def agreement(g: Generated, read: Elaborator, number: int) -> list[str]:
+    """The program, its normal forms, and the steps of one run."""
+    sentences = list(g.sentences)
+    for i, texts in enumerate(g.arguments):
+        arguments = terms(read, g.function, texts)
+        result = normal_form(read.program, g.function, arguments)
+        if len(result) <= WIDEST:
+            sentences.append(coqc.same("cbv", " ".join([g.function, *texts]), result))
+        if i == 1:
+            trace = Trace(read.program, g.function, arguments, STRATEGIES[number % 2])
+            sentences += step_sentences(trace)
+    return sentences
+
+
+@pytest.fixture(scope="module")
+def generated() -> tuple[list[list[str]], Counter[str]]:
+    """Sentences for PROGRAMS programs, every fifth with a broken guard, and what they exercise."""
+    modules: list[list[str]] = []
+    used: Counter[str] = Counter()
+    seed = 0
+    while len(modules) < PROGRAMS:
+        number, seed = len(modules), seed + 1
+        g = program(seed, mutant=number % 5 == 4)
+        if g is None:
+            continue
+        try:
+            read = Elaborator(g.source)
+        except NotStructural:
+            modules.append(coqc.module(f"M{number}", [*g.sentences[:-1], f"Fail {g.sentences[-1]}"]))
+            used["broken guard"] += 1
+        except OutsideSubset:
+            used["outside"] += 1
+        else:
+            modules.append(coqc.module(f"M{number}", agreement(g, read, number)))
+            used.update(g.used)
+    return modules, used
+
+
+def test_coqc_is_the_one_named() -> None:
+    assert coqc.version().startswith("8.")
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_generated_programs(
+    generated: tuple[list[list[str]], Counter[str]], part: int, tmp_path: Path
+) -> None:
+    """Accepted programs are accepted, broken ones refused; normal forms and steps are equal."""
+    modules = generated[0][part * PROGRAMS // 6 : (part + 1) * PROGRAMS // 6]
+    assert coqc.run([s for m in modules for s in m], tmp_path) is None
+
+
+def test_every_construct_is_exercised(generated: tuple[list[list[str]], Counter[str]]) -> None:
+    used = generated[1]
+    assert {c: used[c] for c in CONSTRUCTS if used[c] < EACH_CONSTRUCT} == {}
+    assert used["broken guard"] >= PROGRAMS // 5 - used["outside"]
+    assert used["outside"] <= PROGRAMS // 20
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_library_task(name: str, tmp_path: Path) -> None:
+    """The shipped file compiles; its function's normal forms and steps are Coq's."""
+    t = task(name)
+    sentences = [t.source]
+    for i, tokens in enumerate(t.sample(12, seed=1, max_length=7)):
+        arguments = t.decode(tokens)
+        call = show(Trace(t.program, t.function, arguments).start, t.program, exact=True)
+        sentences.append(coqc.same("cbv", call, normal_form(t.program, t.function, arguments)))
+        if i < 4:
+            trace = Trace(t.program, t.function, arguments, STRATEGIES[i % 2])
+            sentences += step_sentences(trace)
+    assert coqc.run(sentences, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("binary-successor", "X1 X1 01"), ("tree-inorder", "Node a Leaf Node b Leaf Leaf")]
+)
+def test_a_wrongly_labelled_step_fails(name: str, tokens: str, tmp_path: Path) -> None:
+    """Each step holds under its own rule, and under no other."""
+    t = task(name)
+    sentences, before, seen = [t.source], "", 0
+    for rule, of, after in Trace(t.program, t.function, t.decode(tokens.split())).exact():
+        for other in coqc.FLAGS if rule else ():
+            if other != rule:
+                sentences.append(coqc.differ(coqc.flag(other, t.function), before, after))
+                seen += 1
+        before = after
+    assert seen > 30
+    assert coqc.run(sentences, tmp_path) is None
+
+
+def test_the_suite_can_fail(tmp_path: Path) -> None:
+    t = task("binary-successor")
+    sentences = [t.source, coqc.same("cbv", "succ One", "X1 One")]
+    refused = coqc.run(sentences, tmp_path)
+    assert refused is not None
+    assert refused.sentence == sentences[1]
