@@ -2,9 +2,11 @@
 
     t + c               output index plus a constant
     n-1-t + c           the same from the far end
-    t-th {Leaf} + c     the t-th token of a class, from either end
+    t in argument 2     the same within one argument of several
+    t-th of {Leaf} + c  the t-th token of a class, from either end
 
-Classes are the datatype's own: each constructor, all the others, those with as many arguments.
+Classes are the datatypes' own: each type's constructors, those with the same arguments, each
+constructor, all the others.
 Output i aligned with input i is one landmark among others, not the rule.
 """
 
@@ -19,30 +21,46 @@ from recinterp.rate import Rate
 if TYPE_CHECKING:
     from recinterp.tasks import Task
 
+COMMA = ","  # between the arguments of an input
 OFFSETS = (0, 1, -1, 2, -2)
 Step = tuple[tuple[str, ...], int]  # an input, an output index
 
 
 @dataclass(frozen=True)
 class Landmark:
-    """The position of `base`, plus `offset`. tokens: the class, for the t-th of a class."""
+    """The position of `base`, plus `offset`.
+
+    tokens: the class, for the t-th of a class; argument: count within that argument (from 0).
+    """
 
     tokens: tuple[str, ...] | None = None
     from_end: bool = False
     offset: int = 0
+    argument: int | None = None
 
     def at(self, tokens: Sequence[str], t: int) -> int | None:
         """Where it stands for an input when t tokens are written; None: nowhere in the input."""
-        n = len(tokens)
-        if self.tokens is None:
-            place = n - 1 - t if self.from_end else t
+        members = self._members(tokens)
+        if t >= len(members) and not (self.tokens is None and self.offset):
+            return None
+        if self.tokens is None and members:
+            place = members[-1] - t if self.from_end else members[0] + t
+        elif t < len(members):
+            place = members[-1 - t if self.from_end else t]
         else:
-            members = [i for i, token in enumerate(tokens) if token in self.tokens]
-            if t >= len(members):
-                return None
-            place = members[len(members) - 1 - t if self.from_end else t]
+            return None
         place += self.offset
-        return place if 0 <= place < n else None
+        return place if 0 <= place < len(tokens) else None
+
+    def _members(self, tokens: Sequence[str]) -> list[int]:
+        if self.tokens is not None:
+            return [i for i, token in enumerate(tokens) if token in self.tokens]
+        if self.argument is None:
+            return list(range(len(tokens)))
+        cuts = [-1, *(i for i, token in enumerate(tokens) if token == COMMA), len(tokens)]
+        if self.argument + 1 >= len(cuts):
+            return []
+        return list(range(cuts[self.argument] + 1, cuts[self.argument + 1]))
 
     @property
     def local(self) -> bool:
@@ -51,6 +69,9 @@ class Landmark:
 
     def __str__(self) -> str:
         shift = f" {'+' if self.offset > 0 else '-'} {abs(self.offset)}" if self.offset else ""
+        if self.argument is not None:
+            base = "last-t" if self.from_end else "t"
+            return f"{base}{shift} in argument {self.argument + 1}"
         if self.tokens is None:
             return ("n-1-t" if self.from_end else "t") + shift
         end = " from the end" if self.from_end else ""
@@ -59,27 +80,41 @@ class Landmark:
 
 def landmarks(task: Task) -> tuple[Landmark, ...]:
     """Every landmark of a task's datatypes, the simplest first."""
-    classes: list[tuple[str, ...] | None] = [None, *token_classes(task)]
+    several = int(getattr(task, "arity", 1))
+    bases: list[tuple[tuple[str, ...] | None, int | None]] = [(None, None)]
+    bases += [(None, argument) for argument in range(several if several > 1 else 0)]
+    bases += [(tokens, None) for tokens in token_classes(task)]
     return tuple(
-        Landmark(tokens, end, offset)
+        Landmark(tokens, end, offset, argument)
         for offset in OFFSETS
-        for tokens in classes
+        for tokens, argument in bases
         for end in (False, True)
     )
 
 
 def token_classes(task: Task) -> list[tuple[str, ...]]:
-    """Classes of constructors: by number of arguments, each alone, all but each."""
+    """Classes of tokens: by type, by type and arguments, each alone, all but each."""
     names = tuple(task.constructors)
-    arity = getattr(task, "arities", None)
-    found: list[tuple[str, ...]] = []
-    if arity is not None:
-        for k in sorted({arity[name] for name in names}):
-            found.append(tuple(name for name in names if arity[name] == k))
+    found = _by_type(task)
     found += [(name,) for name in names]
     if len(names) > 2:
         found += [tuple(other for other in names if other != name) for name in names]
     return [group for group in dict.fromkeys(found) if group and set(group) != set(names)]
+
+
+def _by_type(task: Task) -> list[tuple[str, ...]]:
+    program = getattr(task, "program", None)
+    if program is None:
+        return []
+    shown = dict(task.shown)
+    groups: dict[tuple[str, tuple[str, ...] | None], list[str]] = {}
+    for kind in program.types:
+        for constructor in kind.constructors:
+            token = shown.get(constructor.name, constructor.name)
+            if token in task.constructors:
+                for key in ((kind.name, None), (kind.name, tuple(constructor.args))):
+                    groups.setdefault(key, []).append(token)
+    return [tuple(sorted(group, key=task.constructors.index)) for group in groups.values()]
 
 
 def follow(landmark: Landmark, steps: Sequence[Step], places: Sequence[int | None]) -> Rate:
