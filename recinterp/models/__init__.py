@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from recinterp.models.adapter import Adapter, Hook, predict
-from recinterp.models.census import Census, census
 from recinterp.models.checkpoint import Checkpoint, load, save, shipped
 from recinterp.models.config import TrainConfig
+from recinterp.models.exhaustive import Census, census
 from recinterp.models.recipes import RECIPES, Recipe, recipe
-from recinterp.models.train import Progress, Run, train
+from recinterp.models.training import Progress, Run, train
 
 __all__ = [
     "RECIPES",

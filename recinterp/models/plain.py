@@ -148,7 +148,7 @@ class Plain(nn.Module):
         self.embed = nn.Embedding(shape.d_vocab, shape.d_model)
         self.pos = nn.Embedding(shape.n_ctx, shape.d_model)
         # PyTorch's unit-variance embeddings drown what the blocks add: 73 % of outputs right after
-        # 800 steps on binary successor, against 95 % from this scale.
+        # 800 steps on binary successor, against 92 to 95 % from scales of 0.02 to 0.3.
         nn.init.normal_(self.embed.weight, std=shape.d_model**-0.5)
         nn.init.normal_(self.pos.weight, std=shape.d_model**-0.5)
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))

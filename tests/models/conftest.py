@@ -1,0 +1,45 @@
+"""Tiny models: a task to the length of five tokens, sixteen dimensions, tens of steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import recinterp as ri
+from recinterp.models import Run, backend
+from recinterp.models.plain import Plain, Shape
+
+TINY = {"max_length": 5, "d_model": 16, "batch_size": 16, "warmup": 5, "save_every": 10}
+
+
+@pytest.fixture(scope="session")
+def task() -> ri.Task:
+    return ri.task("binary-successor", order="natural")
+
+
+@pytest.fixture(scope="session")
+def run(task: ri.Task) -> Run:
+    """A model that has learned something, so that its outputs depend on its inputs."""
+    return ri.train(task, ri.TrainConfig(steps=150, **TINY), progress=False, name="tiny")
+
+
+@pytest.fixture
+def shape() -> Shape:
+    return Shape(n_layers=2, n_heads=2, d_model=16, d_head=8, d_mlp=32, n_ctx=14, d_vocab=7)
+
+
+@pytest.fixture
+def model(shape: Shape) -> torch.nn.Module:
+    """A fresh random model of the installed TransformerLens, for tests that edit it."""
+    return backend.hooked(shape, random_weights(shape))
+
+
+def random_weights(shape: Shape, seed: int = 0) -> dict[str, torch.Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        weights = Plain(shape).weights()
+        # Biases and gains start at constants: drawn, so that mixing two of them up is seen.
+        return {
+            name: tensor if name == "unembed.b_U" else tensor + 0.1 * torch.randn_like(tensor)
+            for name, tensor in weights.items()
+        }

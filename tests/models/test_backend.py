@@ -1,0 +1,206 @@
+"""What every backend promises: run under TransformerLens 4.x and, by `make test-hooked`, 3.9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+import recinterp as ri
+from recinterp.errors import MisfitModel, UnknownSite
+from recinterp.models import Adapter, backend, greedy
+from recinterp.models.plain import Plain, Ragged, Shape
+from tests.models.conftest import random_weights
+
+pytestmark = pytest.mark.backend
+
+SITES = ["hook_embed", "hook_pos_embed"] + [
+    f"blocks.{layer}.{site}"
+    for layer in (0, 1)
+    for site in (
+        "hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern",
+        "attn.hook_z", "hook_attn_out", "hook_mlp_out", "hook_resid_post",
+    )
+]  # fmt: skip
+SHAPES = {
+    "attn.hook_q": (3, 9, 2, 8), "attn.hook_k": (3, 9, 2, 8), "attn.hook_v": (3, 9, 2, 8),
+    "attn.hook_z": (3, 9, 2, 8), "attn.hook_pattern": (3, 2, 9, 9),
+}  # fmt: skip
+
+
+@pytest.fixture
+def ids() -> torch.Tensor:
+    return torch.randint(0, 7, (3, 9), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("act", ["relu", "gelu", "gelu_new", "silu"])
+@pytest.mark.parametrize("norm", ["LN", "LNPre"])
+@pytest.mark.parametrize("attn_only", [False, True])
+def test_a_hooked_model_computes_what_plain_torch_does(
+    shape: Shape, ids: torch.Tensor, act: str, norm: str, attn_only: bool
+) -> None:
+    shape = replace(shape, act=act, norm=norm, attn_only=attn_only, d_mlp=64)
+    weights = random_weights(shape)
+    model = backend.hooked(shape, weights)
+    with torch.no_grad():
+        theirs, ours = model(ids), Plain(shape).set_weights(weights)(ids)
+    torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
+    assert backend.shape_of(model) == shape
+
+
+def test_weights_come_back_as_they_were_put_in(shape: Shape) -> None:
+    weights = random_weights(shape)
+    model = backend.hooked(shape, weights)
+    back = backend.weights_of(model, shape)
+    assert back.keys() == weights.keys()
+    assert all(torch.equal(back[name], weights[name]) for name in weights)
+    again = Plain(shape).set_weights(weights).weights()
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_building_a_model_leaves_the_random_generator_alone(shape: Shape) -> None:
+    weights = random_weights(shape)
+    torch.manual_seed(3)
+    backend.hooked(shape, weights)
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_the_adapter_reports_the_models_own_sizes_and_logits(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
+) -> None:
+    adapter = Adapter(model, task)
+    assert (adapter.n_layers, adapter.n_heads, adapter.d_model, adapter.d_head) == (2, 2, 16, 8)
+    assert (adapter.n_ctx, adapter.d_vocab, adapter.architecture) == (14, 7, "decoder-only")
+    with torch.no_grad():
+        assert torch.equal(adapter.logits(ids), model(ids))
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_an_edit_at_every_site_reaches_the_logits(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor, site: str
+) -> None:
+    adapter = Adapter(model, task)
+    plain = adapter.logits(ids)
+
+    def moved(activation: torch.Tensor, hook: object) -> torch.Tensor:
+        return activation * torch.linspace(0, 1, activation.shape[-1])  # an added key cancels
+
+    assert (adapter.run_with_hooks(ids, [(site, moved)]) - plain).abs().max() > 1e-3
+    assert torch.equal(adapter.logits(ids), plain)  # and the edit does not stay
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_cached_activations_are_the_librarys_own(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor, site: str
+) -> None:
+    held = Adapter(model, task).cache(ids, [site])
+    assert list(held) == [site]
+    with torch.no_grad():
+        _, theirs = model.run_with_cache(ids)
+    torch.testing.assert_close(held[site], theirs[site])
+    kind = site.split(".", 2)[-1]
+    assert held[site].shape == SHAPES.get(kind, (3, 9, 16))
+
+
+def test_a_pattern_row_sums_to_one_and_never_looks_ahead(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
+) -> None:
+    pattern = Adapter(model, task).cache(ids, ["blocks.1.attn.hook_pattern"])[
+        "blocks.1.attn.hook_pattern"
+    ]
+    torch.testing.assert_close(pattern.sum(-1), torch.ones(3, 2, 9))
+    assert not pattern.triu(1).any()
+
+
+def test_a_written_activation_is_what_the_rest_computes_with(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
+) -> None:
+    adapter = Adapter(model, task)
+    other = ids.flip(1)
+    last = adapter.cache(other, ["blocks.1.hook_resid_post"])["blocks.1.hook_resid_post"]
+    patched = adapter.run_with_hooks(ids, [("blocks.1.hook_resid_post", lambda a, hook: last)])
+    torch.testing.assert_close(patched, adapter.logits(other))
+
+
+def test_an_unknown_site_is_refused_with_the_nearest(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
+) -> None:
+    with pytest.raises(UnknownSite, match=r"blocks\.0\.hook_zz.*attn\.hook_z"):
+        Adapter(model, task).cache(ids, ["blocks.0.hook_zz"])
+
+
+def test_training_mode_is_put_back(
+    model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
+) -> None:
+    model.train()
+    Adapter(model, task).logits(ids)
+    Adapter(model, task).generate([["X1", "01"]])
+    assert model.training
+
+
+def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> None:
+    small = replace(shape, d_vocab=5)
+    with pytest.raises(MisfitModel, match=r"knows 5 tokens and the task needs 7.*with_vocab"):
+        Adapter(backend.hooked(small, random_weights(small)), task)
+
+
+def test_what_has_no_hooks_is_refused(task: ri.Task) -> None:
+    with pytest.raises(MisfitModel, match="Linear has no run_with_hooks"):
+        Adapter(torch.nn.Linear(2, 2), task)
+
+
+# Plain torch stands in for a model only while it computes the same.
+
+
+def test_the_stand_in_follows_edits_of_the_weights(
+    model: torch.nn.Module, ids: torch.Tensor
+) -> None:
+    first = greedy.stand_in(model)
+    assert first is not None
+    assert greedy.stand_in(model) is first
+    with torch.no_grad():
+        next(model.parameters()).mul_(1.5)
+    second = greedy.stand_in(model)
+    assert second is not None
+    assert second is not first
+    with torch.no_grad():
+        torch.testing.assert_close(second(ids), model(ids), atol=1e-5, rtol=1e-5)
+
+
+def test_no_stand_in_while_hooks_are_attached(model: torch.nn.Module, task: ri.Task) -> None:
+    inputs = [["X1", "01"], ["X0", "01"]]
+    before = ri.predict(model, task, inputs)
+
+    def one_token(logits_in: torch.Tensor, hook: object) -> torch.Tensor:
+        return torch.zeros_like(logits_in)
+
+    model.add_hook("blocks.1.hook_resid_post", one_token)
+    assert greedy.stand_in(model) is None
+    after = ri.predict(model, task, inputs)
+    assert after != before
+    assert after[0] == after[1]
+    model.reset_hooks()
+    assert ri.predict(model, task, inputs) == before
+
+
+def test_no_stand_in_for_a_model_that_computes_something_else(
+    model: torch.nn.Module, shape: Shape, task: ri.Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = [["X1", "01"], ["X0", "X1", "01"]]
+    right = ri.predict(model, task, inputs)
+    model.__dict__.pop("_recinterp_stand_in")
+    wrong: Callable[..., dict[str, torch.Tensor]] = lambda m, s: random_weights(shape, seed=5)  # noqa: E731
+    monkeypatch.setattr(backend, "weights_of", wrong)
+    assert greedy.stand_in(model) is None
+    assert ri.predict(model, task, inputs) == right
+
+
+def test_ragged_rows_lose_only_their_padding(shape: Shape, ids: torch.Tensor) -> None:
+    plain = Plain(shape)
+    real = torch.arange(9) < torch.tensor([9, 4, 1])[:, None]
+    full, packed = plain.residual(ids), plain.residual(ids, ragged=Ragged(real))
+    torch.testing.assert_close(packed[0], full[real], atol=1e-5, rtol=1e-5)

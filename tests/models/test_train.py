@@ -1,0 +1,239 @@
+"""Training: the recipe, its seed, and a run that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import recinterp as ri
+from recinterp.errors import CheckpointError, DomainError, MisfitModel, ModelError
+from recinterp.models import Run, backend, resume
+from recinterp.models.data import IGNORE, Batches
+from recinterp.tasks import FullDepth, Listed
+from tests.models.conftest import TINY
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return backend.weights_of(run.model, run.checkpoint.shape)
+
+
+def same(a: Run, b: Run) -> bool:
+    ours, theirs = weights(a), weights(b)
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_row_asks_for_the_output_and_the_end(task: ri.Task) -> None:
+    domain = ri.Domain(2, exclude=Listed(frozenset({("01",), ("X0", "01")})))
+    ids, targets = Batches(task, ri.TrainConfig(max_length=2, batch_size=1), domain)(0)
+    tokens = [task.ids[t] for t in ("X1", "01", "SEP", "X0", "X0", "01", "EOS")]
+    assert ids.tolist() == [tokens[:-1]]
+    assert targets.tolist() == [[IGNORE, IGNORE, *tokens[3:]]]
+
+
+def test_padding_is_asked_nothing(task: ri.Task) -> None:
+    ids, targets = Batches(task, ri.TrainConfig(max_length=6), ri.Domain(6))(3)
+    assert ids.shape == targets.shape
+    assert ids.shape[0] == 64
+    assert bool((targets[ids == task.pad] == IGNORE).all())
+    assert int((targets == task.eos).sum()) == 64
+
+
+@pytest.mark.backend
+def test_it_learns(run: Run) -> None:
+    first, last = run.history[0], run.history[-1]
+    assert last.step == 150
+    assert last.loss < first.loss / 2
+    assert last.exact > first.exact
+
+
+@pytest.mark.backend
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(task: ri.Task) -> None:
+    config = ri.TrainConfig(steps=12, **TINY)
+    torch.manual_seed(1)
+    first = ri.train(task, config, progress=False)
+    torch.manual_seed(2)  # the caller's generator does not matter
+    assert same(first, ri.train(task, config, progress=False))
+    assert not same(first, ri.train(task, replace(config, seed=1), progress=False))
+
+
+def test_training_leaves_threads_and_generator_as_they_were(task: ri.Task) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(3)
+    ri.train(task, ri.TrainConfig(steps=2, **TINY), progress=False)
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(after, torch.rand(1))
+    assert torch.get_num_threads() == threads
+
+
+CHILD = """
+import sys
+import recinterp as ri
+from recinterp.models import training
+step = training._Trainer._one_step
+def watched(self):
+    step(self)
+    print(self.step, flush=True)
+training._Trainer._one_step = watched
+task = ri.task("binary-successor", order="natural")
+ri.train(task, ri.TrainConfig(steps=100000, **{tiny!r}), work=sys.argv[1], progress=False)
+"""
+
+
+def test_a_killed_run_loses_at_most_one_save_interval_and_resumes_exactly(
+    task: ri.Task, tmp_path: Path
+) -> None:
+    work, every = tmp_path / "work", int(TINY["save_every"])
+    endless = ri.TrainConfig(steps=100_000, **TINY)
+    command = [sys.executable, "-c", CHILD.format(tiny=TINY), str(work)]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as child:
+        assert child.stdout is not None
+        seen = 0
+        for line in child.stdout:
+            seen = int(line)
+            if seen >= 3 * every + every // 2:
+                break
+        child.send_signal(signal.SIGKILL)
+        seen = max([seen, *map(int, child.stdout.read().split())])
+    assert child.returncode == -signal.SIGKILL
+    recipe = endless.to_json() | {"task": task.to_json(), "domain": ri.Domain(5).to_json()}
+    state = resume.load(work, recipe)
+    assert state is not None
+    assert seen - every <= state.step <= seen
+    # The killed run is resumed under its own recipe; the rest of the steps are the same steps.
+    assert_resumed_equals_uninterrupted(task, tmp_path)
+
+
+def assert_resumed_equals_uninterrupted(task: ri.Task, tmp_path: Path) -> None:
+    config, work = ri.TrainConfig(steps=37, **TINY), tmp_path / "short"
+
+    class Killed(Exception):
+        pass
+
+    def die(self: object, step: int) -> None:
+        raise Killed
+
+    whole = ri.train(task, config, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        ask = Batches.__call__
+        patch.setattr(
+            Batches,
+            "__call__",
+            lambda self, step: ask(self, step) if step < 28 else die(self, step),
+        )
+        with pytest.raises(Killed):
+            ri.train(task, config, work=work, progress=False)
+    assert (work / resume.FILE).exists()
+    begun = time.perf_counter()
+    resumed = ri.train(task, config, work=work, progress=False)
+    assert time.perf_counter() - begun < 60
+    assert same(whole, resumed)
+    assert resumed.history == whole.history
+
+
+def test_another_recipe_in_the_same_folder_is_refused(task: ri.Task, tmp_path: Path) -> None:
+    config = ri.TrainConfig(steps=10, **TINY)
+    ri.train(task, config, work=tmp_path, progress=False)
+    with pytest.raises(CheckpointError, match="another recipe"):
+        ri.train(task, replace(config, seed=4), work=tmp_path, progress=False)
+
+
+def test_a_broken_state_is_refused_and_not_overwritten(task: ri.Task, tmp_path: Path) -> None:
+    (tmp_path / resume.FILE).write_bytes(b"\x00" * 40)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        ri.train(task, ri.TrainConfig(steps=10, **TINY), work=tmp_path, progress=False)
+    assert (tmp_path / resume.FILE).read_bytes() == b"\x00" * 40
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    resume.write_whole(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        resume.write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_rate_warms_up_and_decays_to_zero() -> None:
+    config = ri.TrainConfig(steps=1000)
+    rates = [config.rate_at(step) for step in range(1000)]
+    assert rates[0] == pytest.approx(2e-5)
+    assert max(rates) == rates[100] == pytest.approx(2e-3)
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+    assert rates[-1] < 1e-7
+
+
+def test_training_stays_inside_its_domain(task: ri.Task) -> None:
+    config = ri.TrainConfig(max_length=7, max_depth=2, exclude=FullDepth(task, 3))
+    batches = Batches(task, config, ri.Domain(7, 2, config.exclude))
+    inputs = [tokens for step in range(0, 100, 25) for tokens in batches._draw(step)]
+    assert len({tuple(tokens) for tokens in inputs}) > 60
+    assert max(map(task.depth, inputs)) == 2
+    assert all(len(tokens) <= 7 for tokens in inputs)
+    assert ["X1", "X1", "01"] not in inputs
+    assert ["X1", "01"] in inputs
+
+
+def test_a_predicate_of_ones_own_is_written_down_as_a_list(task: ri.Task, tmp_path: Path) -> None:
+    tiny = TINY | {"max_length": 3}
+    config = ri.TrainConfig(steps=3, exclude=lambda tokens: tokens[0] == "X1", **tiny)
+    run = ri.train(task, config, progress=False)
+    run.save(tmp_path / "mine")
+    domain = ri.load(tmp_path / "mine").checkpoint.domain
+    assert list(domain.inputs(task)) == [
+        ["01"],
+        ["X0", "01"],
+        ["X0", "X0", "01"],
+        ["X0", "X1", "01"],
+    ]
+
+
+def test_a_predicate_too_large_to_write_down_is_refused(task: ri.Task) -> None:
+    config = ri.TrainConfig(steps=3, max_length=16, exclude=lambda tokens: tokens[0] == "X1")
+    with pytest.raises(DomainError, match="no finite description"):
+        ri.train(task, config, progress=False)
+
+
+def test_too_small_a_context_is_refused(task: ri.Task) -> None:
+    with pytest.raises(MisfitModel, match="n_ctx is 6"):
+        ri.train(task, ri.TrainConfig(steps=3, n_ctx=6, **TINY), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"architecture": "encoder-decoder"}, "cannot be trained"),
+        ({"steps": 0}, "steps is 0"),
+        ({"d_model": 65}, "not a multiple of n_heads"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(bad: dict[str, object], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        ri.TrainConfig(**bad)
+
+
+def test_the_bar_is_on_stderr_and_only_when_asked(
+    task: ri.Task, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ri.train(task, ri.TrainConfig(steps=2, **TINY))
+    assert capsys.readouterr() == ("", "")
+    ri.train(task, ri.TrainConfig(steps=2, **TINY), progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "2/2" in err
