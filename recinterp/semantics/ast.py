@@ -184,7 +184,9 @@ class Program:
     @cached_property
     def first_id(self) -> Mapping[str, int]:
         """Type -> the number of its first constructor."""
-        return {t.name: self.ids[t.name, t.constructors[0].name] for t in self.types if t.constructors}
+        return {
+            t.name: self.ids[t.name, t.constructors[0].name] for t in self.types if t.constructors
+        }
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:

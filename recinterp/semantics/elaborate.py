@@ -8,8 +8,8 @@ from functools import cache
 
 from recinterp.errors import OutsideSubset
 from recinterp.semantics import surface as s
-from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
 from recinterp.semantics.ast import Arm as CoreArm
+from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
 from recinterp.semantics.guard import check_guard
 from recinterp.semantics.parse import parse
 from recinterp.semantics.patterns import LIST_SUGAR, Env, Known, Row, compile_match
@@ -46,7 +46,11 @@ class Body:
 
     def is_global(self, name: str) -> bool:
         """Whether a name already stands for a type, a constructor or a function."""
-        return name in self.scope.declared or name in self.scope.constructors or bool(self.function(name))
+        return (
+            name in self.scope.declared
+            or name in self.scope.constructors
+            or bool(self.function(name))
+        )
 
     def function(self, name: str) -> Function | None:
         """The function a global name stands for."""
@@ -62,7 +66,9 @@ class Body:
         """The term as a core expression of the type wanted; GallinaTypeError otherwise."""
         expr, type_ = self.infer(term, env, wanted)
         if type_ != wanted:
-            self.scope.refuse(term.pos, f"this has type {type_}", f"a term of type {wanted} is needed")
+            self.scope.refuse(
+                term.pos, f"this has type {type_}", f"a term of type {wanted} is needed"
+            )
         return expr
 
     def infer(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:
@@ -100,7 +106,9 @@ class Body:
 
     def _saturated(self, pos: s.Pos, name: str, wanted: int, given: int) -> None:
         if given < wanted:
-            self.scope.outside(pos, f"{name!r} with {given} of its {wanted} arguments", "give it all of them")
+            self.scope.outside(
+                pos, f"{name!r} with {given} of its {wanted} arguments", "give it all of them"
+            )
         if given > wanted:
             self.scope.refuse(pos, f"{name!r} takes {wanted} arguments, not {given}")
 
@@ -108,7 +116,9 @@ class Body:
         self, pos: s.Pos, function: Function, args: tuple[s.STerm, ...], env: Env
     ) -> tuple[Expr, str]:
         self._saturated(pos, function.name, len(function.params), len(args))
-        given = tuple(self.check(a, env, p.type) for a, p in zip(args, function.params, strict=True))
+        given = tuple(
+            self.check(a, env, p.type) for a, p in zip(args, function.params, strict=True)
+        )
         call = Call(function.name, given)
         self._place(call, pos)
         return call, function.result
@@ -145,7 +155,9 @@ class Body:
     def _written_types(self, name: str, args: Sequence[s.STerm], env: Env) -> dict[str, str]:
         """Type arguments written after a constructor, `_` left open."""
         params = self.scope.declared[self.scope.constructors[name][0]][0].params
-        shown = [p for p, hidden in zip(params, self.scope.implicit[name], strict=True) if not hidden]
+        shown = [
+            p for p, hidden in zip(params, self.scope.implicit[name], strict=True) if not hidden
+        ]
         return {
             p: self.scope.type(_as_type(a, self.scope))
             for p, a in zip(shown, args, strict=True)
@@ -293,7 +305,9 @@ class Elaborator:
     def _pragma(self, sentence: s.SPragma) -> None:
         known = {"Coq", "List", "ListNotations", "list_scope", "Coq.Lists.List", "Lists.List"}
         if not set(sentence.words) <= known:
-            self.scope.outside(sentence.pos, "this library", "define what you use of it in this text")
+            self.scope.outside(
+                sentence.pos, "this library", "define what you use of it in this text"
+            )
 
     def _functions(self, block: tuple[s.SFunction, ...]) -> None:
         names = tuple(f.name for f in block)
@@ -327,7 +341,9 @@ class Elaborator:
         seen: set[str] = set()
         for binder in written.binders:
             if binder.name in seen:
-                self.scope.outside(binder.pos, f"the parameter {binder.name!r} twice", "rename one of them")
+                self.scope.outside(
+                    binder.pos, f"the parameter {binder.name!r} twice", "rename one of them"
+                )
             seen.add(binder.name)
         params = tuple(Param(b.name, self.scope.type(b.type)) for b in written.binders)
         result = self.scope.type(written.result)
@@ -345,4 +361,6 @@ def _struct_index(scope: Scope, written: s.SFunction) -> int | None:
 
 
 def _left_open(scope: Scope, error: Open) -> OutsideSubset:
-    scope.outside(error.pos, "a type argument that has to be guessed", "write 'let name : type := …' for it")
+    scope.outside(
+        error.pos, "a type argument that has to be guessed", "write 'let name : type := …' for it"
+    )

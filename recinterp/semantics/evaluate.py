@@ -53,7 +53,11 @@ def compile_program(program: Program, own: frozenset[str]) -> Compiled:
         exec(_Writer(program, own).function(function), counted)
     names = program.function_names
     return Compiled(
-        program, {n: plain[_py(n)] for n in names}, {n: counted[_py(n)] for n in names}, deepest, own
+        program,
+        {n: plain[_py(n)] for n in names},
+        {n: counted[_py(n)] for n in names},
+        deepest,
+        own,
     )
 
 
@@ -100,7 +104,9 @@ class _Writer:
             inner = pad
             if last:
                 word = "if" if i == 0 else "elif"
-                lines.append(f"{pad}else:" if i == last else f"{pad}{word} {scrutinee}[0] == {first + i}:")
+                lines.append(
+                    f"{pad}else:" if i == last else f"{pad}{word} {scrutinee}[0] == {first + i}:"
+                )
                 inner = pad + " "
             lines += [f"{inner}{_var(n)} = {scrutinee}[{k}]" for k, n in enumerate(arm.names, 1)]
             lines += self.block(arm.body, inner, to)

@@ -47,7 +47,9 @@ def check_guard(
     heads: Sequence[Pos],
 ) -> list[Function]:
     """The block with its structural parameters, given or found. NotStructural or OutsideSubset."""
-    choices = [range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)]
+    choices = [
+        range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)
+    ]
     first: Fault | None = None
     computed: Fault | None = None
     apart = False
@@ -168,6 +170,9 @@ def _refusal(
                   f"match on {fault.struct!r} and call on a name the match binds")  # fmt: skip
 
 
-def _error(scope: Scope, kind: type[SourceError], pos: Pos, wrong: str, accepted: str) -> SourceError:
-    return kind("check a program", wrong, accepted, source=scope.source, line=pos.line, column=pos.column)
-
+def _error(
+    scope: Scope, kind: type[SourceError], pos: Pos, wrong: str, accepted: str
+) -> SourceError:
+    return kind(
+        "check a program", wrong, accepted, source=scope.source, line=pos.line, column=pos.column
+    )

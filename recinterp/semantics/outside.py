@@ -5,7 +5,10 @@ from __future__ import annotations
 _FUNCTIONS = ("functions as values", "give the function a name with Definition or Fixpoint")
 _PROOFS = ("theorems and proofs", "keep only Inductive, Definition and Fixpoint sentences")
 _COMMANDS = ("this command", "keep only Inductive, Definition and Fixpoint sentences")
-_SECTIONS = ("sections, modules and variables", "write each definition at the top level, at a concrete type")
+_SECTIONS = (
+    "sections, modules and variables",
+    "write each definition at the top level, at a concrete type",
+)
 _NOTATION = ("notations", "write the constructor or function by its name")
 _RECORDS = ("records and classes", "write an Inductive with one constructor")
 

@@ -42,7 +42,9 @@ def _is_computed(program: Program, name: str, call: Call) -> bool:
     computed: set[str] = set()
     for expr in walk(program.function(name).body):
         match expr:
-            case Let(name=bound, value=value) if not isinstance(value, Var) or value.name in computed:
+            case Let(name=bound, value=value) if (
+                not isinstance(value, Var) or value.name in computed
+            ):
                 computed.add(bound)
             case Match(scrutinee=scrutinee, arms=arms) if (
                 not isinstance(scrutinee, Var) or scrutinee.name in computed

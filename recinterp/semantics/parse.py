@@ -22,7 +22,9 @@ DEEPEST_NESTING = 200
 @cache
 def _grammar() -> Lark:
     text = files("recinterp.semantics").joinpath("gallina.lark").read_text(encoding="utf-8")
-    return Lark(text, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+    return Lark(
+        text, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False
+    )
 
 
 def _pos(meta: Meta | Token) -> s.Pos:
@@ -213,7 +215,9 @@ def blank_comments(source: str) -> str:
 def parse(source: str) -> tuple[s.Sentence, ...]:
     """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubset, with the place, otherwise."""
     if len(source) > LONGEST_SOURCE:
-        raise GallinaSyntaxError("parse a program", f"it is longer than {LONGEST_SOURCE} characters")
+        raise GallinaSyntaxError(
+            "parse a program", f"it is longer than {LONGEST_SOURCE} characters"
+        )
     clean = blank_comments(source)
     _check_nesting(source, clean)
     try:
@@ -245,11 +249,18 @@ def _fault(source: str, line: int, column: int, wrong: str, accepted: str) -> Ga
 def _outside(source: str, token: Token) -> OutsideSubset:
     what, instead = advice(str(token))
     return OutsideSubset(
-        "parse a program", what, instead, source=source, line=token.line or 0, column=token.column or 0
+        "parse a program",
+        what,
+        instead,
+        source=source,
+        line=token.line or 0,
+        column=token.column or 0,
     )
 
 
-def _unexpected(source: str, clean: str, error: UnexpectedInput) -> GallinaSyntaxError | OutsideSubset:
+def _unexpected(
+    source: str, clean: str, error: UnexpectedInput
+) -> GallinaSyntaxError | OutsideSubset:
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         lines = source.splitlines() or [""]
         return _fault(
@@ -261,7 +272,11 @@ def _unexpected(source: str, clean: str, error: UnexpectedInput) -> GallinaSynta
             return _outside(source, error.token)
         wanted = ", ".join(sorted(_terminal(t) for t in error.expected - {"OUTSIDE"})[:12])
         return _fault(
-            source, error.line, error.column, f"{str(error.token)!r} cannot stand here", f"expected {wanted}"
+            source,
+            error.line,
+            error.column,
+            f"{str(error.token)!r} cannot stand here",
+            f"expected {wanted}",
         )
     here = clean.splitlines()[error.line - 1][error.column - 1]
     return _fault(source, error.line, error.column, f"the character {here!r} is not read", "")

@@ -59,7 +59,9 @@ class Row:
     place: int = 0
 
     @classmethod
-    def of(cls, body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause) -> Row:
+    def of(
+        cls, body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
+    ) -> Row:
         """The first alternative of a written row, checked against the columns' types."""
         return rows_of(body, row, types, clause)[0]
 
@@ -111,7 +113,9 @@ def _check_linear(body: Body, rows: list[Row], clause: s.SClause) -> None:
         names = [n for p in row.patterns for n in _names(p)]
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice:
-            body.scope.refuse(clause.pos, f"{twice!r} is bound twice in one pattern", "name each part apart")
+            body.scope.refuse(
+                clause.pos, f"{twice!r} is bound twice in one pattern", "name each part apart"
+            )
         if row.names(body) != rows[0].names(body):
             body.scope.refuse(clause.pos, "the alternatives bind different names")
 
@@ -152,7 +156,9 @@ def _resolve_constructor(
     explicit = sum(not hidden for hidden in body.scope.implicit[name])
     types = ind.constructor(name).args
     if len(args) != explicit + len(types):
-        body.scope.refuse(pos, f"{name!r} takes {explicit + len(types)} arguments in a pattern, not {len(args)}")
+        body.scope.refuse(
+            pos, f"{name!r} takes {explicit + len(types)} arguments in a pattern, not {len(args)}"
+        )
     for arg in args[:explicit]:
         if not isinstance(arg, s.PAny):
             body.scope.refuse(arg.pos, "a type argument binds nothing in a pattern", "write _")
@@ -186,7 +192,9 @@ class _Compiler:
         if columns[0].alias:
             return self._alias(columns, rows, path)
         if all(isinstance(row.patterns[0], Any_) for row in rows):
-            return self.build(columns[1:], [_bind(row, columns[0].expr) for row in rows], (*path, "_"))
+            return self.build(
+                columns[1:], [_bind(row, columns[0].expr) for row in rows], (*path, "_")
+            )
         return self._split(columns, rows, path)
 
     def _leaf(self, row: Row) -> Expr:
@@ -299,7 +307,7 @@ def compile_match(
     whole = compiler.build(tuple(Column(e, t) for e, t in scrutinees), rows, ())
     for row in rows:
         if row.place not in compiler.reached:
-            body.scope.refuse(row.clause.pos, "this clause, or a choice in it, is never reached", "delete it")
+            body.scope.refuse(
+                row.clause.pos, "this clause, or a choice in it, is never reached", "delete it"
+            )
     return whole
-
-

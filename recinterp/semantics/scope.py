@@ -25,14 +25,11 @@ Arguments inl {A} {B} a. Arguments inr {A} {B} b. Arguments nil {A}. Arguments c
 """
 # Functions of Coq's own library that a text may call without defining them.
 LIBRARY = frozenset(
-    "negb andb orb xorb implb eqb pred plus mult minus max min add mul sub app rev length map fst snd "
-    "fold_left fold_right hd tl last filter concat tail nth seq existsb forallb flat_map rev_append "
-    "option_map id eq eq_nat_dec leb ltb even odd double div2".split()
+    ["negb", "andb", "orb", "xorb", "implb", "eqb", "pred", "plus", "mult", "minus", "max", "min", "add", "mul", "sub", "app", "rev", "length", "map", "fst", "snd", "fold_left", "fold_right", "hd", "tl", "last", "filter", "concat", "tail", "nth", "seq", "existsb", "forallb", "flat_map", "rev_append", "option_map", "id", "eq", "eq_nat_dec", "leb", "ltb", "even", "odd", "double", "div2"]
 )
 # Words that Coq keeps for itself, or that printing a variable under would change its meaning.
 KEYWORDS = frozenset(
-    "as at cofix else end exists fix for forall fun if in let match return then using where with "
-    "Prop SProp Set Type Definition Fixpoint Inductive IF mod".split()
+    ["as", "at", "cofix", "else", "end", "exists", "fix", "for", "forall", "fun", "if", "in", "let", "match", "return", "then", "using", "where", "with", "Prop", "SProp", "Set", "Type", "Definition", "Fixpoint", "Inductive", "IF", "mod"]
 )
 
 
@@ -55,7 +52,9 @@ class Scope:
 
     def outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
         """Raise OutsideSubset at a place."""
-        raise self._error(OutsideSubset, pos, f"{wrong} is outside the subset that is read", accepted)
+        raise self._error(
+            OutsideSubset, pos, f"{wrong} is outside the subset that is read", accepted
+        )
 
     def _error(self, kind: type[SourceError], pos: s.Pos, wrong: str, accepted: str) -> SourceError:
         return kind(
@@ -118,7 +117,10 @@ class Scope:
     def _check_arity(self, written: s.SType) -> None:
         wanted = len(self.declared[written.name][0].params)
         if len(written.args) != wanted:
-            self.refuse(written.pos, f"{written.name} takes {wanted} type arguments, not {len(written.args)}")
+            self.refuse(
+                written.pos,
+                f"{written.name} takes {wanted} type arguments, not {len(written.args)}",
+            )
 
     def set_arguments(self, sentence: s.SArguments) -> None:
         """Take an Arguments sentence: which type arguments of a constructor are left unwritten."""
@@ -126,7 +128,9 @@ class Scope:
             self.unknown(sentence.pos, sentence.name, self.constructors)
         params = len(self.declared[self.constructors[sentence.name][0]][0].params)
         if any(sentence.implicit[params:]):
-            self.outside(sentence.pos, "an implicit argument that is not a type", "make only types implicit")
+            self.outside(
+                sentence.pos, "an implicit argument that is not a type", "make only types implicit"
+            )
         flags = sentence.implicit[:params]
         self.implicit[sentence.name] = flags + (False,) * (params - len(flags))
 
@@ -160,7 +164,9 @@ class Scope:
                 self.instance(member.name, args)
         return full
 
-    def _constructor(self, c: s.SConstructor, given: dict[str, str], args: tuple[str, ...]) -> Constructor:
+    def _constructor(
+        self, c: s.SConstructor, given: dict[str, str], args: tuple[str, ...]
+    ) -> Constructor:
         flags = self.implicit[c.name]
         written = tuple(a for a, hidden in zip(args, flags, strict=True) if not hidden)
         return Constructor(c.name, tuple(self._closed(a, given) for a in c.args), written)

@@ -85,7 +85,9 @@ class _Shower:
         return " ".join([text, *(f"({g})" if " " in g else g for g in given)])
 
     def match(self, node: Match) -> list[Piece]:
-        pieces: list[Piece] = ["match ", (node.scrutinee, False), " with"]
+        # Gallina wants brackets around a let there, and nowhere else.
+        bracket = isinstance(node.scrutinee, Let)
+        pieces: list[Piece] = ["match ", (node.scrutinee, bracket), " with"]
         ind = self.program.type(node.type)
         for arm in node.arms:
             blanks = len(ind.args if self.exact else ind.constructor(arm.constructor).written)
@@ -112,6 +114,10 @@ class _Shower:
             assert each.struct is not None
             struct = each.params[each.struct].name
             pieces += [" with "] if i else []
-            pieces += [f"{name} ", *self.params(each.params), f" {{struct {struct}}} : {each.result} := "]
+            pieces += [
+                f"{name} ",
+                *self.params(each.params),
+                f" {{struct {struct}}} : {each.result} := ",
+            ]
             pieces.append((each.body, False))
         return [*pieces, f" for {function.name})" if len(function.block) > 1 else ")"]

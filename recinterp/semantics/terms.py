@@ -12,7 +12,9 @@ from typing import Any, TypeAlias
 
 from recinterp.semantics.ast import Program
 
-Value: TypeAlias = tuple[Any, ...]  # (constructor's number, *argument values): what compiled code eats
+Value: TypeAlias = tuple[
+    Any, ...
+]  # (constructor's number, *argument values): what compiled code eats
 
 
 @dataclass(frozen=True)

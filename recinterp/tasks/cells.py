@@ -41,7 +41,10 @@ class Exact:
         if length not in self._depths:
             self.levels.grow(length)
             root = self.levels.shapes.root
-            found = {d: self.levels.count(root, d + 1, length) for d in range(len(self.levels.upto[root]))}
+            found = {
+                d: self.levels.count(root, d + 1, length)
+                for d in range(len(self.levels.upto[root]))
+            }
             self._depths[length] = {d: n for d, n in found.items() if n}
         return self._depths[length]
 

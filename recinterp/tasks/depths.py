@@ -34,7 +34,9 @@ class Depths:
     upto: dict[State, list[Counts]] = field(default_factory=dict)
     _choices: dict[Any, Choice] = field(default_factory=dict)
     _products: dict[Any, Counts] = field(default_factory=dict)
-    _listed: dict[tuple[State, int, int], list[tuple[Value, ...]] | None] = field(default_factory=dict)
+    _listed: dict[tuple[State, int, int], list[tuple[Value, ...]] | None] = field(
+        default_factory=dict
+    )
 
     def grow(self, longest: int) -> None:
         """Fill the tables for lengths up to `longest`."""
@@ -103,7 +105,10 @@ class Depths:
         """The largest depth of the root at a length; None where there is no input."""
         self.grow(length)
         rows = self.upto[self.shapes.root]
-        return next((d for d in range(len(rows) - 1, 0, -1) if self.count(self.shapes.root, d, length)), None)
+        return next(
+            (d for d in range(len(rows) - 1, 0, -1) if self.count(self.shapes.root, d, length)),
+            None,
+        )
 
     # drawing
     def draw(self, rng: Random, depth: int, length: int) -> list[Any]:
@@ -163,9 +168,7 @@ class Depths:
             length -= size
         return chosen
 
-    def _share_choice(
-        self, parts: tuple[Part, ...], depth: int, length: int, due: bool
-    ) -> Choice:
+    def _share_choice(self, parts: tuple[Part, ...], depth: int, length: int, due: bool) -> Choice:
         """(length, depth) of the first part; `due`: some part must still reach `depth`."""
         key = (parts, depth, length, due)
         if key not in self._choices:
@@ -251,5 +254,3 @@ def _filled(known: Known, places: dict[int, Value]) -> Value:
         return places[known]
     assert known is not None
     return (known[0], *(_filled(a, places) for a in known[1:]))
-
-

@@ -66,7 +66,9 @@ class Domain:
                 left = None if left is None else left - 1
                 yield tokens
 
-    def sample(self, task: Task, n: int, seed: int = 0, distribution: str = "balanced") -> list[list[str]]:
+    def sample(
+        self, task: Task, n: int, seed: int = 0, distribution: str = "balanced"
+    ) -> list[list[str]]:
         """`n` inputs of the domain. DomainError where it holds none."""
         return task.sample(
             n,
@@ -99,7 +101,9 @@ class Domain:
         described = data.get("exclude")
         if described and "full_depth_from" in described:
             if task is None:
-                raise DomainError("load a domain", "it excludes by depth and no task is given", "pass task=")
+                raise DomainError(
+                    "load a domain", "it excludes by depth and no task is given", "pass task="
+                )
             exclude = FullDepth(task, int(described["full_depth_from"]))
         elif described:
             exclude = Listed(frozenset(tuple(i) for i in described["listed"]))

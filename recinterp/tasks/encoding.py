@@ -32,7 +32,9 @@ class Encoding:
     @cached_property
     def token(self) -> Mapping[str, str]:
         """Constructor -> token."""
-        return {c.name: c.name for t in self.program.types for c in t.constructors} | dict(self.shown)
+        return {c.name: c.name for t in self.program.types for c in t.constructors} | dict(
+            self.shown
+        )
 
     @cached_property
     def token_of_id(self) -> tuple[str, ...]:
@@ -60,17 +62,23 @@ class Encoding:
 
     def check_tokens(self, types: Sequence[str], specials: Sequence[str]) -> None:
         """TaskError where two constructors of the task share a token, or a token is a special one."""
-        names = dict.fromkeys(c.name for t in types for i in reachable(self.program, t) for c in i.constructors)
+        names = dict.fromkeys(
+            c.name for t in types for i in reachable(self.program, t) for c in i.constructors
+        )
         for name, token in self.shown:
             if name not in self.token or name not in {c for c in self.program.symbols}:
-                raise TaskError("tokens", f"{name!r} is no constructor", f"one of {', '.join(names)}")
+                raise TaskError(
+                    "tokens", f"{name!r} is no constructor", f"one of {', '.join(names)}"
+                )
             if not token or any(ch.isspace() for ch in token):
                 raise TaskError("tokens", f"{token!r} is no token", "text without blanks")
         seen: dict[str, str] = {}
         for name in names:
             token = self.token[name]
             if token in seen or token in (*specials, OPEN, CLOSE, COMMA, "…"):
-                raise TaskError("tokens", f"{name!r} is shown as {token!r}, which is taken", "another token")
+                raise TaskError(
+                    "tokens", f"{name!r} is shown as {token!r}, which is taken", "another token"
+                )
             seen[token] = name
 
     def write(self, value: Value, type_: str) -> list[str]:
@@ -135,13 +143,18 @@ class Encoding:
             return parser.read(list(tokens)[::-1])
         except IllFormed as error:
             position = offset + len(tokens) - 1 - (error.position - offset)
-            raise IllFormed(error.asked, error.why, error.accepted, position=max(offset, position)) from None
+            raise IllFormed(
+                error.asked, error.why, error.accepted, position=max(offset, position)
+            ) from None
 
     @cached_property
     def tables(self) -> dict[str, Mapping[str, tuple[int, tuple[str, ...]]]]:
         """Type -> token -> (constructor's number, argument types)."""
         return {
-            t.name: {self.token[c.name]: (self.program.ids[t.name, c.name], c.args) for c in t.constructors}
+            t.name: {
+                self.token[c.name]: (self.program.ids[t.name, c.name], c.args)
+                for c in t.constructors
+            }
             for t in self.program.types
         }
 

@@ -14,7 +14,6 @@ from importlib.resources import files
 from recinterp.errors import UnknownName
 from recinterp.tasks.task import Task
 
-
 TREE = "Node a Node b Leaf Leaf Node c Leaf Leaf"
 
 

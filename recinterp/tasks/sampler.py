@@ -13,8 +13,8 @@ from recinterp.semantics.ast import Program
 from recinterp.tasks.cells import Cells, Exact, Measured
 from recinterp.tasks.depths import Depths
 from recinterp.tasks.domain import Exclude
-from recinterp.tasks.encoding import Encoding
 from recinterp.tasks.draw import Choice, Drawer
+from recinterp.tasks.encoding import Encoding
 from recinterp.tasks.grammar import Grammar, convolve_at
 from recinterp.tasks.shapes import Shapes, Unsupported
 
@@ -39,7 +39,9 @@ class Wanted:
     @property
     def by_depth(self) -> bool:
         """Whether the depth matters to the draw."""
-        return self.distribution == "balanced" or self.depth is not None or self.max_depth is not None
+        return (
+            self.distribution == "balanced" or self.depth is not None or self.max_depth is not None
+        )
 
     def permits(self, depth: int) -> bool:
         """Whether a depth is asked for."""
@@ -51,7 +53,9 @@ class Wanted:
 class Sampler:
     """Lists and samples the inputs of one task."""
 
-    def __init__(self, task: Task, program: Program, encoding: Encoding, own: frozenset[str]) -> None:
+    def __init__(
+        self, task: Task, program: Program, encoding: Encoding, own: frozenset[str]
+    ) -> None:
         self.task = task
         self.grammar = Grammar(encoding)
         self.drawer = Drawer(self.grammar)
@@ -80,6 +84,10 @@ class Sampler:
         if length < 0:
             return 0
         return convolve_at([self.grammar.counts(k, length) for k in self.kinds], length)
+
+    def depths_at(self, length: int) -> dict[int, int]:
+        """Depth -> the number of inputs of a length that have it."""
+        return self._cells.depths(length)
 
     def deepest(self, length: int) -> int | None:
         """The largest depth at a length; None where there is no input of that length."""
@@ -132,7 +140,9 @@ class Sampler:
         if not wanted.by_depth:
             return by_length, {}
         even = wanted.distribution == "balanced"
-        return by_length, {n: Choice.of([(d, 1 if even else w) for d, w in c.items()]) for n, c in cells.items()}
+        return by_length, {
+            n: Choice.of([(d, 1 if even else w) for d, w in c.items()]) for n, c in cells.items()
+        }
 
     def _draw(
         self, rng: Random, length: int, depth: int | None, exclude: Exclude | None

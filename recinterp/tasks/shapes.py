@@ -145,7 +145,9 @@ def _groups(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Iterator[G
             grew = bool(more)
         order = list(dict.fromkeys(v for _, args in calls for a in args for v in _variables(a)))
         rename = {v: i for i, v in enumerate(order)}
-        renamed = tuple(sorted({(f, tuple(_rename(a, rename) for a in args)) for f, args in calls}, key=repr))
+        renamed = tuple(
+            sorted({(f, tuple(_rename(a, rename) for a in args)) for f, args in calls}, key=repr)
+        )
         yield Group(State(tuple(kinds[v] for v in order), renamed, True), tuple(order))
 
 

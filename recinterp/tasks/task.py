@@ -77,7 +77,9 @@ class Task:
         if self.function not in program.function_names:
             raise UnknownName("make a task", self.function, program.function_names)
         if not self.arity:
-            raise TaskError("make a task", f"{self.function!r} takes no argument", "name a function")
+            raise TaskError(
+                "make a task", f"{self.function!r} takes no argument", "name a function"
+            )
         types = [*self._types, self._function.result]
         self._encoding.check_tokens(types, (*SPECIALS,))
 
@@ -168,8 +170,14 @@ class Task:
         """
         needed = set(self.vocab) - set(SPECIALS)
         if missing := sorted(needed - set(ids)):
-            raise TaskError("with_vocab", f"no id for {', '.join(missing)}", "give every token an id")
-        known = {t: int(i) for t, i in ids.items() if t in needed} | {"PAD": pad, "SEP": sep, "EOS": eos}
+            raise TaskError(
+                "with_vocab", f"no id for {', '.join(missing)}", "give every token an id"
+            )
+        known = {t: int(i) for t, i in ids.items() if t in needed} | {
+            "PAD": pad,
+            "SEP": sep,
+            "EOS": eos,
+        }
         if bos is not None:
             known["BOS"] = bos
         if len({i for t, i in known.items() if t in needed}) < len(needed) or set(
@@ -224,7 +232,9 @@ class Task:
         """The tokens of the task's arguments; TaskError where their number or types are wrong."""
         given = tuple(t.type for t in terms)
         if given != self._types:
-            raise TaskError("encode", f"got ({', '.join(given)})", f"the task takes ({', '.join(self._types)})")
+            raise TaskError(
+                "encode", f"got ({', '.join(given)})", f"the task takes ({', '.join(self._types)})"
+            )
         return self.write([value_of(t) for t in terms])
 
     def write(self, values: Sequence[Value]) -> list[str]:
@@ -238,13 +248,16 @@ class Task:
     def decode(self, tokens: Sequence[str]) -> tuple[Term, ...]:
         """The arguments that tokens write. Raises IllFormed with the position."""
         return tuple(
-            term_from(v, t, self.program) for v, t in zip(self._read(tokens), self._types, strict=True)
+            term_from(v, t, self.program)
+            for v, t in zip(self._read(tokens), self._types, strict=True)
         )
 
     def encode_output(self, term: Term) -> list[str]:
         """The tokens of a result."""
         if term.type != self._function.result:
-            raise TaskError("encode an output", f"it is a {term.type}", f"a {self._function.result} is needed")
+            raise TaskError(
+                "encode an output", f"it is a {term.type}", f"a {self._function.result} is needed"
+            )
         return self._encoding.write(value_of(term), term.type)
 
     def decode_output(self, tokens: Sequence[str]) -> Term:
@@ -316,6 +329,14 @@ class Task:
     def count(self, length: int) -> int:
         """The number of inputs of exactly that length."""
         return self._sampler.count(length)
+
+    def depths(self, length: int) -> dict[int, int]:
+        """Depth -> how many inputs of that length have it; only depths that occur."""
+        return self._sampler.depths_at(length)
+
+    def inputs_of(self, length: int) -> Iterator[list[str]]:
+        """Every input of exactly that length."""
+        return self._sampler.of_length(length)
 
     def full_depth(self, tokens: Sequence[str]) -> bool:
         """Whether an input is as deep as inputs of its length get: the edge cases of its task."""
@@ -390,7 +411,9 @@ def _text(source: str | Path) -> str:
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TaskError("read a program", f"{source}: {error}", "a path to a .v file in UTF-8") from None
+        raise TaskError(
+            "read a program", f"{source}: {error}", "a path to a .v file in UTF-8"
+        ) from None
 
 
 def _check_template(template: str) -> None:
@@ -413,5 +436,3 @@ def _split(tokens: Sequence[str]) -> list[list[str]]:
         else:
             parts[-1].append(token)
     return parts
-
-

@@ -27,11 +27,15 @@ def run(sentences: list[str], folder: Path) -> Refused | None:
     text = "\n".join(sentences) + "\n"
     file.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [str(COQC), "-q", "-w", "none", file.name], cwd=folder, capture_output=True, text=True, timeout=900
+        [str(COQC), "-q", "-w", "none", file.name],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     if done.returncode == 0:
         return None
-    found = re.search(r'line (\d+), characters', done.stderr)
+    found = re.search(r"line (\d+), characters", done.stderr)
     line = int(found.group(1)) if found else 1
     starts = 0
     for sentence in sentences:

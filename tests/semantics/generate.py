@@ -166,9 +166,15 @@ class Generator:
         """A term of a type; `smaller` are the variables a recursive call may be on."""
         if fuel <= 0:
             names = [n for n, t in env.items() if t == type_]
-            return self.rng.choice(names) if names and self.rng.random() < 0.8 else self.value(type_, 0)
+            return (
+                self.rng.choice(names)
+                if names and self.rng.random() < 0.8
+                else self.value(type_, 0)
+            )
         ways = [self._variable, self._construct, self._construct, self._call, self._own_call,
                 self._own_call, self._own_call, self._let, self._if, self._match]  # fmt: skip
+        if self.own and self.rng.random() < 0.4:
+            ways.append(self._call)
         self.rng.shuffle(ways)
         for way in ways:
             text = way(type_, env, smaller, fuel)
@@ -176,11 +182,15 @@ class Generator:
                 return text
         return self.value(type_, 1)
 
-    def _variable(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str | None:
+    def _variable(
+        self, type_: str, env: dict[str, str], smaller: set[str], fuel: int
+    ) -> str | None:
         names = [n for n, t in env.items() if t == type_]
         return self.rng.choice(names) if names else None
 
-    def _construct(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str | None:
+    def _construct(
+        self, type_: str, env: dict[str, str], smaller: set[str], fuel: int
+    ) -> str | None:
         ctor = self.rng.choice(self.types[type_])
         return apply(ctor.term, [self.expr(a, env, smaller, fuel - 1) for a in ctor.args])
 
@@ -191,14 +201,16 @@ class Generator:
         callee = self.rng.choice(known)
         args = []
         for param in callee.params:
-            inner = self._own_call(param, env, smaller, fuel) if self.rng.random() < 0.6 else None
+            inner = self._own_call(param, env, smaller, fuel) if self.rng.random() < 0.9 else None
             if inner is not None:
                 self.used.add("nested call")
             args.append(inner or self.expr(param, env, smaller, fuel - 2))
         self.used.add("call of another function")
         return apply(callee.name, args)
 
-    def _own_call(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str | None:
+    def _own_call(
+        self, type_: str, env: dict[str, str], smaller: set[str], fuel: int
+    ) -> str | None:
         for callee in self.rng.sample(self.own, len(self.own)):
             assert callee.struct is not None
             fit = [n for n in smaller if env[n] == callee.params[callee.struct]]
@@ -206,7 +218,9 @@ class Generator:
                 continue
             self.calls_left -= 1
             args = [self.expr(p, env, set(), fuel - 2) for p in callee.params]
-            heads = "/".join(n for n, t in env.items() if n[0] == "a" and t == callee.params[callee.struct])
+            heads = "/".join(
+                n for n, t in env.items() if n[0] == "a" and t == callee.params[callee.struct]
+            )
             args[callee.struct] = f"<<{callee.name}:{self.rng.choice(sorted(fit))}:{heads}>>"
             if len(args) > 1:
                 self.used.add("accumulator")
@@ -247,12 +261,19 @@ class Generator:
 
     # matches
     def match(
-        self, on: list[tuple[str, str]], type_: str, env: dict[str, str], smaller: set[str], fuel: int
+        self,
+        on: list[tuple[str, str]],
+        type_: str,
+        env: dict[str, str],
+        smaller: set[str],
+        fuel: int,
     ) -> str:
         """A match on terms; parts of `smaller` variables, and of the structural one, are smaller."""
         depth = self.rng.choice([1, 1, 2])
         first = on[0][1]
-        starts = self.types[first] if self.rng.random() < 0.7 else self.rng.sample(self.types[first], 1)
+        starts = (
+            self.types[first] if self.rng.random() < 0.7 else self.rng.sample(self.types[first], 1)
+        )
         rows = [
             [self._pattern_of(c, first, depth), *(self._pattern(t, depth - 1) for _, t in on[1:])]
             for c in starts
@@ -260,7 +281,9 @@ class Generator:
         if len(on) > 1 and self.rng.random() < 0.6:
             column = self.rng.randrange(len(on))
             row = [Pattern("_") for _ in on]
-            row[column] = self._pattern_of(self.rng.choice(self.types[on[column][1]]), on[column][1], 1)
+            row[column] = self._pattern_of(
+                self.rng.choice(self.types[on[column][1]]), on[column][1], 1
+            )
             rows.insert(self.rng.randint(0, len(rows)), row)
         if len(on) > 1 and self.rng.random() < 0.4:
             rows[0][1:] = [Pattern("_") for _ in on[1:]]
@@ -270,7 +293,10 @@ class Generator:
         for row in rows:
             # Coq wants every alternative of an or-pattern to be of use.
             choices = [list(c) for c in product(*(_choices(p.shape) for p in row))]
-            if all(self.useful(seen + choices[:i], c, [t for _, t in on]) for i, c in enumerate(choices)):
+            if all(
+                self.useful(seen + choices[:i], c, [t for _, t in on])
+                for i, c in enumerate(choices)
+            ):
                 kept.append(row)
                 seen += choices
         if len(on) > 1:
@@ -326,7 +352,11 @@ class Generator:
         inside: dict[str, str] = {}
         for part in parts:
             inside |= part.inside | part.whole
-        pattern = Pattern(apply(ctor.pattern, [p.text for p in parts]), (ctor.term, [p.shape for p in parts]), inside)
+        pattern = Pattern(
+            apply(ctor.pattern, [p.text for p in parts]),
+            (ctor.term, [p.shape for p in parts]),
+            inside,
+        )
         others = [c for c in self.types[type_] if c != ctor and not c.args]
         if not inside and others and self.rng.random() < 0.3:
             self.used.add("or-pattern")
@@ -343,7 +373,10 @@ class Generator:
     # functions
     def definition(self) -> None:
         name = self.fresh("f")
-        params = [(self.fresh("a"), self.rng.choice(list(self.types))) for _ in range(self.rng.randint(1, 2))]
+        params = [
+            (self.fresh("a"), self.rng.choice(list(self.types)))
+            for _ in range(self.rng.randint(1, 2))
+        ]
         result = self.rng.choice(list(self.types))
         self.own, self.struct = (), ""
         body = self.expr(result, dict(params), set(), 3)
@@ -356,10 +389,14 @@ class Generator:
         on = self.rng.choice([t for t in self.types if any(t in c.args for c in self.types[t])
                               or len(self.blocks[t]) > 1])  # fmt: skip
         heads = []
-        both = self.blocks[on] if len(self.blocks[on]) > 1 else (on, on)[: self.rng.choice([1, 1, 2])]
+        both = (
+            self.blocks[on] if len(self.blocks[on]) > 1 else (on, on)[: self.rng.choice([1, 1, 2])]
+        )
         for type_ in both:
             struct = self.rng.randint(0, 1)
-            params = [self.rng.choice(list(self.types)) for _ in range(self.rng.choice([0, 0, 1, 2]))]
+            params = [
+                self.rng.choice(list(self.types)) for _ in range(self.rng.choice([0, 0, 1, 2]))
+            ]
             struct = min(struct, len(params))
             params.insert(struct, type_)
             result = self.rng.choice(list(self.types))

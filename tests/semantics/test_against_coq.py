@@ -84,7 +84,9 @@ def generated() -> tuple[list[list[str]], Counter[str]]:
         try:
             read = Elaborator(g.source)
         except NotStructural:
-            modules.append(coqc.module(f"M{number}", [*g.sentences[:-1], f"Fail {g.sentences[-1]}"]))
+            modules.append(
+                coqc.module(f"M{number}", [*g.sentences[:-1], f"Fail {g.sentences[-1]}"])
+            )
             used["broken guard"] += 1
         except OutsideSubset:
             used["outside"] += 1
@@ -130,7 +132,8 @@ def test_library_task(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "tokens"), [("binary-successor", "X1 X1 01"), ("tree-inorder", "Node a Leaf Node b Leaf Leaf")]
+    ("name", "tokens"),
+    [("binary-successor", "X1 X1 01"), ("tree-inorder", "Node a Leaf Node b Leaf Leaf")],
 )
 def test_a_wrongly_labelled_step_fails(name: str, tokens: str, tmp_path: Path) -> None:
     """Each step holds under its own rule, and under no other."""
