@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from recinterp.perturb import lay_out, say
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pair, Pairs, Tokens, faithful
-from recinterp.reconstruct.sites import FEWEST, WORDS, Site, described, sites
+from recinterp.reconstruct.sites import FEWEST, Site, described, sites, words
 from recinterp.reconstruct.variables import Timeline, go_on, pointer
 
 if TYPE_CHECKING:
@@ -218,11 +218,10 @@ def _unheld(of_state: Sequence[Site]) -> str:
 
 def _held(site: Site, found: Sequence[Site]) -> str:
     """While reading, if it is found at input positions before the last layer; else at each step."""
-    reading = {"read", "changed", "others", "inputs"}
-    when = "while reading" if reading & {part.position for part in site.patch} else "at each step"
+    when = "while reading" if any(part.while_reading for part in site.patch) else "at each step"
     text = f"{when}, and held {described(site.patch)}"
     beside = [s for s in found if s.variable == site.variable and s.single and s is not site]
     if not site.single and beside and beside[0].patch[0].stage == site.patch[0].stage:
         alone = beside[0]
-        text += f" ({WORDS[alone.patch[0].position]} alone: {alone.accuracy:.0%})"
+        text += f" ({words(alone.patch[0].position)} alone: {alone.accuracy:.0%})"
     return text

@@ -40,13 +40,22 @@ BASES = 600  # base steps looked at per variable
 
 @dataclass(frozen=True)
 class Step:
-    """One step: input, output written before it, its index, and the token the machine writes."""
+    """One step: input, output written before it, its index, and the token the machine writes.
+
+    reads: the input position its rule reads; places: where each of the machine's pointers stands
+    (None: outside the input).
+    """
 
     tokens: Tokens
     prefix: Tokens
     t: int
     says: str
     reads: int | None
+    places: tuple[tuple[str, int | None], ...] = ()
+
+    def place(self, name: str) -> int | None:
+        """Where a pointer stands."""
+        return dict(self.places)[name]
 
 
 @dataclass(frozen=True)
@@ -123,9 +132,17 @@ class Pairs:
         """A step of the machine's run, or the same with another prefix before it."""
         run = self.run(tokens)
         says = run.says[t] if t < len(run.says) else EOS
-        return Step(
-            tokens, run.says[:t] if prefix is None else prefix, t, says, pointer(run.owners[t])
+        before = run.says[:t] if prefix is None else prefix
+        at = [(v.name, value(run.owners[t], v)) for v in self.pointers]
+        places = tuple(
+            (n, p if isinstance(p, int) and 0 <= p < len(tokens) else None) for n, p in at
         )
+        return Step(tokens, before, t, says, pointer(run.owners[t]), places)
+
+    @property
+    def pointers(self) -> list[Variable]:
+        """The machine's pointers."""
+        return [v for v in self.variables if v.kind == "pointer"]
 
     def find(
         self, variable: Variable, count: int, *, same: bool = False, strict: bool = False

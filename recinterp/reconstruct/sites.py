@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from recinterp.machine.syntax import Machine
 from recinterp.perturb import (
@@ -29,7 +29,7 @@ from recinterp.perturb import (
     sources_kept,
 )
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pair, Pairs, faithful
+from recinterp.reconstruct.pairs import Pair, Pairs, Step, faithful
 from recinterp.reconstruct.variables import Variable
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 ACCEPT, CONTROL, SINGLE = 0.85, 0.2, 0.5
 CHOOSING, REPORTING, FEWEST = 40, 60, 20
 UNSEEN = Rate(0, 0)
-Position = Literal["query", "sep", "read", "changed", "others", "inputs", "outputs"]
-WORDS: dict[Position, str] = {
+WORDS = {
     "query": "the query",
     "sep": "SEP",
     "read": "the input read",
@@ -49,14 +48,23 @@ WORDS: dict[Position, str] = {
     "inputs": "the inputs",
     "outputs": "the previous outputs",
 }
+READING = ("read", "changed", "others", "inputs")
+
+
+def words(position: str) -> str:
+    """A class of positions in words; `at p` is where the pointer p stands."""
+    return WORDS.get(position) or f"the input {position}"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One place of a patch: a hook point (or one head of it) at a class of positions."""
+    """One place of a patch: a hook point (or one head of it) at a class of positions.
+
+    position: query, sep, changed, others, inputs, outputs, read, or `at` a pointer of the machine.
+    """
 
     hook: str
-    position: Position
+    position: str
     head: int | None = None
 
     @property
@@ -64,6 +72,11 @@ class Part:
         """The layer whose output it is; -1: the embeddings'."""
         number = int(self.hook.split(".")[1])
         return number - 1 if self.hook.endswith("resid_pre") else number
+
+    @property
+    def while_reading(self) -> bool:
+        """Whether it lies before the output begins."""
+        return self.position in READING or self.position.startswith("at ")
 
     @property
     def stage(self) -> int:
@@ -79,7 +92,7 @@ class Part:
         return "in the embedding" if self.layer < 0 else f"after layer {self.layer}"
 
     def __str__(self) -> str:
-        return f"{self.place} at {WORDS[self.position]}"
+        return f"{self.place} at {words(self.position)}"
 
 
 Patch = tuple[Part, ...]
@@ -89,7 +102,7 @@ def described(patch: Patch) -> str:
     """A patch in words: parts of one place together."""
     places = dict.fromkeys(part.place for part in patch)
     return " and ".join(
-        f"{place} at " + " and ".join(WORDS[part.position] for part in patch if part.place == place)
+        f"{place} at " + " and ".join(words(part.position) for part in patch if part.place == place)
         for place in places
     )
 
@@ -139,7 +152,8 @@ def _sites_of(
     pairs = faithful(adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING)))
     pairs = pairs[: CHOOSING + REPORTING]
     if len(pairs) < FEWEST:
-        return [_unplaced(variable, len(pairs))]
+        # A variable that never decides a token (a pointer that has run to its end) is no finding.
+        return [_unplaced(variable, len(pairs))] if pairs else []
     half = len(pairs) * CHOOSING // (CHOOSING + REPORTING)
     choose, report = pairs[:half], pairs[half:]
     controls = _Controls(
@@ -149,7 +163,7 @@ def _sites_of(
     )
     scored = [
         (accuracy(adapter, task, choose, p), p)
-        for p in _candidates(adapter, pairs)
+        for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
         if all(is_live(adapter, task, part.hook) for part in p)
     ]
     return [
@@ -166,19 +180,23 @@ def _unplaced(variable: Variable, pairs: int) -> Site:
     )
 
 
-def _candidates(adapter: Adapter, pairs: Sequence[Pair]) -> Iterator[Patch]:
+def _candidates(
+    adapter: Adapter, pairs: Sequence[Pair], pointers: Sequence[str]
+) -> Iterator[Patch]:
     """The patches tried, the narrowest first; those that the pairs do not allow are left out.
 
     The last layer's output at the query is the answer itself, and the embedding at the inputs is
     the input itself: a patch there would prove nothing.
     """
+    reads = [f"at {name}" for name in pointers] or ["read"]
     moves = any(p.base.t != p.source.t for p in pairs)
     layers = range(adapter.n_layers)
     for layer in (-1, *layers[:-1]):
         hook = f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre"
         yield (Part(hook, "query"),)
         if layer >= 0:
-            yield from ((Part(hook, p),) for p in ("sep", "read", "changed", "others", "inputs"))
+            for place in ("sep", *reads, "changed", "others", "inputs"):
+                yield (Part(hook, place),)
             yield (Part(hook, "inputs"), Part(hook, "query"))
         if not moves:
             yield (Part(hook, "outputs"),)
@@ -191,7 +209,7 @@ def _candidates(adapter: Adapter, pairs: Sequence[Pair]) -> Iterator[Patch]:
 
 def is_single(patch: Patch) -> bool:
     """Whether a patch is one site: one place, or the one token in which the runs differ."""
-    return len(patch) == 1 and patch[0].position in ("query", "sep", "read", "changed")
+    return len(patch) == 1 and patch[0].position not in ("others", "inputs", "outputs")
 
 
 def plan_of(patch: Patch, pairs: Sequence[Pair], scramble: int | None = None) -> list[Interchange]:
@@ -210,7 +228,7 @@ def plan_of(patch: Patch, pairs: Sequence[Pair], scramble: int | None = None) ->
     ]
 
 
-def _at(position: Position, pairs: Sequence[Pair], *, base: bool) -> At:
+def _at(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
     match position:
         case "query":
             return QUERY
@@ -223,9 +241,13 @@ def _at(position: Position, pairs: Sequence[Pair], *, base: bool) -> At:
         case "changed":
             return At("some", tuple(p.changed for p in pairs))
     # A pair in which either side reads nothing has no such position on either side.
-    both = [(p.base.reads, p.source.reads) for p in pairs]
+    both = [(_place(p.base, position), _place(p.source, position)) for p in pairs]
     index = tuple(None if None in ends else ends[0 if base else 1] for ends in both)
-    return At("input" if position == "read" else "others", index)
+    return At("others" if position == "others" else "input", index)
+
+
+def _place(step: Step, position: str) -> int | None:
+    return step.place(position[3:]) if position.startswith("at ") else step.reads
 
 
 def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:

@@ -218,12 +218,12 @@ def go_on(now: Run, t: int) -> str | None:
 
 
 def pointer(run: Run) -> int | None:
-    """The input position that a state's rule reads: its first plain `in`, or what it copies."""
+    """The input position that a state's rule reads: what it copies, else its first plain `in`."""
     rule = run.enabled()
     if rule is None:
         return None
-    reads = [a.at for a in rule.guard if isinstance(a, In)]
-    reads += [x.at for x in rule.word if isinstance(x, Copy)]
+    reads = [x.at for x in rule.word if isinstance(x, Copy)]
+    reads += [a.at for a in rule.guard if isinstance(a, In)]
     plain = [at for at in reads if not any(isinstance(x, Find | Span) for x in walk(at))]
     for at in (*plain, *reads):
         place = run.value(at)
