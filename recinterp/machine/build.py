@@ -182,5 +182,8 @@ class Builder(Transformer[Token, Machine]):
     def span(self, items: Items) -> Span:
         return Span(items[0])
 
+    def top(self, _: Items) -> Reg:
+        return Reg("top")
+
     def reg(self, items: Items) -> Reg:
         return Reg(str(items[0]))
