@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -33,11 +33,13 @@ from recinterp.machine.syntax import (
     Set,
     Span,
     TopIs,
+    Update,
 )
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+Known = TypeVar("Known")
 Ints: TypeAlias = "Int[np.ndarray, 'rows']"
 Flags: TypeAlias = "Bool[np.ndarray, 'rows']"
 
@@ -133,6 +135,7 @@ class View:
 
     words: Words
     rows: Ints
+    inputs: Ints
     registers: dict[str, Ints]
     t: Ints
     height: Ints
@@ -147,7 +150,7 @@ class View:
             case Const(k):
                 return np.full(len(self.rows), k)
             case Reg("n"):
-                return self.words.n[self.rows]
+                return self.words.n[self.inputs]
             case Reg("t" | "height" | "top" as name):
                 return {"t": self.t, "height": self.height, "top": self.top}[name]
             case Reg(name):
@@ -156,13 +159,13 @@ class View:
                 total: Ints = self.value(base) + sign * self.value(of) + k
                 return total
             case Find(start, step, skip):
-                return self.words.find(self.rows, self.value(start), step, skip)
+                return self.words.find(self.inputs, self.value(start), step, skip)
             case Span(at):
-                return self.words.span(self.rows, self.value(at))
+                return self.words.span(self.inputs, self.value(at))
 
     def read(self, at: Expr) -> Ints:
         """Token numbers read at an expression."""
-        return self.words.read(self.rows, self.value(at))
+        return self.words.read(self.inputs, self.value(at))
 
     def token(self, x: str | Copy) -> Ints:
         """Token numbers of a piece of an emitted word."""
@@ -177,7 +180,7 @@ class View:
                 return self.words.member(tokens)[self.read(at)]
             case Out(back, tokens):
                 when = self.t - back
-                written = self.out[np.arange(len(when)), np.maximum(when, 0)]
+                written = self.out[self.rows, np.maximum(when, 0)]
                 last = np.where(when >= 0, written, self.words.end)
                 return self.words.member(tokens)[last]
             case TopIs(frame):
@@ -198,12 +201,13 @@ class View:
         return View(
             self.words,
             self.rows[index],
+            self.inputs[index],
             {k: v[index] for k, v in self.registers.items()},
             self.t[index],
             self.height[index],
             self.top[index],
             self.frame[index],
-            self.out[index],
+            self.out,
             self.frames,
         )
 
@@ -222,6 +226,7 @@ class Batch:
 
     machine: Machine
     words: Words
+    source: Ints
     mode: Ints
     registers: dict[str, Ints]
     frame: Int[np.ndarray, "rows height"]
@@ -240,12 +245,13 @@ class Batch:
         return View(
             self.words,
             rows,
+            self.source[rows],
             {k: v[rows] for k, v in self.registers.items()},
             self.t[rows],
             height,
             np.where(empty, -1, self.pointer[rows, below]),
             np.where(empty, -1, self.frame[rows, below]),
-            self.out[rows],
+            self.out,
             self.machine.frames,
         )
 
@@ -308,11 +314,75 @@ class Batch:
         self.height[rows] += 1
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A machine with one rule split in two: under `guard`, it does something else."""
+
+    rule: int
+    guard: tuple[Atom, ...]
+    updates: tuple[Update, ...]
+    goto: str | None
+
+
+class Variants:
+    """Variants of one machine, arranged so that a step costs one pass per distinct guard and act."""
+
+    def __init__(self, machine: Machine, variants: Sequence[Variant], size: int) -> None:
+        self.of_row = np.repeat(np.arange(len(variants)), size)
+        self.guards: dict[int, list[tuple[Atom, ...]]] = {}
+        self.acts: dict[int, list[Rule]] = {}
+        self.guard = np.full((len(machine.rules), len(variants)), -1)
+        self.act = np.full((len(machine.rules), len(variants)), -1)
+        for i, v in enumerate(variants):
+            guards, acts = self.guards.setdefault(v.rule, []), self.acts.setdefault(v.rule, [])
+            act = Rule("variant", machine.rules[v.rule].mode, (), v.updates, v.goto)
+            self.guard[v.rule, i] = _place(guards, v.guard)
+            self.act[v.rule, i] = _place(acts, act)
+
+    def fire(self, batch: Batch, index: int, rule: Rule, view: View) -> None:
+        """Fire a rule, or what a row's variant does instead of it."""
+        variant = self.of_row[view.rows]
+        changed = np.zeros(len(variant), dtype=bool)
+        for g, guard in enumerate(self.guards.get(index, ())):
+            mine = np.flatnonzero(self.guard[index, variant] == g)
+            changed[mine] = view.take(mine).all_hold(guard)
+        batch.apply(rule, view.take(~changed))
+        for a, act in enumerate(self.acts.get(index, ())):
+            mine = np.flatnonzero(changed & (self.act[index, variant] == a))
+            if len(mine):
+                batch.apply(act, view.take(mine))
+
+
+def _place(known: list[Known], value: Known) -> int:
+    if value not in known:
+        known.append(value)
+    return known.index(value)
+
+
 def run_batch(
     machine: Machine, inputs: Sequence[Sequence[str]] | Words, *, record: bool = False
 ) -> Batch:
     """Run a machine over many inputs; `record` keeps the events."""
-    batch = begin_batch(machine, inputs)
+    words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
+    batch = _begin(machine, words, np.arange(len(words.n)))
+
+    def fire(index: int, rule: Rule, view: View) -> None:
+        if record:
+            batch.events.append(Event(index, view))
+        batch.apply(rule, view)
+
+    return _run(batch, fire)
+
+
+def run_variants(machine: Machine, words: Words, rows: Ints, variants: Sequence[Variant]) -> Batch:
+    """Run every variant of a machine on the given inputs: rows are variants x inputs."""
+    batch = _begin(machine, words, np.tile(rows, len(variants)))
+    arranged = Variants(machine, variants, len(rows))
+    return _run(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view))
+
+
+def _run(batch: Batch, fire: Callable[[int, Rule, View], None]) -> Batch:
+    machine = batch.machine
     rules = [
         [(i, r) for i, r in enumerate(machine.rules) if r.mode == mode] for mode in machine.modes
     ]
@@ -322,40 +392,46 @@ def run_batch(
             return batch
         modes = batch.mode[running]
         for mode in np.unique(modes):
-            _step(batch, rules[mode], running[modes == mode], record=record)
+            _step(batch, rules[mode], running[modes == mode], fire)
     batch.status[batch.status == RUNNING] = ABSTAINS
     return batch
 
 
-def begin_batch(machine: Machine, inputs: Sequence[Sequence[str]] | Words) -> Batch:
-    """Every run before its first step."""
-    words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
-    size = len(words.n)
+def _begin(machine: Machine, words: Words, source: Ints) -> Batch:
+    """Every run before its first step; `source` is the input of each row."""
+    size = len(source)
 
-    def zeros(width: int) -> Int[np.ndarray, "rows width"]:
-        return np.zeros((size, width), dtype=np.int64)
+    def zeros(*width: int) -> Int[np.ndarray, "..."]:
+        return np.zeros((size, *width), dtype=np.int64)
 
     start = np.full(size, machine.modes.index(machine.start))
+    room = words.tokens.shape[1] + 4
     batch = Batch(
         machine,
         words,
+        source,
         start,
         {},
         zeros(4),
         zeros(4),
-        np.zeros(size, dtype=np.int64),
-        zeros(words.tokens.shape[1] + 4),
-        np.zeros(size, dtype=np.int64),
-        np.zeros(size, dtype=np.int64),
+        zeros(),
+        zeros(room),
+        zeros(),
+        zeros(),
     )
     everything = batch.view(np.arange(size))
     batch.registers = {name: everything.value(e).copy() for name, e in machine.registers}
-    outside = ~(words.known & batch.view(np.arange(size)).all_hold(machine.domain))
+    outside = ~(words.known[source] & batch.view(np.arange(size)).all_hold(machine.domain))
     batch.status[outside] = ABSTAINS
     return batch
 
 
-def _step(batch: Batch, rules: list[tuple[int, Rule]], rows: Ints, *, record: bool) -> None:
+def _step(
+    batch: Batch,
+    rules: list[tuple[int, Rule]],
+    rows: Ints,
+    fire: Callable[[int, Rule, View], None],
+) -> None:
     view = batch.view(rows)
     free = np.ones(len(rows), dtype=bool)
     for index, rule in rules:
@@ -363,8 +439,5 @@ def _step(batch: Batch, rules: list[tuple[int, Rule]], rows: Ints, *, record: bo
         if not fires.any():
             continue
         free &= ~fires
-        chosen = view if fires.all() else view.take(fires)
-        if record:
-            batch.events.append(Event(index, chosen))
-        batch.apply(rule, chosen)
+        fire(index, rule, view if fires.all() else view.take(fires))
     batch.status[rows[free]] = ABSTAINS

@@ -153,3 +153,37 @@ def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
         case Cmp(a, op, b):
             return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
     raise MachineError("negation of a guard", "TopIs has no single opposite", "guard on `height`")
+
+
+def simplify(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
+    """An equal guard without what other atoms of it already say."""
+    merged: dict[object, Atom] = {}
+    for atom in guard:
+        key = _subject(atom)
+        merged[key] = _both(merged[key], atom) if key in merged else atom
+    return tuple(merged.values())
+
+
+def _subject(atom: Atom) -> object:
+    """What an atom is about: atoms with the same subject can be said as one."""
+    match atom:
+        case In(at=at):
+            return ("in", at)
+        case Out(back=back):
+            return ("out", back)
+        case Cmp(a, op, b) if op in ("<=", ">=", "<", ">"):
+            return ("cmp", a, isinstance(b, Const) or b, op[0])
+    return atom
+
+
+def _both(one: Atom, other: Atom) -> Atom:
+    match one, other:
+        case In(at, xs), In(_, ys):
+            return In(at, tuple(x for x in xs if x in ys))
+        case Out(back, xs), Out(_, ys):
+            return Out(back, tuple(x for x in xs if x in ys))
+        case Cmp(a, op, Const(j)), Cmp(_, other_op, Const(k)):
+            low = max(j + (op == ">"), k + (other_op == ">"))
+            high = min(j - (op == "<"), k - (other_op == "<"))
+            return Cmp(a, ">=", Const(low)) if op[0] == ">" else Cmp(a, "<=", Const(high))
+    return one

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import count as forever
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recinterp.errors import DomainError, UnknownName
 from recinterp.semantics.ast import Program
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DISTRIBUTIONS = ("balanced", "uniform", "natural")
 TRIES = 500
+Cell: TypeAlias = "tuple[int, int | None]"  # length and depth
+Plan: TypeAlias = "tuple[Choice, dict[int, Choice]]"  # of a length; and of a depth, by length
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Wanted:
         return (
             self.distribution == "balanced" or self.depth is not None or self.max_depth is not None
         )
+
+    def by_count(self, found: Mapping[int | None, int]) -> Choice:
+        """How to choose a depth: evenly if balanced, by how many inputs have it otherwise."""
+        even = self.distribution == "balanced"
+        return Choice.of([(depth, 1 if even else n) for depth, n in found.items()])
 
     def permits(self, depth: int) -> bool:
         """Whether a depth is asked for."""
@@ -67,6 +74,7 @@ class Sampler:
             self._cells = Exact(task, Depths(shapes, self.grammar, self.drawer))
         except Unsupported:
             self._cells = Measured(task, self)
+        self._plans: dict[Wanted, Plan | None] = {}
         self._accepted: dict[Any, list[list[str]] | None] = {}
 
     def inputs(self, max_length: int | None) -> Iterator[list[str]]:
@@ -101,48 +109,49 @@ class Sampler:
         """`n` inputs as asked for. DomainError where none fits, UnknownName for the distribution."""
         if wanted.distribution not in DISTRIBUTIONS:
             raise UnknownName("distribution", wanted.distribution, DISTRIBUTIONS)
-        rng, dead = Random(seed), set[tuple[int, int | None]]()
-        plan = self._plan(wanted, dead)
+        rng, dead = Random(seed), set[Cell]()
+        if wanted not in self._plans:
+            self._plans[wanted] = self._plan(wanted, dead)
+        plan = self._plans[wanted]
         out: list[list[str]] = []
         while len(out) < n:
-            if not plan:
+            if plan is None:
                 raise DomainError("sample", f"no input fits {_words(wanted)}", "ask for less")
             length = plan[0].draw(rng)
             depth = plan[1][length].draw(rng) if plan[1] else None
             tokens = self._draw(rng, length, depth, wanted.exclude)
             if tokens is None:
                 dead.add((length, depth))
-                plan = self._plan(wanted, dead)
+                plan = self._without(plan, wanted, dead, length)
             else:
                 out.append(tokens)
         return out
 
-    def _plan(
-        self, wanted: Wanted, dead: set[tuple[int, int | None]]
-    ) -> tuple[Choice, dict[int, Choice]] | None:
+    def _plan(self, wanted: Wanted, dead: Set[Cell]) -> Plan | None:
         """How to choose a length, and then a depth: None where nothing is left to choose."""
-        fixed = wanted.length is not None
-        lengths = [wanted.length] if wanted.length is not None else range(wanted.max_length + 1)
-        cells: dict[int, dict[int | None, int]] = {}
-        for length in lengths:
-            found: dict[int | None, int] = (
-                {d: c for d, c in self._cells.depths(length).items() if wanted.permits(d)}
-                if wanted.by_depth
-                else {None: self.count(length)}
-            )
-            alive = {d: c for d, c in found.items() if c and (length, d) not in dead}
-            if alive:
-                cells[length] = alive
+        lengths = range(wanted.max_length + 1) if wanted.length is None else [wanted.length]
+        cells = {n: found for n in lengths if (found := self._alive(wanted, n, dead))}
         if not cells:
             return None
-        natural = wanted.distribution == "natural" and not fixed
+        natural = wanted.distribution == "natural" and wanted.length is None
         by_length = Choice.of([(n, sum(c.values()) if natural else 1) for n, c in cells.items()])
         if not wanted.by_depth:
             return by_length, {}
-        even = wanted.distribution == "balanced"
-        return by_length, {
-            n: Choice.of([(d, 1 if even else w) for d, w in c.items()]) for n, c in cells.items()
-        }
+        return by_length, {n: wanted.by_count(found) for n, found in cells.items()}
+
+    def _without(self, plan: Plan, wanted: Wanted, dead: Set[Cell], length: int) -> Plan | None:
+        """The plan once a cell of a length has turned out empty."""
+        found = self._alive(wanted, length, dead)
+        if not found or wanted.distribution == "natural":
+            return self._plan(wanted, dead)
+        return plan[0], {**plan[1], length: wanted.by_count(found)}
+
+    def _alive(self, wanted: Wanted, length: int, dead: Set[Cell]) -> dict[int | None, int]:
+        """Depth (None where it does not matter) -> count."""
+        found: Mapping[int | None, int] = {None: self.count(length)}
+        if wanted.by_depth:
+            found = {d: c for d, c in self._cells.depths(length).items() if wanted.permits(d)}
+        return {d: c for d, c in found.items() if c and (length, d) not in dead}
 
     def _draw(
         self, rng: Random, length: int, depth: int | None, exclude: Exclude | None
@@ -150,16 +159,19 @@ class Sampler:
         """One input of a cell that is not excluded; None where there seems to be none."""
         if exclude is None:
             return self.draw(rng, length, depth)
-        key = (length, depth, exclude)
-        if key not in self._accepted:
-            cell = self._cells.listed(length, depth) if depth is not None else None
-            kept = None if cell is None else [tokens for tokens in cell if not exclude(tokens)]
-            self._accepted[key] = kept
-        accepted = self._accepted[key]
+        accepted = self._kept(length, depth, exclude) if depth is not None else None
         if accepted is not None:
             return list(rng.choice(accepted)) if accepted else None
         tries = (self.draw(rng, length, depth) for _ in range(TRIES))
         return next((tokens for tokens in tries if not exclude(tokens)), None)
+
+    def _kept(self, length: int, depth: int, exclude: Exclude) -> list[list[str]] | None:
+        """The inputs of a small cell that are not excluded; None for a large cell."""
+        key = (length, depth, exclude)
+        if key not in self._accepted:
+            cell = self._cells.listed(length, depth)
+            self._accepted[key] = None if cell is None else [x for x in cell if not exclude(x)]
+        return self._accepted[key]
 
     def draw(self, rng: Random, length: int, depth: int | None) -> list[str]:
         """One input of a length, and of a depth unless that is None."""

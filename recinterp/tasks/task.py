@@ -291,8 +291,8 @@ class Task:
     def apply_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
         """The output for each input."""
         run, read, function = self._compiled.run, self._read, self.function
-        write, result = self._encoding.write, self._function.result
-        return [write(run(function, read(tokens)), result) for tokens in inputs]
+        write = self._encoding.writer(self._function.result)
+        return [write(run(function, read(tokens))) for tokens in inputs]
 
     def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> Trace:
         """The δ, β, ι and ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""

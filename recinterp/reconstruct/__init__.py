@@ -1,0 +1,6 @@
+"""Behaviour -> machine (from an Oracle alone), then machine -> sites in the network."""
+
+from recinterp.reconstruct.build import Hypothesis, Reconstruction, reconstruct
+from recinterp.reconstruct.oracle import Oracle
+
+__all__ = ["Hypothesis", "Oracle", "Reconstruction", "reconstruct"]

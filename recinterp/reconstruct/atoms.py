@@ -1,0 +1,148 @@
+"""The guards an edit may add: everything a rule could look at, evaluated on recorded events.
+
+Numbers (output index, length, distance to the end, run lengths around a pointer, stack height)
+are compared with each value they took; tokens are read around the pointer, at both ends of the
+input and at the end of the output. The order is the order of preference: of guards that fire on
+the same events, the first is named and the others are remembered as its equals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from recinterp.machine.batch import Event, View
+from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Out, Reg, minus, plus
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+
+Mask = Bool[np.ndarray, "events"]
+MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A conjunction of added atoms, where it fires, and other guards that fire there too."""
+
+    atoms: tuple[Atom, ...]
+    mask: Mask
+    equals: tuple[tuple[Atom, ...], ...] = ()
+
+
+def gather(events: Sequence[Event], out: np.ndarray) -> View:
+    """One view of several events of the same rule; `out` is the finished output table."""
+    views = [e.view for e in events]
+    rows = np.concatenate([v.rows for v in views])
+    registers = {k: np.concatenate([v.registers[k] for v in views]) for k in views[0].registers}
+    return View(
+        views[0].words,
+        rows,
+        np.concatenate([v.inputs for v in views]),
+        registers,
+        *(
+            np.concatenate([getattr(v, name) for v in views])
+            for name in ("t", "height", "top", "frame")
+        ),
+        out,
+        views[0].frames,
+    )
+
+
+def numbers(machine: Machine, view: View) -> list[Expr]:
+    """Numeric expressions worth comparing in this view, the most readable first."""
+    pointers = [
+        Reg(name) for name, _ in machine.registers if (view.registers[name] != view.t).any()
+    ]
+    found: list[Expr] = [Reg("t"), *pointers, Reg("n"), minus(Reg("n"), Reg("t"))]
+    found += [minus(Reg("n"), p) for p in pointers]
+    if machine.frames:
+        found.append(Reg("height"))
+    for p in [Reg(name) for name, _ in machine.registers]:
+        for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
+            found.append(minus(p, Find(plus(p, -1), -1, (token,))))
+            found.append(minus(Find(plus(p, 1), 1, (token,)), p))
+    return found
+
+
+def single_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
+    """Every atom that holds in some and not in all events of a view."""
+    for atom, mask in _all_atoms(machine, view):
+        if mask.any() and not mask.all():
+            yield atom, mask
+
+
+def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
+    for e in numbers(machine, view):
+        value = view.value(e)
+        for k in np.unique(value).tolist():
+            yield Cmp(e, ">=", Const(k)), value >= k
+            yield Cmp(e, "<=", Const(k)), value <= k
+            yield Cmp(e, "=", Const(k)), value == k
+    for at in _places(machine):
+        read = view.read(at)
+        for number in np.unique(read).tolist():
+            yield In(at, (view.words.vocab[number],)), read == number
+    for p in (Reg(name) for name, _ in machine.registers):
+        for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
+            ahead = Cmp(Find(plus(p, 1), 1, (token,)), "=", Reg("n"))
+            yield ahead, view.holds(ahead)
+            behind = Cmp(Find(plus(p, -1), -1, (token,)), "=", Const(-1))
+            yield behind, view.holds(behind)
+    for back in (1, 2):
+        for token in machine.vocab:
+            wrote = Out(back, (token,))
+            yield wrote, view.holds(wrote)
+
+
+def _places(machine: Machine) -> list[Expr]:
+    around = [plus(Reg(name), k) for name, _ in machine.registers for k in (1, 0, -1, 2, -2)]
+    return [*around, Const(0), plus(Reg("n"), -1)]
+
+
+def separating(
+    singles: Sequence[tuple[Atom, Mask]], wanted: Mask, unwanted: Mask, *, most: int = 6
+) -> list[Guard]:
+    """Guards that fire on the wanted events and not on the unwanted ones, the best first.
+
+    Single atoms, and pairs of them where no single atom separates cleanly.
+    """
+    found = _best([((a,), m) for a, m in singles], wanted, unwanted, most)
+    if not unwanted.any():
+        found = [Guard((), np.ones(len(wanted), dtype=bool)), *found]
+    if found and not (found[0].mask & unwanted).any() and not (wanted & ~found[0].mask).any():
+        return found
+    seeds = _best([((a,), m) for a, m in singles], wanted, unwanted, 12, least=-len(wanted))
+    pairs = [((*g.atoms, a), g.mask & m) for g in seeds for a, m in singles if a != g.atoms[0]]
+    return _best([(g.atoms, g.mask) for g in found] + pairs, wanted, unwanted, most)
+
+
+def _best(
+    options: Sequence[tuple[tuple[Atom, ...], Mask]],
+    wanted: Mask,
+    unwanted: Mask,
+    most: int,
+    least: float = 0.0,
+) -> list[Guard]:
+    if not options:
+        return []
+    masks = np.stack([m for _, m in options])
+    hits, harm = masks[:, wanted].sum(axis=1), masks[:, unwanted].sum(axis=1)
+    score = hits - 2.0 * harm - 0.1 * np.array([len(atoms) for atoms, _ in options])
+    relevant = wanted | unwanted
+    guards: dict[bytes, Guard] = {}
+    for i in np.argsort(-score, kind="stable"):
+        if score[i] <= least or not hits[i]:
+            break
+        atoms, mask = options[i]
+        key = mask[relevant].tobytes()
+        if key in guards:
+            same = guards[key]
+            guards[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
+        elif len(guards) < most:
+            guards[key] = Guard(atoms, mask)
+    return list(guards.values())

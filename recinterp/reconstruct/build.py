@@ -1,0 +1,149 @@
+"""Behaviour -> machine: ask the oracle, walk the roads, keep the best and why the others lost.
+
+Nothing here knows what is held out beyond asking for none of it, and nothing here is judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recinterp.errors import MachineError
+from recinterp.machine.flip import flip
+from recinterp.machine.syntax import Machine
+from recinterp.reconstruct.edits import PER_NODE, Edited, claim_cost, search
+from recinterp.reconstruct.logs import Logs
+from recinterp.reconstruct.probes import probes
+from recinterp.reconstruct.region import restrict
+
+if TYPE_CHECKING:
+    from recinterp.reconstruct.oracle import Oracle, Tokens
+    from recinterp.tasks import Domain, Task
+
+KEPT = 6  # runners-up kept
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A machine that was considered: how many of the probes it explains, and why it lost."""
+
+    machine: Machine
+    road: str
+    added: tuple[str, ...]
+    equals: int
+    wrong: int
+    unclaimed: int
+    asked: int
+    cost: float
+    lost_because: str = ""
+
+    @property
+    def rank(self) -> float:
+        """Cost and size together, as the search for edits weighs them."""
+        return self.cost + PER_NODE * self.machine.size
+
+    def __str__(self) -> str:
+        claims = f"{self.wrong} wrong and {self.unclaimed} unclaimed of {self.asked}"
+        return f"{self.road}, size {self.machine.size}: {claims}; {self.lost_because}"
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The machine that was chosen, the others, and everything the oracle was asked."""
+
+    chosen: Hypothesis
+    runners_up: tuple[Hypothesis, ...]
+    truth: Machine
+    logs: Logs
+
+
+@dataclass(frozen=True)
+class Road:
+    """A machine to edit, what it is compared with, and how an edit of it is read back."""
+
+    name: str
+    machine: Machine
+    logs: Logs
+    back: Callable[[Machine], Machine]
+
+
+def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) -> Reconstruction:
+    """The machine that explains an oracle on a domain best, built from probes alone."""
+    asked = probes(task, domain, seed=seed)
+    truth = task.machine
+    outputs = oracle(asked)
+    failed = [y != z for y, z in zip(outputs, task.apply_many(asked), strict=True)]
+    logs = Logs(asked, outputs, truth.vocab, truth.arity, np.array(failed, dtype=bool))
+    found: list[Hypothesis] = []
+    for road in roads(task, logs):
+        if any(h.cost == 0 for h in found):
+            break
+        found += _walk(road, logs)
+    ranked = sorted(found, key=lambda h: h.rank)
+    chosen = ranked[0]
+    lost = (replace(h, lost_because=_why(h, chosen)) for h in ranked[1 : KEPT + 1])
+    evident = replace(chosen, machine=with_evidence(chosen.machine, logs))
+    return Reconstruction(evident, tuple(lost), truth, logs)
+
+
+def roads(task: Task, logs: Logs) -> Iterator[Road]:
+    """The true machine and, for reversed words, the machine of the plain words read backwards."""
+    yield Road("edits of the true machine", task.machine, logs, lambda m: m)
+    if task.order == "reverse" and task.arity == 1:
+        plain = replace(task, order="natural").machine
+        if not plain.frames:
+            turned = replace(logs.reversed(), vocab=plain.vocab, arity=plain.arity)
+            yield Road("edits of the true machine, read from the right", plain, turned, flip)
+
+
+def _walk(road: Road, logs: Logs) -> Iterator[Hypothesis]:
+    for e in search(road.machine, road.logs):
+        for machine in dict.fromkeys([e.machine, restrict(e.machine, road.logs)]):
+            try:
+                yield _hypothesis(road, replace(e, machine=road.back(machine)), logs)
+            except MachineError:  # an edit that cannot be read back in the other direction
+                continue
+
+
+def _hypothesis(road: Road, edited: Edited, logs: Logs) -> Hypothesis:
+    outcome = logs.run(edited.machine)
+    return Hypothesis(
+        edited.machine,
+        road.name,
+        edited.added,
+        sum(map(len, edited.equals.values())),
+        int(outcome.wrong.sum()),
+        int(outcome.unclaimed.sum()),
+        len(logs.inputs),
+        float(claim_cost(outcome).sum()),
+    )
+
+
+def _why(lost: Hypothesis, chosen: Hypothesis) -> str:
+    if lost.wrong > chosen.wrong:
+        return f"{lost.wrong - chosen.wrong} more wrong claims"
+    if lost.unclaimed > chosen.unclaimed:
+        return f"claims {lost.unclaimed - chosen.unclaimed} inputs fewer"
+    return f"explains as much with size {lost.machine.size} instead of {chosen.machine.size}"
+
+
+def with_evidence(machine: Machine, logs: Logs) -> Machine:
+    """The machine with, on each rule, how many probes it fired on and how many came out right."""
+    outcome = logs.run(machine, record=True)
+    fired = [np.zeros(len(logs.inputs), dtype=bool) for _ in machine.rules]
+    for event in outcome.batch.events:
+        fired[event.rule][event.view.inputs] = True
+    return machine.with_rules(
+        [
+            replace(r, evidence=f"{int((f & outcome.equal).sum())} of {int(f.sum())} probes")
+            for r, f in zip(machine.rules, fired, strict=True)
+        ]
+    )
+
+
+def answers(logs: Logs) -> list[tuple[Tokens, Tokens]]:
+    """Everything that was asked, with its answer."""
+    return [(list(x), list(y)) for x, y in zip(logs.inputs, logs.outputs, strict=True)]

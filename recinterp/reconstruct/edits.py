@@ -1,0 +1,339 @@
+"""Road one: the smallest edits of the true machine that explain what was seen.
+
+A round runs the machine on the logs, finds the event that wrote each first wrong token, and asks
+per rule: what was written there instead (an action), and which guard tells those events from the
+ones where the rule was right? Each answer is an edited machine; it is scored in closed loop, by
+whole outputs; a beam of the best goes into the next round. A rule may also give up (`Lost`) where
+the form is unknown. Every round costs runs of a vectorised machine, and no run of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from recinterp.machine.batch import Ints, Variant
+from recinterp.machine.check import negate, simplify
+from recinterp.machine.syntax import Add, Atom, Copy, Emit, Lost, Reg, Rule, Set, plus
+from recinterp.reconstruct.atoms import Guard, Mask, gather, separating, single_atoms
+from recinterp.reconstruct.logs import NEVER, Logs, Outcome
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine, Update
+    from recinterp.machine.batch import View
+
+BEAM = 3
+ROUNDS = 4
+SUPPORT = 3  # an edit explains about so many inputs at least, or it is a table entry
+UNCLAIMED = 0.35  # what an input costs that the machine makes no full claim about (wrong: 1)
+TOLD = 0.2  # what it costs where the machine says at least that the model fails
+PER_NODE = 0.05  # what a node of the machine costs, in inputs
+LATER = 0.5  # how much a late first difference is better than an early one
+WORDS = 6  # words tried per rule and round
+SAMPLE = 240  # inputs in the first, quick scoring
+CHUNK = 60_000  # runs held in memory at once
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A machine on the beam, the rules added to the true one, their equals, and its cost."""
+
+    machine: Machine
+    added: tuple[str, ...]
+    equals: Mapping[str, tuple[tuple[Atom, ...], ...]]
+    cost: float
+
+    @property
+    def rank(self) -> float:
+        """Cost and size together: a rule that is added has to explain more than it takes to say."""
+        return self.cost + PER_NODE * self.machine.size
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant to try, with the guards that cannot be told from its own on these events."""
+
+    variant: Variant
+    equals: tuple[tuple[Atom, ...], ...]
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a rule does instead: its updates, and where it goes."""
+
+    updates: tuple[Update, ...]
+    goto: str | None
+
+
+GIVE_UP = Action((Lost(),), None)
+Costs: TypeAlias = "Callable[[Outcome], Float[np.ndarray, 'rows']]"
+
+
+def progress_cost(outcome: Outcome) -> Float[np.ndarray, "rows"]:
+    """1 for an input that is not explained, less where the first difference comes late."""
+    return np.where(outcome.equal, 0.0, 1.0 - LATER * outcome.progress)
+
+
+def claim_cost(outcome: Outcome) -> Float[np.ndarray, "rows"]:
+    """1 for a wrong claim, a little for none, less for telling a failure without its form."""
+    silent = outcome.unclaimed & ~outcome.wrong
+    return outcome.wrong + np.where(outcome.failures_told, TOLD, UNCLAIMED) * silent
+
+
+def search(machine: Machine, logs: Logs) -> list[Edited]:
+    """The best edits of a machine, by wrong claims and size, and the machine itself.
+
+    First edits that change what is done, by a beam; then, greedily, rules that give up.
+    """
+    found = _beam(machine, logs)[:BEAM]
+    start = Edited(machine, (), {}, 0.0)
+    claims = [replace(e, cost=_total(claim_cost, logs.run(e.machine))) for e in (*found, start)]
+    return _distinct([*(_give_up(e, logs) for e in claims), claims[-1]])
+
+
+def _total(cost: Costs, outcome: Outcome) -> float:
+    return float(cost(outcome).sum())
+
+
+def _beam(machine: Machine, logs: Logs) -> list[Edited]:
+    start = Edited(machine, (), {}, _total(progress_cost, logs.run(machine)))
+    best, beam = [start], [start]
+    for _ in range(ROUNDS):
+        grown = [e for parent in beam for e in grow(parent, logs, progress_cost, acts=True)]
+        beam = _distinct(grown)[:BEAM]
+        if not beam or beam[0].rank >= best[0].rank:
+            break
+        best = _distinct([*best, *beam])
+        if best[0].cost == 0:
+            break
+    return best
+
+
+def _give_up(edited: Edited, logs: Logs) -> Edited:
+    for _ in range(ROUNDS):
+        grown = grow(edited, logs, claim_cost, acts=False)
+        if not grown or min(e.rank for e in grown) >= edited.rank:
+            break
+        edited = min(grown, key=lambda e: e.rank)
+    return edited
+
+
+def _distinct(found: Sequence[Edited]) -> list[Edited]:
+    ranked = sorted(found, key=lambda e: e.rank)
+    return list({str(e.machine): e for e in reversed(ranked)}.values())[::-1]
+
+
+def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]:
+    """The best one-edit children: all scored on a sample, the best of those on everything.
+
+    acts: edits that do something else; otherwise edits that give up.
+    """
+    outcome = logs.run(parent.machine, record=True)
+    candidates = list(
+        {c.variant: c for c in _candidates(parent.machine, outcome, acts=acts)}.values()
+    )
+    sample = _sample(outcome)
+    few = _costs(parent.machine, candidates, logs, sample, cost)
+    here = float(cost(outcome)[sample].sum())
+    chosen = [candidates[i] for i in np.argsort(few, kind="stable")[: 6 * BEAM] if few[i] < here]
+    everything = np.arange(len(logs.inputs))
+    full = _costs(parent.machine, chosen, logs, everything, cost)
+    least = parent.cost - SUPPORT * (1 - UNCLAIMED)
+    return [_edited(parent, c, v) for c, v in zip(chosen, full.tolist(), strict=True) if v <= least]
+
+
+def _costs(
+    machine: Machine, candidates: Sequence[Candidate], logs: Logs, rows: Ints, cost: Costs
+) -> Float[np.ndarray, "candidates"]:
+    """What each candidate costs on some rows."""
+    parts = [np.zeros(0)]
+    step = max(1, CHUNK // max(1, len(rows)))
+    for i in range(0, len(candidates), step):
+        variants = [c.variant for c in candidates[i : i + step]]
+        ran = logs.run_variants(machine, rows, variants)
+        parts.append(cost(ran).reshape(len(variants), len(rows)).sum(axis=1))
+    return np.concatenate(parts)
+
+
+def _sample(outcome: Outcome) -> Ints:
+    failing, rest = np.flatnonzero(~outcome.equal), np.flatnonzero(outcome.equal)
+    return np.concatenate([part[:: 1 + len(part) // (SAMPLE // 2)] for part in (failing, rest)])
+
+
+def _candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[Candidate]:
+    """Edits of the rules that wrote the first wrong tokens, and of those that fired just before."""
+    batch, order = outcome.batch, _event_order(outcome)
+    for number, rule in enumerate(machine.rules):
+        events = [e for e in batch.events if e.rule == number]
+        if not events:
+            continue
+        view = gather(events, batch.out)
+        first = outcome.first_difference[view.rows]
+        end = view.t + len(rule.word)
+        halts = rule.goto is None
+        culprit = (first < NEVER) & (view.t <= first) & ((first < end) | halts)
+        last = order.last(number, view)
+        culprit |= (first < NEVER) & (first >= end) & last
+        before = (first < NEVER) & order.before(number, view) & ~culprit
+        sound = (first >= end) & ~culprit & ~before
+        for bad in (culprit, before):
+            if bad.sum() >= 2:
+                options = _actions(machine, rule, view, bad, outcome) if acts else [(GIVE_UP, bad)]
+                for c in _of_rule(machine, number, view, bad, sound, options):
+                    yield c if acts else _certain(c, view, outcome.logs)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which event of a row came last before its first difference, and which one before that."""
+
+    final: dict[tuple[int, int], int]
+    previous: dict[tuple[int, int], int]
+
+    def last(self, rule: int, view: View) -> Mask:
+        return self._flags(self.final, rule, view)
+
+    def before(self, rule: int, view: View) -> Mask:
+        return self._flags(self.previous, rule, view)
+
+    @staticmethod
+    def _flags(table: dict[tuple[int, int], int], rule: int, view: View) -> Mask:
+        return np.array(
+            [
+                table.get((row, t)) == rule
+                for row, t in zip(view.rows.tolist(), view.t.tolist(), strict=True)
+            ],
+            dtype=bool,
+        )
+
+
+def _event_order(outcome: Outcome) -> _Order:
+    history: dict[int, list[tuple[int, int, int]]] = {}
+    first = outcome.first_difference
+    rules = outcome.batch.machine.rules
+    for event in outcome.batch.events:
+        bad = first[event.view.rows] < NEVER
+        width = len(rules[event.rule].word)
+        for row, t in zip(event.view.rows[bad].tolist(), event.view.t[bad].tolist(), strict=True):
+            if t <= first[row]:
+                history.setdefault(row, []).append((t, event.rule, t + width))
+    final, previous = {}, {}
+    for row, seen in history.items():
+        final[row, seen[-1][0]] = seen[-1][1]
+        if len(seen) > 1:
+            previous[row, seen[-2][0]] = seen[-2][1]
+    return _Order(final, previous)
+
+
+def _of_rule(
+    machine: Machine,
+    number: int,
+    view: View,
+    bad: Mask,
+    sound: Mask,
+    options: Iterable[tuple[Action, Mask]],
+) -> Iterator[Candidate]:
+    guards: dict[bytes, list[Guard]] = {}
+    singles = list(single_atoms(machine, view))
+    for action, fits in options:
+        wanted, unwanted = bad & fits, sound & ~fits
+        if wanted.sum() < 2:
+            continue
+        key = wanted.tobytes() + unwanted.tobytes()
+        if key not in guards:
+            guards[key] = separating(singles, wanted, unwanted)
+        for guard in guards[key]:
+            variant = Variant(number, guard.atoms, action.updates, action.goto)
+            yield Candidate(variant, guard.equals)
+
+
+def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:
+    """A rule that gives up, and says so if every output it gives up on was not the true one."""
+    if (
+        logs.failed is None
+        or not logs.failed[view.inputs[view.all_hold(candidate.variant.guard)]].all()
+    ):
+        return candidate
+    return replace(candidate, variant=replace(candidate.variant, updates=(Lost(wrong=True),)))
+
+
+def _actions(
+    machine: Machine, rule: Rule, view: View, bad: Mask, outcome: Outcome
+) -> Iterator[tuple[Action, Mask]]:
+    """What could have happened instead, with the events whose next outputs agree with it."""
+    others = tuple(u for u in rule.updates if not isinstance(u, Emit | Lost))
+    gotos = dict.fromkeys([rule.goto, *(m for m in machine.modes)])
+    for word, fits, ends in _words(machine, view, bad, outcome):
+        emit = (Emit(word),) if word else ()
+        if (fits & ends & bad).any():
+            yield Action(emit, None), fits & ends
+        for goto in gotos:
+            if goto is not None and (fits & ~ends & bad).any():
+                yield Action((*emit, *(others or _advance(machine))), goto), fits & ~ends
+
+
+def _advance(machine: Machine) -> tuple[Update, ...]:
+    """How the machine's rules usually move their registers (a halting rule moves none)."""
+    moves = [
+        u for r in machine.rules for u in r.updates if isinstance(u, Set) and isinstance(u.to, Add)
+    ]
+    return (max(moves, key=moves.count),) if moves else ()
+
+
+def _words(
+    machine: Machine, view: View, bad: Mask, outcome: Outcome
+) -> list[tuple[tuple[str | Copy, ...], Mask, Mask]]:
+    """Words that stand in the outputs at the bad events, most frequent first.
+
+    Each with the events at which the outputs continue so, and those at which they then end.
+    """
+    y, size = outcome.logs.y[view.rows], outcome.logs.size[view.rows]
+    here = np.arange(len(view.rows))
+
+    def seen(offset: int) -> np.ndarray:
+        at = view.t + offset
+        return np.where(at < size, y[here, np.minimum(at, y.shape[1] - 1)], -1)
+
+    copies = {
+        Copy(plus(Reg(name), k)): view.read(plus(Reg(name), k))
+        for name, _ in machine.registers
+        for k in (0, 1, -1)
+    }
+    options: dict[tuple[str | Copy, ...], Mask] = {(): np.ones(len(here), dtype=bool)}
+    for depth in range(3):
+        for word, fits in list(options.items()):
+            if len(word) != depth:
+                continue
+            token = seen(depth)
+            for copy, read in copies.items():
+                options[(*word, copy)] = fits & (read == token)
+            for number in np.unique(token[bad & fits & (token >= 0)]).tolist():
+                options[(*word, machine.vocab[number])] = fits & (token == number)
+        ranked = sorted(options.items(), key=lambda kv: -int((kv[1] & bad).sum()))
+        options = dict(ranked[: WORDS * (depth + 2)])
+    return [(w, m, size == view.t + len(w)) for w, m in options.items() if (m & bad).sum() >= 2]
+
+
+def _edited(parent: Edited, candidate: Candidate, cost: float) -> Edited:
+    """The parent with one rule split in two: as before, and otherwise under the guard."""
+    machine, variant = parent.machine, candidate.variant
+    rule, taken = machine.rules[variant.rule], {r.name for r in machine.rules}
+    base = rule.name.split(".")[0]
+    name = next(f"{base}.{i}" for i in range(1, 99) if f"{base}.{i}" not in taken)
+    kept = [
+        replace(
+            rule,
+            name=rule.name if i == 0 else f"{name}-else{i}",
+            guard=simplify((*rule.guard, *variant.guard[:i], negate(atom, machine.vocab))),
+        )
+        for i, atom in enumerate(variant.guard)
+    ]
+    guard = simplify((*rule.guard, *variant.guard))
+    new = Rule(name, rule.mode, guard, variant.updates, variant.goto, rule.origin)
+    rules = [r for old in machine.rules for r in ([*kept, new] if old is rule else [old])]
+    equals = {**parent.equals, name: candidate.equals}
+    return Edited(machine.with_rules(rules), (*parent.added, name), equals, cost)

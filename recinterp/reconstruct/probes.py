@@ -1,0 +1,41 @@
+"""Which inputs a builder asks about: every stratum, off the training distribution, none held out.
+
+In-distribution logs cannot tell a shortcut from the truth, and coverage of strata matters more
+than volume. So: every short input, then so many of each length and depth, and more of the
+greatest depths, where base cases meet full recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from recinterp.tasks.split import held_out
+
+if TYPE_CHECKING:
+    from recinterp.tasks import Domain, Task
+
+SHORT = 40  # a length with no more inputs than this is asked whole
+PER_CELL = 14
+LONGEST = 16  # where a domain names no length
+
+
+def probes(
+    task: Task, domain: Domain, *, seed: int = 0, per_cell: int = PER_CELL
+) -> list[list[str]]:
+    """Inputs of a domain, stratified by length and depth, none of them held out."""
+    drawn = dict.fromkeys(tuple(x) for x in _draw(task, domain, seed, per_cell))
+    return [list(x) for x in drawn if domain.contains(task, list(x)) and not held_out(x)]
+
+
+def _draw(task: Task, domain: Domain, seed: int, per_cell: int) -> Iterator[list[str]]:
+    for length in range(1, (domain.max_length or LONGEST) + 1):
+        if task.count(length) <= SHORT:
+            yield from task.inputs_of(length)
+            continue
+        depths = sorted(
+            d for d in task.depths(length) if domain.max_depth is None or d <= domain.max_depth
+        )
+        for depth in depths:
+            more = 2 if depth in depths[-2:] else 1
+            yield from task.sample(more * per_cell, seed=seed, length=length, depth=depth)
