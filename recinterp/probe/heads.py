@@ -335,8 +335,8 @@ def _role(
         text = f"ablation changes {cut:.0%} of the tokens, {frozen:.0%} with later patterns frozen"
         return "address", f"{text}: it matters through where later layers look"
     if effect >= SHARE:
-        why = "the model fails the gate" if controls["gate"] < GATE else f"attention {score:.0%}"
-        return "content", f"{effect:.0%} of the effect, and no landmark it follows ({why})"
+        why = "the model fails the gate" if controls["gate"] < GATE else f"its peak {score:.0%}"
+        return "shared", f"{effect:.0%} of the effect, and no landmark that it follows ({why})"
     if cut < 0.02:
         return "idle", f"ablation changes {cut:.0%} of the tokens"
     return "support", f"ablation changes {cut:.0%} of the tokens; {effect:.0%} of the effect"

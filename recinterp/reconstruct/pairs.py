@@ -62,7 +62,8 @@ class Step:
 class Pair:
     """A base and a source step; `goal`: what the base writes with the source's value.
 
-    alone: no other variable differs but those that follow from it. A same-value pair has goal == base.says.
+    alone: no other variable differs but those that follow from it. A pair of one value has
+    goal == base.says.
     """
 
     base: Step

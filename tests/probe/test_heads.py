@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recinterp.models import Adapter
+from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
 from recinterp.probe import HeadReport, head_scores, probe_heads
 from tests.perturb.planted import Words, planted
@@ -48,3 +48,14 @@ def test_the_same_seed_gives_the_same_heads() -> None:
     adapter = Adapter(planted(task), task)
     one, two = (head_scores(adapter, task, task.sample(30), seed=5) for _ in range(2))
     assert one == two
+
+
+def test_a_shipped_model_passes_the_gate_and_its_twin_holds_no_reader() -> None:
+    model = load("binary-successor-natural")
+    task = model.checkpoint.task
+    words = task.sample(100, seed=3)
+    found = probe_heads(Adapter(model, task), task, words, seed=0)
+    assert found.gate.value >= 0.8
+    assert found.recursion or any(layer.carries for layer in found.layers)
+    twin = Adapter(untrained_twin(model, 1), task)
+    assert not any(h.recursion for h in head_scores(twin, task, words, seed=0))

@@ -8,7 +8,7 @@ import pytest
 
 from recinterp.machine import Machine
 from recinterp.machine.syntax import Find, Reg
-from recinterp.models import Adapter
+from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
 from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
@@ -151,3 +151,20 @@ def test_the_same_seed_gives_the_same_sites_and_mechanism(parity: Adapter) -> No
         return found, mechanism(parity, PARITY, machine(PARITY), words, seed=4, found=found)
 
     assert repr(once()) == repr(once())
+
+
+def test_a_shipped_model_computes_its_carry_while_reading() -> None:
+    model = load("binary-successor-natural")
+    task = model.checkpoint.task
+    adapter, words = Adapter(model, task), task.sample(120, seed=3)
+    found = sites(adapter, task, task.machine, words, seed=0)
+    first = {site.variable: site for site in reversed(found)}
+    assert first["mode"].accepted
+    assert {part.layer for part in first["mode"].patch} == {0}
+    assert first["in(p)"].accepted
+    assert all(site.control <= 0.2 for site in found if site.accepted)
+    how = mechanism(adapter, task, task.machine, words, seed=0, found=found)
+    assert (how.name, how.layer) == ("computed-from-input", 0)
+    assert how.forced_prefix.value < 0.5 < how.source_swap.value
+    foretold = interventional(adapter, task, task.machine, found, words, seed=0)
+    assert foretold.match.value >= 0.8
