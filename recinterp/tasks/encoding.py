@@ -7,7 +7,7 @@ or the whole output, is its labels: `cons a (cons b nil)` is `a b`. Arguments ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,14 +83,31 @@ class Encoding:
 
     def write(self, value: Value, type_: str) -> list[str]:
         """The tokens of a value of a type."""
+        return self.writer(type_)(value)
+
+    def writer(self, type_: str) -> Callable[[Value], list[str]]:
+        """What writes the values of a type."""
+        if type_ not in self._writers:
+            self._writers[type_] = self._make_writer(type_)
+        return self._writers[type_]
+
+    def _make_writer(self, type_: str) -> Callable[[Value], list[str]]:
         if self.is_bare(type_):
-            out = self._write_bare(value)
+            write = self._write_bare
         elif self.brackets:
-            out = self._write_bracketed(value)
+            write = self._write_bracketed
+        elif self._chain(type_) is not None:
+            write = self._write_chain
         else:
-            out = self._write_plain(value)
-        if self.reverse:
-            out.reverse()
+            write = self._write_plain
+        return (lambda value: write(value)[::-1]) if self.reverse else write
+
+    def _write_chain(self, value: Value) -> list[str]:
+        names, out = self.token_of_id, []
+        while len(value) > 1:
+            out.append(names[value[0]])
+            value = value[1]
+        out.append(names[value[0]])
         return out
 
     def _write_plain(self, value: Value) -> list[str]:
@@ -136,6 +153,11 @@ class Encoding:
 
         `offset` is where these tokens stand in the whole input; positions count from its start.
         """
+        chain = self._chain(type_)
+        if chain is not None:
+            value = _read_chain(tokens, *chain, self.reverse)
+            if value is not None:
+                return value
         parser = _Reader(self, type_, offset)
         if not self.reverse:
             return parser.read(list(tokens))
@@ -146,6 +168,25 @@ class Encoding:
             raise IllFormed(
                 error.asked, error.why, error.accepted, position=max(offset, position)
             ) from None
+
+    def _chain(self, type_: str) -> tuple[Mapping[str, Value], Mapping[str, int]] | None:
+        """(ends, links) where terms of a type are chains of one-argument constructors, as numbers are."""
+        if type_ not in self._chains:
+            args = [c.args for c in self.program.type(type_).constructors]
+            fits = not self.brackets and not self.is_bare(type_) and set(args) <= {(), (type_,)}
+            table = self.tables[type_]
+            ends = {token: (i,) for token, (i, arity) in table.items() if not arity}
+            links = {token: i for token, (i, arity) in table.items() if arity}
+            self._chains[type_] = (ends, links) if fits else None
+        return self._chains[type_]
+
+    @cached_property
+    def _chains(self) -> dict[str, tuple[Mapping[str, Value], Mapping[str, int]] | None]:
+        return {}
+
+    @cached_property
+    def _writers(self) -> dict[str, Callable[[Value], list[str]]]:
+        return {}
 
     @cached_property
     def tables(self) -> dict[str, Mapping[str, tuple[int, tuple[str, ...]]]]:
@@ -231,6 +272,20 @@ class _Reader:
     def _refuse(self, i: int, wrong: str, accepted: Sequence[str] | Mapping[str, object]) -> None:
         hint = f"one of {', '.join(accepted)}" if accepted else ""
         raise IllFormed("read tokens as a term", wrong, hint, position=self.offset + i)
+
+
+def _read_chain(
+    tokens: Sequence[str], ends: Mapping[str, Value], links: Mapping[str, int], reverse: bool
+) -> Value | None:
+    """The value, or None where the tokens are ill-formed (the slow reader then says where)."""
+    inwards = iter(tokens) if reverse else reversed(tokens)
+    try:
+        value = ends[next(inwards)]
+        for token in inwards:
+            value = (links[token], value)
+    except (KeyError, StopIteration):
+        return None
+    return value
 
 
 def _quick(tokens: list[str], table: Mapping[str, tuple[int, int]]) -> Value | None:
