@@ -18,6 +18,7 @@ from recinterp.semantics.terms import Term, Value, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, term_from
+from recinterp.tasks.stepwise import stepwise_source
 from recinterp.tasks.sampler import Sampler, Wanted
 
 if TYPE_CHECKING:
@@ -301,6 +302,25 @@ class Task:
     def depth(self, tokens: Sequence[str]) -> int:
         """The longest chain of nested unfoldings of the task's own recursive functions, minus one."""
         return max(0, self._compiled.depth(self.function, self._read(tokens)))
+
+    def stepwise(self, k: int) -> Task:
+        """The task "reduce k ι-match steps, leftmost-outermost", on the terms this one's runs pass.
+
+        A call not reduced yet is a token, the function's name: for the binary successor and k = 1,
+        `succ X1 01 -> X0 succ 01`. TaskError where k < 1.
+        """
+        source, function = stepwise_source(self.program, self.function, k)
+        names = {c.name for t in Elaborator(source).program.types for c in t.constructors}
+        shown = {name: token for name, token in self.shown if name in names}
+        return Task.from_gallina(
+            source,
+            function,
+            self.order,
+            shown,
+            bare_lists=self.bare_lists,
+            brackets=self.brackets,
+            name=f"{self.name}-stepwise-{k}",
+        )
 
     @property
     def machine(self) -> Machine:

@@ -1,0 +1,326 @@
+"""Step-wise tasks: reduce a term by k ι-match steps, leftmost-outermost, as a Gallina program of its own.
+
+A call that is not reduced yet is a constructor with the function's name: `succ X1 01` is the term
+`succ (X1 One)`, one step makes it `X0 succ 01`, two `X0 X0 01`. The program redeclares the types with
+these constructors, and steps by structural recursion, so that it is accepted, sampled, traced and
+explained as any other. δ, β, ι-fix and ζ cost nothing here: every ι-match is one step. A function
+whose body matches again inside a branch is cut up, `add` and `add_1`, so that each match has a call.
+Source: the step-wise tasks of Zhang et al., arXiv 2305.14699.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from recinterp.errors import TaskError
+from recinterp.semantics.ast import (
+    Arm,
+    Call,
+    Construct,
+    Expr,
+    Function,
+    Let,
+    Match,
+    Param,
+    Program,
+    Var,
+    walk,
+)
+
+
+def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
+    """(Gallina text, name of its function) for k steps of the terms that a function's runs pass through.
+
+    TaskError where k < 1.
+    """
+    if k < 1:
+        raise TaskError("stepwise", f"k is {k}", "k >= 1")
+    cut = _Cut(program)
+    cut.keep_reached(function)
+    return _Writer(program, cut).text(program.function(function).result, k)
+
+
+@dataclass
+class _Cut:
+    """Every function as either one match on a parameter, or an expression that is put in its place."""
+
+    program: Program
+    matching: dict[str, Function] = field(default_factory=dict)
+    inlined: dict[str, Function] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for function in self.program.functions:
+            self._add(function)
+
+    def _add(self, function: Function) -> None:
+        body = function.body
+        if isinstance(body, Match) and isinstance(body.scrutinee, Var):
+            index = next(
+                (i for i, p in enumerate(function.params) if p.name == body.scrutinee.name), None
+            )
+            if index is not None:
+                arms = self._arms(body, function, {p.name: p.type for p in function.params})
+                self.matching[function.name] = replace(
+                    function, body=replace(body, arms=arms), struct=index
+                )
+                return
+        types = {p.name: p.type for p in function.params}
+        self.inlined[function.name] = replace(function, body=self._flat(body, function, types))
+
+    def _arms(self, match: Match, function: Function, types: Mapping[str, str]) -> tuple[Arm, ...]:
+        ind = self.program.type(match.type)
+        return tuple(
+            replace(
+                arm,
+                body=self._flat(
+                    arm.body,
+                    function,
+                    {
+                        **types,
+                        **dict(zip(arm.names, ind.constructor(arm.constructor).args, strict=True)),
+                    },
+                ),
+            )
+            for arm in match.arms
+        )
+
+    def _flat(self, expr: Expr, function: Function, types: Mapping[str, str]) -> Expr:
+        """The expression without matches and lets: a match becomes a call of a function of its own."""
+        match expr:
+            case Var():
+                return expr
+            case Construct(args=args) | Call(args=args):
+                return self._inline(
+                    replace(expr, args=tuple(self._flat(a, function, types) for a in args))
+                )
+            case Let(name=name, value=value, body=body):
+                put = self._flat(value, function, types)
+                inner = self._flat(body, function, {**types, name: expr.type})
+                return _put(inner, {name: put})
+            case Match():
+                return self._lift(expr, function, types)
+
+    def _inline(self, expr: Expr) -> Expr:
+        if isinstance(expr, Call) and expr.function in self.inlined:
+            callee = self.inlined[expr.function]
+            given = {p.name: a for p, a in zip(callee.params, expr.args, strict=True)}
+            return _put(callee.body, given)
+        return expr
+
+    def _lift(self, expr: Match, function: Function, types: Mapping[str, str]) -> Expr:
+        """A call of a new function that makes this match, on the scrutinee and what its branches use."""
+        used, name = _free(expr), self._fresh(function.name)
+        given: Expr
+        if isinstance(expr.scrutinee, Var):
+            head, given = expr.scrutinee.name, expr.scrutinee
+        else:
+            head, given = "scrutinee", self._flat(expr.scrutinee, function, types)
+            while head in types:
+                head += "_"
+            used = [n for n in used if any(n in _free(arm.body) for arm in expr.arms)]
+        rest = [n for n in used if n != head]
+        params = (Param(head, expr.type), *(Param(n, types[n]) for n in rest))
+        # Known before its branches are cut, so that names stay apart.
+        self.matching[name] = Function(name, params, expr.result, expr, 0)
+        arms = self._arms(expr, function, types)
+        whole = replace(expr, scrutinee=Var(head), arms=arms)
+        self.matching[name] = Function(name, params, expr.result, whole, 0)
+        return Call(name, (given, *(Var(n) for n in rest)))
+
+    def _fresh(self, base: str) -> str:
+        i = 1
+        taken = {*self.program.function_names, *self.matching, *self.program.symbols}
+        while f"{base}_{i}" in taken:
+            i += 1
+        return f"{base}_{i}"
+
+    def keep_reached(self, function: str) -> None:
+        """Forget the functions that a function's runs never call."""
+        found: dict[str, None] = {}
+        work = [function]
+        while work:
+            name = work.pop()
+            if name not in found:
+                found[name] = None
+                body = (self.matching.get(name) or self.inlined[name]).body
+                work += [e.function for e in walk(body) if isinstance(e, Call)]
+        self.matching = {n: f for n, f in self.matching.items() if n in found}
+
+    def apart(self, base: str) -> str:
+        """A name that no type, constructor or function of the program begins with."""
+        taken = [*self.matching, *self.program.function_names, *self.program.symbols]
+        taken += [t.name for t in self.program.types]
+        while any(name.startswith(base) for name in taken):
+            base += "_"
+        return base
+
+    def called(self, type_: str) -> list[Function]:
+        """The functions whose calls can stand for a term of a type."""
+        return [f for f in self.matching.values() if f.result == type_]
+
+
+def _put(expr: Expr, given: Mapping[str, Expr]) -> Expr:
+    match expr:
+        case Var(name=name):
+            return given.get(name, expr)
+        case Construct() | Call():
+            return replace(expr, args=tuple(_put(a, given) for a in expr.args))
+        case _:
+            raise AssertionError("matches and lets are gone by now")
+
+
+def _free(expr: Expr) -> list[str]:
+    bound = {n for e in walk(expr) if isinstance(e, Match) for a in e.arms for n in a.names}
+    bound |= {e.name for e in walk(expr) if isinstance(e, Let)}
+    return list(
+        dict.fromkeys(e.name for e in walk(expr) if isinstance(e, Var) and e.name not in bound)
+    )
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """The Gallina text; types of the program get plain names, `list label` becomes list_label."""
+
+    program: Program
+    cut: _Cut
+
+    def apart(self, base: str) -> str:
+        return self.cut.apart(base)
+
+    def text(self, root: str, k: int) -> tuple[str, str]:
+        """(the whole text, the name of its last function)."""
+        types = self._reached(root)
+        t, steps = self.apart("t"), self.apart("steps")
+        body = t
+        for _ in range(k):
+            body = f"{self._step_name(root)} {body if body == t else f'({body})'}"
+        parts = [
+            f"(* {k} match steps, leftmost-outermost; a call not reduced yet is a constructor. *)",
+            f"Inductive {self.apart('truth')} : Set := {self.apart('yes')} | {self.apart('no')}.",
+            f"Inductive {self._joined(types, self._declaration)}.",
+            f"Fixpoint {self._joined(types, self._normal)}.",
+            f"Fixpoint {self._joined(types, self._step)}.",
+            f"Definition {steps} ({t} : {_plain(root)}) : {_plain(root)} := {body}.",
+        ]
+        return "\n\n".join(parts) + "\n", steps
+
+    def _joined(self, types: Sequence[str], write: Callable[[str], str]) -> str:
+        return "\nwith ".join(write(t) for t in types)
+
+    def _reached(self, root: str) -> list[str]:
+        """Every type that terms on the way can contain."""
+        found: dict[str, None] = {}
+        work = [root]
+        while work:
+            type_ = work.pop(0)
+            if type_ not in found:
+                found[type_] = None
+                work += [a for _, args, _ in self._shapes(type_) for a in args]
+        return list(found)
+
+    def _shapes(self, type_: str) -> list[tuple[str, tuple[str, ...], Function | None]]:
+        """(name, argument types, the function where it is a call) for every constructor."""
+        plain = [(c.name, c.args, None) for c in self.program.type(type_).constructors]
+        calls = [(f.name, tuple(p.type for p in f.params), f) for f in self.cut.called(type_)]
+        return [*plain, *calls]
+
+    def _fields(self, args: Sequence[object], base: str = "x") -> list[str]:
+        return [f"{self.apart(base)}{i}" for i in range(len(args))]
+
+    def _step_name(self, type_: str) -> str:
+        return f"{self.apart('step')}_{_plain(type_)}"
+
+    def _declaration(self, type_: str) -> str:
+        shapes = (
+            " ".join(
+                [
+                    name,
+                    *(
+                        f"({x} : {_plain(a)})"
+                        for x, a in zip(self._fields(args), args, strict=True)
+                    ),
+                ]
+            )
+            for name, args, _ in self._shapes(type_)
+        )
+        return f"{_plain(type_)} : Set :=\n  | " + "\n  | ".join(shapes)
+
+    def _fixpoint(self, name: str, type_: str, result: str, arms: Sequence[str]) -> str:
+        t = self.apart("t")
+        head = f"{name} ({t} : {_plain(type_)}) {{struct {t}}} : {result} :=\n  match {t} with\n"
+        return head + "".join(f"  | {arm}\n" for arm in arms) + "  end"
+
+    def _normal(self, type_: str) -> str:
+        """Whether no call is left in a term."""
+        arms = []
+        for name, args, function in self._shapes(type_):
+            xs = self._fields(args)
+            value = self.apart("no") if function else self._all_normal(args, xs)
+            arms.append(f"{' '.join([name, *xs])} => {value}")
+        return self._fixpoint(self._normal_name(type_), type_, self.apart("truth"), arms)
+
+    def _normal_name(self, type_: str) -> str:
+        return f"{self.apart('normal')}_{_plain(type_)}"
+
+    def _all_normal(self, args: Sequence[str], xs: Sequence[str]) -> str:
+        if not args:
+            return self.apart("yes")
+        tests = [f"{self._normal_name(a)} {x}" for a, x in zip(args, xs, strict=True)]
+        text = tests[-1]
+        for test in reversed(tests[:-1]):
+            text = f"if {test} then {text} else {self.apart('no')}"
+        return text
+
+    def _step(self, type_: str) -> str:
+        arms = []
+        for name, args, function in self._shapes(type_):
+            xs = self._fields(args)
+            made = self._call_step(function, xs) if function else self._inside(name, args, xs)
+            arms.append(f"{' '.join([name, *xs])} =>{made}")
+        return self._fixpoint(self._step_name(type_), type_, _plain(type_), arms)
+
+    def _inside(self, name: str, args: Sequence[str], xs: Sequence[str]) -> str:
+        """A constructor steps in its leftmost argument that is not normal."""
+        text = "" if args else name
+        for i in range(len(xs) - 1, -1, -1):
+            stepped = [*xs]
+            stepped[i] = f"({self._step_name(args[i])} {xs[i]})"
+            here = " ".join([name, *stepped])
+            test = f"{self._normal_name(args[i])} {xs[i]}"
+            text = f"if {test} then {text} else {here}" if text else here
+        return f" {text}"
+
+    def _call_step(self, function: Function, xs: list[str]) -> str:
+        """A call is reduced where its argument shows a constructor, and steps in it otherwise."""
+        assert function.struct is not None
+        assert isinstance(function.body, Match)
+        on = function.params[function.struct].type
+        given = {p.name: x for p, x in zip(function.params, xs, strict=True)}
+        arms = []
+        for arm in function.body.arms:
+            ys = self._fields(arm.names, "y")
+            body = _text(arm.body, {**given, **dict(zip(arm.names, ys, strict=True))})
+            arms.append(f"{' '.join([arm.constructor, *ys])} => {body}")
+        stepped = [*xs]
+        stepped[function.struct] = f"({self._step_name(on)} {xs[function.struct]})"
+        for callee in self.cut.called(on):
+            pattern = " ".join([callee.name, *("_" for _ in callee.params)])
+            arms.append(f"{pattern} => {' '.join([function.name, *stepped])}")
+        lines = "".join(f"    | {arm}\n" for arm in arms)
+        return f"\n    match {xs[function.struct]} with\n{lines}    end"
+
+
+def _plain(type_: str) -> str:
+    return type_.replace("(", "").replace(")", "").replace(" ", "_")
+
+
+def _text(expr: Expr, env: Mapping[str, str]) -> str:
+    match expr:
+        case Var(name=name):
+            return env[name]
+        case Construct(constructor=head, args=args) | Call(function=head, args=args):
+            parts = [_text(a, env) for a in args]
+            return " ".join([head, *(f"({p})" if " " in p else p for p in parts)])
+        case _:
+            raise AssertionError("matches and lets are gone by now")
