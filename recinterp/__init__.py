@@ -6,7 +6,7 @@
     ex = ri.explain(model, task)
     print(ex)
 
-The public names are imported when they are first used, so that `import recinterp` costs nothing.
+What needs torch is imported when it is first used, so that `import recinterp` is quick.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# Imported now, because their modules have the functions' names and would hide them.
+from recinterp.diff import diff
+from recinterp.errors import RecinterpError
+from recinterp.explain import Explanation, explain
+
 if TYPE_CHECKING:
     from recinterp import perturb, probe
-    from recinterp.diff import diff
-    from recinterp.errors import RecinterpError
-    from recinterp.explain import Explanation, explain
     from recinterp.judge import fidelity
     from recinterp.machine import Machine
     from recinterp.models import TrainConfig, load, predict, train
@@ -28,13 +30,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Domain": "tasks",
-    "Explanation": "explain",
     "Machine": "machine",
-    "RecinterpError": "errors",
     "Task": "tasks",
     "TrainConfig": "models",
-    "diff": "diff",
-    "explain": "explain",
     "fidelity": "judge",
     "load": "models",
     "perturb": "",
@@ -71,7 +69,7 @@ def __getattr__(name: str) -> object:
     home = _HOME[name]
     found = import_module(f"{__name__}.{home or name}")
     value = getattr(found, name) if home else found
-    globals()[name] = value  # a module and a function may share a name: the function is public
+    globals()[name] = value
     return value
 
 

@@ -1,0 +1,91 @@
+"""Departures of a learned machine from the true one, grouped by who wrote what.
+
+Both machines run on the same inputs. At the first output index where they differ, one learned rule
+writes (or ends) and one true rule, with its ι-step, owns what should stand there: inputs that share
+the pair form a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from recinterp.machine.batch import HALTED, Batch, Words, run_batch
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+
+NEVER = 1 << 30
+
+
+@dataclass(frozen=True)
+class Group:
+    """Inputs on which one learned rule parts from one true step."""
+
+    rule: int
+    step: int
+    rows: Bool[np.ndarray, "rows"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Both machines' runs on the same inputs, and where they first differ."""
+
+    learned: Batch
+    truth: Batch
+    first: Int[np.ndarray, "rows"]
+
+    @property
+    def departs(self) -> Bool[np.ndarray, "rows"]:
+        """Where the learned machine claims another output than the true one."""
+        claimed: Bool[np.ndarray, "rows"] = self.learned.status == HALTED
+        return claimed & (self.first < NEVER)
+
+
+def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:
+    """Run both, with events."""
+    one = run_batch(learned, inputs, record=True)
+    words = one.words if truth.vocab == learned.vocab else Words(inputs, truth.vocab, truth.arity)
+    other = run_batch(truth, words, record=True)
+    if words is not one.words:  # compare token numbers of one vocabulary
+        table = np.array([one.words.number.get(x, -2) for x in words.vocab])
+        other.out = table[other.out]
+    return Runs(one, other, _first_difference(one, other))
+
+
+def groups(runs: Runs) -> list[Group]:
+    """The groups, largest first."""
+    rows = np.flatnonzero(runs.departs)
+    learned, truth = _writers(runs.learned, runs.first), _writers(runs.truth, runs.first)
+    pairs = np.stack([learned[rows], truth[rows]], axis=1)
+    found = []
+    for rule, step in np.unique(pairs, axis=0).tolist():
+        mask = np.zeros(len(runs.first), dtype=bool)
+        mask[rows[(pairs == (rule, step)).all(axis=1)]] = True
+        found.append(Group(rule, step, mask))
+    return sorted(found, key=lambda g: -int(g.rows.sum()))
+
+
+def _first_difference(one: Batch, other: Batch) -> Int[np.ndarray, "rows"]:
+    width = 1 + max(one.out.shape[1], other.out.shape[1])
+    tables = []
+    for batch in (one, other):
+        table = np.pad(batch.out, ((0, 0), (0, width - batch.out.shape[1])))
+        table = np.where(np.arange(width)[None, :] < batch.t[:, None], table, -1)
+        tables.append(table)
+    differs = tables[0] != tables[1]
+    return np.where(differs.any(axis=1), differs.argmax(axis=1), NEVER)
+
+
+def _writers(batch: Batch, at: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "rows"]:
+    """The rule that wrote output index `at` of each row, or the last that fired before."""
+    writer = np.full(len(at), -1)
+    for event in batch.events:
+        rows = event.view.rows
+        mine = event.view.t <= at[rows]
+        writer[rows[mine]] = event.rule
+    return writer

@@ -1,0 +1,122 @@
+"""The kinds of shortcut: each a property of *where* a machine departs, checked input by input.
+
+A kind with bound k fits a group of departures when the inputs it describes all depart (in this
+group or another) and the group holds none besides. `docs/` defines each. Two kinds that describe
+the same inputs on the domain both fit: nothing seen there tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+if TYPE_CHECKING:
+    from recinterp.machine.batch import Batch
+    from recinterp.tasks import Task
+
+Mask = Bool[np.ndarray, "rows"]
+Ints = Int[np.ndarray, "rows"]
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a kind may speak of, for every input: numbers read off the true machine's runs."""
+
+    depth: Ints
+    full_depth: Mask
+    length: Ints
+    height: Ints
+    last_at: (
+        Ints  # last output index at which the departing step's rule fires, NEVER if it does not
+    )
+    prefix: Mask  # the learned output is a proper beginning of the true one
+    beyond: Mask  # the true output is a proper beginning of the learned one
+
+
+def facts(
+    task: Task, inputs: Sequence[Sequence[str]], truth: Batch, learned: Batch, rules: set[int]
+) -> Facts:
+    """The facts for one group: `rules` are the true machine's rules that own the departure."""
+    size = len(inputs)
+    last, height = np.full(size, NEVER), np.zeros(size, dtype=np.int64)
+    for event in truth.events:
+        height[event.view.inputs] = np.maximum(height[event.view.inputs], event.view.height)
+        if event.rule in rules:
+            last[event.view.inputs] = np.maximum(last[event.view.inputs], event.view.t)
+    same = _common(truth, learned)
+    return Facts(
+        np.array([task.depth(x) for x in inputs]),
+        np.array([task.full_depth(x) for x in inputs], dtype=bool),
+        np.array([task.length(x) for x in inputs]),
+        height,
+        last,
+        (same == learned.t) & (learned.t < truth.t),
+        (same == truth.t) & (truth.t < learned.t),
+    )
+
+
+def _common(one: Batch, other: Batch) -> Ints:
+    """Length of the common beginning of two outputs."""
+    width = min(one.out.shape[1], other.out.shape[1])
+    here = np.arange(width)[None, :]
+    equal = one.out[:, :width] == other.out[:, :width]
+    equal &= (here < one.t[:, None]) & (here < other.t[:, None])
+    return np.where(equal.all(axis=1), width, equal.argmin(axis=1))
+
+
+def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | None]]:
+    """Every kind that fits a group of departures, with its bound, the most specific first."""
+    fires = f.last_at >= 0
+    for name, value, among in (
+        ("bounded-stack", f.height, fires & (f.height > 0)),
+        ("bounded-depth", f.depth, np.ones(len(group), dtype=bool)),
+        ("deep-base-case", f.depth, f.full_depth),
+        ("position-keyed", f.last_at, fires),
+        ("length-keyed", f.length, fires),
+    ):
+        bound = _from(group, departs, value, among)
+        if bound is not None:
+            yield name, bound - 1 if name in ("bounded-stack", "bounded-depth") else bound
+    if departs[fires].all() and fires[group].all():
+        yield "missing-rule", None
+    if f.prefix[group].all():
+        yield "premature-end", None
+    if f.beyond[group].all():
+        yield "overrun", None
+
+
+def _from(group: Mask, departs: Mask, value: Ints, among: Mask) -> int | None:
+    """k, where the group lies in {among, value >= k}, that all departs, and some of it does not."""
+    if not among[group].all():
+        return None
+    k = int(value[group].min())
+    described = among & (value >= k)
+    some_do_not = bool((among & (value < k)).any())
+    return k if some_do_not and departs[described].all() else None
+
+
+TEXT: dict[str, Callable[[int | None], str]] = {
+    "bounded-depth": lambda k: f"follows the recursion to depth {k} and no further",
+    "bounded-stack": lambda k: f"right while at most {k} calls are pending, then not",
+    "deep-base-case": lambda k: f"takes the base case wrongly after {k} or more recursive steps",
+    "position-keyed": lambda k: f"takes this step wrongly from output position {k} on",
+    "length-keyed": lambda k: f"takes this step wrongly in inputs of {k} or more tokens",
+    "missing-rule": lambda _: "never takes this step rightly",
+    "premature-end": lambda _: "stops writing too early",
+    "overrun": lambda _: "writes on where the output should end",
+    "degenerate": lambda _: "writes the same whatever the input",
+    "other": lambda _: "departs in a way that no named kind describes",
+}
+
+
+def sentence(kinds_found: Sequence[tuple[str, int | None]]) -> str:
+    """A group's kinds in words; further ones are what cannot be told apart from the first."""
+    first, *rest = kinds_found
+    said = TEXT[first[0]](first[1])
+    named = [f"{name} {'' if k is None else k}".strip() for name, k in rest]
+    return said + (f" (on this domain also: {', '.join(named)})" if named else "")

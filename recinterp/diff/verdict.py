@@ -1,0 +1,222 @@
+"""The verdict on a frozen machine: exact, shortcut, sporadic or undetermined, and its shortcuts.
+
+exact          model and truth agree everywhere that was looked
+shortcut       they do not, and the machine predicts at least 90 % of the departures exactly,
+               being right in at least 90 % of those that it predicts
+sporadic       they differ on under 0.1 % of inputs, unpredicted: all of them are listed
+undetermined   anything else, with the region that does hold
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recinterp.diff.groups import Group, Runs, groups, run_both
+from recinterp.diff.kinds import TEXT, facts, kinds, sentence
+from recinterp.diff.results import Diff, Divergence, ShareRow, Shortcut
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+    from recinterp.tasks import Task
+
+Tokens = list[str]
+PREDICTED = 0.9
+RARE = 0.001
+
+
+@dataclass(frozen=True)
+class Census:
+    """Model, truth and machine on the same inputs: all of a domain, or a sample."""
+
+    task: Task
+    machine: Machine
+    inputs: Sequence[Tokens]
+    outputs: Sequence[Tokens]
+    expected: Sequence[Tokens]
+    claimed: Sequence[Tokens | None]
+    exhaustive: bool
+
+    @property
+    def departures(self) -> list[int]:
+        """Rows on which model and truth differ."""
+        return [
+            i for i, (y, z) in enumerate(zip(self.outputs, self.expected, strict=True)) if y != z
+        ]
+
+    @property
+    def predicted(self) -> list[int]:
+        """Rows on which the machine claims that they differ."""
+        pairs = zip(self.claimed, self.expected, strict=True)
+        return [i for i, (m, z) in enumerate(pairs) if m is not None and m != z]
+
+    def hits(self, rows: Sequence[int]) -> int:
+        """How many rows the machine tells exactly."""
+        return sum(self.claimed[i] == self.outputs[i] for i in rows)
+
+    def divergence(self, i: int) -> Divergence:
+        """One row as a result."""
+        claim = self.claimed[i]
+        return Divergence(
+            tuple(self.inputs[i]),
+            tuple(self.expected[i]),
+            tuple(self.outputs[i]),
+            None if claim is None else tuple(claim),
+        )
+
+
+def judge_departures(census: Census, truth: Machine, mechanism: str, beyond: str) -> Diff:
+    """Verdict and shortcuts. beyond: a sentence on where the statement ends, for the headline."""
+    departures, predicted = census.departures, census.predicted
+    degenerate = _ignores_input(census)
+    name = "undetermined" if degenerate else _verdict(census, departures, predicted)
+    found = [_degenerate(census)] if degenerate else _shortcuts(census, truth) if predicted else []
+    wrong = [i for i in range(len(census.inputs)) if _unexplained(census, i)]
+    shown = min(departures, key=lambda i: len(census.inputs[i]), default=None)
+    region = "" if name in ("exact", "shortcut") else _region(census)
+    return Diff(
+        name,
+        mechanism,
+        _headline(name, census, found, mechanism, region, beyond),
+        tuple(found),
+        tuple(census.divergence(i) for i in wrong),
+        region,
+        len(departures),
+        len(census.inputs),
+        census.exhaustive,
+        None if shown is None else census.divergence(shown),
+    )
+
+
+def _verdict(census: Census, departures: list[int], predicted: list[int]) -> str:
+    if not departures:
+        return "exact"
+    recall = census.hits(departures) / len(departures)
+    precision = census.hits(predicted) / len(predicted) if predicted else 0.0
+    if recall >= PREDICTED and precision >= PREDICTED:
+        return "shortcut"
+    claims = [i for i, m in enumerate(census.claimed) if m is not None]
+    if len(departures) < RARE * len(census.inputs) and len(claims) == len(census.inputs):
+        return "sporadic"
+    return "undetermined"
+
+
+def _unexplained(census: Census, i: int) -> bool:
+    """A departure that the machine does not tell, or a claim that the model does not keep."""
+    claim, model = census.claimed[i], census.outputs[i]
+    return claim != model if claim is not None else model != census.expected[i]
+
+
+def _ignores_input(census: Census) -> bool:
+    """Whether inputs of one length nearly always get one and the same output."""
+    by_length: dict[int, set[tuple[str, ...]]] = {}
+    sizes: dict[int, int] = {}
+    for x, y in zip(census.inputs, census.outputs, strict=True):
+        by_length.setdefault(len(x), set()).add(tuple(y))
+        sizes[len(x)] = sizes.get(len(x), 0) + 1
+    large = [n for n, size in sizes.items() if size >= 8]
+    return bool(large) and all(len(by_length[n]) == 1 for n in large)
+
+
+def _degenerate(census: Census) -> Shortcut:
+    i = min(census.departures, key=lambda i: len(census.inputs[i]))
+    x, z, y = census.inputs[i], census.expected[i], census.outputs[i]
+    share = _share(
+        census, np.array([a != b for a, b in zip(census.outputs, census.expected, strict=True)])
+    )
+    return Shortcut(
+        ("degenerate",),
+        None,
+        (("degenerate", None),),
+        x,
+        z,
+        y,
+        share,
+        "",
+        "",
+        TEXT["degenerate"](None),
+    )
+
+
+def _shortcuts(census: Census, truth: Machine) -> list[Shortcut]:
+    """One shortcut per group with a departure that the model confirms, shortest first."""
+    runs = run_both(census.machine, truth, census.inputs)
+    found = [s for g in groups(runs) if (s := _shortcut(census, truth, runs, g)) is not None]
+    return sorted(found, key=lambda s: len(s.counterexample))
+
+
+def _shortcut(census: Census, truth: Machine, runs: Runs, group: Group) -> Shortcut | None:
+    confirmed = [
+        i for i in np.flatnonzero(group.rows).tolist() if census.claimed[i] == census.outputs[i]
+    ]
+    if not confirmed:
+        return None
+    step = truth.rules[group.step]
+    owners = (
+        {k for k, r in enumerate(truth.rules) if r.origin == step.origin}
+        if step.origin
+        else {group.step}
+    )
+    known = facts(census.task, census.inputs, runs.truth, runs.learned, owners)
+    fitting = list(kinds(group.rows, runs.departs, known)) or [("other", None)]
+    shown = min(confirmed, key=lambda i: len(census.inputs[i]))
+    return Shortcut(
+        tuple(name for name, _ in fitting),
+        fitting[0][1],
+        tuple(fitting),
+        list(census.inputs[shown]),
+        list(census.expected[shown]),
+        list(census.outputs[shown]),
+        _share(census, group.rows),
+        census.machine.rules[group.rule].name,
+        step.origin or step.name,
+        sentence(fitting),
+    )
+
+
+def _share(census: Census, rows: np.ndarray) -> tuple[ShareRow, ...]:
+    cells: dict[tuple[int, int], list[int]] = {}
+    for x, hit in zip(census.inputs, rows.tolist(), strict=True):
+        cell = cells.setdefault((census.task.length(x), census.task.depth(x)), [0, 0])
+        cell[0] += hit
+        cell[1] += 1
+    return tuple(ShareRow(n, d, hit, total) for (n, d), (hit, total) in sorted(cells.items()))
+
+
+def _region(census: Census) -> str:
+    """Where the machine makes claims, and how many of them the model keeps."""
+    from recinterp.machine.text import guard
+    from recinterp.reconstruct.region import ENTRY
+
+    claims = [i for i, m in enumerate(census.claimed) if m is not None]
+    kept = census.hits(claims)
+    where = [guard(r.guard) for r in census.machine.rules_of(ENTRY) if r.lost is None]
+    share = f"{len(claims):,} of {len(census.inputs):,} inputs"
+    held = f"it holds on {kept:,} of them" if claims else "nothing is claimed"
+    return (
+        f"The machine speaks for {share}"
+        + (f" ({'; or '.join(where)})" if where else "")
+        + f"; {held}."
+    )
+
+
+def _headline(
+    name: str, census: Census, found: Sequence[Shortcut], mechanism: str, region: str, beyond: str
+) -> str:
+    total, wrong = len(census.inputs), len(census.departures)
+    of = f"{wrong:,} of {total:,} inputs"
+    said = {
+        "exact": f"Right on all {total:,} inputs"
+        + ("" if census.exhaustive else " that were drawn"),
+        "shortcut": "Not the recursion: it "
+        + "; it ".join(s.text for s in found[:2])
+        + f" ({of} come out wrong)",
+        "sporadic": f"Right but for {of}, which follow no rule that was found and are listed",
+        "undetermined": f"No machine explains this model ({of} come out wrong). {region}".rstrip(
+            ". "
+        ),
+    }[name]
+    return f"{said}. {mechanism} {beyond}".strip()

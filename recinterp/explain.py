@@ -1,0 +1,236 @@
+"""`explain(model, task)`: from a trained model to its machine, its departures, and how far to trust it.
+
+Build, freeze, judge, then enumerate: the machine is made from probes that are not held out; only
+then is it judged on held-out inputs and compared with model and truth on the whole domain. What
+enumeration finds goes into `diff.unexplained`, never into the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from recinterp.diff.results import Diff
+from recinterp.diff.verdict import Census, judge_departures
+from recinterp.errors import CheckpointError, DomainError
+from recinterp.judge.answers import Answers
+from recinterp.judge.fidelity import Fidelity, domain_of, fidelity, trained_on
+from recinterp.machine import Machine
+from recinterp.machine.batch import HALTED, LOST_WRONG, run_batch
+from recinterp.reconstruct.build import Reconstruction, answers, reconstruct
+from recinterp.reconstruct.oracle import Oracle
+from recinterp.tasks import Domain, Task
+
+if TYPE_CHECKING:
+    from recinterp.network import Network
+    from recinterp.probe.heads import Head, LayerFinding
+    from recinterp.reconstruct.mechanism import Mechanism
+    from recinterp.reconstruct.sites import Site
+
+Progress: TypeAlias = Callable[[str], None]
+EVERY = 70_000  # a domain with no more inputs than this is enumerated
+SAMPLED = 20_000
+FORMAT = "recinterp-explanation/1"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` found. Behaviour: machine, diff, fidelity; network: heads, sites, mechanism."""
+
+    model_name: str
+    task: Task
+    domain: Domain
+    machine: Machine
+    truth: Machine
+    diff: Diff
+    fidelity: Fidelity
+    heads: tuple[Head, ...]
+    layers: tuple[LayerFinding, ...]
+    sites: tuple[Site, ...]
+    mechanism: Mechanism
+    runners_up: tuple[str, ...]
+    probes: int
+    seconds: float
+    model: object = field(default=None, repr=False, compare=False)
+
+    @property
+    def recursion_heads(self) -> tuple[Head, ...]:
+        """The heads that carry the recursion; none where only a whole layer does."""
+        return tuple(h for h in self.heads if h.recursion)
+
+    def will_fail(self, inputs: Sequence[Sequence[str]]) -> list[bool | None]:
+        """Whether the model gets each input wrong; None where the machine does not say."""
+        words = [list(x) for x in inputs]
+        batch = run_batch(self.machine, words)
+        truth = self.task.apply_many(words)
+        rows = zip(batch.prefixes(), batch.status, truth, strict=True)
+        return [
+            said != true if s == HALTED else True if s == LOST_WRONG or said != true[: len(said)] else None
+            for said, s, true in rows
+        ]  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the model to one JSON file, whole or not at all."""
+        from recinterp.saved import to_plain
+        from recinterp.view import write_text
+
+        kept = {
+            k: to_plain(v) for k, v in vars(self).items() if k not in ("model", "task", "domain")
+        }
+        said = {
+            "format": FORMAT,
+            "task": self.task.to_json(),
+            "domain": self.domain.to_json(),
+            **kept,
+        }
+        write_text(path, json.dumps(said, ensure_ascii=False, indent=1))
+
+    @classmethod
+    def load(cls, path: str | Path, model: object = None) -> Explanation:
+        """Read one back. Errors: CheckpointError if the file is missing, truncated or foreign."""
+        try:
+            said = json.loads(Path(path).read_text(encoding="utf-8"))
+            if said.pop("format") != FORMAT:
+                raise ValueError("another format")
+            return cls(**_read(said), model=model)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+            raise CheckpointError(
+                f"load {path}", f"not an explanation ({e})", "a file from ex.save(path)"
+            ) from None
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one HTML page that needs nothing else."""
+        from recinterp.view import explanation_html
+
+        explanation_html(self, path)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        from recinterp.view import explanation_mimebundle
+
+        return explanation_mimebundle(self)
+
+    def __str__(self) -> str:
+        from recinterp.view import explanation_text
+
+        return explanation_text(self)
+
+
+def explain(
+    model: object,
+    task: Task,
+    *,
+    domain: Domain | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain a trained model: its machine, where that leaves the recursion, and where it lives.
+
+    model: a hooked TransformerLens model, or any function from inputs to outputs (then only the
+    behavioural half); task: what it was meant to learn; domain: what is asked about, by default the
+    lengths a checkpoint of ours was trained on; seed: same seed, same explanation; progress: told
+    each stage's name. Errors: DomainError without a domain, MisfitModel where the model does not fit.
+    """
+    from recinterp.network import look_inside
+
+    began, told = time.perf_counter(), progress or (lambda _: None)
+    asked = domain_of(model, domain)
+    if asked.max_length is None:
+        raise DomainError("explain a model", "the domain has no max_length", "Domain(max_length=…)")
+    seen = Answers.of(model, task)
+    told("asking the model and searching for its machine")
+    built = reconstruct(Oracle(seen), task, asked, seed=seed)
+    told("looking inside: heads, sites, mechanism")
+    inside = look_inside(model, task, built, seed)
+    told("judging the frozen machine")
+    found = _judged(model, seen, task, built, asked, seed, inside)
+    told("comparing on the whole domain")
+    diff = _compared(model, seen, task, built, asked, seed, inside)
+    return Explanation(
+        name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
+        inside.heads, inside.layers, inside.sites, inside.mechanism,
+        tuple(map(str, built.runners_up)), len(built.logs.inputs),
+        time.perf_counter() - began, model,
+    )  # fmt: skip
+
+
+def name_of(model: object) -> str:
+    """The checkpoint's name, or the type's."""
+    checkpoint = getattr(model, "checkpoint", None)
+    return str(checkpoint.name) if checkpoint is not None else type(model).__name__
+
+
+def _judged(
+    model: object,
+    seen: Answers,
+    task: Task,
+    built: Reconstruction,
+    asked: Domain,
+    seed: int,
+    inside: Network,
+) -> Fidelity:
+    judged = fidelity(
+        _Remembered(seen, getattr(model, "checkpoint", None)),
+        task, built.chosen.machine, asked, seed=seed, queries=answers(built.logs),
+    )  # fmt: skip
+    return replace(judged, interventional=inside.interventional, false_effects=inside.false_effects)
+
+
+class _Remembered(Answers):
+    """A model's answers with the checkpoint it came from, so that nothing is asked twice."""
+
+    def __init__(self, seen: Answers, checkpoint: object) -> None:
+        super().__init__(seen)
+        self.checkpoint = checkpoint
+
+
+def _compared(
+    model: object,
+    seen: Answers,
+    task: Task,
+    built: Reconstruction,
+    asked: Domain,
+    seed: int,
+    inside: Network,
+) -> Diff:
+    inputs = list(islice(asked.inputs(task), EVERY + 1))
+    exhaustive = len(inputs) <= EVERY
+    if not exhaustive:
+        drawn = asked.sample(task, SAMPLED, seed=seed)
+        inputs = [
+            list(x) for x in dict.fromkeys(tuple(x) for x in [*inputs[: SAMPLED // 4], *drawn])
+        ]
+    machine = built.chosen.machine
+    census = Census(
+        task, machine, inputs, seen(inputs), task.apply_many(inputs), machine.run_many(inputs), exhaustive
+    )  # fmt: skip
+    trained, _ = trained_on(model)
+    beyond = ""
+    if trained is not None and trained.max_length is not None:
+        beyond = f"It was trained on inputs of at most {trained.max_length} tokens."
+    return judge_departures(census, built.truth, inside.mechanism.sentence, beyond)
+
+
+def _read(said: dict[str, Any]) -> dict[str, Any]:
+    """An explanation's fields from its JSON."""
+    from recinterp.network import Network
+    from recinterp.saved import from_plain
+
+    task = Task.from_json(said["task"])
+    parts = dict(_parts(Network))
+    plain = {k: from_plain(hint, said[k]) for k, hint in parts.items()}
+    rest = {k: said[k] for k in ("model_name", "probes", "seconds")}
+    return {**plain, **rest, "task": task, "domain": Domain.from_json(said["domain"], task)}
+
+
+def _parts(network: type) -> Iterator[tuple[str, Any]]:
+    from typing import get_type_hints
+
+    hints = get_type_hints(network)
+    yield from ((k, hints[k]) for k in ("heads", "layers", "sites", "mechanism"))
+    yield from (("machine", Machine), ("truth", Machine), ("diff", Diff), ("fidelity", Fidelity))
+    yield "runners_up", tuple[str, ...]

@@ -1,0 +1,153 @@
+"""How well a machine tells what a model does, on inputs its builder never saw.
+
+    match               its output is exactly the model's
+    failure recall      of the inputs the model gets wrong: it gives exactly that wrong output
+    failure precision   of the inputs where it departs from the truth: the model gives that output
+    failure flagged     the same for "will it fail?" alone, whatever the output
+    coverage            it does not abstain (abstentions are misses above)
+
+Each beside what costs nothing to say: that the model is right; that it is wrong beyond the deepest
+trained depth; what the nearest of the builder's own queries gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recinterp.judge.answers import Answers, Tokens
+from recinterp.judge.nearest import nearest
+from recinterp.judge.strata import strata
+from recinterp.machine.batch import HALTED, LOST_WRONG, run_batch
+from recinterp.rate import Rate
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+    from recinterp.tasks import Domain, Task
+
+Pairs = Sequence[tuple[Tokens, Tokens]]
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One stratum of held-out inputs."""
+
+    name: str
+    n: int
+    match: Rate
+    failure_recall: Rate
+    failure_precision: Rate
+    flagged_recall: Rate
+    flagged_precision: Rate
+    coverage: Rate
+    baselines: Mapping[str, Rate]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Every stratum, all of them together, and how well interventions are foretold."""
+
+    strata: tuple[Stratum, ...]
+    overall: Stratum
+    interventional: Rate | None = None
+    false_effects: Rate | None = None
+
+    def __str__(self) -> str:
+        rows = [*self.strata, self.overall]
+        return "\n".join(
+            f"{s.name:24} n={s.n:<6} match {s.match}  failures {s.failure_recall}" for s in rows
+        )
+
+
+def fidelity(
+    model: object,
+    task: Task,
+    machine: Machine,
+    domain: Domain | None = None,
+    *,
+    seed: int = 0,
+    queries: Pairs = (),
+) -> Fidelity:
+    """Judge any machine: a learned one, the truth's, a user's own.
+
+    model: a hooked model or a function from inputs to outputs; domain: read from a checkpoint of
+    ours, else required; queries: what the builder asked, for the nearest-neighbour baseline.
+    Errors: DomainError where there is no domain; MisfitModel where the model does not fit.
+    """
+    trained, distribution = trained_on(model)
+    asked = domain_of(model, domain)
+    answers = Answers.of(model, task)
+    sets = strata(task, asked, trained=trained, distribution=distribution, seed=seed)
+    cap = trained.max_depth if trained else None
+    judged = tuple(
+        _stratum(name, x, answers(x), task, machine, cap, queries) for name, x in sets.items()
+    )
+    every = [list(x) for x in dict.fromkeys(tuple(x) for xs in sets.values() for x in xs)]
+    overall = _stratum("all held out", every, answers(every), task, machine, cap, queries)
+    return Fidelity(judged, overall)
+
+
+def domain_of(model: object, domain: Domain | None) -> Domain:
+    """The domain given, or the one a checkpoint records. Errors: DomainError if neither."""
+    from recinterp.errors import DomainError
+    from recinterp.tasks import Domain as Inputs
+
+    if domain is not None:
+        return domain
+    trained, _ = trained_on(model)
+    if trained is None:
+        raise DomainError(
+            "which inputs to ask about", "no domain was given and the model records none",
+            "domain=ri.Domain(max_length=…)",
+        )  # fmt: skip
+    return Inputs(max_length=trained.max_length)
+
+
+def trained_on(model: object) -> tuple[Domain | None, str]:
+    """The domain and the distribution that a checkpoint records."""
+    checkpoint = getattr(model, "checkpoint", None)
+    if checkpoint is None:
+        return None, "balanced"
+    return checkpoint.domain, str(checkpoint.recipe.get("distribution", "balanced"))
+
+
+def _stratum(
+    name: str,
+    inputs: list[Tokens],
+    outputs: list[Tokens],
+    task: Task,
+    machine: Machine,
+    cap: int | None,
+    queries: Pairs,
+) -> Stratum:
+    truth = task.apply_many(inputs)
+    batch = run_batch(machine, inputs)
+    said = [w if s == HALTED else None for w, s in zip(batch.prefixes(), batch.status, strict=True)]
+    rows = list(zip(outputs, truth, said, batch.status == LOST_WRONG, strict=True))
+    fails = [y != z for y, z, _, _ in rows]
+    flags = [bool(lost) or (m is not None and m != z) for _, z, m, lost in rows]
+    near = nearest(inputs, truth, queries, task)
+    return Stratum(
+        name,
+        len(inputs),
+        Rate.of(m == y for y, _, m, _ in rows),
+        Rate.of(m == y for y, z, m, _ in rows if y != z),
+        _precision([m == y for y, z, m, _ in rows if m is not None and m != z], any(fails)),
+        Rate.of(flag for flag, fail in zip(flags, fails, strict=True) if fail),
+        _precision([fail for flag, fail in zip(flags, fails, strict=True) if flag], any(fails)),
+        Rate.of(m is not None for _, _, m, _ in rows),
+        {
+            "model is right": Rate.of(not fail for fail in fails),
+            "wrong beyond trained depth": Rate.of(
+                fail == (cap is not None and task.depth(x) > cap)
+                for x, fail in zip(inputs, fails, strict=True)
+            ),
+            "nearest neighbour": Rate.of(a == y for a, y in zip(near, outputs, strict=True)),
+        },
+    )
+
+
+def _precision(hits: list[bool], model_fails: bool) -> Rate:
+    """0 of 1 where a machine foretells no failure although the model has some."""
+    return Rate(0, 1) if model_fails and not hits else Rate.of(hits)

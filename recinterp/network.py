@@ -1,0 +1,55 @@
+"""The second half of an explanation: from the machine to the activations that hold its variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recinterp.probe.heads import Head, LayerFinding, probe_heads
+from recinterp.rate import Rate
+from recinterp.reconstruct.interventional import interventional
+from recinterp.reconstruct.mechanism import Mechanism, mechanism
+from recinterp.reconstruct.sites import Site, sites
+
+if TYPE_CHECKING:
+    from recinterp.reconstruct.build import Reconstruction
+    from recinterp.tasks import Task
+
+LOOKED_AT = 240  # inputs that heads, sites and mechanism are measured on
+
+
+@dataclass(frozen=True)
+class Network:
+    """What was found inside a model."""
+
+    heads: tuple[Head, ...]
+    layers: tuple[LayerFinding, ...]
+    sites: tuple[Site, ...]
+    mechanism: Mechanism
+    interventional: Rate | None
+    false_effects: Rate | None
+
+
+NOTHING = Network(
+    (), (), (),
+    Mechanism("neither", Rate(0, 0), Rate(0, 0), None, "Only its outputs were looked at."),
+    None, None,
+)  # fmt: skip
+
+
+def look_inside(model: object, task: Task, built: Reconstruction, seed: int) -> Network:
+    """Heads, sites, mechanism and interventional match, on inputs the builder saw."""
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        return NOTHING
+    from recinterp.models import Adapter
+
+    adapter = Adapter(model, task)
+    inputs = built.logs.inputs[:: 1 + len(built.logs.inputs) // LOOKED_AT]
+    machine = built.chosen.machine
+    report = probe_heads(adapter, task, inputs, seed)
+    held = sites(adapter, task, machine, inputs, seed)
+    how = mechanism(adapter, task, machine, inputs, seed, found=held)
+    foretold = interventional(adapter, task, machine, held, inputs, seed)
+    return Network(report.heads, report.layers, held, how, foretold.match, foretold.false_effects)
