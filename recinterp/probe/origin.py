@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 Tokens = tuple[str, ...]
+CUT = "…"
 
 
 class Speaker(Protocol):
@@ -81,7 +82,8 @@ def origin_map(
 ) -> OriginMap:
     """Swap every token of every input for up to `alternatives` others, and see what changes."""
     xs = [tuple(x) for x in inputs]
-    outputs = [tuple(y) for y in model.generate([list(x) for x in xs])]
+    # "…", which closes an output that was cut, is no token that anything depends on.
+    outputs = [tuple(t for t in y if t != CUT) for y in model.generate([list(x) for x in xs])]
     swaps = [(i, at, x) for i, old in enumerate(xs) for at, x in _swaps(task, old, alternatives)]
     free = model.generate([list(x) for _, _, x in swaps]) if swaps else []
     held = _held(model, swaps, outputs, set(task.ids))

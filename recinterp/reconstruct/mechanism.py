@@ -74,25 +74,25 @@ def mechanism(
 
 
 def state_pairs(finder: Pairs, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Pairs for the two tests: inputs of one length whose runs stand in other states at step t.
+    """Pairs for the two tests: inputs of one length whose runs part at step t.
 
-    Forced prefix: goal is the base input's token from the source's state; source swap: it is the
-    source's token, whose state differs (or, where a machine has no state, whose content does).
+    Forced prefix: goal is the base input's token from the source's state. Source swap: it is the
+    source's token; pairs that read the same token at the same place come first, as only their
+    state can tell them apart, and any others only where those are too few.
     """
     prefixes: list[Pair] = []
     swaps: list[Pair] = []
-    rng = random.Random(f"{seed} mechanism")
-    for base, source, t in _meetings(finder, rng):
+    loose: list[Pair] = []
+    for base, source, t in _meetings(finder, random.Random(f"{seed} mechanism")):
         one, other = finder.run(base), finder.run(source)
         pair = Pair(finder.step(base, t), finder.step(source, t), other.says[t], False)
         carried = _from_state_of(one, other, t)
         if carried not in (None, one.says[t]) and len(prefixes) < WANTED:
             prefixes.append(replace(pair, goal=str(carried)))
-        if other.says[t] != one.says[t] and _same_reading(one, other, t) and len(swaps) < WANTED:
-            swaps.append(pair)
-    if len(swaps) < FEWEST:
-        swaps = [p for p in _content_pairs(finder) if p.goal != p.base.says]
-    return prefixes, swaps
+        if other.says[t] != one.says[t]:
+            (swaps if _same_reading(one, other, t) else loose).append(pair)
+    enough = swaps if len(swaps) >= FEWEST else swaps + loose
+    return prefixes, enough[:WANTED]
 
 
 def _meetings(finder: Pairs, rng: random.Random) -> list[tuple[Tokens, Tokens, int]]:
@@ -124,13 +124,6 @@ def _same_reading(one: Timeline, other: Timeline, t: int) -> bool:
     if here is None or here != there:
         return False
     return one.tokens[here] == other.tokens[here]
-
-
-def _content_pairs(finder: Pairs) -> list[Pair]:
-    for variable in finder.variables:
-        if variable.kind == "content":
-            return finder.find(variable, WANTED)
-    return []
 
 
 def _forced_prefix(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:

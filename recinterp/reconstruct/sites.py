@@ -30,7 +30,7 @@ from recinterp.perturb import (
 )
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pair, Pairs, Step, faithful
-from recinterp.reconstruct.variables import Variable
+from recinterp.reconstruct.variables import Kind, Variable
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -168,7 +168,7 @@ def _sites_of(
     ]
     return [
         _measured(adapter, task, variable, patch, report, controls)
-        for patch in _chosen(scored, read=variable.kind in ("content", "lookahead"))
+        for patch in _chosen(scored, variable.kind)
     ]
 
 
@@ -272,12 +272,13 @@ def accuracy(
     return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))
 
 
-def _chosen(scored: Sequence[tuple[Rate, Patch]], *, read: bool) -> list[Patch]:
-    """The patches worth measuring: where the variable is first and, if it is read, last.
+def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: Kind) -> list[Patch]:
+    """The patches worth measuring: where the variable is first and, unless it is a state, last.
 
     First: the earliest stage at which a patch is accepted (a joint one with the best single one
-    beside it). Last: the latest stage at which a single one is; of a state nothing is learnt
-    there, as the answer is made of it by then. If none is accepted: the best.
+    beside it). Last: the latest stage at which a single one is, for what is read; for a pointer,
+    the latest layer output. By then the answer is made of the state, so that a state's last site
+    would prove nothing. If none is accepted: the best.
     """
     stages: dict[int, list[tuple[Rate, Patch]]] = {}
     for rate, patch in scored:
@@ -288,9 +289,10 @@ def _chosen(scored: Sequence[tuple[Rate, Patch]], *, read: bool) -> list[Patch]:
         single = _top(scored, single=True)
         return [best[1], *([single[1]] if single[0].value >= SINGLE and single != best else [])]
     found = _first(stages[passed[0]])
-    for stage in reversed(passed[1:] if read else []):
+    for stage in reversed(passed[1:] if kind in ("content", "lookahead", "pointer") else []):
         rate, patch = _top(stages[stage], single=True)
-        if rate.value >= ACCEPT:
+        attends = any(part.hook.endswith("hook_z") for part in patch)
+        if rate.value >= ACCEPT and not (attends and kind == "pointer"):
             return [*found, patch]
     return found
 
@@ -327,7 +329,7 @@ def _measured(
     controls: _Controls,
 ) -> Site:
     rate = accuracy(adapter, task, report, patch)
-    noise = [accuracy(adapter, task, report, patch, controls.seed + k) for k in (1, 2)]
+    noise = [accuracy(adapter, task, report, patch, controls.seed + k) for k in range(1, 5)]
     control = sum(r.value for r in noise) / len(noise)
     kept = accuracy(adapter, task, controls.same, patch)
     accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
