@@ -100,10 +100,44 @@ class _Cached(_Step):
 
     @torch.no_grad()
     def feed(self, ids: Tensor) -> Tensor:
+        tree = _prefixes(ids) if ids.shape[1] > 1 else None
+        if tree is None:
+            return self._say(ids)
+        for parents, tokens in tree.levels:
+            self.cache.keep(parents)
+            said = self._say(tokens[:, None])
+        self.cache.keep(tree.rows)
+        return said[tree.rows]
+
+    def _say(self, ids: Tensor) -> Tensor:
         return self.plain.logits_at(self.plain.residual(ids, self.cache)[:, -1]).argmax(-1)
 
     def keep(self, rows: Tensor) -> None:
         self.cache.keep(rows)
+
+
+@dataclass(frozen=True)
+class _Prefixes:
+    """The distinct prefixes of a batch, level by level: (row of the parent, last token)."""
+
+    levels: tuple[tuple[Tensor, Tensor], ...]
+    rows: Tensor  # of each input, among the last level
+
+
+def _prefixes(ids: Tensor) -> _Prefixes | None:
+    """Prefixes to be read once each; None where too few are shared for that to pay.
+
+    Exhaustive sets share nearly all of them: all inputs of a length have but twice as many.
+    """
+    batch, length = ids.shape
+    place = torch.zeros(batch, dtype=torch.long, device=ids.device)
+    levels, width = [], int(ids.max()) + 1
+    for column in ids.T:
+        codes, place = (place * width + column).unique(return_inverse=True)
+        levels.append((codes // width, codes % width))
+    if 2 * sum(len(tokens) for _, tokens in levels) > batch * length:
+        return None
+    return _Prefixes(tuple(levels), place)
 
 
 class _Full(_Step):

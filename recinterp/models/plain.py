@@ -75,8 +75,11 @@ class KeyValues:
         return new
 
     def keep(self, rows: Tensor) -> None:
-        """Drop every row of the batch but those."""
-        self._held = [held and (held[0][rows], held[1][rows]) for held in self._held]
+        """Make those the rows of the batch, in that order; copies are what decoding costs."""
+        held = self._held[0]
+        if held is not None and torch.equal(rows, torch.arange(len(held[0]), device=rows.device)):
+            return
+        self._held = [pair and (pair[0][rows], pair[1][rows]) for pair in self._held]
 
 
 class Ragged:

@@ -204,3 +204,27 @@ def test_ragged_rows_lose_only_their_padding(shape: Shape, ids: torch.Tensor) ->
     real = torch.arange(9) < torch.tensor([9, 4, 1])[:, None]
     full, packed = plain.residual(ids), plain.residual(ids, ragged=Ragged(real))
     torch.testing.assert_close(packed[0], full[real], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.skipif(not backend.has_bridge(), reason="TransformerLens 3.9 wraps no module")
+def test_a_wrapped_hugging_face_model_is_a_model_too(task: ri.Task, ids: torch.Tensor) -> None:
+    from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    settings = GPT2Config(vocab_size=7, n_positions=30, n_embd=16, n_layer=2, n_head=2)
+    settings.bos_token_id = settings.eos_token_id = 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        inner = GPT2LMHeadModel(settings).eval()
+    inner.set_attn_implementation("eager")
+    model = build_bridge_from_module(inner, "GPT2LMHeadModel", hf_config=inner.config)
+    adapter = Adapter(model, task)
+    assert (adapter.n_layers, adapter.n_ctx, adapter.d_head) == (2, 30, 8)
+    assert greedy.stand_in(model) is not None
+    inputs = list(task.inputs(3))
+    hooked = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
+    assert adapter.generate(inputs) == hooked
+    plain = adapter.logits(ids)
+    for site in ("blocks.0.attn.hook_z", "blocks.1.attn.hook_pattern", "blocks.1.hook_resid_post"):
+        edited = adapter.run_with_hooks(ids, [(site, lambda a, hook: a * 0.5 + a.flip(-1))])
+        assert (edited - plain).abs().max() > 1e-4

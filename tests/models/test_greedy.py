@@ -55,6 +55,19 @@ def test_a_random_model_too(shape: Shape, task: ri.Task, seed: int) -> None:
     assert ri.predict(model, task, inputs) == [by_hand(model, task, tokens) for tokens in inputs]
 
 
+def test_shared_prefixes_are_read_once_and_change_nothing(run: Run, task: ri.Task) -> None:
+    inputs = [tokens for tokens in task.inputs(8) if len(tokens) == 8]
+    ids = torch.tensor([task.prompt(tokens) for tokens in inputs])
+    tree = greedy._prefixes(ids)
+    assert tree is not None
+    assert sum(len(tokens) for _, tokens in tree.levels) < ids.numel() / 2
+    shuffled = [inputs[i] for i in torch.randperm(len(inputs)).tolist()]
+    alone = [ri.predict(run.model, task, [tokens])[0] for tokens in shuffled]
+    assert greedy._prefixes(ids[:1]) is None
+    assert ri.predict(run.model, task, shuffled) == alone
+    assert ri.predict(run.model, task, shuffled + shuffled) == alone + alone
+
+
 def always(shape: Shape, token: int) -> torch.nn.Module:
     """A model that says one token whatever it reads: the last norm's bias alone decides."""
     weights = random_weights(shape)
