@@ -83,7 +83,7 @@ def _declared(machine: Machine) -> Machine:
     """Without registers and frames that no rule mentions."""
     parts = [x for r in machine.rules for part in (*r.guard, *r.updates) for x in walk(part)]
     registers = {x.name for x in parts if isinstance(x, Reg)}
-    frames = {x.frame for x in parts if isinstance(x, Push)}
+    frames = {x.frame for x in parts if isinstance(x, Push | TopIs)}
     return replace(
         machine,
         registers=tuple((n, e) for n, e in machine.registers if n in registers),
@@ -99,6 +99,8 @@ def _reachable(machine: Machine) -> Machine:
         for r in machine.rules
         if all(not isinstance(a, TopIs) or a.frame is None or a.frame in pushed for a in r.guard)
     ]
+    alive = {r.mode for r in rules}
+    rules += [r for r in machine.rules if r.mode not in alive]  # a mode that is named has a rule
     seen, work = {machine.start}, [machine.start]
     while work:
         mode = work.pop()
@@ -142,6 +144,8 @@ def compose(first: Rule, then: Rule) -> Rule | None:
     nodes = [x for part in (*then.guard, *then.updates) for x in walk(part)]
     pushes = [u for u in first.updates if isinstance(u, Push)]
     pops = sum(isinstance(u, Pop) for u in first.updates)
+    if first.lost is not None:
+        return None
     if any(isinstance(x, Out | TopIs) for x in nodes) and (first.word or _moves_stack(first)):
         return None
     if any(isinstance(x, Reg) and x.name in ("t", "height") for x in nodes):

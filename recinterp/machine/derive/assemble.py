@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from recinterp.machine.derive.drive import Driver, Frame, Grows, Leaf
+from recinterp.machine.derive.drive import Driver, Frame, Grows, Leaf, grown
 from recinterp.machine.derive.grammar import Grammar
 from recinterp.machine.derive.program import STRIP
 from recinterp.machine.derive.terms import (
@@ -19,7 +19,6 @@ from recinterp.machine.derive.terms import (
     At,
     Config,
     Item,
-    NoMachine,
     Owned,
     Place,
     Ret,
@@ -49,7 +48,7 @@ from recinterp.machine.syntax import (
 from recinterp.semantics.ast import Call, Construct
 
 Node: TypeAlias = Config | tuple[Frame, Ret]
-MOST, LARGEST = (100, 3000), (40, 160)  # configurations and their size, without and with a stack
+MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
 LIMIT = 1_000_000
 
 
@@ -96,13 +95,7 @@ def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
     config = node if isinstance(node, Config) else node[0].config
     if size(config) <= LARGEST[driver.stack] and len(graph.leaves) < MOST[driver.stack]:
         return
-    if not driver.stack:
-        raise Grows
-    raise NoMachine(
-        f"derive a machine for {driver.grammar.task.function}",
-        "what is still to be computed grows in a way that one stack of pointers does not hold",
-        "functions whose intermediate results are constants, or lists built left to right",
-    )
+    raise grown(driver.grammar.task.function) if driver.stack else Grows
 
 
 def _spread(graph: Graph) -> bool:

@@ -30,7 +30,7 @@ from recinterp.machine.derive.terms import (
     fill,
     nodes,
     places,
-    replace_place,
+    replace_at,
     rewrite,
     rewrite_config,
     substitute,
@@ -39,6 +39,7 @@ from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
 
 Context: TypeAlias = Callable[[Expr], Expr]
 REGISTERS = "pqrsuvw"
+LONGEST = 60  # tokens written between two that are read
 PROBE = 60  # unfoldings looked ahead before a call is taken to need input
 
 
@@ -51,6 +52,15 @@ class Hoist(Exception):  # noqa: N818
 
     def __init__(self, place: Place) -> None:
         self.place = place
+
+
+def grown(function: str) -> NoMachine:
+    """The error where what is still to be computed has no bound."""
+    return NoMachine(
+        f"derive a machine for {function}",
+        "what is still to be computed grows in a way that one stack of pointers does not hold",
+        "functions whose intermediate results are constants, or lists built left to right",
+    )
 
 
 @dataclass(frozen=True)
@@ -180,6 +190,8 @@ class Driver:
         if not path.word:
             path.step = path.last
         path.word.append(piece)
+        if len(path.word) > LONGEST:
+            raise Grows if not self.stack else grown(self.grammar.task.function)
 
     def _copy_fixed(self, path: Path, place: Place, width: int) -> None:
         order = range(width)
@@ -283,7 +295,7 @@ class Driver:
 
             now = rewrite_config(config, on)
             if self.grammar.is_enumeration(type_):
-                now = Config(tuple(replace_place(i, base, value) for i in now.items), now.stop)
+                now = Config(tuple(replace_at(i, At(base, type_), value) for i in now.items), now.stop)
             yield from self._go(now, here, start)
 
     def _finish(

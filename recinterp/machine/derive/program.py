@@ -37,14 +37,18 @@ class Known:
                 strip = self._strip(ind)
                 self.functions[strip.name] = strip
 
+    def is_spine(self, type_: str) -> bool:
+        """Whether constructors are constants, or have one argument of the type, at the end."""
+        return all(
+            not c.args or (c.args[-1] == type_ and type_ not in c.args[:-1])
+            for c in self.program.type(type_).constructors
+        )
+
     def is_linear(self, type_: str) -> bool:
-        """Whether terms are lists: one constant, other constructors with one tail, at the end."""
-        constants = 0
-        for c in self.program.type(type_).constructors:
-            constants += not c.args
-            if c.args and (c.args[-1] != type_ or type_ in c.args[:-1]):
-                return False
-        return constants == 1 and len(self.program.type(type_).constructors) > 1
+        """Whether terms are lists: such a type with one constant, and more than that."""
+        constructors = self.program.type(type_).constructors
+        constants = sum(not c.args for c in constructors)
+        return self.is_spine(type_) and constants == 1 and len(constructors) > 1
 
     def last(self, type_: str) -> str:
         """The constant of a linear type."""
@@ -101,7 +105,7 @@ class Known:
             (f.name, i)
             for f in self.functions.values()
             for i, p in enumerate(f.params)
-            if p.type == f.result and self.is_linear(p.type)
+            if p.type == f.result and self.is_spine(p.type)
         }
         while True:
             wrong = {

@@ -150,11 +150,11 @@ def fill(e: Expr, value: Expr) -> Expr:
     return _map(e, lambda leaf: value if isinstance(leaf, Hole) else leaf)
 
 
-def replace_place(e: Item, place: Place, value: Expr) -> Item:
-    """e with the subterm at a place replaced by what it is known to be."""
+def replace_at(e: Item, at: At, value: Expr) -> Item:
+    """e with a subterm of the input replaced by what it is known to be."""
 
     def leaf(x: Expr) -> Expr:
-        return value if isinstance(x, At) and x.place == place else x
+        return value if x == at else x
 
     match e:
         case Tok() | Seek():
