@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -151,6 +155,18 @@ def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> 
 def test_what_has_no_hooks_is_refused(task: ri.Task) -> None:
     with pytest.raises(MisfitModel, match="Linear has no run_with_hooks"):
         Adapter(torch.nn.Linear(2, 2), task)
+
+
+def test_transformer_lens_is_imported_late_and_here_only() -> None:
+    code = "import sys, recinterp.models; sys.exit('transformer_lens' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    package = Path(ri.__file__).parent
+    named = [
+        p
+        for p in package.rglob("*.py")
+        if re.search(r"^\s*(from|import) transformer_lens", p.read_text(), re.M)
+    ]
+    assert [p.relative_to(package).as_posix() for p in named] == ["models/backend.py"]
 
 
 # Plain torch stands in for a model only while it computes the same.
