@@ -49,7 +49,7 @@ from recinterp.semantics.ast import Call, Construct
 
 Node: TypeAlias = Config | tuple[Frame, Ret]
 MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
-LIMIT = 1_000_000
+LIMIT = 1_000_000  # with a stack, where looking for a place again and again takes many steps
 
 
 @dataclass
@@ -148,7 +148,7 @@ class Assembler:
             tuple((name, first if name == "p" else Const(0)) for name in used),
             tuple(self.frames.values()),
             tuple(self.rules),
-            limit=LIMIT,
+            limit=LIMIT if self.frames else Machine.limit,
             arity=tuple(arity.get(x, 0) for x in vocab),
         )
 

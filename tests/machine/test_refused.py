@@ -1,0 +1,99 @@
+"""What is no machine is refused, with the place or the name that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRules, UnknownName
+from recinterp.machine import Machine
+from recinterp.machine.export import export, from_json, to_json
+
+HEAD = "vocab A B\nstart m\nregisters p := 0\nframes F\n"
+
+
+def machine(*rules: str) -> Machine:
+    return Machine.parse(HEAD + "mode m\n" + "".join(f"  {r}\n" for r in rules))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("in(p) = A", "in(p) in {A, B}"),
+        ("in(p) = A", "in(p + 1) = B"),
+        ("p < 3", "p <= 3"),
+        ("p < n", "n > p + 1"),
+        ("out(-1) = A", "out(-2) = B"),
+        ("top is F", "in(p) = A"),
+        ("in(p) = A", "p >= 0"),
+        ("in(p) = A and p = 0", "in(p) = A and t = 1"),
+    ],
+)
+def test_two_rules_that_may_both_fire_are_refused(one: str, other: str) -> None:
+    with pytest.raises(OverlappingRules, match="r1 and r2"):
+        machine(f"r1: {one} -> halt", f"r2: {other} -> halt")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("in(p) = A", "in(p) in {B, $}"),
+        ("p < 3", "p >= 3"),
+        ("p < n", "n <= p"),
+        ("p + 2 < n", "p + 2 >= n"),
+        ("out(-1) = A", "out(-1) in {B, $}"),
+        ("top is F", "stack is empty"),
+        ("in(p) = A", "p >= n"),
+        ("in(p) = A and p = 0", "in(p) = A and p = 1"),
+        ("find(p, +1, {A}) = n", "find(p, +1, {A}) < n"),
+    ],
+)
+def test_two_rules_that_exclude_each_other_are_not(one: str, other: str) -> None:
+    assert len(machine(f"r1: {one} -> halt", f"r2: {other} -> halt").rules) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ("r: in(q) = A -> halt", "q"),
+        ("r: in(p) = C -> halt", "C"),
+        ("r: top is G -> halt", "G"),
+        ("r: in(p) = A -> goto nowhere", "nowhere"),
+        ("r: in(p) = A -> n := 0, halt", "n is read-only"),
+        ("r: in(p) = A -> emit A", "r"),
+        ("r: in(p) = A -> goto m, halt", "r"),
+    ],
+)
+def test_names_that_are_not_there_are_named(rule: str, named: str) -> None:
+    with pytest.raises(MachineError, match=named):
+        machine(rule)
+
+
+def test_a_syntax_error_has_line_column_and_caret() -> None:
+    with pytest.raises(MachineSyntaxError) as caught:
+        Machine.parse(HEAD + "mode m\n  r: in(p) = A => halt\n")
+    assert (caught.value.line, caught.value.column) == (6, 16)
+    assert caught.value.excerpt.splitlines()[1].index("^") == 15
+
+
+@pytest.mark.parametrize("text", ["", "mode m", "start m\nmode m\n  r: -> halt", "vocab A\nstart"])
+def test_text_that_is_no_machine(text: str) -> None:
+    with pytest.raises(MachineError):
+        Machine.parse(text)
+
+
+def test_an_unknown_format_lists_the_near_ones() -> None:
+    with pytest.raises(UnknownName, match="python"):
+        export(machine("r: -> halt"), "pyton")
+
+
+@pytest.mark.parametrize("data", [None, 3, [], {"is": "Rule"}, {"is": "path"}, {"is": "Const", "k": 1}])
+def test_json_that_is_no_machine(data: object) -> None:
+    with pytest.raises(MachineError):
+        from_json(data)
+
+
+def test_json_of_a_machine_that_is_not_well_formed() -> None:
+    data = to_json(machine("r: in(p) = A -> halt"))
+    data["vocab"] = ["B"]
+    with pytest.raises(MachineError):
+        from_json(data)
