@@ -70,7 +70,10 @@ def explain(
     for path in (html, json_file, save):
         check_writable(path)
     ex = _explained(model, _task(task, function, order), max_length, seed)
-    _out().print(view.explanation_rich(ex))
+    out = _out()
+    out.print(view.explanation_rich(ex)) if out.is_terminal else typer.echo(
+        view.explanation_text(ex, out.width), nl=False
+    )
     if html:
         view.explanation_html(ex, html)
     if json_file:
@@ -252,8 +255,14 @@ def _explained(name: str, task: Task | None, max_length: int | None, seed: int) 
 
     model = ri.load(name)
     domain = _domain(model, max_length)
-    with _busy(f"explaining {name}"):
-        return ri.explain(model, task or _recorded(model).task, domain=domain, seed=seed)
+    with _busy(f"explaining {name}") as busy:
+        return ri.explain(
+            model,
+            task or _recorded(model).task,
+            domain=domain,
+            seed=seed,
+            progress=lambda stage: busy.update(f"explaining {name}: {stage} …"),
+        )
 
 
 def _recorded(model: Any) -> Any:
@@ -297,7 +306,7 @@ def _side(name: str, task: Task | None, max_length: int | None, seed: int) -> An
         return task.machine
     if path.suffix in (".asm", ".txt"):
         return _machine(name, task) if task else ri.Machine.parse(_read(path))
-    if path.exists() and path.suffix != ".safetensors" and _is_explanation(path):
+    if path.is_file() and _is_explanation(path):
         return ri.Explanation.load(path)
     return _explained(name, task, max_length, seed)
 
@@ -309,7 +318,8 @@ def _read(path: Path) -> str:
 
 
 def _is_explanation(path: Path) -> bool:
-    return path.is_dir() or not path.with_suffix(".safetensors").exists()
+    with path.open("rb") as file:
+        return b"recinterp-explanation" in file.read(200)
 
 
 def _write_json(path: Path, data: object) -> None:

@@ -9,7 +9,16 @@ from recinterp.view import heat, svg
 from recinterp.view.graph import Graph
 from recinterp.view.layout import place
 from recinterp.view.phrases import VERDICTS, departure
-from recinterp.view.report import Case, FidelityRow, Report, Share, ShortcutView, merged_cells
+from recinterp.view.report import (
+    Case,
+    FidelityRow,
+    Report,
+    Share,
+    ShortcutView,
+    merged_cells,
+    shortest_apart,
+    titled,
+)
 from recinterp.view.style import PAGE
 
 Cell = str  # HTML, already escaped
@@ -21,10 +30,11 @@ def to_html(found: Report) -> str:
     body = "".join(
         [
             _head(found),
-            *(_shortcut(s, i) for i, s in enumerate(found.shortcuts)),
-            _unexplained(found),
+            _shortest(found),
+            *(_shortcut(s, title) for title, s in titled(found)),
             _machines(found),
             _where(found),
+            _unexplained(found),
             _fidelity(found.fidelity),
             _heads(found),
             _sites(found),
@@ -62,18 +72,24 @@ def _head(found: Report) -> str:
     )
 
 
-def _shortcut(s: ShortcutView, index: int) -> str:
-    title = "Shortest counterexample" if index == 0 else f"Another departure ({index + 1})"
+def _shortest(found: Report) -> str:
+    case = found.counterexample
+    if case is None or not shortest_apart(found):
+        return ""
+    said = f'<p class="note">{escape(departure(case))}</p>'
+    return _section("Shortest counterexample", _case(case) + said)
+
+
+def _shortcut(s: ShortcutView, title: str) -> str:
     kinds = ", ".join(
         f"<b>{escape(kind)}</b>" + (f" ({escape(meaning)})" if meaning else "")
         for kind, meaning in zip(s.kinds, s.meanings, strict=True)
     )
-    bound = f", bound {s.bound}" if s.bound is not None else ""
     facts = (
-        f"<dl><dt>kind</dt><dd>{kinds}{bound}</dd><dt>rule</dt><dd><code>{escape(s.rule)}</code>, "
+        f"<dl><dt>kind</dt><dd>{kinds}</dd><dt>rule</dt><dd><code>{escape(s.rule)}</code>, "
         f"where the truth does <code>{escape(s.step)}</code></dd>"
         f"<dt>departs</dt><dd>{escape(departure(s.case))}</dd>"
-        f"<dt>hits</dt><dd>{s.hits:,} inputs; {escape(s.text)}</dd></dl>"
+        f"<dt>hits</dt><dd>{s.hits:,} of {s.total:,} inputs</dd></dl>"
     )
     return _section(title, _case(s.case) + facts)
 
@@ -97,12 +113,18 @@ def _tokens(name: str, tokens: Sequence[str], first: int, mark: str) -> str:
 
 def _unexplained(found: Report) -> str:
     rows = [
-        [_code(case.input), _code(case.output), _code(case.expected)] for case in found.unexplained
+        [
+            _code(case.input),
+            _code(case.output),
+            _code(case.expected),
+            "no claim" if case.claimed is None else _code(case.claimed),
+        ]
+        for case in found.unexplained
     ]
     left = found.unexplained_total - len(rows)
     note = f"{left:,} more are not shown." if left else ""
     return _section(
-        "Also wrong, and explained by no rule", _table(["input", "model", "truth"], rows), note
+        "What the machine does not tell", _table(["input", "model", "truth", "machine"], rows), note
     )
 
 

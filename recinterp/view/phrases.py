@@ -16,16 +16,6 @@ VERDICTS = {
     "undetermined": "no faithful machine was found; only the region that holds is claimed",
 }
 
-KINDS = {
-    "bounded-depth": "follows the recursion to a fixed depth and no further",
-    "deep-base-case": "takes the wrong step at the base case once the recursion is deep",
-    "position-keyed": "acts on where a token stands instead of what came before it",
-    "length-keyed": "acts on how long the input is",
-    "truncated": "stops writing too early",
-    "lost-state": "loses its state: right up to a point, then anything",
-    "degenerate": "ignores the input",
-}
-
 
 def departure(case: Case) -> str:
     """Where an output leaves the truth, in words."""
@@ -55,29 +45,32 @@ def _counted(ex: Explanation) -> str:
 
 
 def _judged(ex: Explanation) -> str:
-    n = sum(s.n for s in ex.fidelity.strata)
-    return f"The machine was frozen before it was judged, on {n:,} inputs its builder never saw."
+    return (
+        f"The machine was built from {ex.probes:,} inputs and frozen, then judged on "
+        f"{ex.fidelity.overall.n:,} that its builder never saw."
+    )
 
 
 def _failures(ex: Explanation) -> str:
-    hits = sum(s.failure_recall.hits for s in ex.fidelity.strata)
-    total = sum(s.failure_recall.total for s in ex.fidelity.strata)
-    if not total:
+    rate, flagged = ex.fidelity.overall.failure_recall, ex.fidelity.overall.flagged_recall
+    if not rate.total:
         return "None of those is an input the model gets wrong, so no failure was there to predict."
-    return f"Of the model's {total:,} failures among them it predicts {hits:,} token for token."
+    return (
+        f"Of the model's {rate.total:,} failures among them it predicts {rate.hits:,} token for "
+        f"token, and says of {flagged.hits:,} that they fail."
+    )
 
 
 def _under_intervention(ex: Explanation) -> str:
-    rate = ex.fidelity.interventional
+    rate, false = ex.fidelity.interventional, ex.fidelity.false_effects
     if rate is None or not rate.total:
         return "It was not tested under intervention: it says what the model does, not how."
-    return f"Under intervention on the network it predicts {rate}."
+    said = f"Under intervention on the network it foretells {rate}"
+    return said + (f"; effects where it foretells none: {false}." if false is not None else ".")
 
 
 def _alone(ex: Explanation) -> str:
     left = len(ex.diff.unexplained)
     if not left:
         return ""
-    return (
-        f"{left:,} departures found by enumeration are not explained by any rule; they are listed."
-    )
+    return f"On {left:,} inputs of the domain it does not tell what the model does; see the list."

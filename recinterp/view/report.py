@@ -9,19 +9,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from recinterp.diff.kinds import TEXT
 from recinterp.rate import Rate
 from recinterp.view.compare import compare
 from recinterp.view.graph import Graph
-from recinterp.view.phrases import KINDS, domain_text, trust
+from recinterp.view.phrases import domain_text, trust
 
 if TYPE_CHECKING:
-    from recinterp.diff import Diff, Shortcut
+    from recinterp.diff import Diff, Divergence, Shortcut
     from recinterp.explain import Explanation
     from recinterp.judge import Fidelity, Stratum
     from recinterp.probe import Head
     from recinterp.reconstruct.sites import Site
 
-SHOWN_DIVERGENCES = 20
+LISTED = 100  # inputs that no rule tells, as listed one by one
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,28 @@ class Share:
 
 @dataclass(frozen=True)
 class Case:
-    """One input on which model and truth part; `first` is the first place where they do."""
+    """One input: true output, the model's, the machine's claim (None: it makes none).
+
+    first: the first place where model and truth differ.
+    """
 
     input: tuple[str, ...]
     expected: tuple[str, ...]
     output: tuple[str, ...]
     first: int
+    claimed: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, tokens: Sequence[str], expected: Sequence[str], output: Sequence[str]) -> Case:
-        """From three token sequences."""
-        return cls(
-            tuple(tokens), tuple(expected), tuple(output), first_difference(expected, output)
-        )
+    def of(cls, found: Shortcut) -> Case:
+        """A shortcut's counterexample, which the machine predicts."""
+        true, wrote = tuple(found.expected), tuple(found.model_output)
+        return cls(tuple(found.counterexample), true, wrote, first_difference(true, wrote), wrote)
+
+    @classmethod
+    def listed(cls, d: Divergence) -> Case:
+        """A listed input."""
+        first = first_difference(d.expected, d.model_output)
+        return cls(d.input, d.expected, d.model_output, first, d.machine_output)
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,7 @@ class Report:
     inputs: int
     exhaustive: bool
     region: str
+    counterexample: Case | None
     shortcuts: tuple[ShortcutView, ...]
     unexplained: tuple[Case, ...]
     unexplained_total: int
@@ -148,10 +159,12 @@ class Report:
     drawn: tuple[Graph, Graph]
     fidelity: tuple[FidelityRow, ...]
     interventional: Share | None
+    false_effects: Share | None
     heads: tuple[HeadRow, ...]
     sites: tuple[SiteRow, ...]
     layers: tuple[str, ...]
     runners_up: tuple[str, ...]
+    probes: int
     trust: tuple[str, ...]
     seconds: float
 
@@ -184,15 +197,16 @@ def report(ex: Explanation) -> Report:
         order=ex.task.order,
         domain=domain_text(ex.domain),
         verdict=diff.verdict,
-        headline=diff.headline,
+        headline=_headline(diff),
         mechanism=diff.mechanism,
         how=ex.mechanism.sentence,
         divergent=diff.divergent,
         inputs=diff.total,
         exhaustive=diff.exhaustive,
-        region=diff.region,
-        shortcuts=shortcuts_of(diff),
-        unexplained=unexplained_of(diff),
+        region="" if diff.region.rstrip(".") in diff.headline else diff.region,
+        counterexample=None if diff.counterexample is None else Case.listed(diff.counterexample),
+        shortcuts=tuple(map(_shortcut, diff.shortcuts)),
+        unexplained=tuple(map(Case.listed, diff.unexplained[:LISTED])),
         unexplained_total=len(diff.unexplained),
         learned=str(ex.machine),
         learned_size=ex.machine.size,
@@ -201,13 +215,20 @@ def report(ex: Explanation) -> Report:
         drawn=compare(ex.machine, ex.truth, {s.rule for s in diff.shortcuts}),
         fidelity=fidelity_rows(ex.fidelity),
         interventional=_optional(ex.fidelity.interventional),
+        false_effects=_optional(ex.fidelity.false_effects),
         heads=tuple(map(_head, ex.heads)),
         sites=tuple(map(_site, ex.sites)),
         layers=tuple(str(finding.text) for finding in ex.layers),
-        runners_up=tuple(map(str, ex.runners_up)),
+        runners_up=tuple(dict.fromkeys(ex.runners_up)),
+        probes=ex.probes,
         trust=trust(ex),
         seconds=ex.seconds,
     )
+
+
+def _headline(diff: Diff) -> str:
+    """The headline without the mechanism's sentence, which has a line of its own."""
+    return " ".join(diff.headline.replace(diff.mechanism, " ").split())
 
 
 def first_difference(a: Sequence[str], b: Sequence[str]) -> int:
@@ -220,10 +241,10 @@ def _shortcut(s: Shortcut) -> ShortcutView:
     cells = tuple(Cell(c.length, c.depth, c.hit, c.total) for c in s.share)
     return ShortcutView(
         kinds=tuple(s.kinds),
-        meanings=tuple(KINDS.get(kind, "") for kind in s.kinds),
+        meanings=tuple(TEXT[kind](bound) for kind, bound in s.bounds),
         bound=s.bound,
         text=s.text,
-        case=Case.of(s.counterexample, s.expected, s.model_output),
+        case=Case.of(s),
         rule=s.rule,
         step=s.step,
         hits=sum(c.hits for c in cells),
@@ -232,21 +253,9 @@ def _shortcut(s: Shortcut) -> ShortcutView:
     )
 
 
-def shortcuts_of(diff: Diff) -> tuple[ShortcutView, ...]:
-    """The shortcuts as shown."""
-    return tuple(map(_shortcut, diff.shortcuts))
-
-
-def unexplained_of(diff: Diff) -> tuple[Case, ...]:
-    """The first of the departures that no rule explains."""
-    return tuple(
-        Case.of(d.input, d.expected, d.model_output) for d in diff.unexplained[:SHOWN_DIVERGENCES]
-    )
-
-
 def fidelity_rows(found: Fidelity) -> tuple[FidelityRow, ...]:
-    """One row a stratum."""
-    return tuple(map(_stratum, found.strata))
+    """One row a stratum, all of them together last."""
+    return tuple(map(_stratum, (*found.strata, found.overall)))
 
 
 def _stratum(s: Stratum) -> FidelityRow:
@@ -276,6 +285,20 @@ def _site(s: Site) -> SiteRow:
         s.single,
         s.note,
     )
+
+
+def shortest_apart(found: Report) -> bool:
+    """Whether the shortest counterexample is none of the shortcuts' own."""
+    shortest = found.counterexample
+    own = [len(s.case.input) for s in found.shortcuts]
+    return shortest is not None and (not own or len(shortest.input) < min(own))
+
+
+def titled(found: Report) -> list[tuple[str, ShortcutView]]:
+    """The shortcuts, the first of them titled as the shortest counterexample where it is that."""
+    first = "A departure" if shortest_apart(found) else "Shortest counterexample"
+    titles = [first, *(f"Another departure ({i + 2})" for i in range(len(found.shortcuts)))]
+    return list(zip(titles, found.shortcuts, strict=False))
 
 
 def merged_cells(shortcuts: Iterable[ShortcutView]) -> tuple[Cell, ...]:

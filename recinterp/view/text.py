@@ -25,13 +25,14 @@ from recinterp.view.report import (
     ShortcutView,
     SiteRow,
     merged_cells,
-    shortcuts_of,
-    unexplained_of,
+    shortest_apart,
+    titled,
 )
 
 if TYPE_CHECKING:
-    from recinterp.diff import Diff
+    from recinterp.diff import Comparison
 
+LISTED = 8  # inputs that no rule tells, as shown in a terminal; the page lists more
 STYLES = {"exact": "green", "shortcut": "red", "sporadic": "yellow", "undetermined": "magenta"}
 MARKS = {"changed": "yellow", "added": "red", "missing": "blue", SAME: ""}
 
@@ -46,14 +47,16 @@ def to_text(found: Report, width: int = 100) -> str:
 def report_text(found: Report) -> RenderableType:
     """The whole report for rich's Console.print."""
     parts: list[RenderableType] = [_head(found)]
-    parts += [_shortcut(s, i) for i, s in enumerate(found.shortcuts)]
-    parts += _section(
-        "Also wrong, and explained by no rule", _listed(found.unexplained, found.unexplained_total)
-    )
+    if shortest_apart(found) and found.counterexample is not None:
+        parts += _section("Shortest counterexample", case_text(found.counterexample))
+    parts += [_shortcut(s, title) for title, s in titled(found)]
     parts += _section("The two machines", machines_text(found))
     parts += _section(
         "Where it departs: % of the inputs of each length and depth",
         Text(heat_text(merged_cells(found.shortcuts))),
+    )
+    parts += _section(
+        "What the machine does not tell", _listed(found.unexplained, found.unexplained_total)
     )
     parts += _section("Fidelity on held-out inputs", fidelity_table(found.fidelity))
     parts += _section("Heads", heads_table(found.heads), *map(Text, found.layers))
@@ -63,15 +66,21 @@ def report_text(found: Report) -> RenderableType:
     return Group(*parts)
 
 
-def diff_text(found: Diff, names: tuple[str, str]) -> RenderableType:
-    """Where two machines part; names: the first is shown as the model, the second as expected."""
-    counted = f"{found.divergent:,} of {found.total:,} inputs"
-    same = "the same on" if not found.divergent else "different on"
-    said = Text.assemble((found.headline, "bold"), f"\n{names[0]} and {names[1]}: {same} {counted}")
-    parts: list[RenderableType] = [said]
-    parts += [_shortcut(s, i) for i, s in enumerate(shortcuts_of(found))]
-    rest = _listed(unexplained_of(found), len(found.unexplained))
-    return Group(*parts, *_section("Departures that no rule explains", rest))
+def diff_text(found: Comparison, names: tuple[str, str]) -> RenderableType:
+    """Where two machines part: how often, and the shortest inputs on which they do."""
+    scope = "every input of the domain" if found.exhaustive else "the shortest inputs"
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("input", *names):
+        table.add_column(name)
+    for d in found.shortest:
+        outputs = ("no claim" if y is None else " ".join(y) for y in (d.a, d.b))
+        table.add_row(*(escape(x) for x in (" ".join(d.input), *outputs)))
+    said = [
+        Text(f"They agree on {found.agree} ({scope}).", style="bold"),
+        Text(f"Where both make a claim, they agree on {found.both_claim}."),
+    ]
+    title = "Shortest inputs on which they part"
+    return Group(*said, *(_section(title, table) if found.shortest else ()))
 
 
 def _section(title: str, *body: RenderableType | None) -> list[RenderableType]:
@@ -98,14 +107,13 @@ def _head(found: Report) -> RenderableType:
     )
 
 
-def _shortcut(s: ShortcutView, index: int) -> RenderableType:
-    title = "Shortest counterexample" if index == 0 else f"Another departure ({index + 1})"
-    kinds = " = ".join(s.kinds) + (f", bound {s.bound}" if s.bound is not None else "")
-    why = Text.assemble(("kind       ", "dim"), kinds, (f"   ({s.meanings[0]})", "dim"))
+def _shortcut(s: ShortcutView, title: str) -> RenderableType:
+    bound = "" if s.bound is None else f" {s.bound}"
+    why = Text.assemble(("kind       ", "dim"), (f"{s.kinds[0]}{bound}", "bold"), f": {s.text}")
     rule = Text.assemble(
         ("rule       ", "dim"), s.rule, ("   where the truth does   ", "dim"), s.step
     )
-    hits = Text.assemble(("hits       ", "dim"), f"{s.hits:,} inputs; {s.text}")
+    hits = Text.assemble(("hits       ", "dim"), f"{s.hits:,} of {s.total:,} inputs")
     return Group(*_section(title, case_text(s.case), why, rule, hits))
 
 
@@ -131,12 +139,15 @@ def case_text(case: Case) -> RenderableType:
 def _listed(cases: Sequence[Case], total: int) -> RenderableType | None:
     if not total:
         return None
-    lines = [
-        Text(f"{' '.join(c.input)} → {' '.join(c.output)}  (true: {' '.join(c.expected)})")
-        for c in cases
-    ]
-    left = total - len(lines)
-    return Group(*lines, *([Text(f"… and {left:,} more")] if left else []))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("input", "model", "truth", "machine"):
+        table.add_column(name)
+    for c in cases[:LISTED]:
+        machine = "no claim" if c.claimed is None else " ".join(c.claimed)
+        row = (" ".join(c.input), " ".join(c.output), " ".join(c.expected), machine)
+        table.add_row(*map(escape, row))
+    left = total - min(total, LISTED)
+    return Group(table, *([Text(f"… and {left:,} more")] if left else []))
 
 
 def machines_text(found: Report) -> RenderableType:
@@ -163,64 +174,73 @@ def machine_table(graph: Graph, title: str) -> Table:
 
 
 SHORT = {
-    "failure recall": "failure\nrecall",
-    "failure precision": "failure\nprecision",
-    "flagged recall": "flagged\nrecall",
-    "flagged precision": "flagged\nprecision",
-    "model is right": "“model\nis right”",
-    "wrong beyond trained depth": "“wrong if\ndeeper”",
-    "nearest neighbour": "“nearest\nknown”",
+    "failure recall": "recall",
+    "failure precision": "precise",
+    "flagged recall": "flagged",
+    "flagged precision": "precise",
+    "coverage": "claims",
+    "model is right": "“right”",
+    "wrong beyond trained depth": "“deeper”",
+    "nearest neighbour": "“nearest”",
 }
 
 
-def fidelity_table(rows: Sequence[FidelityRow]) -> Table | None:
-    """Match and failure columns with their counts, beside the baselines' match (quoted)."""
+def fidelity_table(rows: Sequence[FidelityRow]) -> RenderableType | None:
+    """One line a stratum: match, failures told exactly, failures flagged, baselines (quoted)."""
     if not rows:
         return None
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("held-out inputs", overflow="fold")
-    for name in ("match", "95 %", *list(rows[0].columns)[1:], *rows[0].baselines):
+    table.add_column("held-out inputs", no_wrap=True)
+    columns = list(rows[0].columns)[1:]
+    for name in ("n", "match", "95 %", "fails", *columns, *rows[0].baselines):
         table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
     for row in rows:
-        first, *others = row.columns.values()
-        cells = [_stacked(first), _interval(first), *map(_stacked, others)]
-        table.add_row(row.stratum, *cells, *map(_stacked, row.baselines.values()))
-    return table
+        match, *others = row.columns.values()
+        fails = row.columns["failure recall"].total
+        counts = f"{row.n}", _percent(match), _interval(match), f"{fails or '·'}"
+        shares = (*others, *row.baselines.values())
+        last = row is rows[-1] and len(rows) > 1
+        table.add_row(row.stratum, *counts, *map(_percent, shares), style="bold" if last else "")
+    note = "Percent. Quoted: the match of a baseline that says only that. Counts: on the page."
+    return Group(table, Text(note, style="dim"))
 
 
 def _interval(share: Share) -> Text:
     return Text(f"{100 * share.low:.0f}–{100 * share.high:.0f}" if share.total else "", "dim")
 
 
-def _stacked(share: Share) -> Text:
-    if share.value is None:
-        return Text("–", style="dim")
-    return Text.assemble(f"{100 * share.value:.1f}%", (f"\n{share.hits}/{share.total}", "dim"))
+def _percent(share: Share) -> str:
+    return "·" if share.value is None else f"{100 * share.value:.1f}"
 
 
-def heads_table(rows: Sequence[HeadRow]) -> Table | None:
-    """Every head, those that carry the recursion first marked."""
-    return _table(
-        ("", "head", "role", "follows", "effect", "controls", "note"),
+def heads_table(rows: Sequence[HeadRow]) -> RenderableType | None:
+    """Every head, those that carry the recursion marked; beside each score its control."""
+
+    def beside(value: float, control: float | None) -> str:
+        return f"{value:.2f}" + (f" ({control:.2f})" if control is not None else "")
+
+    table = _table(
+        ("", "head", "role", "follows", "effect", "note"),
         (
             (
                 "●" if h.recursion else "",
                 h.name,
                 h.role,
-                f"{h.score:.2f}",
-                f"{h.effect:.2f}",
-                ", ".join(f"{k} {v:.2f}" for k, v in h.controls.items()),
+                beside(h.score, h.controls.get("untrained attention")),
+                beside(h.effect, h.controls.get("random direction")),
                 h.note,
             )
             for h in rows
         ),
     )
+    said = "● carries the recursion. In brackets: an untrained twin's, a random direction's."
+    return None if table is None else Group(table, Text(said, style="dim"))
 
 
 def sites_table(rows: Sequence[SiteRow]) -> Table | None:
     """Every variable with the activations that hold it."""
     return _table(
-        ("variable", "held at", "interchange", "control", "pairs", "", "note"),
+        ("variable", "held", "interchange", "control", "pairs", ""),
         (
             (
                 s.variable,
@@ -229,7 +249,6 @@ def sites_table(rows: Sequence[SiteRow]) -> Table | None:
                 f"{s.control:.2f}",
                 str(s.pairs),
                 "accepted" if s.accepted else "rejected",
-                s.note,
             )
             for s in rows
         ),

@@ -10,10 +10,11 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from recinterp.diff import Divergence
+from recinterp.judge import Fidelity
 from recinterp.machine import Machine
 from recinterp.rate import Rate
 from recinterp.view import (
@@ -26,7 +27,7 @@ from recinterp.view.files import UnwritableFile, write_text
 from recinterp.view.heat import heat_svg, heat_text, percent
 from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
 from recinterp.view.text import to_text
-from tests.view.builders import explanation, shortcut, stratum
+from tests.view.builders import CASE, explanation, shortcut, stratum
 from tests.view.machines import SUCCESSOR
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -94,7 +95,7 @@ def test_the_page_is_whole_small_offline_and_needs_no_script(html: str) -> None:
 def test_page_and_text_say_the_same_things(html: str) -> None:
     page, text = Page(html).text, explanation_text(explanation(), 140)
     for said in (
-        "It carries at most three times",
+        "Not the recursion: it carries at most three times. It ends there.",
         "computed while reading",
         "at output token 4: the model writes X1 where X0 is true",
         "bounded-depth",
@@ -102,7 +103,9 @@ def test_page_and_text_say_the_same_things(html: str) -> None:
         "L1H0",
         "layer-0 output at the inputs",
         "saturating counter",
-        "Of the model's 260 failures among them it predicts 259 token for token.",
+        "built from 791 inputs",
+        "Of the model's 260 failures among them it predicts 259 token for token",
+        "it foretells 93.0% (93/100); effects where it foretells none: 4.4% (4/90).",
         "nearest",
     ):
         assert said in page, said
@@ -123,9 +126,10 @@ def test_everything_a_user_named_is_escaped() -> None:
         machine=machine,
         truth=machine,
         runners_up=(HOSTILE,),
+        headline=HOSTILE,
+        shortcuts=(shortcut(counterexample=[HOSTILE], rule=HOSTILE, text=HOSTILE),),
+        unexplained=(Divergence((HOSTILE,), (HOSTILE,), (HOSTILE,), (HOSTILE,)),),
     )
-    ex.diff.headline = ex.diff.region = HOSTILE
-    ex.diff.shortcuts = (shortcut(counterexample=[HOSTILE], rule=HOSTILE, kinds=(HOSTILE,)),)
     page = Page(explanation_html(ex))
     assert page.open == []
     assert "script" not in page.tags
@@ -150,8 +154,9 @@ def test_a_nan_becomes_a_dash_not_a_number(html: str) -> None:
 
 
 def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
-    ex = explanation(machine=SUCCESSOR, runners_up=(), sites=(), layers=(), heads=())
-    ex.diff.verdict, ex.diff.shortcuts, ex.diff.divergent = "exact", (), 0
+    right = {"verdict": "exact", "shortcuts": (), "divergent": 0, "counterexample": None}
+    inside = {"sites": (), "layers": (), "heads": ()}
+    ex = explanation(machine=SUCCESSOR, runners_up=(), **inside, **right)
     text = explanation_text(ex)
     assert "EXACT" in text
     assert "counterexample" not in text
@@ -163,22 +168,31 @@ def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
 
 def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
     nothing = SUCCESSOR.with_rules(())
-    ex = explanation(machine=nothing)
-    ex.diff.verdict = "undetermined"
-    ex.diff.region = "nothing"
+    ex = explanation(machine=nothing, verdict="undetermined", region="nothing", shortcuts=())
+    assert "Shortest counterexample" in explanation_text(ex)
     assert "UNDETERMINED" in explanation_text(ex)
     assert Page(explanation_html(ex)).open == []
 
 
-def test_departures_without_a_rule_are_listed_and_the_rest_counted() -> None:
-    ex = explanation()
-    case: Any = shortcut()
-    case.input = case.counterexample
-    ex.diff.unexplained = (case,) * 25
+def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
+    ex = explanation(unexplained=(CASE,) * 125)
     found = report(ex)
-    assert (len(found.unexplained), found.unexplained_total) == (20, 25)
-    assert "and 5 more" in to_text(found)
-    assert "5 more are not shown" in explanation_html(ex)
+    assert (len(found.unexplained), found.unexplained_total) == (100, 125)
+    assert "and 117 more" in to_text(found)
+    assert "25 more are not shown" in explanation_html(ex)
+    assert "no claim" in to_text(found)
+
+
+def test_a_shorter_counterexample_than_the_shortcuts_own_comes_first() -> None:
+    short = Divergence(("X0", "01"), ("X1", "01"), ("X0", "01"), None)
+    for ex in (explanation(), explanation(counterexample=short)):
+        said = [
+            s for s in explanation_text(ex).splitlines() if s.endswith(("example", "departure"))
+        ]
+        assert said[0] == "Shortest counterexample"
+        first = explanation_text(ex).split("  input ")[1].splitlines()[0].split()
+        assert tuple(first) == (ex.diff.counterexample or short).input
+    assert said[1] == "A departure"
 
 
 def test_text_fits_its_width() -> None:
@@ -223,10 +237,9 @@ def test_shares_of_several_shortcuts_add_up_on_one_grid() -> None:
 
 
 def test_strata_keep_their_order_and_counts() -> None:
-    ex = explanation()
-    ex.fidelity.strata = (stratum("a", 10, 9), stratum("b", 7, 7))
-    rows = report(ex).fidelity
-    assert [(r.stratum, r.columns["match"].hits) for r in rows] == [("a", 9), ("b", 7)]
+    judged = Fidelity((stratum("a", 10, 9), stratum("b", 7, 7)), stratum("all", 17, 16))
+    rows = report(explanation(fidelity=judged)).fidelity
+    assert [(r.stratum, r.columns["match"].hits) for r in rows] == [("a", 9), ("b", 7), ("all", 16)]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
