@@ -330,7 +330,8 @@ def _role(
     cut, frozen = controls["ablated"], controls["ablated, later patterns frozen"]
     through = cut - frozen
     if carries:
-        return "reader", f"reads {place}: attention {score:.0%}, {effect:.0%} of the effect"
+        text = f"reads {place}: attention {score:.0%}, {effect:.0%} of the effect"
+        return "reader", f"{text}; its ablation alone changes {cut:.0%} of the tokens"
     if cut >= 0.1 and through >= 0.6 * cut:
         text = f"ablation changes {cut:.0%} of the tokens, {frozen:.0%} with later patterns frozen"
         return "address", f"{text}: it matters through where later layers look"

@@ -161,11 +161,17 @@ def _state_site(found: Sequence[Site]) -> Site | None:
 
 
 def _of_state(found: Sequence[Site]) -> list[Site]:
-    for kind in ("mode", "frame", "lookahead", "pointer", "content"):
-        of_kind = [site for site in found if site.kind == kind]
-        if of_kind:
-            return of_kind
-    return []
+    """The sites of the state; of a machine that has none, those of what could be placed."""
+    by_kind = {
+        kind: [site for site in found if site.kind == kind]
+        for kind in ("mode", "frame", "lookahead", "pointer", "content")
+    }
+    state = [by_kind[kind] for kind in ("mode", "frame", "lookahead") if by_kind[kind]]
+    if state:
+        return state[0]
+    reading = [by_kind["pointer"], by_kind["content"]]
+    placed = [of_kind for of_kind in reading if any(site.accepted for site in of_kind)]
+    return next((of_kind for of_kind in (*placed, *reading) if of_kind), [])
 
 
 def _sentence(

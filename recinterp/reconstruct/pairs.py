@@ -62,7 +62,7 @@ class Step:
 class Pair:
     """A base and a source step; `goal`: what the base writes with the source's value.
 
-    alone: no other variable differs but those that follow from it. A pair of one value has
+    alone: no other variable differs but those that go along with it. A pair of one value has
     goal == base.says.
     """
 
@@ -225,11 +225,21 @@ class Pairs:
         if goal is None or (goal == says) != same:
             return None
         rest = zip(self.variables, here, there, strict=True)
-        alone = all(a == b for v, a, b in rest if v != variable and not follows(v, variable))
+        alone = all(
+            a == b for v, a, b in rest if v != variable and not self._may_differ(v, variable)
+        )
         step = self.step(*source, prefix)
         if prefix is not None:
             step = replace(step, says=goal)
         return Pair(self.step(*base), step, goal, alone)
+
+    def _may_differ(self, one: Variable, variable: Variable) -> bool:
+        """Whether one variable goes along with another: what follows from it, pointer with pointer.
+
+        Another step of the same input moves all pointers at once, so none could be moved alone.
+        """
+        movers = self.pointers if variable.kind == "pointer" else [variable]
+        return one in movers or any(follows(one, mover) for mover in movers)
 
     def _valued(self, tokens: Tokens, t: int) -> tuple[Value, ...]:
         """The value of every variable in the state that owns output t."""

@@ -30,6 +30,7 @@ from recinterp.perturb import (
 )
 from tests.perturb.planted import LENGTH, Words, planted
 
+pytestmark = pytest.mark.backend
 COPY, PARITY = Words("copy"), Words("parity")
 WORD = list("abbab")
 

@@ -9,6 +9,8 @@ from recinterp.perturb import untrained_twin
 from recinterp.probe import HeadReport, head_scores, probe_heads
 from tests.perturb.planted import Words, planted
 
+pytestmark = pytest.mark.backend
+
 
 def report(kind: str, n_layers: int = 1) -> HeadReport:
     task = Words(kind)

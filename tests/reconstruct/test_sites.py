@@ -17,6 +17,7 @@ from recinterp.reconstruct.sites import Site, sites
 from recinterp.reconstruct.variables import Variable, forced, timeline, variables
 from tests.perturb.planted import LENGTH, Words, machine, planted
 
+pytestmark = pytest.mark.backend
 COPY, PARITY = Words("copy"), Words("parity")
 CONTENT = Variable("in(p)", "content", Reg("p"))
 POINTER = Variable("p", "pointer", Reg("p"))
