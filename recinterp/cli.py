@@ -16,7 +16,7 @@ import typer
 from recinterp.errors import RecinterpError, TaskError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from recinterp.explain import Explanation
     from recinterp.machine import Machine
@@ -31,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+WIDTH = 110  # of what is printed where there is no terminal
 Model = Annotated[str, typer.Argument(help="A shipped checkpoint's name, or a path to one.")]
 TaskName = Annotated[
     str | None, typer.Option("--task", help="A shipped task, or a path to a .v file.")
@@ -70,10 +71,7 @@ def explain(
     for path in (html, json_file, save):
         check_writable(path)
     ex = _explained(model, _task(task, function, order), max_length, seed)
-    out = _out()
-    out.print(view.explanation_rich(ex)) if out.is_terminal else typer.echo(
-        view.explanation_text(ex, out.width), nl=False
-    )
+    _show(view.explanation_rich(ex))
     if html:
         view.explanation_html(ex, html)
     if json_file:
@@ -134,10 +132,9 @@ def train(
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
     last = done.history[-1]
-    _out().print(
+    typer.echo(
         f"{written}: {last.step} steps, loss {last.loss:.4f}, "
-        f"{last.exact:.1%} of the last training examples exact",
-        highlight=False,
+        f"{last.exact:.1%} of the last training examples exact"
     )
 
 
@@ -198,7 +195,7 @@ def fidelity(
     with _busy(f"judging {machine} against {model}"):
         found = ri.fidelity(subject, what, hypothesis, domain=domain)
     rows = fidelity_rows(found)
-    _out().print(fidelity_table(rows))
+    _show(fidelity_table(rows))
     if json_file:
         _write_json(json_file, {"fidelity": [plain(row) for row in rows]})
 
@@ -222,10 +219,10 @@ def diff(
     what = _task(task, function, order)
     left = _side(a, what, max_length, seed)
     right = _side(b, what or getattr(left, "task", None), max_length, seed)
-    domain = ri.Domain(max_length=max_length) if max_length else getattr(left, "domain", None)
+    domain = ri.Domain(max_length=max_length) if max_length else None
     with _busy(f"comparing {a} and {b}"):
         found = ri.diff(left, right, domain=domain)
-    _out().print(diff_text(found, (a, b)))
+    _show(diff_text(found, (a, b)))
 
 
 def main() -> None:
@@ -328,11 +325,17 @@ def _write_json(path: Path, data: object) -> None:
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _out() -> Console:
+def _show(what: RenderableType | None) -> None:
+    """Print to a terminal in colour, anywhere else as plain text."""
     from rich.console import Console
 
+    from recinterp.view.text import plain_text
+
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=110)
+    if console.is_terminal:
+        console.print(what)
+    elif what is not None:
+        typer.echo(plain_text(what, WIDTH), nl=False)
 
 
 def _err() -> Console:

@@ -39,8 +39,13 @@ MARKS = {"changed": "yellow", "added": "red", "missing": "blue", SAME: ""}
 
 def to_text(found: Report, width: int = 100) -> str:
     """The report as plain text, without colours."""
+    return plain_text(report_text(found), width)
+
+
+def plain_text(what: RenderableType, width: int) -> str:
+    """Anything rich can print as plain text, without colours or trailing blanks."""
     stream = io.StringIO()
-    Console(file=stream, width=width, no_color=True, highlight=False).print(report_text(found))
+    Console(file=stream, width=width, no_color=True, highlight=False).print(what)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 

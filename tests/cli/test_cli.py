@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recinterp.cli import main
-from tests.view.machines import SUCCESSOR
+from tests.view.machines import SUCCESSOR, capped
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = ("explain", "train", "tasks", "trace", "fidelity", "diff")
@@ -159,6 +160,50 @@ def test_where_it_cannot_write_it_says_so_before_it_works(
     target = tmp_path / "none" / "out"
     refused(run("explain", model, option, target), "none")
     assert not target.parent.exists()
+
+
+def test_two_machines_are_compared_and_the_shortest_difference_comes_first(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "a.asm").write_text(str(SUCCESSOR))
+    (tmp_path / "b.asm").write_text(str(capped(2)))
+    code, out, _ = run("diff", tmp_path / "a.asm", tmp_path / "b.asm", "--max-length", 5)
+    assert code == 0
+    rows = out.split("part\n")[1].splitlines()
+    assert rows[1].split()[:4] == ["X1", "X1", "X1", "01"]
+    assert run("diff", tmp_path / "a.asm", tmp_path / "a.asm", "--max-length", 4)[1].count("100.0%")
+    refused(run("diff", tmp_path / "a.asm", tmp_path / "b.asm"), "domain")
+
+
+def test_any_machine_is_judged_against_a_model(run: Run, model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "f.json"
+    args = ("--machine", "truth", "--max-length", 6, "--json", target)
+    code, out, _ = run("fidelity", model, *args)
+    assert code == 0
+    last = out.splitlines()[-2].split()
+    rows = json.loads(target.read_text())["fidelity"]
+    assert rows[-1]["stratum"] == "all held out" == " ".join(last[:3])
+    assert rows[-1]["n"] == int(last[3])
+    assert rows[-1]["columns"]["match"]["hits"] == 0
+
+
+@pytest.mark.slow
+def test_a_model_is_explained_and_everything_is_written(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    page, data, kept = tmp_path / "r.html", tmp_path / "r.json", tmp_path / "r.ex"
+    code, out, err = run("explain", model, "--html", page, "--json", data, "--save", kept)
+    assert code == 0
+    assert err.count("wrote ") == 3
+    assert "How far to trust this" in out
+    found = json.loads(data.read_text())
+    assert found["verdict"] != "exact"
+    assert found["headline"] in " ".join(out.split())
+    assert "<svg" in page.read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.ex", "r.html", "r.json"]
+    code, out, _ = run("diff", kept, kept)
+    assert code == 0
+    assert "They agree on 100.0%" in out
 
 
 def test_training_saves_a_checkpoint_and_leaves_nothing_else(run: Run, tmp_path: Path) -> None:
