@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import NoReturn
 
-from recinterp.errors import OutsideSubset
+from recinterp.errors import SourceError
 from recinterp.semantics import surface as s
 from recinterp.semantics.ast import Arm as CoreArm
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
 from recinterp.semantics.guard import check_guard
-from recinterp.semantics.parse import parse
+from recinterp.semantics.parse import parse, too_deep
 from recinterp.semantics.patterns import LIST_SUGAR, Env, Known, Row, compile_match
 from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
 
@@ -264,8 +265,11 @@ class Elaborator:
         for sentence in _prelude():
             self._take(sentence)
         self.scope.own.clear()
-        for sentence in parse(source):
-            self._take(sentence)
+        try:
+            for sentence in parse(source):
+                self._take(sentence)
+        except RecursionError:
+            raise too_deep(source) from None
 
     @property
     def program(self) -> Program:
@@ -273,23 +277,26 @@ class Elaborator:
         functions = tuple(self.scope.functions.values())
         return Program(tuple(self.scope.instances.values()), functions)
 
-    def term(self, text: str, wanted: str | None) -> tuple[Expr, str]:
-        """A closed term, elaborated in this program's scope. Raises SourceError."""
-        name = "the_term"
-        header = f"Definition {name} : {wanted or 'nat'} := "
-        (block,) = parse(f"{header}{text}.")
-        assert isinstance(block, s.SBlock)
-        (function,) = block.members
-        assert isinstance(function, s.SFunction)
-        scope = Scope(f"{header}{text}.")
-        scope.__dict__.update({k: v for k, v in self.scope.__dict__.items() if k != "source"})
-        body = Body(scope, {})
+    def term(self, text: str, wanted: str) -> tuple[Expr, str]:
+        """A closed term of a type, elaborated in this program's scope. Raises SourceError."""
+        source = f"Definition the_term : {wanted} :=\n{text}\n."
+        scope = replace(self.scope, source=source)
         try:
-            if wanted is None:
-                return body.infer(function.body, {})
-            return body.check(function.body, {}, wanted), wanted
+            block, *more = parse(source)
+            assert isinstance(block, s.SBlock)
+            (function,) = block.members
+            assert isinstance(function, s.SFunction)
+            if more:
+                scope.refuse(more[0].pos, "a term ends before a '.'", "write one term")
+            return Body(scope, {}).check(function.body, {}, wanted), wanted
         except Open as error:
             _left_open(scope, error)
+        except SourceError as error:
+            wrong = error.wrong.partition(": ")[2]
+            line, column = error.line - 1, error.column
+            raise type(error)(
+                "read a term", wrong, error.accepted, source=text, line=line, column=column
+            ) from None
 
     def _take(self, sentence: s.Sentence) -> None:
         match sentence:
@@ -312,7 +319,9 @@ class Elaborator:
     def _functions(self, block: tuple[s.SFunction, ...]) -> None:
         names = tuple(f.name for f in block)
         heads = {f.name: self._head(f, names) for f in block}
-        done, places, kept = [], {}, []
+        done: list[Function] = []
+        places: dict[int, s.Pos] = {}
+        kept = []
         for written in block:
             peers = heads if written.recursive else {}
             head = heads[written.name]
@@ -337,6 +346,18 @@ class Elaborator:
             done = check_guard(self.scope, done, wanted, places, [f.pos for f in block])
         self.scope.functions |= {f.name: f for f in done}
 
+    def _result(self, written: s.SFunction, params: Sequence[Param]) -> str:
+        """The result type as written; that of a definition's body where it is left out."""
+        if written.result is not None:
+            return self.scope.type(written.result)
+        if written.recursive:
+            self.scope.outside(written.pos, "a Fixpoint without its result type", "write ': T'")
+        env = {p.name: Known(Var(p.name), p.type) for p in params}
+        try:
+            return Body(self.scope, {}).infer(written.body, env)[1]
+        except Open as error:
+            _left_open(self.scope, error)
+
     def _head(self, written: s.SFunction, block: tuple[str, ...]) -> Function:
         seen: set[str] = set()
         for binder in written.binders:
@@ -346,7 +367,7 @@ class Elaborator:
                 )
             seen.add(binder.name)
         params = tuple(Param(b.name, self.scope.type(b.type)) for b in written.binders)
-        result = self.scope.type(written.result)
+        result = self._result(written, params)
         names = block if written.recursive else ()
         return Function(written.name, params, result, Var("_"), None, names)
 
@@ -360,7 +381,6 @@ def _struct_index(scope: Scope, written: s.SFunction) -> int | None:
     return names.index(written.struct)
 
 
-def _left_open(scope: Scope, error: Open) -> OutsideSubset:
-    scope.outside(
-        error.pos, "a type argument that has to be guessed", "write 'let name : type := …' for it"
-    )
+def _left_open(scope: Scope, error: Open) -> NoReturn:
+    what = "a type argument that has to be guessed"
+    scope.outside(error.pos, what, "write 'let name : type := …' for it")

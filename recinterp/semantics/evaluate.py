@@ -30,7 +30,7 @@ class Compiled:
         """The value of a function at values."""
         try:
             return self.functions[function](*args)
-        except RecursionError:
+        except (RecursionError, KeyError):
             return deep(self.program, function, args, frozenset())[0]
 
     def depth(self, function: str, args: Sequence[Value]) -> int:
@@ -38,7 +38,7 @@ class Compiled:
         self.deepest[0] = 0
         try:
             self.counted[function](*args, 1 if function in self.own else 0)
-        except RecursionError:
+        except (RecursionError, KeyError):
             return deep(self.program, function, args, self.own)[1] - 1
         return self.deepest[0] - 1
 
@@ -48,9 +48,12 @@ def compile_program(program: Program, own: frozenset[str]) -> Compiled:
     deepest = [0]
     plain: dict[str, Any] = {}
     counted: dict[str, Any] = {"deepest": deepest}
-    for function in program.functions:
-        exec(_Writer(program, None).function(function), plain)
-        exec(_Writer(program, own).function(function), counted)
+    try:
+        for function in program.functions:
+            exec(_Writer(program, None).function(function), plain)
+            exec(_Writer(program, own).function(function), counted)
+    except (SyntaxError, RecursionError, MemoryError):  # nested too deep for Python's own compiler
+        return Compiled(program, {}, {}, deepest, own)
     names = program.function_names
     return Compiled(
         program,

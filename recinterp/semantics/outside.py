@@ -1,6 +1,9 @@
-"""What of Gallina is outside the subset, by the word that gives it away, and what to write instead."""
+"""What of Gallina is outside the subset, by what gives it away, and what to write instead."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Collection
 
 _FUNCTIONS = ("functions as values", "give the function a name with Definition or Fixpoint")
 _PROOFS = ("theorems and proofs", "keep only Inductive, Definition and Fixpoint sentences")
@@ -27,12 +30,14 @@ _ADVICE = {
     "Function": ("recursion that is not structural", "write a Fixpoint on a subterm"),
     "Program": ("recursion that is not structural", "write a Fixpoint on a subterm"),
     "Equations": ("recursion that is not structural", "write a Fixpoint on a subterm"),
+    "'": ("a let of a pattern", "match on the term"),
     "Let": ("sections, modules and variables", "write Definition"),
 }  # fmt: skip
 _GROUPS = {
     _RECORDS: "Record Structure Class Instance Canonical Coercion Existing",
     _NOTATION: "Notation Infix Reserved Delimit Bind Close Declare",
-    _SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom Hypothesis Context",
+    _SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom Hypothesis"
+    " Context",
     _PROOFS: "Theorem Lemma Example Fact Remark Corollary Proposition Goal Proof Qed Defined Abort"
     " Admitted Admit Ltac Hint Obligation",
 }
@@ -52,4 +57,48 @@ def advice(word: str) -> tuple[str, str]:
         what, instead = "characters outside ASCII", "write ASCII names"
     else:
         what, instead = _NOTATION
-    return f"{word!r} is outside the subset that is read: {what}", instead
+    return f"{word!r} ({what})", instead
+
+
+READ = ("Inductive", "Fixpoint", "Definition")
+# Words of commands that coqc takes as names too.
+_WORDS = frozenset(
+    "Inductive Fixpoint Definition Arguments Require Import From Open Scope struct".split()
+)
+_BY_TOKEN = {
+    "->": _FUNCTIONS,
+    ":=": ("arguments by name", "write them in their order"),
+    "in": ("a dependent match", "leave out what stands between the term and 'with'"),
+    "as": ("a dependent match", "leave out what stands between the term and 'with'"),
+}
+
+
+def misplaced(before: str, token: str, expected: Collection[str]) -> tuple[str, str] | None:
+    """What a token that cannot stand here would begin in Gallina at large: (what, what instead).
+
+    `before` is the text in front of it; None where it is a plain mistake.
+    """
+    sentence = re.split(r"\.\s", before)[-1].split()
+    first = sentence[0] if sentence else token
+    if first not in READ:
+        return advice(first)
+    if token in _WORDS and "NAME" in expected:
+        return f"{token!r} as a name", "choose another name"
+    if re.search(r"\blet\s+(\(|\w+\s+|\(.*)?$", before) and token != "in":
+        return "a let of a function or of a pattern", "name the function apart, or match"
+    if re.search(r"\{\s*(measure|wf|struct)?[^}]*$", before) and first == "Fixpoint":
+        return "recursion that is not structural", "write {struct x}, or recurse on a subterm"
+    if (
+        token in (".", ",")
+        and "COLON" not in expected
+        and "__ANON_0" in expected
+        and sentence[-1] != ":="
+    ):
+        return _PROOFS
+    if token == ":" and "RPAR" in expected:
+        return "a type written inside a term", "leave it out, or write a typed let"
+    if first == "Inductive" and "SORT" in expected:
+        return "a type with indices", "write a plain type, `name : Set`"
+    if token in ("in", "as") and "WITH" not in expected:
+        return None
+    return _BY_TOKEN.get(token)

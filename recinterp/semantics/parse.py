@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -13,10 +14,11 @@ from lark.tree import Meta
 
 from recinterp.errors import GallinaSyntaxError, OutsideSubset
 from recinterp.semantics import surface as s
-from recinterp.semantics.outside import advice
+from recinterp.semantics.outside import advice, misplaced
 
 LONGEST_SOURCE = 200_000
-DEEPEST_NESTING = 200
+DEEPEST_NESTING = 100
+COMMENT_MARK = re.compile(r'\(\*|\*\)|"')
 
 
 @cache
@@ -39,7 +41,7 @@ class _Build(Transformer[Token, Any]):
         return tuple(items)
 
     def outside(self, meta: Meta, items: list[Token]) -> None:
-        raise _Outside(items[0])
+        raise _Outside(items[0], *advice(str(items[0])))
 
     # sentences
     def inductive(self, meta: Meta, items: list[Any]) -> s.SBlock:
@@ -85,14 +87,25 @@ class _Build(Transformer[Token, Any]):
         *names, type_ = items
         return [s.SBinder(_pos(name), str(name), type_) for name in names]
 
-    def implicit(self, meta: Meta, items: list[Token]) -> bool:
-        return True
+    def untyped(self, meta: Meta, items: list[Token]) -> None:
+        raise _Outside(items[0], "a parameter without a type", f"write ({items[0]} : T)")
 
-    def plain(self, meta: Meta, items: list[Token]) -> bool:
-        return False
+    def polymorphic(self, meta: Meta, items: list[Token]) -> None:
+        raise _Outside(
+            items[0], "a function with a type parameter", "write it at one concrete type"
+        )
+
+    def implicit_binder(self, meta: Meta, items: list[Token]) -> None:
+        raise _Outside(items[0], "an implicit parameter", f"write ({items[0]} : T)")
+
+    def implicit(self, meta: Meta, items: list[Token]) -> list[bool]:
+        return [True for _ in items]
+
+    def plain(self, meta: Meta, items: list[Token]) -> list[bool]:
+        return [False]
 
     def arguments(self, meta: Meta, items: list[Any]) -> s.SArguments:
-        flags = tuple(i for i in items[1:] if isinstance(i, bool))
+        flags = tuple(flag for i in items[1:] if isinstance(i, list) for flag in i)
         return s.SArguments(_pos(meta), str(items[0]), flags)
 
     def pragma(self, meta: Meta, items: list[Token]) -> s.SPragma:
@@ -179,35 +192,36 @@ class _Build(Transformer[Token, Any]):
 def _function(items: Sequence[Any], struct: str | None, *, recursive: bool) -> s.SFunction:
     name, *_ = items
     binders = tuple(b for group in items if isinstance(group, list) for b in group)
-    return s.SFunction(_pos(name), str(name), binders, struct, items[-2], items[-1], recursive)
+    result = items[-2] if isinstance(items[-2], s.SType) else None
+    return s.SFunction(_pos(name), str(name), binders, struct, result, items[-1], recursive)
 
 
 class _Outside(Exception):
-    def __init__(self, token: Token) -> None:
-        self.token = token
+    def __init__(self, token: Token, what: str, instead: str) -> None:
+        self.token, self.what, self.instead = token, what, instead
 
 
 def blank_comments(source: str) -> str:
     """The text with (nested) comments turned into spaces, so that positions stay; newlines stay.
 
+    As coqc reads them: `(*)` opens one, and a string inside one hides what looks like its end.
     GallinaSyntaxError where a comment is not closed.
     """
-    out, depth, start, i = [], 0, 0, 0
-    while i < len(source):
-        pair = source[i : i + 2]
-        if pair == "(*" and source[i : i + 3] != "(*)":
-            start = i if depth == 0 else start
-            depth, i = depth + 1, i + 2
-            out.append("  ")
-        elif pair == "*)" and depth:
-            depth, i = depth - 1, i + 2
-            out.append("  ")
-        else:
-            out.append(source[i] if not depth or source[i] == "\n" else " ")
-            i += 1
-    if depth:
-        before = source[:start]
-        at = (before.count("\n") + 1, start - before.rfind("\n"))
+    out, opened, i = list(source), list[int](), 0
+    for found in COMMENT_MARK.finditer(source):
+        if found.start() < i:
+            continue
+        if found[0] == "(*":
+            opened.append(found.start())
+            i = found.end()
+        elif opened and found[0] == "*)":
+            start, i = opened.pop(), found.end()
+            out[start:i] = (c if c == "\n" else " " for c in source[start:i])
+        elif opened and found[0] == '"':
+            i = source.find('"', found.end()) + 1 or len(source)
+    if opened:
+        before = source[: opened[0]]
+        at = (before.count("\n") + 1, opened[0] - before.rfind("\n"))
         raise _fault(source, *at, "a comment is opened and never closed", "write *) at its end")
     return "".join(out)
 
@@ -224,11 +238,23 @@ def parse(source: str) -> tuple[s.Sentence, ...]:
         sentences: tuple[s.Sentence, ...] = _Build().transform(_grammar().parse(clean))
     except VisitError as error:
         if isinstance(error.orig_exc, _Outside):
-            raise _outside(source, error.orig_exc.token) from None
+            raise _outside(source, error.orig_exc) from None
+        if isinstance(error.orig_exc, RecursionError):
+            raise too_deep(source) from None
         raise
     except UnexpectedInput as error:
         raise _unexpected(source, clean, error) from None
+    except RecursionError:
+        raise too_deep(source) from None
     return sentences
+
+
+def too_deep(source: str, line: int = 1, column: int = 1) -> OutsideSubset:
+    """The refusal of a text that nests deeper than this reader can follow."""
+    wrong = "nesting this deep is outside the subset that is read"
+    return OutsideSubset(
+        "parse a program", wrong, "give parts of it names", source=source, line=line, column=column
+    )
 
 
 def _check_nesting(source: str, clean: str) -> None:
@@ -237,7 +263,7 @@ def _check_nesting(source: str, clean: str) -> None:
         line, column = (line + 1, 0) if char == "\n" else (line, column + 1)
         depth += (char in "([{") - (char in ")]}")
         if depth > DEEPEST_NESTING:
-            raise _fault(source, line, column, f"more than {DEEPEST_NESTING} brackets are open", "")
+            raise too_deep(source, line, column)
 
 
 def _fault(source: str, line: int, column: int, wrong: str, accepted: str) -> GallinaSyntaxError:
@@ -246,40 +272,43 @@ def _fault(source: str, line: int, column: int, wrong: str, accepted: str) -> Ga
     )
 
 
-def _outside(source: str, token: Token) -> OutsideSubset:
-    what, instead = advice(str(token))
+def _outside(source: str, found: _Outside) -> OutsideSubset:
     return OutsideSubset(
         "parse a program",
-        what,
-        instead,
+        f"{found.what} is outside the subset that is read",
+        found.instead,
         source=source,
-        line=token.line or 0,
-        column=token.column or 0,
+        line=found.token.line or 0,
+        column=found.token.column or 0,
     )
 
 
 def _unexpected(
     source: str, clean: str, error: UnexpectedInput
 ) -> GallinaSyntaxError | OutsideSubset:
-    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+    if not isinstance(error, UnexpectedToken):
+        here = clean.splitlines()[error.line - 1][error.column - 1]
+        known = advice(here) if here == "'" else None
+        token = Token("OUTSIDE", here, line=error.line, column=error.column)
+        if known:
+            return _outside(source, _Outside(token, *known))
+        return _fault(source, error.line, error.column, f"the character {here!r} is not read", "")
+    token = error.token
+    if token.type == "$END":
         lines = source.splitlines() or [""]
-        return _fault(
-            source, len(lines), len(lines[-1]) + 1, "the text ends inside a sentence",
-            "close every match with 'end' and every sentence with '.'",
-        )  # fmt: skip
-    if isinstance(error, UnexpectedToken):
-        if error.token.type == "OUTSIDE":
-            return _outside(source, error.token)
-        wanted = ", ".join(sorted(_terminal(t) for t in error.expected - {"OUTSIDE"})[:12])
-        return _fault(
-            source,
-            error.line,
-            error.column,
-            f"{str(error.token)!r} cannot stand here",
-            f"expected {wanted}",
-        )
-    here = clean.splitlines()[error.line - 1][error.column - 1]
-    return _fault(source, error.line, error.column, f"the character {here!r} is not read", "")
+        wrong, instead = "the text ends inside a sentence", "close it with 'end' or '.'"
+        return _fault(source, len(lines), len(lines[-1]) + 1, wrong, instead)
+    before = clean[: token.start_pos or 0]
+    known = (
+        advice(str(token))
+        if token.type == "OUTSIDE"
+        else misplaced(before, str(token), error.expected)
+    )
+    if known:
+        return _outside(source, _Outside(token, *known))
+    wanted = ", ".join(sorted(_terminal(t) for t in error.expected - {"OUTSIDE"})[:12])
+    wrong = f"{str(token)!r} cannot stand here"
+    return _fault(source, token.line or 0, token.column or 0, wrong, f"expected {wanted}")
 
 
 def _terminal(name: str) -> str:

@@ -103,7 +103,11 @@ def rows_of(
         whole = [(*before, pattern) for before in whole for pattern in column]
         if len(whole) > MOST_ROWS:
             body.scope.outside(clause.pos, "an or-pattern with this many cases", "split it")
-    rows = [Row(patterns, clause, (), tuple(types)) for patterns in whole]
+    return [Row(patterns, clause, (), tuple(types)) for patterns in whole]
+
+
+def _rows_of_clause(body: Body, clause: s.SClause, types: Sequence[str]) -> list[Row]:
+    rows = [r for row in clause.rows for r in rows_of(body, row, types, clause)]
     _check_linear(body, rows, clause)
     return rows
 
@@ -301,7 +305,7 @@ def compile_match(
 ) -> Expr:
     """A written match as one-level matches; GallinaTypeError where a case is missing or unreachable."""
     types = [t for _, t in scrutinees]
-    found = (r for c in term.clauses for row in c.rows for r in rows_of(body, row, types, c))
+    found = [r for c in term.clauses for r in _rows_of_clause(body, c, types)]
     rows = [replace(row, place=i) for i, row in enumerate(found)]
     compiler = _Compiler(body, term, env, result)
     whole = compiler.build(tuple(Column(e, t) for e, t in scrutinees), rows, ())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from recinterp.errors import UnknownName
-from recinterp.semantics.ast import Arm, Call, Construct, Expr, Let, Match, Param, Program, Var
+from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Param, Program, Var
 
 STRATEGIES = ("cbv", "outermost")
 
@@ -69,14 +69,15 @@ def substitute(node: Node, env: Mapping[str, Node], fixed: frozenset[str]) -> No
             case Var(name=name):
                 return env.get(name, at)
             case Construct(args=args):
-                return replace(at, args=tuple(go(a) for a in args)) if args else at
+                return replace(at, args=tuple(go(a) for a in args)) if args else at  # type: ignore[misc]
             case Call(function=function, args=args):
                 parts = tuple(go(a) for a in args)
-                return Unfolded(function, parts) if function in fixed else Call(function, parts)  # type: ignore[arg-type]
+                made = Unfolded if function in fixed else Call
+                return made(function, parts)  # type: ignore[arg-type]
             case Unfolded() | Lambda():
                 return replace(at, args=tuple(go(a) for a in at.args))
             case Match(arms=arms):
-                inner = tuple(Arm(a.constructor, a.names, go(a.body)) for a in arms)  # type: ignore[arg-type]
+                inner = tuple(replace(a, body=go(a.body)) for a in arms)  # type: ignore[arg-type]
                 return replace(at, scrutinee=go(at.scrutinee), arms=inner)  # type: ignore[arg-type]
             case Let():
                 return replace(at, value=go(at.value), body=go(at.body))  # type: ignore[arg-type]

@@ -25,11 +25,86 @@ Arguments inl {A} {B} a. Arguments inr {A} {B} b. Arguments nil {A}. Arguments c
 """
 # Functions of Coq's own library that a text may call without defining them.
 LIBRARY = frozenset(
-    ["negb", "andb", "orb", "xorb", "implb", "eqb", "pred", "plus", "mult", "minus", "max", "min", "add", "mul", "sub", "app", "rev", "length", "map", "fst", "snd", "fold_left", "fold_right", "hd", "tl", "last", "filter", "concat", "tail", "nth", "seq", "existsb", "forallb", "flat_map", "rev_append", "option_map", "id", "eq", "eq_nat_dec", "leb", "ltb", "even", "odd", "double", "div2"]
+    [
+        "negb",
+        "andb",
+        "orb",
+        "xorb",
+        "implb",
+        "eqb",
+        "pred",
+        "plus",
+        "mult",
+        "minus",
+        "max",
+        "min",
+        "add",
+        "mul",
+        "sub",
+        "app",
+        "rev",
+        "length",
+        "map",
+        "fst",
+        "snd",
+        "fold_left",
+        "fold_right",
+        "hd",
+        "tl",
+        "last",
+        "filter",
+        "concat",
+        "tail",
+        "nth",
+        "seq",
+        "existsb",
+        "forallb",
+        "flat_map",
+        "rev_append",
+        "option_map",
+        "id",
+        "eq",
+        "eq_nat_dec",
+        "leb",
+        "ltb",
+        "even",
+        "odd",
+        "double",
+        "div2",
+    ]
 )
 # Words that Coq keeps for itself, or that printing a variable under would change its meaning.
 KEYWORDS = frozenset(
-    ["as", "at", "cofix", "else", "end", "exists", "fix", "for", "forall", "fun", "if", "in", "let", "match", "return", "then", "using", "where", "with", "Prop", "SProp", "Set", "Type", "Definition", "Fixpoint", "Inductive", "IF", "mod"]
+    [
+        "as",
+        "at",
+        "cofix",
+        "else",
+        "end",
+        "exists",
+        "fix",
+        "for",
+        "forall",
+        "fun",
+        "if",
+        "in",
+        "let",
+        "match",
+        "return",
+        "then",
+        "using",
+        "where",
+        "with",
+        "Prop",
+        "SProp",
+        "Set",
+        "Type",
+        "Definition",
+        "Fixpoint",
+        "Inductive",
+        "IF",
+        "mod",
+    ]
 )
 
 
@@ -87,6 +162,8 @@ class Scope:
             self._check_declaration(ind, block)
 
     def _check_declaration(self, ind: s.SInductive, block: tuple[s.SInductive, ...]) -> None:
+        if not ind.constructors:
+            self.outside(ind.pos, "a type without constructors", "give it one")
         names = {i.name for i in block}
         for c in ind.constructors:
             if c.result is not None and str(c.result) != " ".join([ind.name, *ind.params]):

@@ -172,7 +172,7 @@ class SFunction:
     name: str
     binders: tuple[SBinder, ...]
     struct: str | None
-    result: SType
+    result: SType | None
     body: STerm
     recursive: bool
 

@@ -6,6 +6,7 @@ Nothing here recurses, so a term may be a million constructors deep.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -75,6 +76,39 @@ def gallina(type_: str, symbols: Sequence[str], program: Program) -> str:
         pending += [")"] if bracket else []
         pending += reversed(constructor.args)
     return "".join([*out, *(")" for p in pending if p == ")")])
+
+
+def read_plain(text: str, type_: str, program: Program) -> Term | None:
+    """The term that text of constructors and brackets writes, however deep; None for anything else.
+
+    What None is returned for, the elaborator reads, or says what is wrong with it.
+    """
+    pieces = re.findall(r"[A-Za-z_][\w']*|\S", text)
+    symbols: list[str] = []
+    pending: list[str] = [type_]  # types still to be read, ")" where a bracket is open
+    opened = True  # whether a constructor with arguments can stand here
+    for piece in pieces:
+        if not pending:
+            return None
+        if piece == "(" and pending[-1] != ")" and not (opened and symbols):
+            pending.insert(len(pending) - 1, ")")
+            opened = True
+            continue
+        wanted = pending.pop()
+        if wanted == ")" or piece in "()":
+            if wanted != piece:
+                return None
+            continue
+        ind = program.type(wanted)
+        if piece not in ind.index or ind.constructor(piece).written:
+            return None
+        args = ind.constructor(piece).args
+        if args and not opened:
+            return None
+        symbols.append(piece)
+        pending.extend(reversed(args))
+        opened = False
+    return None if pending else Term(type_, tuple(symbols), program)
 
 
 def symbols_of(value: Value, program: Program) -> tuple[str, ...]:

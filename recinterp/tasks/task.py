@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from recinterp.errors import DomainError, IllFormed, TaskError, UnknownName
+from recinterp.errors import DomainError, IllFormed, SourceError, TaskError, UnknownName
 from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import Compiled, compile_program
 from recinterp.semantics.own import own_functions
-from recinterp.semantics.terms import Term, Value, value_of
+from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, term_from
@@ -215,19 +215,22 @@ class Task:
     # terms
     def term(self, text: str) -> Term:
         """A term of one of the task's types from Gallina text; SourceError otherwise."""
-        last: Exception | None = None
-        for wanted in (*dict.fromkeys(self._types), self._function.result):
+        first: SourceError | None = None
+        for wanted in dict.fromkeys((*self._types, self._function.result)):
+            plain = read_plain(text, wanted, self.program)
+            if plain is not None:
+                return plain
             try:
-                expr, type_ = self._elaborated.term(text, wanted)
-            except Exception as error:
-                last = last or error
+                node, type_ = self._elaborated.term(text, wanted)
+            except SourceError as error:
+                first = first or error
                 continue
-            term = value_term(expr, type_, self.program)
-            if term is not None:
-                return term
-            raise TaskError("read a term", f"{text!r} calls a function", "write constructors only")
-        assert last is not None
-        raise last
+            term = value_term(node, type_, self.program)
+            if term is None:
+                raise TaskError("read a term", f"{text!r} calls a function", "constructors alone")
+            return term
+        assert first is not None
+        raise first
 
     def encode(self, *terms: Term) -> list[str]:
         """The tokens of the task's arguments; TaskError where their number or types are wrong."""

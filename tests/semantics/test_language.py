@@ -1,0 +1,182 @@
+"""What is read, and what is refused: by which error, at which place."""
+
+from __future__ import annotations
+
+import pytest
+
+from recinterp.errors import (
+    GallinaSyntaxError,
+    GallinaTypeError,
+    NotStructural,
+    OutsideSubset,
+    SourceError,
+)
+from recinterp.semantics.ast import Arm, Call, Construct, Let, Match, Program, Var
+from recinterp.semantics.elaborate import elaborate
+from recinterp.semantics.show import show_function
+
+TYPES = "Inductive b := T | F.\nInductive tree := L | N (l r : tree).\n"
+
+
+def last(text: str) -> str:
+    """The last function of TYPES + text, as one line of Gallina."""
+    program = elaborate(TYPES + text)
+    return show_function(program.functions[-1], program)
+
+
+def test_the_successor_as_five_kinds_of_expression() -> None:
+    program: Program = elaborate(
+        "Inductive bin := One | X0 (n : bin) | X1 (n : bin).\n"
+        "Fixpoint succ (n : bin) : bin :=\n"
+        "  match n with One => X0 One | X0 m => X1 m | X1 m => X0 (succ m) end."
+    )
+    one = Construct("One", "bin")
+    assert program.function("succ").struct == 0
+    assert program.function("succ").body == Match(
+        Var("n"),
+        "bin",
+        (
+            Arm("One", (), Construct("X0", "bin", (one,))),
+            Arm("X0", ("m",), Construct("X1", "bin", (Var("m"),))),
+            Arm("X1", ("m0",), Construct("X0", "bin", (Call("succ", (Var("m0"),)),))),
+        ),
+        "bin",
+    )
+
+
+# Each expected text is the body that coqc 8.16 prints (Set Printing All), but for names.
+NORMALISED = {
+    "if": (
+        "Definition f (x y : b) : b := if x then y else T.",
+        "match x with | T => y | F => T end",
+    ),
+    "or-pattern": (
+        "Definition f (x : b) : b := match x with T | F => x end.",
+        "match x with | T => x | F => x end",
+    ),
+    "alias of a variable": (
+        "Definition f (x : tree) : tree := match x with N _ _ as k => k | L => L end.",
+        "match x with | L => L | N x0 x1 => x end",
+    ),
+    "alias of a computed term, used twice": (
+        "Definition f (x : tree) : tree := match N x x with N _ _ as k => N k k | L => L end.",
+        "match N x x with | L => L | N x1 x2 => let k := N x1 x2 in N k k end",
+    ),
+    "the first row takes all": (
+        "Definition f (x y : b) : b := match x, y with T, _ => y | _, T => x | F, F => T end.",
+        "match x with | T => y | F => match y with | T => x | F => T end end",
+    ),
+    "a variable for a computed term": (
+        "Definition f (x : tree) : tree := match N x x with k => N k k end.",
+        "N (N x x) (N x x)",
+    ),
+    "notations for lists": (
+        "Require Import List. Import ListNotations.\n"
+        "Definition f (x : list b) : list b := match x with [] => [T; F] | y :: t => y :: t end.",
+        "match x with | @nil _ => @cons b T (@cons b F (@nil b)) | @cons _ y t => @cons b y t end",
+    ),
+    "a result type left out": ("Definition f (x : tree) := N x L.", "N x L"),
+}
+
+
+@pytest.mark.parametrize(("text", "body"), NORMALISED.values(), ids=NORMALISED.keys())
+def test_matches_become_one_level_deep(text: str, body: str) -> None:
+    assert last(text).endswith(f"=> {body})")
+
+
+def test_a_let_stays() -> None:
+    program = elaborate(TYPES + "Definition f (x : b) : b := let y := x in y.")
+    assert program.function("f").body == Let("y", "b", Var("x"), Var("y"))
+
+
+def test_parameters_are_instantiated() -> None:
+    program = elaborate(
+        TYPES + "Inductive seq (A : Type) := nil | cons (x : A) (s : seq A).\n"
+        "Definition f (s : seq b) : seq b := match s with nil _ => nil b | cons _ x t => cons b x t end."
+    )
+    assert [c.args for c in program.type("seq b").constructors] == [(), ("b", "seq b")]
+
+
+REFUSED: dict[str, tuple[str, type[SourceError], int, int]] = {
+    "unclosed match": ("Definition f (x : b) : b := match x with T => F", GallinaSyntaxError, 3, 48),
+    "unclosed comment": ("\n  (* (* *) ", GallinaSyntaxError, 4, 3),
+    "half an if": ("Definition f (x : b) : b := if x then T.", GallinaSyntaxError, 3, 40),
+    "unknown name": ("Definition f (x : b) : b :=\n  y.", GallinaTypeError, 4, 3),
+    "itself in a Definition": ("Definition f (x : b) : b := f x.", GallinaTypeError, 3, 29),
+    "unknown type": ("Definition f (x : c) : b := T.", GallinaTypeError, 3, 19),
+    "wrong type": ("Definition f (x : b) : tree := N x L.", GallinaTypeError, 3, 34),
+    "too many arguments": ("Definition f (x : b) : b := T x.", GallinaTypeError, 3, 29),
+    "a variable applied": ("Definition f (x : b) : b := x T.", GallinaTypeError, 3, 29),
+    "missing case": ("Definition f (x : b) : b := match x with T => F end.", GallinaTypeError, 3, 29),
+    "dead clause": ("Definition f (x : b) : b := match x with y => y | T => T end.", GallinaTypeError, 3, 51),
+    "dead choice": ("Definition f (x : b) : b := match x with T => T | T | F => T end.", GallinaTypeError, 3, 51),
+    "foreign constructor": ("Definition f (x : b) : b := match x with L => T | _ => F end.", GallinaTypeError, 3, 42),
+    "bound twice": ("Definition f (x : tree) : b := match x with N y y => T | _ => F end.", GallinaTypeError, 3, 45),
+    "different names": ("Definition f (x : tree) : b := match x with N y _ | L => T end.", GallinaTypeError, 3, 45),
+    "declared twice": ("Definition T (x : b) : b := x.", GallinaTypeError, 3, 12),
+    "if on three": ("Definition f (x : comparison) : b := if x then T else F.", GallinaTypeError, 3, 38),
+    "no such struct": ("Fixpoint f (x : tree) {struct y} : b := T.", GallinaTypeError, 3, 10),
+    "the argument itself": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f x end.", NotStructural, 3, 61),
+    "a larger term": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f (N l l) end.", NotStructural, 3, 61),
+    "no match at all": ("Fixpoint f (x : tree) : b := f x.", NotStructural, 3, 30),
+    "another argument": ("Fixpoint f (x y : tree) {struct x} : b := match y with L => T | N l _ => f l y end.", NotStructural, 3, 74),
+    "a computed argument": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f (match l with L => l | N m _ => m end) end.", OutsideSubset, 3, 61),
+    "fun": ("Definition f (x : b) : b := (fun y => y) x.", OutsideSubset, 3, 30),
+    "nested fix": ("Definition f (x : b) : b := (fix g (y : b) : b := y) x.", OutsideSubset, 3, 30),
+    "a function as result": ("Definition f (x : b) : b -> b := T.", OutsideSubset, 3, 26),
+    "half a call": ("Definition f (x : b) : b := N L.", OutsideSubset, 3, 29),
+    "polymorphic": ("Definition f (A : Type) (x : A) : A := x.", OutsideSubset, 3, 15),
+    "untyped parameter": ("Definition f x : b := T.", OutsideSubset, 3, 14),
+    "number": ("Definition f (x : b) : nat := 2.", OutsideSubset, 3, 31),
+    "notation": ("Definition f (x y : nat) : nat := x + y.", OutsideSubset, 3, 37),
+    "library function": ("Definition f (x : bool) : bool := negb x.", OutsideSubset, 3, 35),
+    "library": ("Require Import Arith.", OutsideSubset, 3, 1),
+    "dependent match": ("Definition f (x : b) : b := match x return b with T => T | F => F end.", OutsideSubset, 3, 37),
+    "cast": ("Definition f (x : b) : b := (x : b).", OutsideSubset, 3, 32),
+    "pattern let": ("Definition f (x : tree) : b := let '(N y z) := x in T.", OutsideSubset, 3, 36),
+    "theorem": ("Theorem t : b.", OutsideSubset, 3, 1),
+    "proof mode": ("Definition f (x : b) : b.", OutsideSubset, 3, 25),
+    "indices": ("Inductive v : nat -> Set := N0 : v O.", OutsideSubset, 3, 15),
+    "nested type": ("Inductive rose := R (l : list rose).", OutsideSubset, 3, 26),
+    "no constructor": ("Inductive e := .", OutsideSubset, 3, 11),
+    "guessed type": ("Definition f (x : b) : b := let y := nil in x.", OutsideSubset, 3, 38),
+    "too deep": (f"Definition f : b := {'(' * 300}T{')' * 300}.", OutsideSubset, 3, 121),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "kind", "line", "column"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(text: str, kind: type[SourceError], line: int, column: int) -> None:
+    with pytest.raises(SourceError) as caught:
+        elaborate(TYPES + text)
+    error = caught.value
+    assert type(error) is kind
+    assert (error.line, error.column) == (line, column)
+    if kind is not GallinaSyntaxError or "comment" not in str(error):
+        shown, caret = error.excerpt.splitlines()
+        assert shown == (TYPES + text).splitlines()[line - 1]
+        assert caret == " " * (column - 1) + "^"
+    if kind is OutsideSubset:
+        assert error.accepted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Definition f (x : b) : b := (*) a comment *) x.",
+        'Definition f (x : b) : b := (* "a *) string" *) x.',
+        "Inductive Add := Next (x : b) | End. Definition Check (x : Add) : b := T.",
+        "Fixpoint f (x : tree) : b := let y := x in match y with L => T | N l _ => let z := l in f z end.",
+        "Fixpoint f (x : tree) : b := match x with N (N _ _ as k) _ => f k | _ => T end.",
+        "Fixpoint f (x y : tree) : b := match y with N l _ => f x l | _ => T end.",
+        "Inductive e := E0 | E1 (o : o) with o := O1 (e : e).\n"
+        "Fixpoint f (x : e) : b := match x with E0 => T | E1 y => g y end\n"
+        "with g (x : o) : b := match x with O1 y => f y end.",
+    ],
+)
+def test_accepted(text: str) -> None:
+    elaborate(TYPES + text)
+
+
+def test_a_long_chain_of_lets_is_an_error_of_ours() -> None:
+    with pytest.raises(OutsideSubset):
+        elaborate(TYPES + "Definition f (x : b) : b := " + "let x := x in " * 5_000 + "x.")

@@ -1,0 +1,188 @@
+"""The small steps, and the compiled path that is held equal to them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from recinterp.errors import SourceError, UnknownName
+from recinterp.semantics.elaborate import Elaborator
+from recinterp.semantics.evaluate import compile_program, deep
+from recinterp.semantics.own import own_functions
+from recinterp.semantics.terms import symbols_of, value_of
+from recinterp.semantics.trace import Trace, value_term
+from recinterp.tasks import Task, task
+from tests.semantics.generate import Generated, program
+
+SEEDS = range(60)
+MANY_STEPS = 3_000
+
+
+@cache
+def generated(seed: int) -> tuple[Generated, Elaborator] | None:
+    g = program(seed)
+    assert g is not None
+    try:
+        return g, Elaborator(g.source)
+    except SourceError:
+        return None
+
+
+def test_the_successor_step_by_step() -> None:
+    """succ (X1 One): δ once, then ι-fix, β and ι-match for each level."""
+    trace = task("binary-successor").trace(["X1", "01"])
+    assert [(s.rule, s.name) for s in trace] == [
+        ("δ", "succ"),
+        ("ι-fix", "succ"),
+        ("β", "n"),
+        ("ι-match", "X1"),
+        ("ι-fix", "succ"),
+        ("β", "n"),
+        ("ι-match", "One"),
+    ]
+    texts = [s.text for s in trace]
+    assert texts[0] == "succ (X1 One)"
+    assert texts[3] == "X0 (succ One)"
+    assert texts[-1] == "X0 (X0 One)"
+    assert str(trace.result) == "X0 (X0 One)"
+
+
+def test_cbv_reduces_arguments_first_and_outermost_does_not() -> None:
+    t = task("tree-inorder")
+    tokens = "Node a Leaf Node b Leaf Leaf".split()
+    eager = [(s.rule, s.name) for s in t.trace(tokens)]
+    lazy = [(s.rule, s.name) for s in t.trace(tokens, "outermost")]
+    assert ("δ", "append") in eager
+    # Outermost unfolds append before both of its arguments are values; cbv never does.
+    assert lazy.index(("δ", "append")) < eager.index(("δ", "append"))
+
+
+def test_a_fix_waits_for_a_constructor() -> None:
+    """ι-fix never fires before the structural argument shows its constructor, in either strategy."""
+    t = task("tree-inorder")
+    for strategy in ("cbv", "outermost"):
+        before = ""
+        for rule, name, after in t.trace("Node a Leaf Leaf".split(), strategy).exact():
+            if rule == "ι-fix" and name == "append":
+                assert ":= match l with | @nil _ => m | @cons" in before
+                assert "end) ((fix" not in before
+            before = after
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_compiled_deep_and_both_strategies_agree(seed: int) -> None:
+    found = generated(seed)
+    if found is None:
+        pytest.skip("the generator made a program outside the subset")
+    g, read = found
+    own = own_functions(read.program, g.function)
+    compiled = compile_program(read.program, own)
+    for texts in g.arguments:
+        params = read.program.function(g.function).params
+        arguments = []
+        for text, param in zip(texts, params, strict=True):
+            term = value_term(read.term(text, param.type)[0], param.type, read.program)
+            assert term is not None
+            arguments.append(term)
+        values = [value_of(a) for a in arguments]
+        value = compiled.run(g.function, values)
+        again, nesting = deep(read.program, g.function, values, own)
+        assert again == value
+        assert nesting - 1 == compiled.depth(g.function, values)
+        for strategy in ("cbv", "outermost"):
+            trace = Trace(read.program, g.function, tuple(arguments), strategy)
+            if len(symbols_of(value, read.program)) < MANY_STEPS:
+                assert trace.result.symbols == symbols_of(value, read.program)
+
+
+def test_depth_a_hundred_thousand() -> None:
+    n = 100_000
+    for order in ("natural", "reverse"):
+        t = task("binary-successor", order=order)
+        tokens = ["X1"] * n + ["01"]
+        out = ["X0"] * (n + 1) + ["01"]
+        if order == "reverse":
+            tokens, out = tokens[::-1], out[::-1]
+        assert t.apply(tokens) == out
+        assert t.depth(tokens) == n
+        (term,) = t.decode(tokens)
+        assert t.encode(term) == tokens
+        assert t.term(str(term)) == term
+
+
+def test_a_deep_trace_steps_at_a_constant_cost() -> None:
+    trace = task("binary-successor").trace(["X1"] * 20_000 + ["01"])
+    assert trace.counts == {"δ": 1, "ι-fix": 20_001, "β": 20_001, "ι-match": 20_001}
+
+
+def test_deep_trees_and_lists() -> None:
+    t = task("tree-inorder")
+    tokens = ["Node", "a"] * 5_000 + ["Leaf"] * 5_001
+    assert t.apply(tokens) == ["a"] * 5_000
+    assert t.depth(tokens) == 5_000
+    reverse = task("list-reverse")
+    assert reverse.apply(["a", "b"] * 30_000) == ["b", "a"] * 30_000
+
+
+def test_depth_counts_own_recursion_and_no_helper() -> None:
+    """A left spine of 3 nodes: inorder nests 4 unfoldings, append's own recursion does not count."""
+    tokens = "Node a Node b Node c Leaf Leaf Leaf Leaf".split()
+    assert task("tree-inorder").depth(tokens) == 3
+    assert task("list-reverse").depth(["a", "b", "c"]) == 3  # reverse_onto, which reverse applies
+    assert task("binary-successor").depth(["X1", "X1", "X0", "01"]) == 2
+    assert task("ring-arithmetic").depth(["Num", "Two"]) == 0
+
+
+def test_a_let_is_a_zeta_step_and_a_definition_a_delta_and_betas() -> None:
+    t = Task.from_gallina(
+        "Inductive b := T | F.\nDefinition f (x y : b) : b := let z := x in if z then y else z.",
+        "f",
+    )
+    rules = [s.rule for s in t.trace(["F", ",", "T"])]
+    assert rules == ["δ", "β", "β", "ζ", "ι-match"]
+
+
+def test_mutual_recursion_unfolds_to_its_own_fix() -> None:
+    source = (
+        "Fixpoint even (n : nat) : bool := match n with O => true | S m => odd m end\n"
+        "with odd (n : nat) : bool := match n with O => false | S m => even m end."
+    )
+    t = Task.from_gallina(source, "even")
+    steps = list(t.trace(["S", "S", "O"]).exact())
+    assert steps[1][2].endswith("for even) (S (S O))")
+    assert [s.name for s in t.trace(["S", "S", "O"]) if s.rule == "ι-fix"] == [
+        "even",
+        "odd",
+        "even",
+    ]
+
+
+def test_trace_as_html_and_data() -> None:
+    trace = task("binary-successor").trace(["X1", "01"])
+    assert trace.to_html().count("<tr>") == 8
+    assert "http" not in trace.to_html()
+    data = trace.to_json()
+    assert data["result"] == "X0 (X0 One)"
+    assert data["steps"][0] == {"index": 1, "rule": "δ", "name": "succ", "text": "succ (X1 One)"}
+
+
+def test_a_long_trace_is_shown_without_its_middle() -> None:
+    lines = str(task("binary-successor").trace(["X1"] * 300 + ["01"])).splitlines()
+    assert len(lines) == 402
+    assert "steps are not shown" in lines[201]
+
+
+def test_an_unknown_strategy() -> None:
+    with pytest.raises(UnknownName, match="outermost"):
+        list(task("binary-successor").trace(["01"], "outer"))
+
+
+def test_nesting_that_python_cannot_compile_still_runs() -> None:
+    """A hundred matches inside one another: Python's own compiler gives up, the interpreter does not."""
+    levels = 60
+    body = "O"
+    for i in range(levels):
+        body = f"match n{levels - i - 1} with O => O | S n{levels - i} => S ({body}) end"
+    t = Task.from_gallina(f"Definition f (n0 : nat) : nat := {body}.", "f")
+    assert t.apply(["S"] * 70 + ["O"]) == ["S"] * levels + ["O"]
