@@ -347,7 +347,8 @@ def _layer(layer: int, heads: Sequence[Head], measured: _Measured) -> LayerFindi
     key: Pairs = tuple((h.layer, h.head) for h in heads if h.layer == layer)
     moved = measured.moved.get(key, Rate(0, 0))
     share, noise = measured.share.get(key, 0.0), measured.noise.get(key, 0.0)
-    carries = bool(moved.total) and moved.value >= 0.5 and share >= max(SHARE, noise)
+    gated = bool(measured.gate.total) and measured.gate.value >= GATE
+    carries = gated and moved.value >= 0.5 and share >= max(SHARE, noise)
     single = [h.name for h in heads if h.layer == layer and h.recursion]
     if carries and not single:
         text = f"no single head carries it, layer {layer} does: its heads together move {moved}"
