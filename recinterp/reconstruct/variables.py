@@ -137,7 +137,8 @@ class Timeline:
 
 def timeline(machine: Machine, tokens: Sequence[str]) -> Timeline:
     """Run a machine, keeping the state that owns each output token."""
-    now, owners = begin(machine, tokens), []
+    now = begin(machine, tokens)
+    owners: list[Run] = []
     for _ in range(machine.limit):
         rule = now.enabled() if now.status == "running" else None
         if rule is None:
