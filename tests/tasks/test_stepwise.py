@@ -1,0 +1,82 @@
+"""Step-wise tasks: the same steps as the reducer takes, leftmost-outermost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recinterp.errors import TaskError
+from recinterp.semantics.ast import Call
+from recinterp.semantics.reduce import Reducer
+from recinterp.semantics.show import show
+from recinterp.semantics.trace import expression
+from recinterp.tasks import Task, task, tasks
+from tests.semantics import coqc
+
+
+def test_one_and_two_steps() -> None:
+    t = task("binary-successor")
+    assert t.stepwise(1).apply("succ X1 01".split()) == "X0 succ 01".split()
+    assert t.stepwise(2).apply("succ X1 01".split()) == "X0 X0 01".split()
+    assert t.stepwise(1).apply("X0 X0 01".split()) == "X0 X0 01".split()
+    assert "succ" in t.stepwise(1).constructors
+    reverse = task("binary-successor", order="reverse").stepwise(1)
+    assert reverse.apply("01 X1 succ".split()) == "01 succ X0".split()
+
+
+@pytest.mark.parametrize(
+    "name", ["binary-successor", "peano-addition", "list-map", "tree-inorder", "tree-mirror"]
+)
+def test_every_step_is_the_reducers(name: str) -> None:
+    """These functions match once, so that their calls are just what the reducer passes through."""
+    t = task(name)
+    step = t.stepwise(1)
+    for tokens in t.sample(8, seed=4, max_length=9):
+        call = Call(t.function, tuple(expression(a) for a in t.decode(tokens)))
+        reducer = Reducer(t.program, call, "outermost")
+        start = show(call, t.program).replace("(nil)", "nil")
+        here = step.encode(step.term(start))
+        while (done := reducer.step()) is not None:
+            if done.rule == "ι-match":
+                here = step.apply(here)
+                assert str(step.decode(here)[0]) == show(reducer.term(), t.program)
+        assert step.apply(here) == here
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_enough_steps_reach_the_normal_form(name: str) -> None:
+    t = task(name)
+    step = t.stepwise(3)
+    plain = Task.from_gallina(t.source, t.function, tokens=dict(t.shown), bare_lists=False)
+    for tokens in plain.sample(4, seed=2, max_length=8):
+        call = Call(t.function, tuple(expression(a) for a in plain.decode(tokens)))
+        if t.function not in step.constructors:  # a definition that only calls another
+            reducer = Reducer(t.program, call, "outermost")
+            reducer.step(), reducer.step()
+            call = reducer.term()  # type: ignore[assignment]
+        here = step.encode(step.term(show(call, t.program)))
+        for _ in range(200):
+            here = step.apply(here)
+        assert here == plain.apply(tokens)
+
+
+def test_names_that_the_program_has_taken() -> None:
+    source = (
+        "Inductive x := y | t (x0 : x) | step_x (n : x).\n"
+        "Fixpoint yes (truth : x) : x := match truth with y => y | t n => step_x (yes n) | step_x n => n end."
+    )
+    step = Task.from_gallina(source, "yes").stepwise(1)
+    assert step.apply("yes t y".split()) == "step_x yes y".split()
+
+
+def test_steps_are_counted_from_one() -> None:
+    with pytest.raises(TaskError):
+        task("binary-successor").stepwise(0)
+
+
+@pytest.mark.coqc
+@pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
+@pytest.mark.parametrize("name", tasks())
+def test_coqc_accepts_it(name: str, tmp_path: Path) -> None:
+    assert coqc.run([task(name).stepwise(2).source], tmp_path) is None
