@@ -37,9 +37,9 @@ from recinterp.machine.syntax import (
     walk,
 )
 
-Json: TypeAlias = "str | int | bool | None | list[Json] | dict[str, Json]"
-TAKEN = frozenset("tokens out stack n read find span mode word pushed len max min all x at step skip"
-                  " arity open_".split())  # fmt: skip
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+TAKEN = {"tokens", "out", "stack", "n", "read", "find", "span", "mode", "word", "pushed", "arity"}
+TAKEN |= {"len", "max", "min", "all", "x", "at", "step", "skip", "open_"}
 NODES = (
     "Const", "Reg", "Add", "Find", "Span", "In", "Out", "Cmp", "TopIs", "Copy", "Emit", "Set",
     "Push", "Pop", "Lost", "Rule", "Machine",
@@ -184,7 +184,9 @@ def _fire(rule: Rule) -> Iterator[str]:
             yield f"if {END!r} in word:"
             yield "    return None"
     sets = [(_register(u.reg), _value(u.to)) for u in rule.updates if isinstance(u, Set)]
-    pushed = ", ".join(f"({u.frame!r}, {_value(u.at)})" for u in rule.updates if isinstance(u, Push))
+    pushed = ", ".join(
+        f"({u.frame!r}, {_value(u.at)})" for u in rule.updates if isinstance(u, Push)
+    )
     names = [x for x, _ in sets] + (["pushed"] if pushed else [])
     values = [x for _, x in sets] + ([f"[{pushed}]"] if pushed else [])
     if names:

@@ -1,7 +1,7 @@
-"""Smaller machines that do the same: dead updates go, trivial modes are inlined, bisimilar modes merge.
+"""Smaller machines that do the same: no dead updates, trivial modes or bisimilar modes.
 
-Two modes are bisimilar when, token by token, their rules test, write and update the same and go on to
-bisimilar modes. For a machine without a stack that reads one token a step this is the minimal
+Two modes are bisimilar when, token by token, their rules test, write and update the same and go on
+to bisimilar modes. For a machine without a stack that reads one token a step this is the minimal
 subsequential form, given that each token is written as early as it can be.
 """
 
@@ -39,10 +39,18 @@ from recinterp.machine.syntax import (
 
 
 def minimise(machine: Machine) -> Machine:
-    """The same function with fewer rules and modes; equal in every output, halting and abstention."""
+    """The same function with fewer rules and modes: equal outputs, halting and abstention."""
     while True:
         before = machine
-        for step in (_live, _inline, _merge_modes, _merge_frames, _merge_rules, _reachable):
+        for step in (
+            _live,
+            _pointers,
+            _inline,
+            _merge_modes,
+            _merge_frames,
+            _merge_rules,
+            _reachable,
+        ):
             machine = step(machine)
         if machine == before:
             return _declared(machine)
@@ -111,6 +119,22 @@ def _reachable(machine: Machine) -> Machine:
     return machine.with_rules([r for r in rules if r.mode in seen])
 
 
+def _pointers(machine: Machine) -> Machine:
+    """Without the pointers of frames that no rule looks at."""
+    looks: set[str | None] = set()
+    for r in machine.rules:
+        if any(x == Reg("top") for part in (*r.guard, *r.updates) for x in walk(part)):
+            tops = {a.frame for a in r.guard if isinstance(a, TopIs)}
+            looks |= tops or set(machine.frames)
+
+    def seen(u: Update) -> Update:
+        return Push(u.frame, Const(0)) if isinstance(u, Push) and u.frame not in looks else u
+
+    return machine.with_rules(
+        [replace(r, updates=tuple(map(seen, r.updates))) for r in machine.rules]
+    )
+
+
 # inlining
 def _inline(machine: Machine) -> Machine:
     """Replace modes that only pass on, or follow one silent rule, by what they do."""
@@ -140,7 +164,7 @@ def _moves_stack(rule: Rule) -> bool:
 
 
 def compose(first: Rule, then: Rule) -> Rule | None:
-    """One rule that does two in turn; None where the second reads what only the first brings about."""
+    """One rule that does two in turn; None where the second reads what the first brings about."""
     nodes = [x for part in (*then.guard, *then.updates) for x in walk(part)]
     pushes = [u for u in first.updates if isinstance(u, Push)]
     pops = sum(isinstance(u, Pop) for u in first.updates)
@@ -247,7 +271,8 @@ def _quotient(machine: Machine, block: Mapping[str, int]) -> Machine:
     groups: dict[int, list[str]] = {}
     for mode in machine.modes:
         groups.setdefault(block[mode], []).append(mode)
-    name = {i: machine.start if machine.start in g else min(g, key=lambda m: (m != "copy", len(m), m))
+    order = (machine.start, "copy")  # whose name is kept
+    name = {i: min(g, key=lambda m: (m not in order[:1], m not in order, len(m), m))
             for i, g in groups.items()}  # fmt: skip
     rules = []
     for i, group in groups.items():
@@ -255,7 +280,9 @@ def _quotient(machine: Machine, block: Mapping[str, int]) -> Machine:
         origins = [r.origin for m in group for r in machine.rules_of(m)]
         for r in machine.rules_of(chosen):
             goto = None if r.goto is None else name[block[r.goto]]
-            kept = r.origin if len({*origins}) == 1 or len(group) == 1 else _origin(machine, group, r)
+            kept = (
+                r.origin if len({*origins}) == 1 or len(group) == 1 else _origin(machine, group, r)
+            )
             label = r.name.replace(chosen, name[i], 1) if r.name.startswith(chosen) else r.name
             rules.append(replace(r, name=label, mode=name[i], goto=goto, origin=kept))
     return replace(machine, start=name[block[machine.start]], rules=tuple(rules))
@@ -268,9 +295,7 @@ def _copies(machine: Machine, mode: str) -> int:
 def _origin(machine: Machine, group: Iterable[str], rule: Rule) -> str | None:
     """The ι-steps of a rule and of those it is merged with."""
     mine = _actions(rule)[0]
-    return joined(
-        r.origin for m in group for r in machine.rules_of(m) if _actions(r)[0] & mine
-    )
+    return joined(r.origin for m in group for r in machine.rules_of(m) if _actions(r)[0] & mine)
 
 
 def joined(origins: Iterable[str | None]) -> str | None:
@@ -292,7 +317,9 @@ def _merge_frames(machine: Machine) -> Machine:
     return replace(machine, frames=tuple(names), rules=tuple(rules))
 
 
-def _treatment(rules: Iterable[Rule], frame: str, names: Mapping[str, str]) -> dict[str, set[object]]:
+def _treatment(
+    rules: Iterable[Rule], frame: str, names: Mapping[str, str]
+) -> dict[str, set[object]]:
     """Mode -> what its rules do when a frame is on top."""
     found: dict[str, set[object]] = {}
     for r in rules:

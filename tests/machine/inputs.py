@@ -1,4 +1,4 @@
-"""Inputs of any task, made here from its types alone: neither the sampler nor the machine is asked."""
+"""Inputs of any task, made from its types alone: neither sampler nor machine is asked."""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ FRAMES = ("F", "G.2")
 REGISTERS = ("p", "q'")
 
 tokens = st.sampled_from(VOCAB)
-some_tokens = st.lists(st.sampled_from((*VOCAB, END)), min_size=1, max_size=4, unique=True).map(tuple)
+some_tokens = st.lists(st.sampled_from((*VOCAB, END)), min_size=1, max_size=4, unique=True).map(
+    tuple
+)
 words = st.lists(tokens, max_size=7)
 leaves = st.one_of(
     st.integers(-2, 4).map(Const),

@@ -94,7 +94,7 @@ def test_the_capped_successor_has_five_control_states_and_is_right_up_to_depth_t
     assert machine.modes == ("c0", "c1", "c2", "c3", "copy")
     for word in short("binary-successor", size=9):
         assert (machine.run(word) == t.apply(word)) == (t.depth(word) <= 3), word
-    assert machine.run("X1 X1 X1 X1 01".split()) == "X0 X0 X0 X1 01".split()
+    assert machine.run(["X1", "X1", "X1", "X1", "01"]) == ["X0", "X0", "X0", "X1", "01"]
 
 
 def test_a_counter_that_saturates_is_the_same_function() -> None:
@@ -119,22 +119,53 @@ def test_inorder_with_a_stack_is_the_derived_one() -> None:
 
 def test_a_machine_may_say_that_it_is_lost_and_what_it_knows_until_then() -> None:
     machine = Machine.parse(CUT)
-    deep = "Node a Node b Node c Node d Leaf Leaf Leaf Leaf Leaf".split()
+    deep = [
+        "Node",
+        "a",
+        "Node",
+        "b",
+        "Node",
+        "c",
+        "Node",
+        "d",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+    ]
     assert machine.run(deep) is None
     assert run(machine, deep).status == "lost wrong"
-    late = "Node a Leaf Node b Node c Node d Node e Leaf Leaf Leaf Leaf Leaf".split()
+    late = [
+        "Node",
+        "a",
+        "Leaf",
+        "Node",
+        "b",
+        "Node",
+        "c",
+        "Node",
+        "d",
+        "Node",
+        "e",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+    ]
     assert machine.known_prefix(late) == ["a"]
 
 
 def test_registers_can_be_forced_in_the_middle_of_a_run() -> None:
     machine = Machine.parse(COUNTED)
-    word = "X1 X1 X1 X1 01".split()
-    assert machine.run(word, set={"c": 3}, at=1) == "X0 X1 X1 X1 01".split()
-    assert machine.run(word, set={"mode": "copy"}, at=2) == "X0 X0 X1 X1 01".split()
+    word = ["X1", "X1", "X1", "X1", "01"]
+    assert machine.run(word, set={"c": 3}, at=1) == ["X0", "X1", "X1", "X1", "01"]
+    assert machine.run(word, set={"mode": "copy"}, at=2) == ["X0", "X0", "X1", "X1", "01"]
 
 
 def test_a_run_is_seen_step_by_step() -> None:
-    seen = [s for s, _ in steps(Machine.parse(INORDER), "Node a Leaf Leaf".split())]
+    seen = [s for s, _ in steps(Machine.parse(INORDER), ["Node", "a", "Leaf", "Leaf"])]
     assert [s.rule.name for s in seen if s.rule] == ["down", "up", "done"]
     assert [s.stack for s in seen] == [(), (("then", 1),), ()]
     assert seen[0].rule is not None

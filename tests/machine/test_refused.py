@@ -86,7 +86,9 @@ def test_an_unknown_format_lists_the_near_ones() -> None:
         export(machine("r: -> halt"), "pyton")
 
 
-@pytest.mark.parametrize("data", [None, 3, [], {"is": "Rule"}, {"is": "path"}, {"is": "Const", "k": 1}])
+@pytest.mark.parametrize(
+    "data", [None, 3, [], {"is": "Rule"}, {"is": "path"}, {"is": "Const", "k": 1}]
+)
 def test_json_that_is_no_machine(data: object) -> None:
     with pytest.raises(MachineError):
         from_json(data)

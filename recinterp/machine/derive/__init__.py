@@ -1,8 +1,8 @@
-"""The ground-truth machine, from the program alone: an output-driven machine that is then made small.
+"""The ground-truth machine, from the program alone: driven by its output, and then made small.
 
-Demand the next output constructor: unfold calls until one shows, write it, go on with the rest. What
-is still to be written is a configuration; where only finitely many are reached, the machine needs no
-stack. Else what waits is suspended in frames.
+Demand the next output constructor: unfold calls until one shows, write it, go on with the rest.
+What is still to be written is a configuration; where only finitely many are reached, the machine
+needs no stack. Else what waits is suspended in frames.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recinterp.machine.derive.assemble import Assembler, explore
-from recinterp.machine.derive.drive import Driver, Grows
+from recinterp.machine.derive.drive import Driver
 from recinterp.machine.derive.grammar import Grammar
 from recinterp.machine.derive.lookahead import ahead
+from recinterp.machine.derive.path import Grows, Unknown, grown
 from recinterp.machine.derive.program import Known
 from recinterp.machine.derive.terms import At, Config, NoMachine, Val
 from recinterp.machine.derive.wellformed import written_well
@@ -46,14 +47,14 @@ def flush_form(task: Task) -> Machine:
     for stack, to_the_end in _ways(task, known):
         try:
             found.append(_compile(grammar, known, stack, to_the_end))
-        except Grows:
+        except (Grows, Unknown):
             continue
         except NoMachine as e:
             why = why or e
         if found and not stack:
             break
     if not found:
-        raise why or NoMachine(f"derive a machine for {task.function}", "no strategy applies")
+        raise why or grown(task.function)
     machine = min(found, key=lambda m: m.size)
     return replace(machine, domain=written_well(grammar))
 
@@ -68,7 +69,7 @@ def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
 
 
 def _compile(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
-    """The machine of one strategy. Errors: Grows where that needs a stack and has none, NoMachine."""
+    """The machine of one strategy. Errors: Grows where it needs a stack, Unknown, NoMachine."""
     arguments = grammar.arguments
     call = Call(grammar.function.name, tuple(At(place, type_) for type_, place in arguments))
     is_value = stack and known.is_deep(grammar.function.name)

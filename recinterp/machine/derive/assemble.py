@@ -1,7 +1,7 @@
 """From a start configuration to a machine: every configuration that is reached becomes a mode.
 
-Returns are matched with frames by level: what a frame's owner can see is what the configuration that
-was started above the frame can return, so no rule is made for a frame that cannot be on top.
+Returns are matched with frames by level: what a frame's owner can see is what the configuration
+that was started above the frame can return, so no rule is made for a frame that cannot be on top.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from recinterp.machine.derive.drive import Driver, Frame, Grows, Leaf, grown
+from recinterp.machine.derive.drive import Driver
 from recinterp.machine.derive.grammar import Grammar
+from recinterp.machine.derive.path import Frame, Grows, Leaf, grown
 from recinterp.machine.derive.program import STRIP
 from recinterp.machine.derive.terms import (
     SAVED,
@@ -23,6 +24,7 @@ from recinterp.machine.derive.terms import (
     Place,
     Ret,
     Seek,
+    Take,
     Tok,
     Val,
     nodes,
@@ -49,6 +51,7 @@ from recinterp.semantics.ast import Call, Construct
 
 Node: TypeAlias = Config | tuple[Frame, Ret]
 MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
+ALSO = "also"  # the frames that hold what does not fit in the one above
 LIMIT = 1_000_000  # with a stack, where looking for a place again and again takes many steps
 
 
@@ -87,7 +90,9 @@ def explore(driver: Driver, start: Config) -> Graph:
             graph.returns[node] = {x.target for x in leaves if isinstance(x.target, Ret)}
             work += [x.target for x in leaves if isinstance(x.target, Config)]
         changed = _spread(graph)
-        work = [n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves]
+        work = [
+            n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves
+        ]
     return graph
 
 
@@ -146,7 +151,7 @@ class Assembler:
             vocab,
             self._mode(self.start),
             tuple((name, first if name == "p" else Const(0)) for name in used),
-            tuple(self.frames.values()),
+            (*self.frames.values(), *((ALSO,) if any(f.also for f in self.frames) else ())),
             tuple(self.rules),
             limit=LIMIT if self.frames else Machine.limit,
             arity=tuple(arity.get(x, 0) for x in vocab),
@@ -174,7 +179,9 @@ class Assembler:
             for leaf in leaves:
                 if leaf.push is not None and leaf.push[0] not in self.frames:
                     frame = leaf.push[0]
-                    self.frames[frame] = _fresh(_name(frame.config.items, self.grammar), self.frames.values())
+                    self.frames[frame] = _fresh(
+                        _name(frame.config.items, self.grammar), self.frames.values()
+                    )
 
     # rules
     def _expr(self, place: Place) -> Expr:
@@ -186,6 +193,9 @@ class Assembler:
         updates: list[Update] = []
         if isinstance(node, Config):
             mode, seen = self._mode(node), ""
+            if leaf.took:
+                guard.append(TopIs(ALSO))
+                updates.append(Pop())
         else:
             frame, ret = node
             mode, seen = self._mode(ret), f"-{self.frames[frame]}"
@@ -201,8 +211,9 @@ class Assembler:
             if self._expr(place) != Reg(name):
                 updates.append(Set(name, self._expr(place)))
         if leaf.push is not None:
-            pushed, pointer = leaf.push
-            at = Const(0) if pointer is None else self._expr(pointer)
+            pushed, pointers = leaf.push
+            updates += [Push(ALSO, self._expr(p)) for p in pointers[:0:-1]]
+            at = self._expr(pointers[0]) if pointers else Const(0)
             updates.append(Push(self.frames[pushed], at))
         goto: str | None = None
         if isinstance(leaf.target, Config) or self.frames:
@@ -228,6 +239,8 @@ def _item_name(item: Item, grammar: Grammar) -> list[str]:
             return [_label(token)]
         case Seek():
             return ["seek"]
+        case Take():
+            return ["take"]
         case At():
             return ["copy"]
         case Val(expr):

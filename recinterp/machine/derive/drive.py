@@ -8,11 +8,23 @@ a recursive call that has to read comes up again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from dataclasses import replace
 
 from recinterp.machine.derive.grammar import BARE, Grammar
-from recinterp.machine.derive.program import END_OF, STRIP, Known
+from recinterp.machine.derive.path import (
+    Frame,
+    Grows,
+    Hoist,
+    Leaf,
+    Path,
+    Pushed,
+    Unknown,
+    canonical,
+    grown,
+)
+from recinterp.machine.derive.program import Known
+from recinterp.machine.derive.reduce import Profile, Reducer, iota
+from recinterp.machine.derive.suspend import suspend
 from recinterp.machine.derive.terms import (
     SAVED,
     At,
@@ -20,100 +32,22 @@ from recinterp.machine.derive.terms import (
     Hole,
     Item,
     NoMachine,
-    Opaque,
     Owned,
     Place,
     Ret,
     Seek,
+    Take,
     Tok,
     Val,
     fill,
-    nodes,
     places,
     replace_at,
-    rewrite,
     rewrite_config,
     substitute,
 )
-from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
+from recinterp.semantics.ast import Call, Construct, Expr, Let, Match
 
-Context: TypeAlias = Callable[[Expr], Expr]
-REGISTERS = "pqrsuvw"
 LONGEST = 60  # tokens written between two that are read
-PROBE = 60  # unfoldings looked ahead before a call is taken to need input
-
-
-class Grows(Exception):  # noqa: N818 - a signal between strategies, not an error
-    """This configuration cannot be had without a stack."""
-
-
-class Hoist(Exception):  # noqa: N818
-    """A place must be known before this configuration starts to read."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-
-
-def grown(function: str) -> NoMachine:
-    """The error where what is still to be computed has no bound."""
-    return NoMachine(
-        f"derive a machine for {function}",
-        "what is still to be computed grows in a way that one stack of pointers does not hold",
-        "functions whose intermediate results are constants, or lists built left to right",
-    )
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A suspended configuration: over p, where the pointer then stands, and its own pointer."""
-
-    config: Config
-    step: str | None = None
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A rule to be."""
-
-    reads: tuple[tuple[Place, tuple[str, ...]], ...]
-    word: tuple[str | Place, ...]
-    sets: tuple[tuple[str, Place], ...]
-    push: tuple[Frame, Place | None] | None
-    target: Config | Ret
-    step: str | None
-
-
-@dataclass
-class Path:
-    """What has been read and written since the configuration started."""
-
-    reads: list[tuple[Place, tuple[str, ...]]] = field(default_factory=list)
-    word: list[str | Place] = field(default_factory=list)
-    known: dict[tuple[str, int, str], Construct] = field(default_factory=dict)
-    alias: dict[str, Place] = field(default_factory=dict)
-    popped: bool = False
-    last: str | None = None
-    step: str | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was read or popped."""
-        return bool(self.reads) or self.popped
-
-    def copy(self) -> Path:
-        """A path that goes on by itself."""
-        return replace(
-            self,
-            reads=list(self.reads),
-            word=list(self.word),
-            known=dict(self.known),
-            alias=dict(self.alias),
-        )
-
-    def real(self, place: Place) -> Place:
-        """A resolved place in terms of registers that exist."""
-        at = self.alias.get(place.reg)
-        return place if at is None else self.real(at).plus(place.k)
 
 
 class Driver:
@@ -121,6 +55,8 @@ class Driver:
 
     def __init__(self, grammar: Grammar, known: Known, *, stack: bool) -> None:
         self.grammar, self.known, self.stack = grammar, known, stack
+        self.reduce = Reducer(grammar, known)
+        self.contexts: dict[tuple[str, Profile], Expr] = {}
 
     # from a configuration to leaves
     def drive(self, config: Config) -> list[Leaf]:
@@ -138,10 +74,14 @@ class Driver:
             value = self._constant(ret.value)
             items = tuple(
                 Val(fill(i.expr, value)) if isinstance(i, Val) else i
-                if isinstance(i, Tok | Seek) else fill(i, value)
+                if isinstance(i, Tok | Seek | Take) else fill(i, value)
                 for i in config.items
             )  # fmt: skip
             config = Config(items, config.stop)
+        if frame.also:
+            takes = tuple(Take(Place(reg, 0)) for reg in frame.also)
+            path = Path(popped=True, last=frame.step)
+            return [self._goto(Config((*takes, *config.items), config.stop), path, None)]
         return list(self._go(config, Path(popped=True, last=frame.step), None))
 
     def _constant(self, name: str) -> Construct:
@@ -162,6 +102,13 @@ class Driver:
             match head:
                 case Tok(token):
                     self._write(path, token)
+                case Take(place):
+                    if path.begun:
+                        yield self._goto(config, path, None)
+                        return
+                    path.popped = path.took = True
+                    yield from self._go(_taken(place, Config(rest, config.stop)), path, None)
+                    return
                 case Seek(place):
                     if place.skips:
                         yield from self._split(place, place.skips[0][0], config, path, start)
@@ -176,7 +123,7 @@ class Driver:
                     yield from self._finish(config, name, path, start)
                     return
                 case Construct():
-                    rest = (*self._pieces(head), *rest)
+                    rest = (*self.reduce.pieces(head), *rest)
                 case _:
                     done = self._reduce(config, path, start)
                     if not isinstance(done, Config):
@@ -198,16 +145,9 @@ class Driver:
         for i in reversed(order) if self.grammar.reverse else order:
             self._write(path, path.real(place.plus(i)))
 
-    def _pieces(self, e: Construct) -> tuple[Item, ...]:
-        if e.constructor.startswith(END_OF):
-            return ()
-        before, after = self.grammar.written(e.constructor, e.type)
-        found: tuple[Item, ...] = (*map(Tok, before), *e.args, *map(Tok, after))
-        return found[::-1] if self.grammar.reverse else found
-
     def _copied(self, e: Construct, head: At, path: Path) -> tuple[Item, ...]:
         """The pieces of a constructor that stands in the input: its token is copied from there."""
-        pieces = self._pieces(e)
+        pieces = self.reduce.pieces(e)
         before, _ = self.grammar.written(e.constructor, e.type)
         if self.grammar.reverse or not before or BARE in head.type:
             return pieces
@@ -239,7 +179,10 @@ class Driver:
             yield from self._split(at.place, at.type, config, path, start)
 
     def _must_push_rest(self, config: Config) -> bool:
-        return self.stack and len(config.items) > 1 and not isinstance(config.items[0], Seek)
+        if not self.stack or len(config.items) < 2:
+            return False
+        head = config.items[0]
+        return not isinstance(head, Seek | Take) and not self.reduce.is_quick(head)
 
     def _need_place(
         self, place: Place, config: Config, path: Path, start: Config | None
@@ -295,7 +238,9 @@ class Driver:
 
             now = rewrite_config(config, on)
             if self.grammar.is_enumeration(type_):
-                now = Config(tuple(replace_at(i, At(base, type_), value) for i in now.items), now.stop)
+                now = Config(
+                    tuple(replace_at(i, At(base, type_), value) for i in now.items), now.stop
+                )
             yield from self._go(now, here, start)
 
     def _finish(
@@ -321,10 +266,13 @@ class Driver:
     def _leave(self, config: Config, path: Path) -> Leaf:
         if self._must_push_rest(config):
             rest = Config(config.items[1:], config.stop)
-            return self._push(rest, Config(config.items[:1]), path, None)
+            try:
+                return self._push(rest, Config(config.items[:1]), path, None)
+            except Unknown as e:
+                return self._sought(e.place, config, path)
         return self._goto(config, path, None)
 
-    def _goto(self, config: Config, path: Path, push: tuple[Frame, Place | None] | None) -> Leaf:
+    def _goto(self, config: Config, path: Path, push: Pushed | None) -> Leaf:
         config, sets = canonical(config)
         real = tuple((name, path.real(p)) for name, p in sets)
         return self._leaf(path, real, push, config)
@@ -333,7 +281,7 @@ class Driver:
         self,
         path: Path,
         sets: tuple[tuple[str, Place], ...],
-        push: tuple[Frame, Place | None] | None,
+        push: Pushed | None,
         target: Config | Ret,
     ) -> Leaf:
         reads: dict[Place, tuple[str, ...]] = {}
@@ -341,7 +289,7 @@ class Driver:
             known = reads.get(path.real(p), tokens)
             reads[path.real(p)] = tuple(x for x in known if x in tokens)
         step = path.step if path.word else path.last
-        return Leaf(tuple(reads.items()), tuple(path.word), sets, push, target, step)
+        return Leaf(tuple(reads.items()), tuple(path.word), sets, push, target, step, path.took)
 
     def _push(
         self, frame: Config, focus: Config, path: Path, prefer: Place | None, short: bool = False
@@ -349,42 +297,25 @@ class Driver:
         """Suspend a configuration and go on with another, which ends where the first needs it."""
         if not self.stack:
             raise Grows
-        stop = _common_stop(frame, focus, prefer, short)
-        saved = {(p.reg, p.k) for p in places(frame) if not p.skips}
-        registers = {path.real(Place(reg, k)).reg for reg, k in saved}
-        if len(registers) > 1:
+        suspended, pointers, stop = suspend(frame, focus, path, prefer, short)
+        return self._goto(Config(focus.items, stop), path, (suspended, pointers))
+
+    def _sought(self, place: Place, config: Config, path: Path) -> Leaf:
+        """Look for a place before a configuration is suspended."""
+        if not self._chain(place):
             raise NoMachine(
                 f"derive a machine for {self.grammar.task.function}",
-                "a suspended call needs more than one pointer",
+                "a suspended call needs two places that are not yet known",
                 "one argument that is walked while the others wait",
             )
-        low = min((path.real(Place(r, k)).k for r, k in saved), default=0)
-
-        def on(p: Place) -> Place:
-            if not p.skips:
-                return Place(SAVED, path.real(p).k - low)
-            assert stop is not None
-            if (p.reg, p.k) != (stop.reg, stop.k) or len(p.skips) < len(stop.skips):
-                raise NoMachine(
-                    f"derive a machine for {self.grammar.task.function}",
-                    "a suspended call needs two places that are not yet known",
-                    "one argument that is walked while the others wait",
-                )
-            n = len(stop.skips)
-            return Place("p", 0).then(p.skips[n - 1][1], p.skips[n:])
-
-        suspended = Frame(rewrite_config(frame, on), path.last if any(not isinstance(i, Tok) for i in frame.items) else None)
-        pointer = Place(registers.pop(), low) if saved else None
-        return self._goto(Config(focus.items, stop), path, (suspended, pointer))
+        return self._goto(self._apart(place, config, path), path, None)
 
     # reducing
     def _reduce(self, config: Config, path: Path, start: Config | None) -> Config | Iterator[Leaf]:
         """One δβ, ι or ζ step in the first item; leaves where it cannot be had without reading."""
         head, rest = config.items[0], config.items[1:]
         is_value = isinstance(head, Val)
-        expr = head.expr if isinstance(head, Val) else head
-        assert not isinstance(expr, Tok | Seek)
-        redex, context, bare = self.find(expr)
+        redex, context, bare = self.reduce.find(_expression(config))
 
         def whole(e: Expr) -> Config:
             filled = context(e)
@@ -406,37 +337,6 @@ class Driver:
                 return whole(substitute(body, {name: value}))
         raise NoMachine(f"derive a machine for {self.grammar.task.function}", f"stuck at {redex}")
 
-    def find(self, e: Expr) -> tuple[Expr, Context, bool]:
-        """The subexpression to reduce next, what stands around it, whether that is nothing."""
-        inner: Expr | None = None
-        match e:
-            case Match(scrutinee=Call() | Match() | Let() as inner):
-                redex, context, _ = self.find(inner)
-                return redex, lambda x: replace(e, scrutinee=context(x)), False
-            case Match(scrutinee=Var() as inner):
-                return inner, lambda x: replace(e, scrutinee=x), False
-            case Let(name, type_, Call() | Match() | Let() as inner, body) if self._eager(type_):
-                redex, context, _ = self.find(inner)
-                return redex, lambda x: Let(name, type_, context(x), body), False
-            case Call(f, args):
-                for i, (a, p) in enumerate(zip(args, self.known.functions[f].params, strict=True)):
-                    if isinstance(a, Call | Match | Let) and self._eager(p.type):
-                        redex, context, _ = self.find(a)
-
-                        def around(x: Expr, i: int = i, context: Context = context) -> Expr:
-                            return Call(f, (*args[:i], context(x), *args[i + 1 :]))
-
-                        return redex, around, False
-        return e, lambda x: x, True
-
-    def _eager(self, type_: str) -> bool:
-        return self.grammar.is_enumeration(type_)
-
-    def unfold(self, call: Call) -> Expr:
-        """The body of a function with its arguments put in."""
-        f = self.known.functions[call.function]
-        return substitute(f.body, {p.name: a for p, a in zip(f.params, call.args, strict=True)})
-
     def _call(
         self,
         call: Call,
@@ -449,141 +349,56 @@ class Driver:
         recursive = self.known.is_recursive(call.function)
         if self.stack and recursive:
             if self.known.is_deep(call.function) and not (bare and is_value):
-                return iter([self._push(whole(Hole()), Config((Val(call),)), path, None)])
+                try:
+                    return iter([self._push(whole(Hole()), Config((Val(call),)), path, None)])
+                except Unknown as e:
+                    return iter([self._sought(e.place, whole(call), path)])
             if not is_value:
-                parts = self._accumulated(call) if bare else self._appended(call, whole)
+                around = _expression(whole(Hole()))
+                parts = self.reduce.accumulated(call) if bare else self._around(call, around)
                 if parts is not None:
                     order = parts[::-1] if self.grammar.reverse else parts
                     return Config((*order, *config.items[1:]), config.stop)
         if (path.word or (path.begun and recursive)) and self._reads(whole(call)):
             return iter([self._leave(whole(call), path)])
-        return whole(self.unfold(call))
+        return whole(self.reduce.unfold(call))
+
+    def _around(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
+        """A recursive call and what is made of the list it gives, as items."""
+        parts = self.reduce.appended(call, context)
+        if parts is not None:
+            return parts
+        function = self.known.functions[call.function]
+        shape = self.reduce.profile(context, function.result)
+        if shape is None:
+            return None
+        same = self.contexts.setdefault((function.result, shape), context)
+        if same != context:
+            return (fill(same, call),)
+        return self.reduce.distributed(call, context, self._result(context))
+
+    def _result(self, context: Expr) -> str:
+        """The type of an expression that is reduced at its scrutinee."""
+        match context:
+            case Match(result=str(result)) if result:
+                return result
+            case Call(f):
+                return self.known.functions[f].result
+        return ""
 
     def _reads(self, config: Config) -> bool:
         """Whether the first item needs input before it shows a constructor."""
-        item = config.items[0]
-        expr = item.expr if isinstance(item, Val) else item
-        assert not isinstance(expr, Tok | Seek)
-        return not isinstance(self.head(expr), Construct)
-
-    def head(self, e: Expr) -> Expr | None:
-        """e reduced without reading until its constructor shows; None where it does not."""
-        found = self.normal(e)
-        return found if isinstance(found, Construct | At) else None
-
-    def normal(self, e: Expr) -> Expr:
-        """e reduced, outermost first, until its constructor shows or it has to read."""
-        for _ in range(PROBE):
-            redex, context, _ = self.find(e)
-            match redex:
-                case Call():
-                    e = context(self.unfold(redex))
-                case Match(scrutinee=Construct() as made):
-                    e = context(iota(redex, made))
-                case Let(name, _, value, body):
-                    e = context(substitute(body, {name: value}))
-                case _:
-                    break
-        return e
-
-    # lists that end in lists
-    def end(self, type_: str) -> Construct:
-        """What ends a list without being written."""
-        if self.grammar.bare_output and type_ == self.grammar.function.result:
-            return Construct(self.known.last(type_), type_)
-        return Construct(END_OF + type_, type_)
-
-    def _strip(self, e: Expr, type_: str) -> Expr:
-        if self.grammar.bare_output and type_ == self.grammar.function.result:
-            return e
-        return Call(STRIP + type_, (e,))
-
-    def _accumulated(self, call: Call) -> tuple[Item, ...] | None:
-        """f x (a list) as: f x (the end), then the list."""
-        if self.grammar.encoding.brackets:
-            return None
-        for i, a in enumerate(call.args):
-            type_ = self.known.functions[call.function].params[i].type
-            if (call.function, i) in self.known.accumulators and a != self.end(type_):
-                first = Call(call.function, (*call.args[:i], self.end(type_), *call.args[i + 1 :]))
-                return first, a
-        return None
-
-    def _appended(self, call: Call, whole: Callable[[Expr], Config]) -> tuple[Item, ...] | None:
-        """E[call] as: the call without its last constructor, then E[that constructor]."""
-        type_ = self.known.functions[call.function].result
-        if self.grammar.encoding.brackets or not self.known.is_linear(type_):
-            return None
-        context = whole(Hole()).items[0]
-        assert not isinstance(context, Tok | Val | Seek)
-        if context in (Call(STRIP + type_, (Hole(),)), self.normal(Call(STRIP + type_, (Hole(),)))):
-            return None
-        for c in self.grammar.program.type(type_).constructors:
-            unknown = tuple(Opaque(i) for i in range(len(c.args)))
-            made = Construct(c.name, type_, unknown)
-            if not c.args:
-                exit_ = fill(context, made)
-                continue
-            shown = self.head(fill(context, made))
-            if not isinstance(shown, Construct) or shown.constructor != c.name:
-                return None
-            *front, tail = shown.args
-            onward = self.normal(fill(context, unknown[-1]))
-            if tuple(front) != unknown[:-1] or self.normal(tail) != onward:
-                return None
-        closing = self.head(exit_) or exit_
-        if isinstance(closing, Construct) and not closing.args and not self._pieces(closing):
-            return (self._strip(call, type_),)
-        return self._strip(call, type_), closing
+        return not isinstance(self.reduce.head(_expression(config)), Construct)
 
 
-def iota(match: Match, made: Construct) -> Expr:
-    """The branch of a match on a constructor."""
-    if made.constructor.startswith(END_OF) and all(
-        a.constructor != made.constructor for a in match.arms
-    ):
-        raise NoMachine("derive a machine", "a list is read again after another was put at its end")
-    arm = match.arm(made.constructor)
-    return substitute(arm.body, dict(zip(arm.names, made.args, strict=True)))
+def _expression(config: Config) -> Expr:
+    """The expression of the first item."""
+    item = config.items[0]
+    expr = item.expr if isinstance(item, Val) else item
+    assert not isinstance(expr, Tok | Seek | Take)
+    return expr
 
 
-def canonical(config: Config) -> tuple[Config, tuple[tuple[str, Place], ...]]:
-    """The configuration over registers p, q, r, ... in order of use, and what each stands for."""
-    names: dict[tuple[str, int], str] = {}
-    for p in places(config):
-        if (p.reg, p.k) not in names:
-            if len(names) == len(REGISTERS):
-                raise Grows
-            names[p.reg, p.k] = REGISTERS[len(names)]
-    renamed = rewrite_config(config, lambda p: Place(names[p.reg, p.k], 0, p.skips))
-    return renamed, tuple((name, Place(reg, k)) for (reg, k), name in names.items())
-
-
-def _common_stop(frame: Config, focus: Config, prefer: Place | None, short: bool) -> Place | None:
-    """Where the focus must stop so that the suspended configuration finds its places."""
-    waiting = [p for p in places(frame) if p.skips]
-    if not waiting:
-        return None
-    if prefer is None:
-        reached = {(p.reg, p.k) for p in places(focus)}
-        near = [p for p in waiting if (p.reg, p.k) in reached]
-        prefer = (near or waiting)[0]
-    same = [p for p in waiting if (p.reg, p.k) == (prefer.reg, prefer.k)]
-    n = 1
-    while (
-        not short
-        and all(
-            len(p.skips) > n
-            and p.skips[:n] == prefer.skips[:n]
-            and p.skips[n][0] == prefer.skips[n][0]
-            for p in (*same, prefer)
-            if len(prefer.skips) > n
-        )
-        and len(prefer.skips) > n
-    ):
-        n += 1
-    *front, (type_, _) = prefer.skips[:n]
-    return Place(prefer.reg, prefer.k, (*front, (type_, 0)))
-
-
-__all__ = ["Driver", "Frame", "Grows", "Leaf", "canonical", "nodes", "rewrite"]
+def _taken(place: Place, config: Config) -> Config:
+    """The configuration with what a register stands for being the top frame's pointer."""
+    return rewrite_config(config, lambda p: replace(p, reg=SAVED) if p.reg == place.reg else p)

@@ -120,7 +120,7 @@ class Grammar:
         if type_ in above:
             return True
         for case in self.cases(type_):
-            *front, last = [t for t in case.children] or [""]
+            *front, last = case.children or ("",)
             if any(self.fixed(t) is None for t in front):
                 return False
             if last and self.fixed(last) is None and (

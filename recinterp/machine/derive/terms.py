@@ -1,4 +1,4 @@
-"""Closed expressions over places in the input: what a control state of a derived machine stands for.
+"""Closed expressions over places in the input: what a control state of a machine stands for.
 
 A place is a register, an offset, and the subtrees to be skipped from there on; a configuration is
 what is still to be written, as a sequence of items, with the place where reading must stop.
@@ -14,6 +14,7 @@ from recinterp.errors import TaskError
 from recinterp.semantics.ast import Arm, Call, Construct, Expr, Let, Match, Var
 
 Skips: TypeAlias = tuple[tuple[str, int], ...]
+BELOW = "%"  # marks a place whose pointer is in a frame below that
 SAVED = "top"  # the register that stands for the pointer of the frame on top of the stack
 
 
@@ -100,7 +101,14 @@ class Seek:
     place: Place
 
 
-Item: TypeAlias = Expr | Tok | Val | Seek
+@dataclass(frozen=True)
+class Take:
+    """Take a place from the frame on top of the stack."""
+
+    place: Place
+
+
+Item: TypeAlias = Expr | Tok | Val | Seek | Take
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,8 @@ def rewrite(e: Item, on: Callable[[Place], Place]) -> Item:
             return Val(go(expr))
         case Seek(place):
             return Seek(on(place))
+        case Take(place):
+            return Take(on(place))
         case _:
             return go(e)
 
@@ -157,7 +167,7 @@ def replace_at(e: Item, at: At, value: Expr) -> Item:
         return value if x == at else x
 
     match e:
-        case Tok() | Seek():
+        case Tok() | Seek() | Take():
             return e
         case Val(expr):
             return Val(_map(expr, leaf))
@@ -183,7 +193,7 @@ def _map(e: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
 def nodes(e: Item) -> Iterator[Expr]:
     """Every subexpression of an item, outermost first, left to right."""
     match e:
-        case Tok() | Seek():
+        case Tok() | Seek() | Take():
             return
         case Val(expr):
             yield from nodes(expr)
@@ -207,7 +217,7 @@ def nodes(e: Item) -> Iterator[Expr]:
 def places(c: Config) -> Iterator[Place]:
     """Every place a configuration mentions, in the order of its items."""
     for item in c.items:
-        if isinstance(item, Seek):
+        if isinstance(item, Seek | Take):
             yield item.place
         yield from (x.place for x in nodes(item) if isinstance(x, At))
     if c.stop is not None:

@@ -1,4 +1,4 @@
-"""What can be asked of an input before the run, so that a machine abstains where it is ill-formed."""
+"""What can be asked of an input before the run: a machine abstains where it is ill-formed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recinterp.tasks.encoding import COMMA
 def written_well(grammar: Grammar) -> tuple[Atom, ...]:
     """Domain atoms: each argument ends where the next begins, the last at the end of the input.
 
-    A test of numbers and lists is exact; of trees it finds what is too long, the run what is too short.
+    The test of numbers and lists is exact; of trees it finds what is too long, the run the rest.
     """
     types = [p.type for p in grammar.function.params]
     start: Expr = Const(0)
