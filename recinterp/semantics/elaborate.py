@@ -72,7 +72,7 @@ class Body:
             )
         return expr
 
-    def infer(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:
+    def infer(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:  # noqa: RET503 (what refuses never returns)
         """The term as a core expression, and its type. Raises Open where that cannot be known."""
         self.grow(term.pos)
         match term:
@@ -91,7 +91,7 @@ class Body:
             case s.SHole():
                 self.scope.outside(term.pos, "'_' in a term", "write the term")
 
-    def _apply(
+    def _apply(  # noqa: RET503 (what refuses never returns)
         self, head: s.SName, args: tuple[s.STerm, ...], env: Env, wanted: str | None
     ) -> tuple[Expr, str]:
         name = LIST_SUGAR.get(head.name, head.name)
@@ -200,8 +200,8 @@ class Body:
         scrutinee, type_ = self.infer(term.scrutinee, env)
         constructors = self.scope.instances[type_].constructors
         if len(constructors) != 2:
-            self.scope.refuse(term.pos, f"'if' on {type_}, which has {len(constructors)} constructors",
-                              "match on it")  # fmt: skip
+            what = f"'if' on {type_}, which has {len(constructors)} constructors"
+            self.scope.refuse(term.pos, what, "match on it")
         yes, result = self.infer(term.yes, env, wanted)
         no = self.check(term.no, env, result)
         arms = tuple(
@@ -230,7 +230,7 @@ class Body:
         raise Open(where)
 
 
-def _as_type(term: s.STerm, scope: Scope) -> s.SType:
+def _as_type(term: s.STerm, scope: Scope) -> s.SType:  # noqa: RET503 (what refuses never returns)
     if isinstance(term, s.SName):
         return s.SType(term.pos, term.name)
     if isinstance(term, s.SApply) and isinstance(term.head, s.SName):

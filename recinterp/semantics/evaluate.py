@@ -1,9 +1,9 @@
 """A program run fast: each function as a Python function over values, call by value.
 
-Recursion that outgrows Python's stack is taken over by `deep`, which interprets the same program on a
-stack of its own; both are held equal to the small steps of `reduce` by the tests. Compiled with
-`counting`, every function carries the number of own unfoldings it is nested in, and `deepest` records
-the largest: that is a task's recursion depth.
+Recursion that outgrows Python's stack is taken over by `deep`, which interprets the same program
+on a stack of its own; both are held equal to the small steps of `reduce` by the tests. Compiled
+with `counting`, every function carries the number of own unfoldings it is nested in, and `deepest`
+records the largest: that is a task's recursion depth.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Coq's guard condition, for first-order programs: every recursive call is on a strict subterm.
 
 A strict subterm of the structural argument is a name bound, by a match, inside the structural
-argument or inside a strict subterm of it, at a type of the same Inductive sentence; or a `let` alias
-of one. Coq also accepts arguments computed by a match or a call that return subterms; those are
-outside the subset and refused by that name. Source: Coq reference manual, "Theory of fixpoints".
+argument or inside a strict subterm of it, at a type of the same Inductive sentence; or a `let`
+alias of one. Coq also accepts arguments computed by a match or a call that return subterms; those
+are outside the subset and refused by that name. Source: Coq reference manual, "Theory of
+fixpoints".
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def _size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
 
 
 def _bound_size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
-    """Of what a let or a match binds: Coq looks through constructors there, which is not done here."""
+    """Of what a let or a match binds: Coq looks through constructors there, which is not done
+    here.
+    """
     return Size.COMPUTED if isinstance(expr, Construct) else _size(expr, sizes)
 
 
@@ -154,20 +157,21 @@ def _refusal(
     places: Mapping[int, Pos],
     heads: Sequence[Pos],
 ) -> SourceError:
-    names = ", ".join(f.name for f in block)
+    outside = "is outside the subset that is read"
     if fault is None:
-        return _error(scope, OutsideSubset, heads[0], f"{names}: functions joined by 'with' that recurse "
-                      "on types of different Inductive sentences are outside the subset that is read",
-                      "declare the types together, or the functions apart")  # fmt: skip
-    pos = places.get(id(fault.call), heads[0])
+        names = ", ".join(f.name for f in block)
+        wrong = f"recursion of {names} on types of different Inductive sentences {outside}"
+        accepted = "declare the types together, or the functions apart"
+        return _error(scope, OutsideSubset, heads[0], wrong, accepted)
+    pos, callee = places.get(id(fault.call), heads[0]), fault.call.function
     if fault.size is Size.COMPUTED:
-        return _error(scope, OutsideSubset, pos, f"a recursive call of {fault.call.function} on a computed "
-                      "argument is outside the subset that is read",
-                      "match on the argument and call on the name the match binds")  # fmt: skip
-    what = f"the call of {fault.call.function} is on {fault.size.value}"
-    return _error(scope, NotStructural, pos, f"{what} {fault.struct!r}" if fault.size is not Size.OTHER
-                  else f"the call of {fault.call.function} is not on a strict subterm of {fault.struct!r}",
-                  f"match on {fault.struct!r} and call on a name the match binds")  # fmt: skip
+        wrong = f"a recursive call of {callee} on a computed argument {outside}"
+        accepted = "match on the argument and call on a name that the match binds"
+        return _error(scope, OutsideSubset, pos, wrong, accepted)
+    place = f"{fault.struct!r} itself" if fault.size is Size.WHOLE else "something else"
+    wrong = f"the call of {callee} is not on a strict subterm of {fault.struct!r} but on {place}"
+    accepted = f"match on {fault.struct!r} and call on a name that the match binds"
+    return _error(scope, NotStructural, pos, wrong, accepted)
 
 
 def _error(

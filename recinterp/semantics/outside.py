@@ -63,7 +63,18 @@ def advice(word: str) -> tuple[str, str]:
 READ = ("Inductive", "Fixpoint", "Definition")
 # Words of commands that coqc takes as names too.
 _WORDS = frozenset(
-    "Inductive Fixpoint Definition Arguments Require Import From Open Scope struct".split()
+    [
+        "Inductive",
+        "Fixpoint",
+        "Definition",
+        "Arguments",
+        "Require",
+        "Import",
+        "From",
+        "Open",
+        "Scope",
+        "struct",
+    ]
 )
 _BY_TOKEN = {
     "->": _FUNCTIONS,

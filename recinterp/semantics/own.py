@@ -8,10 +8,11 @@ from recinterp.semantics.ast import Call, Let, Match, Program, Var, walk
 
 
 def own_functions(program: Program, name: str) -> frozenset[str]:
-    """The recursion block of a function; for a plain definition, those it applies to its own arguments.
+    """The recursion block of a function; for a plain definition, those it applies to its own
+    arguments.
 
-    `Definition rev l := rev_acc l nil` owns rev_acc; `append (rev l) m` inside it would not make append
-    its own. Where it applies none to its arguments, every recursive function that it calls.
+    `Definition rev l := rev_acc l nil` owns rev_acc; `append (rev l) m` inside it would not make
+    append its own. Where it applies none to its arguments, every recursive function that it calls.
     """
     function = program.function(name)
     if function.is_recursive:

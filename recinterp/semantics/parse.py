@@ -227,7 +227,7 @@ def blank_comments(source: str) -> str:
 
 
 def parse(source: str) -> tuple[s.Sentence, ...]:
-    """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubset, with the place, otherwise."""
+    """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubset, with the place."""
     if len(source) > LONGEST_SOURCE:
         raise GallinaSyntaxError(
             "parse a program", f"it is longer than {LONGEST_SOURCE} characters"

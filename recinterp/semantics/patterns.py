@@ -1,6 +1,6 @@
-"""Nested, several-column and or-patterns to one-level matches, column by column from the left, as Coq
-compiles them (Cases.ml): a column is matched on where the first row has a constructor left, and some
-row has one in that column."""
+"""Nested, several-column and or-patterns to one-level matches, column by column from the left, as
+Coq compiles them (Cases.ml): a column is matched on where the first row has a constructor left,
+and some row has one in that column."""
 
 from __future__ import annotations
 
@@ -303,7 +303,9 @@ def _hints(rows: list[Row], constructor: str, arity: int) -> list[str]:
 def compile_match(
     body: Body, term: s.SMatch, scrutinees: Sequence[tuple[Expr, str]], env: Env, result: str
 ) -> Expr:
-    """A written match as one-level matches; GallinaTypeError where a case is missing or unreachable."""
+    """A written match as one-level matches; GallinaTypeError where a case is missing or
+    unreachable.
+    """
     types = [t for _, t in scrutinees]
     found = [r for c in term.clauses for r in _rows_of_clause(body, c, types)]
     rows = [replace(row, place=i) for i, row in enumerate(found)]

@@ -1,11 +1,11 @@
 """Small steps as Coq takes them, one redex at a time, at a cost that does not grow with the term.
 
-δ unfolds a constant once: a definition to its function, a fixpoint to the anonymous fix. ι-fix opens
-a fix whose structural argument begins with a constructor; β passes one argument; ι-match chooses a
-branch; ζ puts a let's value in. Strategies: "cbv" (leftmost-innermost: arguments are values before a
-call is unfolded) and "outermost" (leftmost-outermost; where the outermost call or match waits for an
-argument to show its constructor, that argument is reduced until it does). Neither goes under a binder.
-Source: Coq reference manual, "Conversion rules".
+δ unfolds a constant once: a definition to its function, a fixpoint to the anonymous fix. ι-fix
+opens a fix whose structural argument begins with a constructor; β passes one argument; ι-match
+chooses a branch; ζ puts a let's value in. Strategies: "cbv" (leftmost-innermost: arguments are
+values before a call is unfolded) and "outermost" (leftmost-outermost; where the outermost call or
+match waits for an argument to show its constructor, that argument is reduced until it does).
+Neither goes under a binder. Source: Coq reference manual, "Conversion rules".
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Unfolded:
 
 @dataclass(frozen=True)
 class Lambda:
-    """`(fun params => body) args`: what ι-fix, or δ of a definition, leaves; `function` is its origin."""
+    """`(fun params => body) args`: what ι-fix, or δ of a definition, leaves; `function` is its
+    origin.
+    """
 
     function: str
     params: tuple[Param, ...]
@@ -40,7 +42,7 @@ class Lambda:
 
 @dataclass(frozen=True)
 class Closed:
-    """A closed term that was substituted for a variable; `normal` where it is known to be a value."""
+    """A closed term put in for a variable; `normal` where it is known to be a value."""
 
     term: Node
     normal: bool = False
@@ -51,7 +53,9 @@ Node: TypeAlias = "Expr | Unfolded | Lambda | Closed"
 
 @dataclass(frozen=True)
 class Reduction:
-    """One step: `rule` is δ, ι-fix, β, ι-match or ζ; `name` says of what (function, constructor, variable)."""
+    """One step: `rule` is δ, ι-fix, β, ι-match or ζ; `name` says of what (function, constructor,
+    variable).
+    """
 
     rule: str
     name: str
@@ -89,7 +93,7 @@ def substitute(node: Node, env: Mapping[str, Node], fixed: frozenset[str]) -> No
 
 @dataclass(frozen=True)
 class _Frame:
-    """A term around the focus: `node` with a hole at child `index`; `whole` asks for a full value."""
+    """A term around the focus: `node` with a hole at child `index`; `whole`: to a full value."""
 
     node: Node
     index: int

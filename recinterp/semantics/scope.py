@@ -147,7 +147,7 @@ class Scope:
         self.functions.pop(name, None)
 
     def declare_types(self, block: tuple[s.SInductive, ...]) -> None:
-        """Note the types of one Inductive sentence; GallinaTypeError or OutsideSubset if refused."""
+        """Note the types of one Inductive sentence. GallinaTypeError or OutsideSubset."""
         for ind in block:
             self.declare_name(ind.pos, ind.name)
             self.declared[ind.name] = (ind, block)
@@ -174,8 +174,8 @@ class Scope:
     def _check_argument(self, arg: s.SType, params: tuple[str, ...], block: set[str]) -> None:
         if arg.name in block:
             if tuple(str(a) for a in arg.args) != params:
-                self.outside(arg.pos, f"{arg} inside the declaration of {arg.name}, at other parameters,",
-                             "keep the parameters the same throughout")  # fmt: skip
+                what = f"{arg} inside the declaration of {arg.name}, at other parameters,"
+                self.outside(arg.pos, what, "keep the parameters the same throughout")
             return
         if arg.name in params:
             if arg.args:
@@ -185,8 +185,8 @@ class Scope:
             self.unknown(arg.pos, arg.name, self.declared)
         for inner in _mentions(arg):
             if inner.name in block:
-                self.outside(arg.pos, f"the type {arg}, which nests {inner.name} in another type,",
-                             "declare both types together, joined by 'with'")  # fmt: skip
+                what = f"the type {arg}, which nests {inner.name} in another type,"
+                self.outside(arg.pos, what, "declare both types together, joined by 'with'")
             if inner.name not in params and inner.name not in self.declared:
                 self.unknown(inner.pos, inner.name, self.declared)
         self._check_arity(arg)

@@ -22,7 +22,8 @@ class Step:
     """One reduction: its rule (δ, ι-fix, β, ι-match, ζ), of what, and the term that it leaves.
 
     `text` shows the term with names refolded; where names are refolded, δ and ι-fix change no text
-    but the rule's. `name` is the function (δ, ι-fix), the variable (β, ζ) or the constructor (ι-match).
+    but the rule's. `name` is the function (δ, ι-fix), the variable (β, ζ) or the constructor
+    (ι-match).
     """
 
     index: int
@@ -55,7 +56,9 @@ class Trace:
             yield Step(index, done.rule, done.name, text)
 
     def exact(self) -> Iterator[tuple[str, str, str]]:
-        """(rule, of what, the term after it as text that coqc reads back); first ("", "", the call)."""
+        """(rule, of what, the term after it as text that coqc reads back); first ("", "", the
+        call).
+        """
         reducer = Reducer(self.program, self.start, self.strategy)
         yield "", "", show(self.start, self.program, exact=True)
         while (done := reducer.step()) is not None:
@@ -85,7 +88,7 @@ class Trace:
         return term
 
     def _rows(self) -> list[tuple[str, str]]:
-        """(rule and name, term) for the call and each step, the middle left out where it is long."""
+        """(rule and name, term) for the call and each step; a long middle is left out."""
         rows = [("", show(self.start, self.program, limit=SHOWN_WIDTH))]
         total = len(self)
         for step in self:

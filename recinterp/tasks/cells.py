@@ -1,4 +1,4 @@
-"""Inputs by length and depth: counted exactly, or measured where the program does not tell depths."""
+"""Inputs by length and depth: counted, or measured where the program does not tell depths."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cells(Protocol):
 
 
 class Exact:
-    """Counted from the program's shapes. A task's depth is one less than the levels counted there."""
+    """Counted from the program's shapes; a depth is one less than the levels counted there."""
 
     def __init__(self, task: Task, levels: Depths) -> None:
         self.task, self.levels = task, levels

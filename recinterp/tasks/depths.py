@@ -1,9 +1,9 @@
 """Counting and drawing inputs of an exact length and depth, from the cases of `shapes`.
 
-`upto[state][d][n]` counts the ways to fill a state's variables with n tokens in all so that it recurses
-at most d levels; exact depths are differences. A draw walks down from the root, choosing each case,
-length and depth with the probability its count gives, so that inputs of one length and depth are
-equally likely and none is ever rejected.
+`upto[state][d][n]` counts the ways to fill a state's variables with n tokens in all so that it
+recurses at most d levels; exact depths are differences. A draw walks down from the root, choosing
+each case, length and depth with the probability its count gives, so that inputs of one length and
+depth are equally likely and none is ever rejected.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ class Domain:
             case None:
                 pass
             case other:
-                raise DomainError("save a domain", f"exclude is {other!r}, which has no finite description",
-                                  "use FullDepth or Listed")  # fmt: skip
+                wrong = f"exclude is {other!r}, which has no finite description"
+                raise DomainError("save a domain", wrong, "use FullDepth or Listed")
         return {"max_length": self.max_length, "max_depth": self.max_depth, "exclude": exclude}
 
     @classmethod

@@ -1,8 +1,9 @@
 """Terms as token sequences: prefix order or reversed, bracketed or not, lists as their bare data.
 
 One argument, natural order: `X1 (X0 One)` is `X1 X0 01` (One shown as 01); reversed, `01 X0 X1`.
-Bracketed, `Node a Leaf Leaf` is `( Node a Leaf Leaf )`. A list of labels, where it is a whole argument
-or the whole output, is its labels: `cons a (cons b nil)` is `a b`. Arguments are joined by `,`.
+Bracketed, `Node a Leaf Leaf` is `( Node a Leaf Leaf )`. A list of labels, where it is a whole
+argument or the whole output, is its labels: `cons a (cons b nil)` is `a b`. Arguments are joined
+by `,`.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ class Encoding:
         return tuple(found)
 
     def check_tokens(self, types: Sequence[str], specials: Sequence[str]) -> None:
-        """TaskError where two constructors of the task share a token, or a token is a special one."""
+        """TaskError where two constructors share a token, or a token is a special one."""
         names = dict.fromkeys(
             c.name for t in types for i in reachable(self.program, t) for c in i.constructors
         )
         for name, token in self.shown:
-            if name not in self.token or name not in {c for c in self.program.symbols}:
+            if name not in self.token or name not in set(self.program.symbols):
                 raise TaskError(
                     "tokens", f"{name!r} is no constructor", f"one of {', '.join(names)}"
                 )
@@ -170,7 +171,9 @@ class Encoding:
             ) from None
 
     def _chain(self, type_: str) -> tuple[Mapping[str, Value], Mapping[str, int]] | None:
-        """(ends, links) where terms of a type are chains of one-argument constructors, as numbers are."""
+        """(ends, links) where terms of a type are chains of one-argument constructors, as numbers
+        are.
+        """
         if type_ not in self._chains:
             args = [c.args for c in self.program.type(type_).constructors]
             fits = not self.brackets and not self.is_bare(type_) and set(args) <= {(), (type_,)}
@@ -204,7 +207,9 @@ class Encoding:
         return {}
 
     def single(self, type_: str) -> Mapping[str, tuple[int, int]] | None:
-        """Token -> (number, arity), where only this type can occur in its terms: no types to track."""
+        """Token -> (number, arity), where only this type can occur in its terms: no types to
+        track.
+        """
         if type_ not in self._single:
             alone = all(a == type_ for c in self.program.type(type_).constructors for a in c.args)
             table = {token: (i, len(args)) for token, (i, args) in self.tables[type_].items()}

@@ -106,7 +106,7 @@ class Sampler:
         return self._cells.depths(length).get(depth, 0)
 
     def sample(self, n: int, seed: int, wanted: Wanted) -> list[list[str]]:
-        """`n` inputs as asked for. DomainError where none fits, UnknownName for the distribution."""
+        """`n` inputs as asked for. DomainError where none fits; UnknownName."""
         if wanted.distribution not in DISTRIBUTIONS:
             raise UnknownName("distribution", wanted.distribution, DISTRIBUTIONS)
         rng, dead = Random(seed), set[Cell]()

@@ -1,11 +1,11 @@
 """Which inputs recurse how deep, read off the program: the ground for sampling by exact depth.
 
-A `State` is a set of calls on unknown terms (variables). Running their bodies symbolically splits the
-variables into constructors until only further own calls are left: each way is a `Case`, with a
-skeleton for every variable, the calls that follow (grouped by the variables they share), and variables
-that no call looks at. A state's depth is one more than the deepest of its groups. The successor has one
-state {succ x} with cases One, X0 y (y free) and X1 y (then {succ y}). Where the depth hangs on something
-computed, `Unsupported` is raised and the caller measures depths instead.
+A `State` is a set of calls on unknown terms (variables). Running their bodies symbolically splits
+the variables into constructors until only further own calls are left: each way is a `Case`, with a
+skeleton for every variable, the calls that follow (grouped by the variables they share), and
+variables that no call looks at. A state's depth is one more than the deepest of its groups. The
+successor has one state {succ x} with cases One, X0 y (y free) and X1 y (then {succ y}). Where the
+depth hangs on something computed, `Unsupported` is raised and the caller measures depths instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_CASES = 2_000
 LARGEST_ARGUMENT = 8
 
 # A variable's index, None where nothing is known, or (constructor's number, *arguments).
-Known: TypeAlias = "int | None | tuple[Known, ...]"
+Known: TypeAlias = "int | tuple[Known, ...] | None"
 Pending: TypeAlias = "tuple[str, tuple[Known, ...]]"  # a call: function, arguments
 
 
@@ -160,7 +160,7 @@ class _Runner:
     found: list[Pending] = field(default_factory=list)
 
     def follow(self, calls: Sequence[Pending]) -> list[Pending]:
-        """The own calls that unfolding each of `calls` once leads to. Raises _Split, Unsupported."""
+        """The own calls that unfolding `calls` once leads to. Raises _Split, Unsupported."""
         for function, args in calls:
             self.enter(function, [self.resolve(a) for a in args])
         return self.found

@@ -1,11 +1,12 @@
-"""Step-wise tasks: reduce a term by k ι-match steps, leftmost-outermost, as a Gallina program of its own.
+"""Step-wise tasks: reduce a term by k ι-match steps, leftmost-outermost, as a Gallina program of
+its own.
 
 A call that is not reduced yet is a constructor with the function's name: `succ X1 01` is the term
-`succ (X1 One)`, one step makes it `X0 succ 01`, two `X0 X0 01`. The program redeclares the types with
-these constructors, and steps by structural recursion, so that it is accepted, sampled, traced and
-explained as any other. δ, β, ι-fix and ζ cost nothing here: every ι-match is one step. A function
-whose body matches again inside a branch is cut up, `add` and `add_1`, so that each match has a call.
-Source: the step-wise tasks of Zhang et al., arXiv 2305.14699.
+`succ (X1 One)`, one step makes it `X0 succ 01`, two `X0 X0 01`. The program redeclares the types
+with these constructors, and steps by structural recursion, so that it is accepted, sampled, traced
+and explained as any other. δ, β, ι-fix and ζ cost nothing here: every ι-match is one step. A
+function whose body matches again inside a branch is cut up, `add` and `add_1`, so that each match
+has a call. Source: the step-wise tasks of Zhang et al., arXiv 2305.14699.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from recinterp.semantics.ast import (
 
 
 def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
-    """(Gallina text, name of its function) for k steps of the terms that a function's runs pass through.
+    """(Gallina text, name of its function) for k steps of the terms that a function's runs pass
+    through.
 
     TaskError where k < 1.
     """
@@ -43,7 +45,9 @@ def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
 
 @dataclass
 class _Cut:
-    """Every function as either one match on a parameter, or an expression that is put in its place."""
+    """Every function as either one match on a parameter, or an expression that is put in its
+    place.
+    """
 
     program: Program
     matching: dict[str, Function] = field(default_factory=dict)
@@ -86,7 +90,9 @@ class _Cut:
         )
 
     def _flat(self, expr: Expr, function: Function, types: Mapping[str, str]) -> Expr:
-        """The expression without matches and lets: a match becomes a call of a function of its own."""
+        """The expression without matches and lets: a match becomes a call of a function of its
+        own.
+        """
         match expr:
             case Var():
                 return expr
@@ -109,7 +115,9 @@ class _Cut:
         return expr
 
     def _lift(self, expr: Match, function: Function, types: Mapping[str, str]) -> Expr:
-        """A call of a new function that makes this match, on the scrutinee and what its branches use."""
+        """A call of a new function that makes this match, on the scrutinee and what its branches
+        use.
+        """
         used, name = _free(expr), self._fresh(function.name)
         given: Expr
         if isinstance(expr.scrutinee, Var):

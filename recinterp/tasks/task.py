@@ -18,8 +18,8 @@ from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, term_from
-from recinterp.tasks.stepwise import stepwise_source
 from recinterp.tasks.sampler import Sampler, Wanted
+from recinterp.tasks.stepwise import stepwise_source
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -33,8 +33,8 @@ TEMPLATE = "{input}{sep}{output}{eos}"
 class Task:
     """Ground truth for one function. Make it with `from_gallina` or `recinterp.task(name)`.
 
-    `shown`: constructor -> token pairs; `given_ids`: token -> id pairs where a model trained elsewhere
-    has ids of its own; tasks are equal where all of this is.
+    `shown`: constructor -> token pairs; `given_ids`: token -> id pairs where a model trained
+    elsewhere has ids of its own; tasks are equal where all of this is.
     """
 
     name: str
@@ -166,8 +166,8 @@ class Task:
     ) -> Task:
         """The same task with the token ids and the template of a model trained elsewhere.
 
-        `template` is made of {bos} {input} {sep} {output} {eos}; {bos} is dropped where bos is None.
-        Raises TaskError where a token is missing, or two tokens share an id.
+        `template` is made of {bos} {input} {sep} {output} {eos}; {bos} is dropped where bos is
+        None. Raises TaskError where a token is missing, or two tokens share an id.
         """
         needed = set(self.vocab) - set(SPECIALS)
         if missing := sorted(needed - set(ids)):
@@ -181,9 +181,9 @@ class Task:
         }
         if bos is not None:
             known["BOS"] = bos
-        if len({i for t, i in known.items() if t in needed}) < len(needed) or set(
+        if len({i for t, i in known.items() if t in needed}) < len(needed) or {
             known[t] for t in needed
-        ) & {sep, eos, pad}:
+        } & {sep, eos, pad}:
             raise TaskError("with_vocab", "two tokens share an id", "give each token its own")
         _check_template(template)
         return replace(self, given_ids=tuple(sorted(known.items())), bos=bos, template=template)
@@ -299,11 +299,11 @@ class Task:
         return [write(run(function, read(tokens))) for tokens in inputs]
 
     def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> Trace:
-        """The δ, β, ι and ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""
+        """The δ, β, ι, ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""
         return Trace(self.program, self.function, self.decode(tokens), strategy)
 
     def depth(self, tokens: Sequence[str]) -> int:
-        """The longest chain of nested unfoldings of the task's own recursive functions, minus one."""
+        """The longest chain of nested unfoldings of the task's own functions, minus one."""
         return max(0, self._compiled.depth(self.function, self._read(tokens)))
 
     def stepwise(self, k: int) -> Task:
@@ -365,6 +365,16 @@ class Task:
         """Whether an input is as deep as inputs of its length get: the edge cases of its task."""
         return self.depth(tokens) == self._sampler.deepest(self.length(tokens))
 
+    def edge_case(self, tokens: Sequence[str]) -> str | None:
+        """Which edge case an input is: "full depth", or its base case where every input of its
+        length is as deep ("ends in nil"); None for all others.
+        """
+        if not self.full_depth(tokens):
+            return None
+        if len(self.depths(self.length(tokens))) > 1:
+            return "full depth"
+        return f"ends in {self.decode(tokens)[0].symbols[-1]}"
+
     def sample(
         self,
         n: int,
@@ -379,10 +389,10 @@ class Task:
     ) -> list[list[str]]:
         """`n` inputs, drawn with replacement; the same seed gives the same inputs.
 
-        "balanced": length uniform, then depth uniform over what the length permits; "uniform": length
-        uniform, then any input of it; "natural": any input up to max_length, each as likely (for
-        binary numbers: uniform integers). `depth` and `length` fix them exactly.
-        Raises DomainError where nothing fits.
+        "balanced": length uniform, then depth uniform over what the length permits; "uniform":
+        length uniform, then any input of it; "natural": any input up to max_length, each as likely
+        (for binary numbers: uniform integers). `depth` and `length` fix them exactly. Raises
+        DomainError where nothing fits.
         """
         if n < 0:
             raise DomainError("sample", f"n is {n}", "n >= 0")

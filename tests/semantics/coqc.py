@@ -51,19 +51,18 @@ def module(name: str, sentences: list[str]) -> list[str]:
 
 
 def same(rule: str, left: str, right: str) -> str:
-    """A sentence that holds where both terms are equal once `rule` has been used on each (by cbv)."""
-    return (
-        f"Goal True. let left__ := eval {rule} in ({left}) in let right__ := eval {rule} in ({right}) in "
-        "constr_eq left__ right__. exact I. Qed."
-    )
+    """A sentence that holds where both terms are equal once `rule` has been used on each."""
+    return f"Goal True. {_equal(rule, left, right)}. exact I. Qed."
 
 
 def differ(rule: str, left: str, right: str) -> str:
     """A sentence that holds where `same` would fail."""
-    return (
-        f"Goal True. Fail (let left__ := eval {rule} in ({left}) in let right__ := eval {rule} in ({right}) in "
-        "constr_eq left__ right__). exact I. Qed."
-    )
+    return f"Goal True. Fail ({_equal(rule, left, right)}). exact I. Qed."
+
+
+def _equal(rule: str, left: str, right: str) -> str:
+    made = f"let left__ := eval {rule} in ({left}) in let right__ := eval {rule} in ({right}) in "
+    return made + "constr_eq left__ right__"
 
 
 def flag(rule: str, name: str) -> str:

@@ -1,4 +1,6 @@
-"""Random Gallina programs of the subset, with terms to run them on, and mutants that break the guard.
+# ruff: noqa: E501 (tables and templates of programs)
+"""Random Gallina programs of the subset, with terms to run them on, and mutants that break the
+guard.
 
 Every program says which constructs it uses, so that a suite can show that each was exercised.
 """
@@ -28,7 +30,8 @@ class Ctor:
     args: tuple[str, ...]
 
 
-# A recursive call's structural argument, until the text is done: callee, variable, parameters that fit.
+# A recursive call's structural argument, until the text is done: callee, variable, parameters that
+# fit.
 MARK = re.compile(r"<<(\w+):(\w+):([\w/]*)>>")
 Shape: TypeAlias = "tuple[str, list[Shape]] | None"  # None: anything; ("or", choices) too
 
@@ -109,7 +112,7 @@ class Generator:
 
     def mutual(self, label: str) -> str:
         one, two = self.fresh("ty"), self.fresh("ty")
-        first = [(), self._args((two,), label) + (two,)]
+        first = [(), (*self._args((two,), label), two)]
         second = [(one,), self._args((one, two), label)]
         bodies = [self._body(one, first), self._body(two, second)]
         self.sentences.append(f"Inductive {bodies[0]}\nwith {bodies[1]}.")
@@ -470,7 +473,9 @@ def program(seed: int, *, mutant: bool = False) -> Generated | None:
 
 
 def _mutate(g: Generator) -> bool:
-    """Break the guard in the last sentence: a recursive call on something that is no strict subterm."""
+    """Break the guard in the last sentence: a recursive call on something that is no strict
+    subterm.
+    """
     text = g.sentences[-1]
     marks = list(MARK.finditer(text))
     if not marks:

@@ -139,7 +139,7 @@ def test_a_wrongly_labelled_step_fails(name: str, tokens: str, tmp_path: Path) -
     """Each step holds under its own rule, and under no other."""
     t = task(name)
     sentences, before, seen = [t.source], "", 0
-    for rule, of, after in Trace(t.program, t.function, t.decode(tokens.split())).exact():
+    for rule, _of, after in Trace(t.program, t.function, t.decode(tokens.split())).exact():
         for other in coqc.FLAGS if rule else ():
             if other != rule:
                 sentences.append(coqc.differ(coqc.flag(other, t.function), before, after))

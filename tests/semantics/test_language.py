@@ -1,6 +1,9 @@
+# ruff: noqa: E501 (tables and templates of programs)
 """What is read, and what is refused: by which error, at which place."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from recinterp.errors import (
 from recinterp.semantics.ast import Arm, Call, Construct, Let, Match, Program, Var
 from recinterp.semantics.elaborate import elaborate
 from recinterp.semantics.show import show_function
+from tests.semantics import coqc
 
 TYPES = "Inductive b := T | F.\nInductive tree := L | N (l r : tree).\n"
 
@@ -159,20 +163,20 @@ def test_refused(text: str, kind: type[SourceError], line: int, column: int) -> 
         assert error.accepted
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Definition f (x : b) : b := (*) a comment *) x.",
-        'Definition f (x : b) : b := (* "a *) string" *) x.',
-        "Inductive Add := Next (x : b) | End. Definition Check (x : Add) : b := T.",
-        "Fixpoint f (x : tree) : b := let y := x in match y with L => T | N l _ => let z := l in f z end.",
-        "Fixpoint f (x : tree) : b := match x with N (N _ _ as k) _ => f k | _ => T end.",
-        "Fixpoint f (x y : tree) : b := match y with N l _ => f x l | _ => T end.",
-        "Inductive e := E0 | E1 (o : o) with o := O1 (e : e).\n"
-        "Fixpoint f (x : e) : b := match x with E0 => T | E1 y => g y end\n"
-        "with g (x : o) : b := match x with O1 y => f y end.",
-    ],
-)
+ACCEPTED = [
+    "Definition f (x : b) : b := (*) a comment *) x.",
+    'Definition f (x : b) : b := (* "a *) string" *) x.',
+    "Inductive Add := Next (x : b) | End. Definition Check (x : Add) : b := T.",
+    "Fixpoint f (x : tree) : b := let y := x in match y with L => T | N l _ => let z := l in f z end.",
+    "Fixpoint f (x : tree) : b := match x with N (N _ _ as k) _ => f k | _ => T end.",
+    "Fixpoint f (x y : tree) : b := match y with N l _ => f x l | _ => T end.",
+    "Inductive e := E0 | E1 (o : o) with o := O1 (e : e).\n"
+    "Fixpoint f (x : e) : b := match x with E0 => T | E1 y => g y end\n"
+    "with g (x : o) : b := match x with O1 y => f y end.",
+]
+
+
+@pytest.mark.parametrize("text", ACCEPTED)
 def test_accepted(text: str) -> None:
     elaborate(TYPES + text)
 
@@ -180,3 +184,30 @@ def test_accepted(text: str) -> None:
 def test_a_long_chain_of_lets_is_an_error_of_ours() -> None:
     with pytest.raises(OutsideSubset):
         elaborate(TYPES + "Definition f (x : b) : b := " + "let x := x in " * 5_000 + "x.")
+
+
+@pytest.mark.coqc
+@pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
+def test_coqc_refuses_what_is_not_merely_outside(tmp_path: Path) -> None:
+    """Every refusal but OutsideSubset is one that coqc makes too (text that does not parse aside)."""
+    sentences = [TYPES]
+    for text, kind, _, _ in REFUSED.values():
+        if kind in (GallinaTypeError, NotStructural):
+            sentences.append(f"Fail {text}")
+    assert len(sentences) >= 20
+    assert coqc.run(sentences, tmp_path) is None
+
+
+@pytest.mark.coqc
+@pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
+def test_coqc_accepts_what_is_accepted(tmp_path: Path) -> None:
+    """And gives it the body that it has here."""
+    sentences = [TYPES]
+    for i, (text, _) in enumerate(NORMALISED.values()):
+        program = elaborate(TYPES + text)
+        f = program.functions[-1]
+        equal = coqc.same("cbv delta [f]", "f", show_function(f, program))
+        sentences += coqc.module(f"N{i}", [text, equal])
+    for i, text in enumerate(ACCEPTED):
+        sentences += coqc.module(f"A{i}", [text])
+    assert coqc.run(sentences, tmp_path) is None

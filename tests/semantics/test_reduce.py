@@ -50,7 +50,7 @@ def test_the_successor_step_by_step() -> None:
 
 def test_cbv_reduces_arguments_first_and_outermost_does_not() -> None:
     t = task("tree-inorder")
-    tokens = "Node a Leaf Node b Leaf Leaf".split()
+    tokens = ["Node", "a", "Leaf", "Node", "b", "Leaf", "Leaf"]
     eager = [(s.rule, s.name) for s in t.trace(tokens)]
     lazy = [(s.rule, s.name) for s in t.trace(tokens, "outermost")]
     assert ("δ", "append") in eager
@@ -59,11 +59,11 @@ def test_cbv_reduces_arguments_first_and_outermost_does_not() -> None:
 
 
 def test_a_fix_waits_for_a_constructor() -> None:
-    """ι-fix never fires before the structural argument shows its constructor, in either strategy."""
+    """ι-fix never fires before the structural argument shows its constructor."""
     t = task("tree-inorder")
     for strategy in ("cbv", "outermost"):
         before = ""
-        for rule, name, after in t.trace("Node a Leaf Leaf".split(), strategy).exact():
+        for rule, name, after in t.trace(["Node", "a", "Leaf", "Leaf"], strategy).exact():
             if rule == "ι-fix" and name == "append":
                 assert ":= match l with | @nil _ => m | @cons" in before
                 assert "end) ((fix" not in before
@@ -126,8 +126,8 @@ def test_deep_trees_and_lists() -> None:
 
 
 def test_depth_counts_own_recursion_and_no_helper() -> None:
-    """A left spine of 3 nodes: inorder nests 4 unfoldings, append's own recursion does not count."""
-    tokens = "Node a Node b Node c Leaf Leaf Leaf Leaf".split()
+    """A left spine of 3 nodes: inorder nests 4 unfoldings; append's own do not count."""
+    tokens = ["Node", "a", "Node", "b", "Node", "c", "Leaf", "Leaf", "Leaf", "Leaf"]
     assert task("tree-inorder").depth(tokens) == 3
     assert task("list-reverse").depth(["a", "b", "c"]) == 3  # reverse_onto, which reverse applies
     assert task("binary-successor").depth(["X1", "X1", "X0", "01"]) == 2
@@ -179,7 +179,9 @@ def test_an_unknown_strategy() -> None:
 
 
 def test_nesting_that_python_cannot_compile_still_runs() -> None:
-    """A hundred matches inside one another: Python's own compiler gives up, the interpreter does not."""
+    """A hundred matches inside one another: Python's own compiler gives up, the interpreter does
+    not.
+    """
     levels = 60
     body = "O"
     for i in range(levels):

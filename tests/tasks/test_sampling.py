@@ -20,7 +20,8 @@ FIB = (
 )
 COMPUTED = (
     "Inductive bin := One | X0 (n : bin) | X1 (n : bin).\n"
-    "Fixpoint odd (n : bin) : bool := match n with X0 m => odd m | X1 _ => true | One => false end.\n"
+    "Fixpoint odd (n : bin) : bool :=\n"
+    "  match n with X0 m => odd m | X1 _ => true | One => false end.\n"
     "Fixpoint f (n : bin) : bin :=\n"
     "  match n with One => One | X0 m => if odd m then X0 (f m) else m | X1 m => X1 (f m) end."
 )
@@ -159,8 +160,11 @@ def test_nothing_fits() -> None:
 def test_full_depth_is_the_edge_case() -> None:
     t = task("binary-successor", order="reverse")
     assert [x for x in t.inputs(4) if t.full_depth(x)] == [["01", *["X1"] * n] for n in range(4)]
+    assert t.edge_case(["01", "X1", "X1"]) == "full depth"
+    assert t.edge_case(["01", "X0", "X1"]) is None
+    assert task("list-map").edge_case(["a", "b"]) == "ends in nil"
     tree = task("tree-mirror")
-    assert tree.full_depth("Node a Leaf Node b Leaf Leaf".split())
+    assert tree.full_depth(["Node", "a", "Leaf", "Node", "b", "Leaf", "Leaf"])
 
 
 def test_domains() -> None:

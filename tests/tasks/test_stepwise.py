@@ -17,12 +17,12 @@ from tests.semantics import coqc
 
 def test_one_and_two_steps() -> None:
     t = task("binary-successor")
-    assert t.stepwise(1).apply("succ X1 01".split()) == "X0 succ 01".split()
-    assert t.stepwise(2).apply("succ X1 01".split()) == "X0 X0 01".split()
-    assert t.stepwise(1).apply("X0 X0 01".split()) == "X0 X0 01".split()
+    assert t.stepwise(1).apply(["succ", "X1", "01"]) == ["X0", "succ", "01"]
+    assert t.stepwise(2).apply(["succ", "X1", "01"]) == ["X0", "X0", "01"]
+    assert t.stepwise(1).apply(["X0", "X0", "01"]) == ["X0", "X0", "01"]
     assert "succ" in t.stepwise(1).constructors
     reverse = task("binary-successor", order="reverse").stepwise(1)
-    assert reverse.apply("01 X1 succ".split()) == "01 succ X0".split()
+    assert reverse.apply(["01", "X1", "succ"]) == ["01", "succ", "X0"]
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,11 @@ def test_enough_steps_reach_the_normal_form(name: str) -> None:
 def test_names_that_the_program_has_taken() -> None:
     source = (
         "Inductive x := y | t (x0 : x) | step_x (n : x).\n"
-        "Fixpoint yes (truth : x) : x := match truth with y => y | t n => step_x (yes n) | step_x n => n end."
+        "Fixpoint yes (truth : x) : x :=\n"
+        "  match truth with y => y | t n => step_x (yes n) | step_x n => n end."
     )
     step = Task.from_gallina(source, "yes").stepwise(1)
-    assert step.apply("yes t y".split()) == "step_x yes y".split()
+    assert step.apply(["yes", "t", "y"]) == ["step_x", "yes", "y"]
 
 
 def test_steps_are_counted_from_one() -> None:
