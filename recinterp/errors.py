@@ -5,7 +5,7 @@ RecinterpError
 │   ├── GallinaSyntaxError     it does not parse
 │   ├── GallinaTypeError       it parses and does not type-check
 │   ├── NotStructural          a fixpoint whose recursive calls are not on subterms
-│   └── OutsideSubset          Coq may accept it; this library does not, and says what to write instead
+│   └── OutsideSubset          Coq may accept it; this library says what to write instead
 ├── MachineError           a machine's text or shape
 │   ├── MachineSyntaxError     its text does not parse
 │   └── OverlappingRules       two rules of one mode can fire at once

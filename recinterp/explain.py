@@ -1,4 +1,4 @@
-"""`explain(model, task)`: from a trained model to its machine, its departures, and how far to trust it.
+"""`explain(model, task)`: a trained model's machine, its departures, how far to trust them.
 
 Build, freeze, judge, then enumerate: the machine is made from probes that are not held out; only
 then is it judged on held-out inputs and compared with model and truth on the whole domain. What
@@ -40,7 +40,10 @@ FORMAT = "recinterp-explanation/1"
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `explain` found. Behaviour: machine, diff, fidelity; network: heads, sites, mechanism."""
+    """What `explain` found.
+
+    Of behaviour: machine, diff, fidelity. Of the network: heads, layers, sites, mechanism.
+    """
 
     model_name: str
     task: Task
@@ -69,10 +72,7 @@ class Explanation:
         batch = run_batch(self.machine, words)
         truth = self.task.apply_many(words)
         rows = zip(batch.prefixes(), batch.status, truth, strict=True)
-        return [
-            said != true if s == HALTED else True if s == LOST_WRONG or said != true[: len(said)] else None
-            for said, s, true in rows
-        ]  # fmt: skip
+        return [_fails(said, int(status), true) for said, status, true in rows]
 
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all."""
@@ -133,7 +133,7 @@ def explain(
     model: a hooked TransformerLens model, or any function from inputs to outputs (then only the
     behavioural half); task: what it was meant to learn; domain: what is asked about, by default the
     lengths a checkpoint of ours was trained on; seed: same seed, same explanation; progress: told
-    each stage's name. Errors: DomainError without a domain, MisfitModel where the model does not fit.
+    each stage's name. Errors: DomainError without a domain, MisfitModel for one that does not fit.
     """
     from recinterp.network import look_inside
 
@@ -156,6 +156,12 @@ def explain(
         tuple(map(str, built.runners_up)), len(built.logs.inputs),
         time.perf_counter() - began, model,
     )  # fmt: skip
+
+
+def _fails(said: list[str], status: int, true: list[str]) -> bool | None:
+    if status == HALTED:
+        return said != true
+    return True if status == LOST_WRONG or said != true[: len(said)] else None
 
 
 def name_of(model: object) -> str:
@@ -205,9 +211,8 @@ def _compared(
             list(x) for x in dict.fromkeys(tuple(x) for x in [*inputs[: SAMPLED // 4], *drawn])
         ]
     machine = built.chosen.machine
-    census = Census(
-        task, machine, inputs, seen(inputs), task.apply_many(inputs), machine.run_many(inputs), exhaustive
-    )  # fmt: skip
+    expected, claimed = task.apply_many(inputs), machine.run_many(inputs)
+    census = Census(task, machine, inputs, seen(inputs), expected, claimed, exhaustive)
     trained, _ = trained_on(model)
     beyond = ""
     if trained is not None and trained.max_length is not None:

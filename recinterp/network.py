@@ -1,4 +1,4 @@
-"""The second half of an explanation: from the machine to the activations that hold its variables."""
+"""The second half of an explanation: the activations that hold the machine's variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results to plain JSON values and back, by their type hints: frozen dataclasses of simple parts."""
+"""Results to plain JSON values and back, by the type hints of frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_plain(value: object) -> Any:
 
 
 def from_plain(hint: Any, value: Any) -> Any:
-    """The inverse of `to_plain` for a type. Errors: KeyError, TypeError, ValueError if it is not one."""
+    """The inverse of `to_plain`. Errors: KeyError, TypeError, ValueError for another type."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Machine:
         return Machine.parse(value)

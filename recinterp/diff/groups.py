@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int
 
-from recinterp.machine.batch import HALTED, Batch, Words, run_batch
+from recinterp.machine.batch import HALTED, LOST_WRONG, Batch, Words, run_batch
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -41,9 +41,10 @@ class Runs:
 
     @property
     def departs(self) -> Bool[np.ndarray, "rows"]:
-        """Where the learned machine claims another output than the true one."""
-        claimed: Bool[np.ndarray, "rows"] = self.learned.status == HALTED
-        return claimed & (self.first < NEVER)
+        """Where the learned machine claims another output than the true one, or only that."""
+        status = self.learned.status
+        departs: Bool[np.ndarray, "rows"] = (status == HALTED) & (self.first < NEVER)
+        return departs | (status == LOST_WRONG)
 
 
 def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Tokens = list[str]
 PREDICTED = 0.9
+LEAST = 3  # departures a rule has to predict, or it is no rule
 RARE = 0.001
 
 
@@ -57,6 +58,11 @@ class Census:
         """How many rows the machine tells exactly."""
         return sum(self.claimed[i] == self.outputs[i] for i in rows)
 
+    def confirms(self, i: int) -> bool:
+        """Whether the model departs on a row as the machine says, or where it says only that."""
+        claim, output = self.claimed[i], self.outputs[i]
+        return claim == output if claim is not None else output != self.expected[i]
+
     def divergence(self, i: int) -> Divergence:
         """One row as a result."""
         claim = self.claimed[i]
@@ -73,7 +79,7 @@ def judge_departures(census: Census, truth: Machine, mechanism: str, beyond: str
     departures, predicted = census.departures, census.predicted
     degenerate = _ignores_input(census)
     name = "undetermined" if degenerate else _verdict(census, departures, predicted)
-    found = [_degenerate(census)] if degenerate else _shortcuts(census, truth) if predicted else []
+    found = [_degenerate(census)] if degenerate else _shortcuts(census, truth)
     wrong = [i for i in range(len(census.inputs)) if _unexplained(census, i)]
     shown = min(departures, key=lambda i: len(census.inputs[i]), default=None)
     region = "" if name in ("exact", "shortcut") else _region(census)
@@ -94,14 +100,14 @@ def judge_departures(census: Census, truth: Machine, mechanism: str, beyond: str
 def _verdict(census: Census, departures: list[int], predicted: list[int]) -> str:
     if not departures:
         return "exact"
-    recall = census.hits(departures) / len(departures)
-    precision = census.hits(predicted) / len(predicted) if predicted else 0.0
-    if recall >= PREDICTED and precision >= PREDICTED:
+    hits = census.hits(departures)
+    precise = hits >= LEAST and hits >= PREDICTED * len(predicted)
+    rare = len(departures) - hits < RARE * len(census.inputs)
+    if precise and (hits >= PREDICTED * len(departures) or rare):
         return "shortcut"
-    claims = [i for i, m in enumerate(census.claimed) if m is not None]
-    if len(departures) < RARE * len(census.inputs) and len(claims) == len(census.inputs):
-        return "sporadic"
-    return "undetermined"
+    claims_all = all(m is not None for m in census.claimed)
+    few = len(departures) < RARE * len(census.inputs)
+    return "sporadic" if few and claims_all and not predicted else "undetermined"
 
 
 def _unexplained(census: Census, i: int) -> bool:
@@ -149,9 +155,7 @@ def _shortcuts(census: Census, truth: Machine) -> list[Shortcut]:
 
 
 def _shortcut(census: Census, truth: Machine, runs: Runs, group: Group) -> Shortcut | None:
-    confirmed = [
-        i for i in np.flatnonzero(group.rows).tolist() if census.claimed[i] == census.outputs[i]
-    ]
+    confirmed = [i for i in np.flatnonzero(group.rows).tolist() if census.confirms(i)]
     if not confirmed:
         return None
     step = truth.rules[group.step]
@@ -208,15 +212,18 @@ def _headline(
 ) -> str:
     total, wrong = len(census.inputs), len(census.departures)
     of = f"{wrong:,} of {total:,} inputs"
+    left = wrong - census.hits(census.departures)
+    rest = f"; {left:,} of them follow no rule and are listed" if left else ""
     said = {
         "exact": f"Right on all {total:,} inputs"
         + ("" if census.exhaustive else " that were drawn"),
         "shortcut": "Not the recursion: it "
         + "; it ".join(s.text for s in found[:2])
-        + f" ({of} come out wrong)",
+        + f" ({of} come out wrong{rest})",
         "sporadic": f"Right but for {of}, which follow no rule that was found and are listed",
         "undetermined": f"No machine explains this model ({of} come out wrong). {region}".rstrip(
             ". "
         ),
     }[name]
-    return f"{said}. {mechanism} {beyond}".strip()
+    how = mechanism[:1].upper() + mechanism[1:]
+    return f"{said}. {how} {beyond}".strip()

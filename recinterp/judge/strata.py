@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task
 
 MOST = 500  # held-out inputs in a stratum
-LISTED = 4_000  # a cell with no more inputs than this is gone through whole
+DRAWN = 160  # inputs drawn of each length and depth, of which 1 in 5 is held out
 IN_DISTRIBUTION = 4_000
 
 
@@ -52,8 +52,8 @@ def _drawn(task: Task, domain: Domain, distribution: str, seed: int) -> list[lis
 def _cell(task: Task, length: int, depth: int, seed: int) -> Iterator[list[str]]:
     """Held-out inputs of one length and depth."""
     size = task.depths(length)[depth]
-    drawn = task.sample(min(5 * MOST, 4 * size + 20), seed=seed, length=length, depth=depth)
-    yield from (x for x in _distinct(drawn)[: MOST // 4 * 5] if held_out(x))
+    drawn = task.sample(min(DRAWN, 4 * size + 16), seed=seed, length=length, depth=depth)
+    yield from (x for x in _distinct(drawn) if held_out(x))
 
 
 def _distinct(inputs: list[list[str]]) -> list[list[str]]:

@@ -219,7 +219,11 @@ class Machine:
 
     def rules_of(self, mode: str) -> tuple[Rule, ...]:
         """The rules that can fire in a mode."""
-        return tuple(r for r in self.rules if r.mode == mode)
+        return self._by_mode.get(mode, ())
+
+    @cached_property
+    def _by_mode(self) -> dict[str, tuple[Rule, ...]]:
+        return {m: tuple(r for r in self.rules if r.mode == m) for m in self.modes}
 
     def with_rules(self, rules: Sequence[Rule]) -> Machine:
         """The same machine with other rules."""

@@ -44,10 +44,10 @@ def gather(events: Sequence[Event], out: np.ndarray) -> View:
         rows,
         np.concatenate([v.inputs for v in views]),
         registers,
-        *(
-            np.concatenate([getattr(v, name) for v in views])
-            for name in ("t", "height", "top", "frame")
-        ),
+        np.concatenate([v.t for v in views]),
+        np.concatenate([v.height for v in views]),
+        np.concatenate([v.top for v in views]),
+        np.concatenate([v.frame for v in views]),
         out,
         views[0].frames,
     )

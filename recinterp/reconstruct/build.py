@@ -79,12 +79,13 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     logs = Logs(asked, outputs, truth.vocab, truth.arity, np.array(failed, dtype=bool))
     found: list[Hypothesis] = []
     for road in roads(task, logs):
-        if any(h.cost == 0 for h in found):
+        if any(h.cost == 0 and not h.added for h in found):
             break
         found += _walk(road, logs)
     ranked = sorted(found, key=lambda h: h.rank)
     chosen = ranked[0]
-    lost = (replace(h, lost_because=_why(h, chosen)) for h in ranked[1 : KEPT + 1])
+    others = {(h.road, h.wrong, h.unclaimed, h.machine.size): h for h in reversed(ranked[1:])}
+    lost = (replace(h, lost_because=_why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
     evident = replace(chosen, machine=with_evidence(chosen.machine, logs))
     return Reconstruction(evident, tuple(lost), truth, logs)
 
@@ -127,7 +128,9 @@ def _why(lost: Hypothesis, chosen: Hypothesis) -> str:
         return f"{lost.wrong - chosen.wrong} more wrong claims"
     if lost.unclaimed > chosen.unclaimed:
         return f"claims {lost.unclaimed - chosen.unclaimed} inputs fewer"
-    return f"explains as much with size {lost.machine.size} instead of {chosen.machine.size}"
+    if lost.machine.size > chosen.machine.size:
+        return f"explains no more and is larger than {chosen.machine.size}"
+    return "explains no more"
 
 
 def with_evidence(machine: Machine, logs: Logs) -> Machine:

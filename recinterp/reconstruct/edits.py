@@ -20,6 +20,7 @@ from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Add, Atom, Copy, Emit, Lost, Reg, Rule, Set, plus
 from recinterp.reconstruct.atoms import Guard, Mask, gather, separating, single_atoms
+from recinterp.reconstruct.cut import CUT, cut_after
 from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 BEAM = 3
 ROUNDS = 4
 SUPPORT = 3  # an edit explains about so many inputs at least, or it is a table entry
+MINOR = 0.02  # and at least so large a share of what is not explained yet
 UNCLAIMED = 0.35  # what an input costs that the machine makes no full claim about (wrong: 1)
 TOLD = 0.2  # what it costs where the machine says at least that the model fails
 PER_NODE = 0.05  # what a node of the machine costs, in inputs
@@ -100,8 +102,8 @@ def _total(cost: Costs, outcome: Outcome) -> float:
 
 
 def _beam(machine: Machine, logs: Logs) -> list[Edited]:
-    start = Edited(machine, (), {}, _total(progress_cost, logs.run(machine)))
-    best, beam = [start], [start]
+    beam = _distinct(list(_starts(machine, logs)))
+    best = beam
     for _ in range(ROUNDS):
         grown = [e for parent in beam for e in grow(parent, logs, progress_cost, acts=True)]
         beam = _distinct(grown)[:BEAM]
@@ -111,6 +113,19 @@ def _beam(machine: Machine, logs: Logs) -> list[Edited]:
         if best[0].cost == 0:
             break
     return best
+
+
+def _starts(machine: Machine, logs: Logs) -> Iterator[Edited]:
+    """The machine and, where no output is longer than some that it writes, the machine cut there."""
+    outcome, longest = logs.run(machine), int(logs.size.max(initial=0))
+    start = Edited(machine, (), {}, _total(progress_cost, outcome))
+    yield start
+    if 0 < longest < outcome.batch.t.max(initial=0):
+        shorter = cut_after(machine, longest)
+        added = tuple(r.name for r in shorter.rules if CUT in r.name)
+        cost = _total(progress_cost, logs.run(shorter))
+        if cost <= start.cost - SUPPORT * (1 - UNCLAIMED):
+            yield Edited(shorter, added, {}, cost)
 
 
 def _give_up(edited: Edited, logs: Logs) -> Edited:
@@ -142,7 +157,7 @@ def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]
     chosen = [candidates[i] for i in np.argsort(few, kind="stable")[: 6 * BEAM] if few[i] < here]
     everything = np.arange(len(logs.inputs))
     full = _costs(parent.machine, chosen, logs, everything, cost)
-    least = parent.cost - SUPPORT * (1 - UNCLAIMED)
+    least = parent.cost - max(SUPPORT * (1 - UNCLAIMED), MINOR * float((~outcome.equal).sum()))
     return [_edited(parent, c, v) for c, v in zip(chosen, full.tolist(), strict=True) if v <= least]
 
 

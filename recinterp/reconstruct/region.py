@@ -17,7 +17,7 @@ from jaxtyping import Bool
 
 from recinterp.machine.batch import run_batch
 from recinterp.machine.check import negate, simplify
-from recinterp.machine.syntax import Atom, Cmp, Const, Find, In, Lost, Reg, Rule, minus, plus
+from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Lost, Reg, Rule, minus, plus
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -72,10 +72,10 @@ def restrict(machine: Machine, logs: Logs) -> Machine:
 
 
 def _entry_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
-    n = Reg("n")
-    ends = [Find(Const(0), 1, (x,)) for x in machine.vocab]
-    ends += [minus(plus(n, -1), Find(plus(n, -1), -1, (x,))) for x in machine.vocab]  # type: ignore[list-item]
-    for e in (n, *ends):
+    n, last = Reg("n"), plus(Reg("n"), -1)
+    seen: list[Expr] = [n, *(Find(Const(0), 1, (x,)) for x in machine.vocab)]
+    seen += [minus(last, Find(last, -1, (x,))) for x in machine.vocab]
+    for e in seen:
         value = view.value(e)
         for k in np.unique(value).tolist():
             yield Cmp(e, "<=", Const(k)), value <= k

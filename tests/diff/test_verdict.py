@@ -1,0 +1,91 @@
+"""Verdicts and kinds on planted models, each known by construction."""
+
+from __future__ import annotations
+
+import pytest
+
+import recinterp as ri
+from recinterp.errors import DomainError
+from tests import planted
+
+DOMAIN = ri.Domain(max_length=10)
+
+KINDS = {
+    "bounded-depth": (planted.capped(3), 3),
+    "deep-base-case": (planted.deep_base(2), 2),
+    "length-keyed": (planted.long_inputs_copied(7), 7),
+}
+
+
+def explained(f: planted.Function, domain: ri.Domain = DOMAIN) -> ri.Explanation:
+    return ri.explain(planted.many(f), ri.task("binary-successor"), domain=domain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_planted_kind_and_bound_are_among_the_kinds(kind: str) -> None:
+    f, bound = KINDS[kind]
+    diff = explained(f).diff
+    assert diff.verdict == "shortcut"
+    assert any((kind, bound) in s.bounds for s in diff.shortcuts)
+    assert diff.unexplained == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counterexamples_are_shortest_and_true(kind: str) -> None:
+    f, _ = KINDS[kind]
+    shortest = min(len(x) for x in planted.words(10) if f(x) != planted.successor(x))
+    diff = explained(f).diff
+    first = diff.shortcuts[0]
+    assert len(first.counterexample) == shortest
+    assert first.expected == planted.successor(first.counterexample)
+    assert first.model_output == f(first.counterexample)
+    hits = sum(row.hit for s in diff.shortcuts for row in s.share)
+    assert hits == diff.divergent == sum(f(x) != planted.successor(x) for x in planted.words(10))
+
+
+def test_a_right_model_is_exact() -> None:
+    diff = explained(planted.successor).diff
+    assert (diff.verdict, diff.shortcuts, diff.divergent) == ("exact", (), 0)
+    assert diff.exhaustive
+    assert diff.total == 1023
+
+
+def test_a_handful_of_errors_is_sporadic_and_listed() -> None:
+    odd = ["X0", "X1", "X1", "X0", "X0", "X1", "X0", "X1", "X1", "01"]
+    diff = explained(
+        lambda x: x if x == odd else planted.successor(x), ri.Domain(max_length=11)
+    ).diff
+    assert diff.verdict == "sporadic"
+    assert [list(d.input) for d in diff.unexplained] == [odd]
+
+
+def test_a_constant_model_is_undetermined_and_degenerate() -> None:
+    diff = explained(planted.constant).diff
+    assert diff.verdict == "undetermined"
+    assert [s.kind for s in diff.shortcuts] == ["degenerate"]
+
+
+def test_shuffled_answers_are_never_explained() -> None:
+    inputs = list(planted.words(8))
+    answers = [planted.successor(x) for x in inputs]
+    shuffled = {tuple(x): answers[(i * 389) % len(answers)] for i, x in enumerate(inputs)}
+    diff = explained(lambda x: shuffled[tuple(x)], ri.Domain(max_length=8)).diff
+    assert diff.verdict == "undetermined"
+    assert diff.region
+
+
+def test_will_fail_tells_failures_and_claims_no_false_ones() -> None:
+    f = planted.capped(3)
+    ex = explained(f)
+    inputs = list(planted.words(11))
+    assert ex.will_fail(inputs) == [f(x) != planted.successor(x) for x in inputs]
+
+
+def test_machines_are_compared_with_the_shortest_difference_first() -> None:
+    ex = explained(planted.capped(2))
+    found = ri.diff(ex.machine, ri.task("binary-successor").machine, domain=ri.Domain(max_length=7))
+    assert found.shortest[0].input == ("X1", "X1", "X1", "01")
+    assert found.agree.total == 127
+    assert ri.diff(ex, ex).agree.value == 1.0
+    with pytest.raises(DomainError, match="no domain"):
+        ri.diff(ex.machine, ex.machine)

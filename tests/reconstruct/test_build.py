@@ -1,0 +1,92 @@
+"""Machines rebuilt from behaviour alone: planted shortcuts come back exactly, in both orders."""
+
+from __future__ import annotations
+
+import pytest
+
+import recinterp as ri
+from recinterp.errors import HeldOut
+from recinterp.reconstruct import Oracle, reconstruct
+from recinterp.reconstruct.probes import probes
+from recinterp.tasks.split import held_out
+from tests import planted
+
+PLANTED = {
+    "truth": planted.successor,
+    "capped at 3": planted.capped(3),
+    "capped at 5": planted.capped(5),
+    "base wrong after 2": planted.deep_base(2),
+    "cut at 7": planted.cut(7),
+    "copied from length 8": planted.long_inputs_copied(8),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_shortcuts_come_back_exactly_and_hold_on_longer_inputs(name: str) -> None:
+    f = PLANTED[name]
+    oracle = Oracle(planted.many(f))
+    found = reconstruct(oracle, ri.task("binary-successor"), ri.Domain(max_length=10))
+    inputs = list(planted.words(13))  # lengths 11 to 13 were never asked about
+    assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
+    assert found.chosen.machine.size <= 60
+    assert len(found.chosen.machine.modes) <= 8
+
+
+@pytest.mark.parametrize("name", ["truth", "capped at 3", "base wrong after 2"])
+def test_reverse_order_comes_back_exactly(name: str) -> None:
+    f = planted.reverse(PLANTED[name])
+    task = ri.task("binary-successor", order="reverse")
+    found = reconstruct(Oracle(planted.many(f)), task, ri.Domain(max_length=10))
+    inputs = [x[::-1] for x in planted.words(12)]
+    assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
+
+
+def test_the_oracle_refuses_held_out_inputs_and_the_builder_asks_for_none() -> None:
+    oracle = Oracle(planted.many(planted.successor))
+    locked = next(x for x in planted.words(8) if held_out(x))
+    with pytest.raises(HeldOut, match="held out"):
+        oracle([locked])
+    task, domain = ri.task("binary-successor"), ri.Domain(max_length=12)
+    assert not any(held_out(x) for x in probes(task, domain))
+    reconstruct(oracle, task, domain)
+    assert oracle.answers
+    assert not any(held_out(x) for x in oracle.answers)
+
+
+def test_every_length_and_depth_is_probed() -> None:
+    task = ri.task("binary-successor")
+    cells = {(len(x), task.depth(x)) for x in probes(task, ri.Domain(max_length=12))}
+    wanted = {(n, d) for n in range(1, 13) for d in task.depths(n)}
+    missing = wanted - cells
+    # a cell is missed only where everything in it is held out
+    assert all(all(held_out(x) for x in task.sample(8, length=n, depth=d)) for n, d in missing)
+
+
+def test_what_has_no_form_is_given_up_and_told() -> None:
+    def noisy(x: list[str]) -> list[str]:
+        if planted.depth(x) <= 3:
+            return planted.successor(x)
+        return ["X1"] * (sum(i * len(t) for i, t in enumerate(x) if t != "X0") * 7919 % 5 + 1)
+
+    found = reconstruct(
+        Oracle(planted.many(noisy)), ri.task("binary-successor"), ri.Domain(max_length=10)
+    )
+    inputs = list(planted.words(10))
+    for x, said in zip(inputs, found.chosen.machine.run_many(inputs), strict=True):
+        assert said == (planted.successor(x) if planted.depth(x) <= 3 else None)
+
+
+def test_runners_up_say_why_they_lost() -> None:
+    oracle = Oracle(planted.many(planted.capped(3)))
+    found = reconstruct(oracle, ri.task("binary-successor"), ri.Domain(max_length=9))
+    assert found.runners_up
+    assert all(h.lost_because for h in found.runners_up)
+    assert any("more wrong claims" in h.lost_because for h in found.runners_up)
+
+
+def test_same_seed_same_machine() -> None:
+    task, domain = ri.task("binary-successor"), ri.Domain(max_length=9)
+    runs = [
+        reconstruct(Oracle(planted.many(planted.kept_carry(2))), task, domain) for _ in range(2)
+    ]
+    assert runs[0].chosen.machine == runs[1].chosen.machine
