@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 from lark.exceptions import VisitError
 from lark.tree import Meta
 
-from recinterp.errors import GallinaSyntaxError, OutsideSubset
+from recinterp.errors import GallinaSyntaxError, OutsideSubset, TaskError
 from recinterp.semantics import surface as s
 from recinterp.semantics.outside import advice, misplaced
 
@@ -318,3 +319,14 @@ def _terminal(name: str) -> str:
         return "'.'"
     pattern = _grammar().get_terminal(name).pattern.value
     return "Set, Type" if name == "SORT" else f"'{pattern}'"
+
+
+def source_text(source: str | Path) -> str:
+    """Gallina text, read from a .v file where a path is given. TaskError where that fails."""
+    is_path = isinstance(source, Path) or (source.endswith(".v") and "\n" not in source)
+    if not is_path:
+        return str(source)
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError("read a program", f"{source}: {error}", "a .v file in UTF-8") from None

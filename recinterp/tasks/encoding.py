@@ -343,3 +343,14 @@ def term_from(value: Value, type_: str, program: Program) -> Term:
     from recinterp.semantics.terms import symbols_of
 
     return Term(type_, symbols_of(value, program), program)
+
+
+def split(tokens: Sequence[str]) -> list[list[str]]:
+    """The arguments' tokens, parted at the commas."""
+    parts: list[list[str]] = [[]]
+    for token in tokens:
+        if token == COMMA:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts

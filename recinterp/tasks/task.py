@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,10 +14,12 @@ from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import Compiled, compile_program
 from recinterp.semantics.own import own_functions
+from recinterp.semantics.parse import source_text
 from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
-from recinterp.tasks.encoding import COMMA, Encoding, term_from
+from recinterp.tasks.encoding import COMMA, Encoding, split, term_from
+from recinterp.tasks.ids import SPECIALS, TEMPLATE, check_template, checked_ids, layout
 from recinterp.tasks.sampler import Sampler, Wanted
 from recinterp.tasks.stepwise import stepwise_source
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
 
 ORDERS = ("natural", "reverse")
-SPECIALS = ("PAD", "BOS", "SEP", "EOS")
-TEMPLATE = "{input}{sep}{output}{eos}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Task:
         `tokens` maps constructors to the tokens shown instead. Raises SourceError with the place
         where the text is refused, UnknownName for the function, TaskError for the rest.
         """
-        text = _text(source)
+        text = source_text(source)
         if order not in ORDERS:
             raise UnknownName("order of a task", order, ORDERS)
         shown = tuple(sorted((tokens or {}).items()))
@@ -170,30 +170,14 @@ class Task:
         None. Raises TaskError where a token is missing, or two tokens share an id.
         """
         needed = set(self.vocab) - set(SPECIALS)
-        if missing := sorted(needed - set(ids)):
-            raise TaskError(
-                "with_vocab", f"no id for {', '.join(missing)}", "give every token an id"
-            )
-        known = {t: int(i) for t, i in ids.items() if t in needed} | {
-            "PAD": pad,
-            "SEP": sep,
-            "EOS": eos,
-        }
-        if bos is not None:
-            known["BOS"] = bos
-        if len({i for t, i in known.items() if t in needed}) < len(needed) or {
-            known[t] for t in needed
-        } & {sep, eos, pad}:
-            raise TaskError("with_vocab", "two tokens share an id", "give each token its own")
-        _check_template(template)
-        return replace(self, given_ids=tuple(sorted(known.items())), bos=bos, template=template)
+        specials = {"PAD": pad, "SEP": sep, "EOS": eos} | ({} if bos is None else {"BOS": bos})
+        known = checked_ids(ids, needed, specials)
+        check_template(template)
+        return replace(self, given_ids=known, bos=bos, template=template)
 
     @cached_property
     def _layout(self) -> tuple[list[str], list[str]]:
-        """Names in the template before {output}, and after it."""
-        names = [part for part in self.template.replace("}", "{").split("{") if part]
-        at = names.index("output")
-        return names[:at], names[at + 1 :]
+        return layout(self.template)
 
     def _render(self, names: Sequence[str], tokens: Sequence[str]) -> list[int]:
         ids: list[int] = []
@@ -272,7 +256,7 @@ class Task:
     def _read(self, tokens: Sequence[str]) -> list[Value]:
         if len(self._types) == 1:
             return [self._encoding.read(tokens, self._types[0])]
-        parts = _split(tokens)
+        parts = split(tokens)
         if len(parts) != self.arity:
             raise IllFormed("read an input", f"{len(parts)} arguments, not {self.arity}",
                             f"arguments joined by {COMMA!r}", position=len(tokens))  # fmt: skip
@@ -325,16 +309,12 @@ class Task:
             name=f"{self.name}-stepwise-{k}",
         )
 
-    @property
+    @cached_property
     def machine(self) -> Machine:
         """The ground-truth machine, derived from the program."""
-        cached: Machine | None = self.__dict__.get("_machine")
-        if cached is None:
-            from recinterp.machine.derive import derive
+        from recinterp.machine.derive import derive
 
-            cached = derive(self)
-            self.__dict__["_machine"] = cached
-        return cached
+        return derive(self)
 
     # inputs
     @cached_property
@@ -402,70 +382,18 @@ class Task:
     # saved form
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint records: enough to make the same task again."""
-        return {
-            "name": self.name,
-            "source": self.source,
-            "function": self.function,
-            "order": self.order,
-            "tokens": dict(self.shown),
-            "bare_lists": self.bare_lists,
-            "brackets": self.brackets,
-            "ids": dict(self.given_ids),
-            "bos": self.bos,
-            "template": self.template,
-        }
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        return data | {"tokens": dict(data.pop("shown")), "ids": dict(data.pop("given_ids"))}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
         """The task that to_json described."""
-        task = cls.from_gallina(
-            data["source"],
-            data["function"],
-            data["order"],
-            data["tokens"],
-            bare_lists=data["bare_lists"],
-            brackets=data["brackets"],
-            name=data["name"],
-        )
-        _check_template(data["template"])
+        names = ("source", "function", "order", "tokens", "bare_lists", "brackets", "name")
+        task = cls.from_gallina(**{name: data[name] for name in names})
+        check_template(data["template"])
         return replace(
             task,
             given_ids=tuple(sorted((str(t), int(i)) for t, i in data["ids"].items())),
             bos=data["bos"],
             template=data["template"],
         )
-
-
-def _text(source: str | Path) -> str:
-    """Gallina text, read from a .v file where a path is given."""
-    is_path = isinstance(source, Path) or (source.endswith(".v") and "\n" not in source)
-    if not is_path:
-        return str(source)
-    try:
-        return Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(
-            "read a program", f"{source}: {error}", "a path to a .v file in UTF-8"
-        ) from None
-
-
-def _check_template(template: str) -> None:
-    rest = template
-    for name in ("{input}", "{sep}", "{output}", "{eos}"):
-        if rest.count(name) != 1:
-            raise TaskError("template", f"{template!r} has no single {name}", TEMPLATE)
-    left = rest
-    for name in ("{bos}", "{input}", "{sep}", "{output}", "{eos}"):
-        left = left.replace(name, "")
-    if left or not rest.index("{input}") < rest.index("{sep}") < rest.index("{output}"):
-        raise TaskError("template", f"{template!r} is no template", TEMPLATE)
-
-
-def _split(tokens: Sequence[str]) -> list[list[str]]:
-    parts: list[list[str]] = [[]]
-    for token in tokens:
-        if token == COMMA:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return parts

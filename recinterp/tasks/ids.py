@@ -1,0 +1,43 @@
+"""Token ids and the template that joins input and output into one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+from recinterp.errors import TaskError
+
+SPECIALS = ("PAD", "BOS", "SEP", "EOS")
+TEMPLATE = "{input}{sep}{output}{eos}"
+
+
+def check_template(template: str) -> None:
+    """TaskError where a template is not {bos}{input}{sep}{output}{eos} in a usable order."""
+    names = ("{input}", "{sep}", "{output}", "{eos}")
+    if any(template.count(name) != 1 for name in names):
+        raise TaskError("template", f"{template!r} needs each of {', '.join(names)} once", TEMPLATE)
+    left = template
+    for name in ("{bos}", *names):
+        left = left.replace(name, "")
+    places = [template.index(name) for name in names[:3]]
+    if left or places != sorted(places):
+        raise TaskError("template", f"{template!r} is no template", TEMPLATE)
+
+
+def layout(template: str) -> tuple[list[str], list[str]]:
+    """Names in a template before {output}, and after it."""
+    names = [part for part in template.replace("}", "{").split("{") if part]
+    at = names.index("output")
+    return names[:at], names[at + 1 :]
+
+
+def checked_ids(
+    ids: Mapping[str, int], needed: Set[str], specials: Mapping[str, int]
+) -> tuple[tuple[str, int], ...]:
+    """Token, id pairs of a model trained elsewhere. TaskError where one is missing or shared."""
+    if missing := sorted(needed - set(ids)):
+        raise TaskError("with_vocab", f"no id for {', '.join(missing)}", "give every token an id")
+    words = {token: int(ids[token]) for token in needed}
+    # Specials may share an id among themselves (PAD and EOS often do), never with a word.
+    if len(set(words.values())) < len(words) or set(words.values()) & set(specials.values()):
+        raise TaskError("with_vocab", "two tokens share an id", "give each token its own")
+    return tuple(sorted((words | dict(specials)).items()))
