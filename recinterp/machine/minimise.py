@@ -12,28 +12,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import product
 
+from recinterp.machine.inline import inline, put
 from recinterp.machine.syntax import (
     READ_ONLY,
-    Add,
-    Atom,
-    Cmp,
     Const,
     Copy,
     Emit,
-    Expr,
-    Find,
     In,
     Machine,
-    Out,
-    Pop,
     Push,
     Reg,
     Rule,
     Set,
-    Span,
     TopIs,
     Update,
-    plus,
     walk,
 )
 
@@ -43,9 +35,10 @@ def minimise(machine: Machine) -> Machine:
     while True:
         before = machine
         for step in (
+            _begin,
             _live,
             _pointers,
-            _inline,
+            _inlined,
             _merge_modes,
             _merge_frames,
             _merge_rules,
@@ -53,7 +46,50 @@ def minimise(machine: Machine) -> Machine:
         ):
             machine = step(machine)
         if machine == before:
-            return _declared(machine)
+            return _renamed(_declared(machine))
+
+
+def _begin(machine: Machine) -> Machine:
+    """Without a first rule that only sets registers: they begin with those values."""
+    first = machine.rules_of(machine.start)
+    if len(first) != 1 or first[0].guard or first[0].goto in (None, machine.start):
+        return machine
+    rule = first[0]
+    if any(r.goto == machine.start for r in machine.rules):
+        return machine
+    if not all(isinstance(u, Set) for u in rule.updates):
+        return machine
+    given = dict(machine.registers)
+    given |= {u.reg: put(u.to, dict(machine.registers)) for u in rule.updates if isinstance(u, Set)}
+    rules = tuple(r for r in machine.rules if r is not rule)
+    start = rule.goto or machine.start
+    return replace(machine, start=start, registers=tuple(given.items()), rules=rules)
+
+
+def _renamed(machine: Machine) -> Machine:
+    """Names without a number where the name itself is free."""
+    modes, frames = _plain_names(machine.modes), _plain_names(machine.frames)
+    rules = []
+    for r in _relabelled(machine.rules, frames):
+        mode = modes.get(r.mode, r.mode)
+        name = mode + r.name[len(r.mode) :] if r.name.startswith(r.mode) else r.name
+        rules.append(replace(r, name=name, mode=mode, goto=modes.get(r.goto or "", r.goto)))
+    return replace(
+        machine,
+        start=modes.get(machine.start, machine.start),
+        frames=tuple(frames.get(f, f) for f in machine.frames),
+        rules=tuple(rules),
+    )
+
+
+def _plain_names(names: Iterable[str]) -> dict[str, str]:
+    used, found = set(names), {}
+    for name in sorted(used):
+        base, _, number = name.rpartition(".")
+        if number.isdigit() and base and base not in used:
+            found[name] = base
+            used.add(base)
+    return found
 
 
 # what is read and never used
@@ -135,99 +171,8 @@ def _pointers(machine: Machine) -> Machine:
     )
 
 
-# inlining
-def _inline(machine: Machine) -> Machine:
-    """Replace modes that only pass on, or follow one silent rule, by what they do."""
-    for mode in machine.modes:
-        if mode == machine.start:
-            continue
-        into = [r for r in machine.rules if r.goto == mode]
-        out = machine.rules_of(mode)
-        if any(r.mode == mode for r in into) or not into:
-            continue
-        passes_on = len(out) == 1 and not out[0].guard
-        follows = len(into) == 1 and not into[0].word and not _moves_stack(into[0])
-        if not passes_on and not follows:
-            continue
-        joined = [[compose(a, b) for b in out] for a in into]
-        if any(x is None for row in joined for x in row):
-            continue
-        kept = [r for r in machine.rules if r.goto != mode and r.mode != mode]
-        new = machine.with_rules([*kept, *(x for row in joined for x in row if x is not None)])
-        if passes_on or _live(new).size <= machine.size + 2:
-            return new
-    return machine
-
-
-def _moves_stack(rule: Rule) -> bool:
-    return any(isinstance(u, Push | Pop) for u in rule.updates)
-
-
-def compose(first: Rule, then: Rule) -> Rule | None:
-    """One rule that does two in turn; None where the second reads what the first brings about."""
-    nodes = [x for part in (*then.guard, *then.updates) for x in walk(part)]
-    pushes = [u for u in first.updates if isinstance(u, Push)]
-    pops = sum(isinstance(u, Pop) for u in first.updates)
-    if first.lost is not None:
-        return None
-    if any(isinstance(x, Out | TopIs) for x in nodes) and (first.word or _moves_stack(first)):
-        return None
-    if any(isinstance(x, Reg) and x.name in ("t", "height") for x in nodes):
-        return None
-    if _moves_stack(first) and any(isinstance(x, Pop) or x == Reg("top") for x in nodes):
-        return None
-    env = {u.reg: u.to for u in first.updates if isinstance(u, Set)}
-    guard = tuple(dict.fromkeys((*first.guard, *(_in_atom(a, env) for a in then.guard))))
-    later = [_in_update(u, env) for u in then.updates]
-    word = first.word + tuple(x for u in later if isinstance(u, Emit) for x in u.word)
-    sets = env | {u.reg: u.to for u in later if isinstance(u, Set)}
-    updates: list[Update] = [Emit(word)] if word else []
-    updates += [Pop()] * (pops + sum(isinstance(u, Pop) for u in later))
-    updates += [Set(name, e) for name, e in sets.items() if e != Reg(name)]
-    updates += [*pushes, *(u for u in later if isinstance(u, Push))]
-    updates += [u for u in then.updates if u == then.lost]
-    name = first.name if not then.guard else f"{first.name}-{then.name.partition('-')[2]}"
-    origin = (first.origin if first.word else then.origin) or first.origin or then.origin
-    return Rule(name, first.mode, guard, tuple(updates), then.goto, origin, first.evidence)
-
-
-def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
-    """An expression with registers replaced."""
-    match e:
-        case Const():
-            return e
-        case Reg(name):
-            return env.get(name, e)
-        case Add(base, Const(c), sign, k):
-            return plus(put(base, env), sign * c + k)
-        case Add(base, of, sign, k):
-            return Add(put(base, env), put(of, env), sign, k)
-        case Find(start, step, skip):
-            return Find(put(start, env), step, skip)
-        case Span(at):
-            return Span(put(at, env))
-
-
-def _in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
-    match a:
-        case In(at, tokens):
-            return In(put(at, env), tokens)
-        case Cmp(x, op, y):
-            return Cmp(put(x, env), op, put(y, env))
-        case _:
-            return a
-
-
-def _in_update(u: Update, env: Mapping[str, Expr]) -> Update:
-    match u:
-        case Emit(word):
-            return Emit(tuple(Copy(put(x.at, env)) if isinstance(x, Copy) else x for x in word))
-        case Set(reg, to):
-            return Set(reg, put(to, env))
-        case Push(frame, at):
-            return Push(frame, put(at, env))
-        case _:
-            return u
+def _inlined(machine: Machine) -> Machine:
+    return inline(machine, _live)
 
 
 # merging

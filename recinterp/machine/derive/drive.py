@@ -23,7 +23,7 @@ from recinterp.machine.derive.path import (
     grown,
 )
 from recinterp.machine.derive.program import Known
-from recinterp.machine.derive.reduce import Profile, Reducer, iota
+from recinterp.machine.derive.reduce import Reducer, iota
 from recinterp.machine.derive.suspend import suspend
 from recinterp.machine.derive.terms import (
     SAVED,
@@ -45,7 +45,7 @@ from recinterp.machine.derive.terms import (
     rewrite_config,
     substitute,
 )
-from recinterp.semantics.ast import Call, Construct, Expr, Let, Match
+from recinterp.semantics.ast import Call, Construct, Expr, Let
 
 LONGEST = 60  # tokens written between two that are read
 
@@ -56,7 +56,6 @@ class Driver:
     def __init__(self, grammar: Grammar, known: Known, *, stack: bool) -> None:
         self.grammar, self.known, self.stack = grammar, known, stack
         self.reduce = Reducer(grammar, known)
-        self.contexts: dict[tuple[str, Profile], Expr] = {}
 
     # from a configuration to leaves
     def drive(self, config: Config) -> list[Leaf]:
@@ -65,7 +64,7 @@ class Driver:
             return list(self._go(config, Path(), config))
         except Hoist as wanted:
             path = Path()
-            return list(self._go(self._apart(wanted.place, config, path), path, None))
+            return [self._goto(self._apart(wanted.place, config, path), path, None)]
 
     def resume(self, frame: Frame, ret: Ret) -> list[Leaf]:
         """The rules for returning to a frame."""
@@ -196,7 +195,7 @@ class Driver:
             return
         whole = start or config
         if self._chain(place):
-            yield from self._go(self._apart(place, whole, path), path, None)
+            yield self._goto(self._apart(place, whole, path), path, None)
         else:
             yield self._push(whole, Config(()), path, place)
 
@@ -355,36 +354,13 @@ class Driver:
                     return iter([self._sought(e.place, whole(call), path)])
             if not is_value:
                 around = _expression(whole(Hole()))
-                parts = self.reduce.accumulated(call) if bare else self._around(call, around)
+                parts = self.reduce.accumulated(call) if bare else self.reduce.around(call, around)
                 if parts is not None:
                     order = parts[::-1] if self.grammar.reverse else parts
                     return Config((*order, *config.items[1:]), config.stop)
         if (path.word or (path.begun and recursive)) and self._reads(whole(call)):
             return iter([self._leave(whole(call), path)])
         return whole(self.reduce.unfold(call))
-
-    def _around(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
-        """A recursive call and what is made of the list it gives, as items."""
-        parts = self.reduce.appended(call, context)
-        if parts is not None:
-            return parts
-        function = self.known.functions[call.function]
-        shape = self.reduce.profile(context, function.result)
-        if shape is None:
-            return None
-        same = self.contexts.setdefault((function.result, shape), context)
-        if same != context:
-            return (fill(same, call),)
-        return self.reduce.distributed(call, context, self._result(context))
-
-    def _result(self, context: Expr) -> str:
-        """The type of an expression that is reduced at its scrutinee."""
-        match context:
-            case Match(result=str(result)) if result:
-                return result
-            case Call(f):
-                return self.known.functions[f].result
-        return ""
 
     def _reads(self, config: Config) -> bool:
         """Whether the first item needs input before it shows a constructor."""

@@ -11,6 +11,7 @@ from recinterp.machine.derive.terms import (
     NoMachine,
     Place,
     Ret,
+    Seek,
     Take,
     places,
     rewrite_config,
@@ -112,7 +113,7 @@ class Path:
 def canonical(config: Config) -> tuple[Config, tuple[tuple[str, Place], ...]]:
     """The configuration over registers p, q, r, ... in order of use, and what each stands for."""
     names: dict[tuple[str, int], str] = {}
-    first = Config(tuple(i for i in config.items if not isinstance(i, Take)), config.stop)
+    first = Config(tuple(i for i in config.items if not isinstance(i, Take | Seek)), config.stop)
     for p in (*places(first), *places(config)):
         if (p.reg, p.k) not in names:
             if len(names) == len(REGISTERS):

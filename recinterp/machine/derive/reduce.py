@@ -36,6 +36,7 @@ class Reducer:
 
     def __init__(self, grammar: Grammar, known: Known) -> None:
         self.grammar, self.known = grammar, known
+        self.contexts: dict[tuple[str, Profile], Expr] = {}  # one for each profile
 
     def find(self, e: Expr) -> tuple[Expr, Context, bool]:
         """The subexpression to reduce next, what stands around it, whether that is nothing."""
@@ -181,6 +182,29 @@ class Reducer:
                 here = self.normal(here.args[-1])
             found.append((c.name, tuple(made)))
         return tuple(found)
+
+    def around(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
+        """A recursive call and what is made of the list it gives, as items."""
+        parts = self.appended(call, context)
+        if parts is not None:
+            return parts
+        function = self.known.functions[call.function]
+        shape = self.profile(context, function.result)
+        if shape is None:
+            return None
+        same = self.contexts.setdefault((function.result, shape), context)
+        if same != context:
+            return (fill(same, call),)
+        return self.distributed(call, context, self._type(context))
+
+    def _type(self, context: Expr) -> str:
+        """The type of an expression that is reduced at its scrutinee."""
+        match context:
+            case Match(result=str(result)) if result:
+                return result
+            case Call(f):
+                return self.known.functions[f].result
+        return ""
 
     def distributed(self, call: Call, context: Expr, result: str) -> tuple[Item, ...] | None:
         """E[f x (a list)] as: E[f x nil] without its last constructor, then E[the list]."""
