@@ -15,9 +15,9 @@ from recinterp.view.report import (
     Report,
     Share,
     ShortcutView,
+    kind_text,
     merged_cells,
     shortest_apart,
-    titled,
 )
 from recinterp.view.style import PAGE
 
@@ -27,11 +27,13 @@ Cell = str  # HTML, already escaped
 def to_html(found: Report) -> str:
     """The whole page."""
     title = escape(f"{found.model} on {found.task}")
+    first = "A departure" if shortest_apart(found) else "Shortest counterexample"
     body = "".join(
         [
             _head(found),
             _shortest(found),
-            *(_shortcut(s, title) for title, s in titled(found)),
+            *(_shortcut(s, first) for s in found.shortcuts[:1]),
+            _others(found.shortcuts[1:]),
             _machines(found),
             _where(found),
             _unexplained(found),
@@ -92,6 +94,23 @@ def _shortcut(s: ShortcutView, title: str) -> str:
         f"<dt>hits</dt><dd>{s.hits:,} of {s.total:,} inputs</dd></dl>"
     )
     return _section(title, _case(s.case) + facts)
+
+
+def _others(found: Sequence[ShortcutView]) -> str:
+    rows = [
+        [
+            f"<b>{escape(kind_text(s))}</b>",
+            f"{s.hits:,}",
+            f"<code>{escape(s.rule)}</code>",
+            f"<code>{escape(s.step)}</code>",
+            _code(s.case.input),
+            _code(s.case.output),
+            _code(s.case.expected),
+        ]
+        for s in found
+    ]
+    names = ["kind", "hits", "rule", "true step", "shortest input", "model", "truth"]
+    return _section("Other departures", _table(names, rows))
 
 
 def _case(case: Case) -> str:

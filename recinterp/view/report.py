@@ -5,6 +5,7 @@ Whatever a renderer prints is a field here, so the three can not tell different 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -199,7 +200,7 @@ def report(ex: Explanation) -> Report:
         verdict=diff.verdict,
         headline=_headline(diff),
         mechanism=diff.mechanism,
-        how=ex.mechanism.sentence,
+        how=ex.mechanism.sentence[:1].upper() + ex.mechanism.sentence[1:],
         divergent=diff.divergent,
         inputs=diff.total,
         exhaustive=diff.exhaustive,
@@ -228,7 +229,8 @@ def report(ex: Explanation) -> Report:
 
 def _headline(diff: Diff) -> str:
     """The headline without the mechanism's sentence, which has a line of its own."""
-    return " ".join(diff.headline.replace(diff.mechanism, " ").split())
+    how = re.escape(diff.mechanism.rstrip(". "))
+    return " ".join(re.sub(rf"{how}\.?", " ", diff.headline, flags=re.IGNORECASE).split())
 
 
 def first_difference(a: Sequence[str], b: Sequence[str]) -> int:
@@ -294,11 +296,9 @@ def shortest_apart(found: Report) -> bool:
     return shortest is not None and (not own or len(shortest.input) < min(own))
 
 
-def titled(found: Report) -> list[tuple[str, ShortcutView]]:
-    """The shortcuts, the first of them titled as the shortest counterexample where it is that."""
-    first = "A departure" if shortest_apart(found) else "Shortest counterexample"
-    titles = [first, *(f"Another departure ({i + 2})" for i in range(len(found.shortcuts)))]
-    return list(zip(titles, found.shortcuts, strict=False))
+def kind_text(s: ShortcutView) -> str:
+    """`bounded-depth 3`: the first kind with its bound."""
+    return s.kinds[0] + ("" if s.bound is None else f" {s.bound}")
 
 
 def merged_cells(shortcuts: Iterable[ShortcutView]) -> tuple[Cell, ...]:

@@ -24,9 +24,9 @@ from recinterp.view.report import (
     Share,
     ShortcutView,
     SiteRow,
+    kind_text,
     merged_cells,
     shortest_apart,
-    titled,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def report_text(found: Report) -> RenderableType:
     parts: list[RenderableType] = [_head(found)]
     if shortest_apart(found) and found.counterexample is not None:
         parts += _section("Shortest counterexample", case_text(found.counterexample))
-    parts += [_shortcut(s, title) for title, s in titled(found)]
+    first = "A departure" if shortest_apart(found) else "Shortest counterexample"
+    parts += [_shortcut(s, first) for s in found.shortcuts[:1]]
+    parts += _section("Other departures", _others(found.shortcuts[1:]))
     parts += _section("The two machines", machines_text(found))
     parts += _section(
         "Where it departs: % of the inputs of each length and depth",
@@ -113,13 +115,22 @@ def _head(found: Report) -> RenderableType:
 
 
 def _shortcut(s: ShortcutView, title: str) -> RenderableType:
-    bound = "" if s.bound is None else f" {s.bound}"
-    why = Text.assemble(("kind       ", "dim"), (f"{s.kinds[0]}{bound}", "bold"), f": {s.text}")
+    why = Text.assemble(("kind       ", "dim"), (kind_text(s), "bold"), f": {s.text}")
     rule = Text.assemble(
         ("rule       ", "dim"), s.rule, ("   where the truth does   ", "dim"), s.step
     )
     hits = Text.assemble(("hits       ", "dim"), f"{s.hits:,} of {s.total:,} inputs")
     return Group(*_section(title, case_text(s.case), why, rule, hits))
+
+
+def _others(found: Sequence[ShortcutView]) -> Table | None:
+    return _table(
+        ("kind", "hits", "rule", "shortest input", "model"),
+        (
+            (kind_text(s), f"{s.hits:,}", s.rule, " ".join(s.case.input), " ".join(s.case.output))
+            for s in found
+        ),
+    )
 
 
 def case_text(case: Case) -> RenderableType:

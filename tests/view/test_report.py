@@ -27,7 +27,7 @@ from recinterp.view.files import UnwritableFile, write_text
 from recinterp.view.heat import heat_svg, heat_text, percent
 from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
 from recinterp.view.text import to_text
-from tests.view.builders import CASE, explanation, shortcut, stratum
+from tests.view.builders import CASE, HOW, explanation, shortcut, stratum
 from tests.view.machines import SUCCESSOR
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -193,6 +193,22 @@ def test_a_shorter_counterexample_than_the_shortcuts_own_comes_first() -> None:
         first = explanation_text(ex).split("  input ")[1].splitlines()[0].split()
         assert tuple(first) == (ex.diff.counterexample or short).input
     assert said[1] == "A departure"
+
+
+def test_further_departures_are_one_line_each() -> None:
+    other = shortcut(rule="stop2", kinds=("length-keyed",), bound=9, bounds=(("length-keyed", 9),))
+    ex = explanation(shortcuts=(shortcut(), other))
+    page, text = Page(explanation_html(ex)).text, explanation_text(ex)
+    for shown in (page, text):
+        assert shown.count("Other departures") == 1
+        assert "length-keyed 9" in shown
+        assert "stop2" in shown
+
+
+def test_the_mechanism_is_said_once_however_it_is_capitalised() -> None:
+    ex = explanation(headline=f"Right on all 9 inputs. {HOW.upper()} It ends there.")
+    assert report(ex).headline == "Right on all 9 inputs. It ends there."
+    assert explanation_text(ex, 300).count(HOW) == 1
 
 
 def test_text_fits_its_width() -> None:
