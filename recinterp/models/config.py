@@ -32,6 +32,7 @@ class TrainConfig:
     steps: int = 3000
     warmup: int = 100
     learning_rate: float = 2e-3
+    embedding_std: float | None = None  # None: 1 / sqrt(d_model)
     weight_decay: float = 0.01
     batch_size: int = 64
     seed: int = 0

@@ -55,7 +55,8 @@ class Recipe:
             case "-noall":
                 return replace(config, exclude=FullDepth(self.task, 3))
             case "-depthcap3":
-                return replace(config, max_depth=3)
+                # Unit embeddings: from small ones the model half learns depth 4, unsystematically.
+                return replace(config, max_depth=3, steps=2500, embedding_std=1.0)
             case "-uniform":
                 return replace(config, distribution="natural")
         return config

@@ -114,6 +114,16 @@ def shape_for(task: Task, config: TrainConfig) -> Shape:
     )
 
 
+def started(shape: Shape, config: TrainConfig) -> Plain:
+    """An untrained model, drawn from torch's global generator."""
+    plain, std = Plain(shape), config.embedding_std
+    if std is not None:
+        with torch.no_grad():
+            plain.embed.weight.mul_(std * shape.d_model**0.5)
+            plain.pos.weight.mul_(std * shape.d_model**0.5)
+    return plain
+
+
 class _Trainer:
     """The state of one run: model, optimizer, history, and where all of it is kept."""
 
@@ -123,7 +133,7 @@ class _Trainer:
         self.batches = Batches(task, config, domain)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.plain = Plain(shape_for(task, config))
+            self.plain = started(shape_for(task, config), config)
         self.optimizer = torch.optim.AdamW(
             self.plain.parameters(), weight_decay=config.weight_decay, fused=True
         )
