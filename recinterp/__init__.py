@@ -18,28 +18,24 @@ from typing import TYPE_CHECKING
 from recinterp.diff import diff
 from recinterp.errors import RecinterpError
 from recinterp.explain import Explanation, explain
+from recinterp.tasks import Domain, Task, task, tasks
 
 if TYPE_CHECKING:
     from recinterp import perturb, probe
     from recinterp.judge import fidelity
     from recinterp.machine import Machine
     from recinterp.models import TrainConfig, load, predict, train
-    from recinterp.tasks import Domain, Task, task, tasks
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Domain": "tasks",
     "Machine": "machine",
-    "Task": "tasks",
     "TrainConfig": "models",
     "fidelity": "judge",
     "load": "models",
     "perturb": "",
     "predict": "models",
     "probe": "",
-    "task": "tasks",
-    "tasks": "tasks",
     "train": "models",
 }
 
