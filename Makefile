@@ -18,7 +18,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 export WANDB_MODE ?= disabled
 
-.PHONY: explain test test-hooked lint types format wheel clean help
+.PHONY: explain test test-hooked lint types format readme wheel clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +45,9 @@ format: $(VENV)/.stamp
 
 types: $(VENV)/.stamp
 	$(VENV)/bin/mypy
+
+readme: $(VENV)/.stamp
+	$(VENV)/bin/python scripts/readme.py
 
 wheel: $(VENV)/.stamp
 	$(VENV)/bin/hatchling build -t wheel

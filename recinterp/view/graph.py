@@ -158,6 +158,8 @@ def _notes(machine: asm.Machine, usual: Habits) -> tuple[str, ...]:
     if usual.moves:
         moves = ", ".join(f"{reg} := {expr_text(to)}" for reg, to in usual.moves.items())
         notes.append(f"Unless an edge says otherwise: {moves}.")
+    if any("end(" in rule_text(r, usual) for r in machine.rules):
+        notes.append("end(x* from p): the first position from p on where no x stands.")
     if any("rest " in atom_text(a, usual.focus) for r in machine.rules for a in r.guard):
         notes.append("rest: the tokens behind the one read; x*: only x, any number of them.")
     starts = ", ".join(f"{reg} := {expr_text(e)}" for reg, e in machine.registers)

@@ -12,13 +12,21 @@ SIGNS = {"!=": "≠", "<=": "≤", ">=": "≥"}
 
 
 def expr_text(e: asm.Expr) -> str:
-    """An expression without blanks: p+1, n-t."""
+    """An expression without blanks: p+1, n-t; a search as `end(X1* from p+1)`."""
     match e:
         case asm.Find(start, step, skip):
-            way = "→" if step > 0 else "←"
-            return f"find{way}({expr_text(start)}, not {' '.join(map(text.token, skip))})"
+            way = "from" if step > 0 else "back from"
+            return f"end({_run(skip)} {way} {expr_text(start)})"
+        case asm.Add(base, of, sign, k) if any(isinstance(x, asm.Find) for x in asm.walk(e)):
+            rest = f"{k:+d}" if k else ""
+            return f"{expr_text(base)}{'+' if sign > 0 else '-'}{expr_text(of)}{rest}"
         case _:
             return text.expr(e).replace(" ", "")
+
+
+def _run(skip: tuple[str, ...]) -> str:
+    only = "|".join(map(text.token, skip))
+    return f"({only})*" if len(skip) > 1 else f"{only}*"
 
 
 def focus_of(machine: asm.Machine) -> asm.Expr | None:
@@ -37,11 +45,9 @@ def atom_text(a: asm.Atom, focus: asm.Expr | None = None) -> str:
             names = ", ".join(map(text.token, tokens))
             return f"last written {names}" if back == 1 else f"out(-{back})={names}"
         case asm.Cmp(asm.Find(start, 1, skip), "=" | "!=" as op, asm.Reg("n")):
-            only = "|".join(map(text.token, skip))
-            what = f"({only})*" if len(skip) > 1 else f"{only}*"
             rest = focus is not None and start == asm.plus(focus, 1)
             where = "rest" if rest else f"in({expr_text(start)}…)"
-            return f"{where} {SIGNS.get(op, op)} {what}"
+            return f"{where} {SIGNS.get(op, op)} {_run(skip)}"
         case asm.Cmp(left, op, right):
             return f"{expr_text(left)} {SIGNS.get(op, op)} {expr_text(right)}"
         case asm.TopIs(None):
