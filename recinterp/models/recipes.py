@@ -55,8 +55,11 @@ class Recipe:
             case "-noall":
                 return replace(config, exclude=FullDepth(self.task, 3))
             case "-depthcap3":
-                # Unit embeddings: from small ones the model half learns depth 4, unsystematically.
-                return replace(config, max_depth=3, steps=2500, embedding_std=1.0)
+                config = replace(config, max_depth=3)
+                if self.order == "natural":
+                    # From small embeddings it half learns depth 4, in no systematic way.
+                    return replace(config, steps=2500, embedding_std=1.0)
+                return config
             case "-uniform":
                 return replace(config, distribution="natural")
         return config
