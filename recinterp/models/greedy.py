@@ -168,7 +168,7 @@ def _own_forward(model: nn.Module) -> Forward:
         training = model.training
         model.eval()
         try:
-            return model(ids)  # type: ignore[no-any-return]
+            return model(ids)
         finally:
             model.train(training)
 
