@@ -325,7 +325,7 @@ class Variant:
 
 
 class Variants:
-    """Variants of one machine, arranged so that a step costs one pass per distinct guard and act."""
+    """Variants of one machine, arranged so that a step costs one pass per guard and act."""
 
     def __init__(self, machine: Machine, variants: Sequence[Variant], size: int) -> None:
         self.of_row = np.repeat(np.arange(len(variants)), size)

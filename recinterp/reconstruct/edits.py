@@ -116,7 +116,7 @@ def _beam(machine: Machine, logs: Logs) -> list[Edited]:
 
 
 def _starts(machine: Machine, logs: Logs) -> Iterator[Edited]:
-    """The machine and, where no output is longer than some that it writes, the machine cut there."""
+    """The machine and, where no output is longer than some it writes, the machine cut there."""
     outcome, longest = logs.run(machine), int(logs.size.max(initial=0))
     start = Edited(machine, (), {}, _total(progress_cost, outcome))
     yield start
