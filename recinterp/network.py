@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,11 @@ from recinterp.reconstruct.mechanism import Mechanism, mechanism
 from recinterp.reconstruct.sites import Site, sites
 
 if TYPE_CHECKING:
+    from recinterp.models import Adapter
     from recinterp.reconstruct.build import Reconstruction
     from recinterp.tasks import Task
 
-LOOKED_AT = 240  # inputs that heads, sites and mechanism are measured on
+LOOKED_AT = 200  # inputs that heads, sites and mechanism are measured on
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,24 @@ def look_inside(model: object, task: Task, built: Reconstruction, seed: int) -> 
         return NOTHING
     from recinterp.models import Adapter
 
-    adapter = Adapter(model, task)
+    with one_thread():
+        return _look_inside(Adapter(model, task), task, built, seed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Thousands of small forward passes: a second thread costs more than it brings."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _look_inside(adapter: Adapter, task: Task, built: Reconstruction, seed: int) -> Network:
     inputs = built.logs.inputs[:: 1 + len(built.logs.inputs) // LOOKED_AT]
     machine = built.chosen.machine
     report = probe_heads(adapter, task, inputs, seed)
