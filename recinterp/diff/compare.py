@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recinterp.errors import DomainError
 from recinterp.machine import Machine
-from recinterp.machine.batch import run_batch
+from recinterp.machine.batch import accepts
 from recinterp.rate import Rate
 
 if TYPE_CHECKING:
@@ -93,13 +93,10 @@ def _inputs(
 
 
 def _words(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
-    """Every word over the vocabulary that lies in the domain of one of the machines."""
+    """Every word over the vocabulary that both machines take as an input."""
     vocab = tuple(dict.fromkeys((*a.vocab, *b.vocab)))
     for length in range(1, longest + 1):
         words = product(vocab, repeat=length)
         while chunk := [list(w) for w in islice(words, 20_000)]:
-            started = [run_batch(m, chunk) for m in (a, b)]
-            yield from (
-                w for w, *ends in zip(chunk, *(s.status for s in started), strict=True)
-                if any(e != 2 for e in ends)
-            )  # fmt: skip
+            taken = accepts(a, chunk) & accepts(b, chunk)
+            yield from (w for w, both in zip(chunk, taken, strict=True) if both)

@@ -374,6 +374,12 @@ def run_batch(
     return _run(batch, fire)
 
 
+def accepts(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
+    """Which inputs are written in the machine's vocabulary and lie in its domain."""
+    words = Words(inputs, machine.vocab, machine.arity)
+    return _begin(machine, words, np.arange(len(words.n))).status == RUNNING
+
+
 def run_variants(machine: Machine, words: Words, rows: Ints, variants: Sequence[Variant]) -> Batch:
     """Run every variant of a machine on the given inputs: rows are variants x inputs."""
     batch = _begin(machine, words, np.tile(rows, len(variants)))

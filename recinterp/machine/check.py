@@ -44,6 +44,10 @@ Interval = tuple[float, float]
 def check(machine: Machine) -> None:
     """Raise MachineError or OverlappingRules where the machine is not well formed."""
     modes = {r.mode for r in machine.rules}
+    if machine.start not in modes:
+        raise MachineError(
+            f"machine, start {machine.start}", "no rule starts there", f"modes: {sorted(modes)}"
+        )
     for rule in machine.rules:
         _check_names(machine, rule, modes)
     for mode in modes:

@@ -60,7 +60,7 @@ class Head:
     role: str
     score: float
     effect: float
-    controls: Mapping[str, float] = field(default_factory=dict)
+    controls: Mapping[str, float] = field(default_factory=dict, hash=False)
     recursion: bool = False
     note: str = ""
     landmark: str = ""
