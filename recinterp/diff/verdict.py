@@ -1,9 +1,10 @@
 """The verdict on a frozen machine: exact, shortcut, sporadic or undetermined, and its shortcuts.
 
 exact          model and truth agree everywhere that was looked
-shortcut       they do not, and the machine predicts at least 90 % of the departures exactly,
-               being right in at least 90 % of those that it predicts
-sporadic       they differ on under 0.1 % of inputs, unpredicted: all of them are listed
+shortcut       they do not, and of the departures that the machine predicts at least 90 % are the
+               model's, token for token; it predicts at least 90 % of the model's, or all but a
+               sporadic rest, which is listed
+sporadic       they differ on under 0.1 % of inputs, most of them unpredicted: all are listed
 undetermined   anything else, with the region that does hold
 """
 
@@ -105,9 +106,8 @@ def _verdict(census: Census, departures: list[int], predicted: list[int]) -> str
     rare = len(departures) - hits < RARE * len(census.inputs)
     if precise and (hits >= PREDICTED * len(departures) or rare):
         return "shortcut"
-    claims_all = all(m is not None for m in census.claimed)
-    few = len(departures) < RARE * len(census.inputs)
-    return "sporadic" if few and claims_all and not predicted else "undetermined"
+    silent = sum(m is None for m in census.claimed)
+    return "sporadic" if len(departures) + silent < RARE * len(census.inputs) else "undetermined"
 
 
 def _unexplained(census: Census, i: int) -> bool:
@@ -214,16 +214,19 @@ def _headline(
     of = f"{wrong:,} of {total:,} inputs"
     left = wrong - census.hits(census.departures)
     rest = f"; {left:,} of them follow no rule and are listed" if left else ""
+    rules = "; it ".join(s.text for s in found[:2])
     said = {
         "exact": f"Right on all {total:,} inputs"
         + ("" if census.exhaustive else " that were drawn"),
-        "shortcut": "Not the recursion: it "
-        + "; it ".join(s.text for s in found[:2])
-        + f" ({of} come out wrong{rest})",
-        "sporadic": f"Right but for {of}, which follow no rule that was found and are listed",
-        "undetermined": f"No machine explains this model ({of} come out wrong). {region}".rstrip(
-            ". "
+        "shortcut": f"Not the recursion: it {rules} ({of} come out wrong{rest})",
+        "sporadic": f"Right but for {of}"
+        + (
+            f": it {rules}{rest}"
+            if found
+            else ", which follow no rule that was found, and are listed"
         ),
+        "undetermined": (f"It {rules}" if found else "No machine explains this model")
+        + f" ({of} come out wrong, {left:,} in a form that is not told). {region}".rstrip(". "),
     }[name]
     how = mechanism[:1].upper() + mechanism[1:]
     return f"{said}. {how} {beyond}".strip()

@@ -169,7 +169,10 @@ def _refusal(
         accepted = "match on the argument and call on a name that the match binds"
         return _error(scope, OutsideSubset, pos, wrong, accepted)
     place = f"{fault.struct!r} itself" if fault.size is Size.WHOLE else "something else"
-    wrong = f"the call of {callee} is not on a strict subterm of {fault.struct!r} but on {place}"
+    wrong = (
+        f"not structurally recursive: the call of {callee} is not on a strict subterm of "
+        f"{fault.struct!r} but on {place}"
+    )
     accepted = f"match on {fault.struct!r} and call on a name that the match binds"
     return _error(scope, NotStructural, pos, wrong, accepted)
 

@@ -288,7 +288,7 @@ def _unexpected(
     source: str, clean: str, error: UnexpectedInput
 ) -> GallinaSyntaxError | OutsideSubset:
     if not isinstance(error, UnexpectedToken):
-        here = clean.splitlines()[error.line - 1][error.column - 1]
+        here = clean[error.pos_in_stream or 0]
         known = advice(here) if here == "'" else None
         token = Token("OUTSIDE", here, line=error.line, column=error.column)
         if known:

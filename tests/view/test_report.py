@@ -15,7 +15,7 @@ import pytest
 
 from recinterp.diff import Divergence
 from recinterp.judge import Fidelity
-from recinterp.machine import Machine
+from recinterp.machine import Lost, Machine, Rule
 from recinterp.rate import Rate
 from recinterp.view import (
     explanation_html,
@@ -167,7 +167,8 @@ def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
 
 
 def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
-    nothing = SUCCESSOR.with_rules(())
+    silent = Rule("refuse", SUCCESSOR.start, (), (Lost(),), None)
+    nothing = SUCCESSOR.with_rules((silent, *(r for r in SUCCESSOR.rules if r.mode != silent.mode)))
     ex = explanation(machine=nothing, verdict="undetermined", region="nothing", shortcuts=())
     assert "Shortest counterexample" in explanation_text(ex)
     assert "UNDETERMINED" in explanation_text(ex)
