@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int
 
+from recinterp.machine.batch import HALTED
+
 if TYPE_CHECKING:
     from recinterp.machine.batch import Batch
     from recinterp.tasks import Task
@@ -48,15 +50,15 @@ def facts(
         height[event.view.inputs] = np.maximum(height[event.view.inputs], event.view.height)
         if event.rule in rules:
             last[event.view.inputs] = np.maximum(last[event.view.inputs], event.view.t)
-    same = _common(truth, learned)
+    same, claimed = _common(truth, learned), learned.status == HALTED
     return Facts(
         np.array([task.depth(x) for x in inputs]),
         np.array([task.full_depth(x) for x in inputs], dtype=bool),
         np.array([task.length(x) for x in inputs]),
         height,
         last,
-        (same == learned.t) & (learned.t < truth.t),
-        (same == truth.t) & (truth.t < learned.t),
+        claimed & (same == learned.t) & (learned.t < truth.t),
+        claimed & (same == truth.t) & (truth.t < learned.t),
     )
 
 

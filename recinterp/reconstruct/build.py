@@ -14,7 +14,7 @@ import numpy as np
 from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
-from recinterp.reconstruct.edits import PER_NODE, Edited, claim_cost, search
+from recinterp.reconstruct.edits import Edited, claim_cost, search, weight
 from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import probes
 from recinterp.reconstruct.region import restrict
@@ -38,12 +38,13 @@ class Hypothesis:
     unclaimed: int
     asked: int
     cost: float
+    extra: int  # nodes more than the true machine of its road
     lost_because: str = ""
 
     @property
     def rank(self) -> float:
         """Cost and size together, as the search for edits weighs them."""
-        return self.cost + PER_NODE * self.machine.size
+        return self.cost + weight(self.extra)
 
     def __str__(self) -> str:
         claims = f"{self.wrong} wrong and {self.unclaimed} unclaimed of {self.asked}"
@@ -120,6 +121,7 @@ def _hypothesis(road: Road, edited: Edited, logs: Logs) -> Hypothesis:
         int(outcome.unclaimed.sum()),
         len(logs.inputs),
         float(claim_cost(outcome).sum()),
+        edited.machine.size - road.back(road.machine).size,
     )
 
 
@@ -128,6 +130,11 @@ def _why(lost: Hypothesis, chosen: Hypothesis) -> str:
         return f"{lost.wrong - chosen.wrong} more wrong claims"
     if lost.unclaimed > chosen.unclaimed:
         return f"claims {lost.unclaimed - chosen.unclaimed} inputs fewer"
+    if lost.wrong < chosen.wrong:
+        more, size = chosen.wrong - lost.wrong, lost.machine.size
+        return (
+            f"{more} fewer wrong claims, too few for size {size} instead of {chosen.machine.size}"
+        )
     if lost.machine.size > chosen.machine.size:
         return f"explains no more and is larger than {chosen.machine.size}"
     return "explains no more"

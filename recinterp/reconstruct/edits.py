@@ -33,7 +33,9 @@ SUPPORT = 3  # an edit explains about so many inputs at least, or it is a table 
 MINOR = 0.02  # and at least so large a share of what is not explained yet
 UNCLAIMED = 0.35  # what an input costs that the machine makes no full claim about (wrong: 1)
 TOLD = 0.2  # what it costs where the machine says at least that the model fails
-PER_NODE = 0.05  # what a node of the machine costs, in inputs
+PER_NODE = 0.05  # what a node that an edit adds costs, in inputs
+READABLE = 70  # nodes that may be added at that price; beyond, each costs
+PER_NODE_BEYOND = 0.2
 LATER = 0.5  # how much a late first difference is better than an early one
 WORDS = 6  # words tried per rule and round
 SAMPLE = 240  # inputs in the first, quick scoring
@@ -48,11 +50,12 @@ class Edited:
     added: tuple[str, ...]
     equals: Mapping[str, tuple[tuple[Atom, ...], ...]]
     cost: float
+    base: int  # size of the machine that was edited
 
     @property
     def rank(self) -> float:
         """Cost and size together: a rule that is added has to explain more than it takes to say."""
-        return self.cost + PER_NODE * self.machine.size
+        return self.cost + weight(self.machine.size - self.base)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ GIVE_UP = Action((Lost(),), None)
 Costs: TypeAlias = "Callable[[Outcome], Float[np.ndarray, 'rows']]"
 
 
+def weight(added: int) -> float:
+    """What added nodes cost, in inputs: little for a readable edit, more for a table."""
+    return PER_NODE * min(added, READABLE) + PER_NODE_BEYOND * max(added - READABLE, 0)
+
+
 def progress_cost(outcome: Outcome) -> Float[np.ndarray, "rows"]:
     """1 for an input that is not explained, less where the first difference comes late."""
     return np.where(outcome.equal, 0.0, 1.0 - LATER * outcome.progress)
@@ -92,7 +100,7 @@ def search(machine: Machine, logs: Logs) -> list[Edited]:
     First edits that change what is done, by a beam; then, greedily, rules that give up.
     """
     found = _beam(machine, logs)[:BEAM]
-    start = Edited(machine, (), {}, 0.0)
+    start = Edited(machine, (), {}, 0.0, machine.size)
     claims = [replace(e, cost=_total(claim_cost, logs.run(e.machine))) for e in (*found, start)]
     return _distinct([*(_give_up(e, logs) for e in claims), claims[-1]])
 
@@ -118,14 +126,14 @@ def _beam(machine: Machine, logs: Logs) -> list[Edited]:
 def _starts(machine: Machine, logs: Logs) -> Iterator[Edited]:
     """The machine and, where no output is longer than some it writes, the machine cut there."""
     outcome, longest = logs.run(machine), int(logs.size.max(initial=0))
-    start = Edited(machine, (), {}, _total(progress_cost, outcome))
+    start = Edited(machine, (), {}, _total(progress_cost, outcome), machine.size)
     yield start
     if 0 < longest < outcome.batch.t.max(initial=0):
         shorter = cut_after(machine, longest)
         added = tuple(r.name for r in shorter.rules if CUT in r.name)
         cost = _total(progress_cost, logs.run(shorter))
         if cost <= start.cost - SUPPORT * (1 - UNCLAIMED):
-            yield Edited(shorter, added, {}, cost)
+            yield Edited(shorter, added, {}, cost, machine.size)
 
 
 def _give_up(edited: Edited, logs: Logs) -> Edited:
@@ -351,4 +359,4 @@ def _edited(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     new = Rule(name, rule.mode, guard, variant.updates, variant.goto, rule.origin)
     rules = [r for old in machine.rules for r in ([*kept, new] if old is rule else [old])]
     equals = {**parent.equals, name: candidate.equals}
-    return Edited(machine.with_rules(rules), (*parent.added, name), equals, cost)
+    return Edited(machine.with_rules(rules), (*parent.added, name), equals, cost, parent.base)
