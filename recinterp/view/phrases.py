@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 VERDICTS = {
     "exact": "the model computes the function on all of the domain",
     "shortcut": "the model runs another algorithm; the machine below says where it goes wrong",
-    "sporadic": "the model errs on a handful of inputs; no rule was found, all are listed",
+    "sporadic": "the model errs on a handful of inputs; what no rule tells is listed",
     "undetermined": "no faithful machine was found; only the region that holds is claimed",
 }
 
