@@ -11,13 +11,13 @@ undetermined   anything else, with the region that does hold
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recinterp.diff.groups import Group, Runs, groups, run_both
-from recinterp.diff.kinds import TEXT, facts, kinds, sentence
+from recinterp.diff.kinds import TEXT, Facts, facts, kinds, sentence
 from recinterp.diff.results import Diff, Divergence, ShareRow, Shortcut
 
 if TYPE_CHECKING:
@@ -148,16 +148,31 @@ def _degenerate(census: Census) -> Shortcut:
 
 
 def _shortcuts(census: Census, truth: Machine) -> list[Shortcut]:
-    """One shortcut per group with a departure that the model confirms, shortest first."""
+    """One shortcut per fault that the model confirms, shortest first.
+
+    A fault is a group of departures, or several that one kind describes together: a machine may
+    take two rules to say what is one fault (the last step within a bound, and those beyond it).
+    """
     runs = run_both(census.machine, truth, census.inputs)
-    found = [s for g in groups(runs) if (s := _shortcut(census, truth, runs, g)) is not None]
+    faults: list[_Fault] = []
+    for group in groups(runs):
+        fault = _fault(census, truth, runs, group)
+        at = next((i for i, f in enumerate(faults) if _one(fault, f, runs)), len(faults))
+        faults[at : at + 1] = [_joined(fault, f, runs) for f in faults[at : at + 1]] or [fault]
+    found = [s for f in faults if (s := _shortcut(census, truth, runs, f)) is not None]
     return sorted(found, key=lambda s: len(s.counterexample))
 
 
-def _shortcut(census: Census, truth: Machine, runs: Runs, group: Group) -> Shortcut | None:
-    confirmed = [i for i in np.flatnonzero(group.rows).tolist() if census.confirms(i)]
-    if not confirmed:
-        return None
+@dataclass(frozen=True)
+class _Fault:
+    """Departures that are told as one: where, by which rules, and every kind that fits."""
+
+    group: Group
+    known: Facts
+    kinds: tuple[tuple[str, int | None], ...]
+
+
+def _fault(census: Census, truth: Machine, runs: Runs, group: Group) -> _Fault:
     step = truth.rules[group.step]
     owners = (
         {k for k, r in enumerate(truth.rules) if r.origin == step.origin}
@@ -165,12 +180,34 @@ def _shortcut(census: Census, truth: Machine, runs: Runs, group: Group) -> Short
         else {group.step}
     )
     known = facts(census.task, census.inputs, runs.truth, runs.learned, owners)
-    fitting = list(kinds(group.rows, runs.departs, known)) or [("other", None)]
+    return _Fault(group, known, tuple(kinds(group.rows, runs.departs, known)))
+
+
+def _one(fault: _Fault, other: _Fault, runs: Runs) -> bool:
+    """Whether a kind with a bound that fits both describes them together."""
+    shared = {k for k, bound in fault.kinds if bound is not None} & {k for k, _ in other.kinds}
+    together = kinds(fault.group.rows | other.group.rows, runs.departs, other.known)
+    return bool(shared & {name for name, _ in together})
+
+
+def _joined(fault: _Fault, first: _Fault, runs: Runs) -> _Fault:
+    """Two faults as one, under the rule and step of the first, which is the larger."""
+    rows = first.group.rows | fault.group.rows
+    found = tuple(kinds(rows, runs.departs, first.known))
+    return _Fault(replace(first.group, rows=rows), first.known, found)
+
+
+def _shortcut(census: Census, truth: Machine, runs: Runs, fault: _Fault) -> Shortcut | None:
+    group, step = fault.group, truth.rules[fault.group.step]
+    confirmed = [i for i in np.flatnonzero(group.rows).tolist() if census.confirms(i)]
+    if not confirmed:
+        return None
+    fitting = fault.kinds or (("other", None),)
     shown = min(confirmed, key=lambda i: len(census.inputs[i]))
     return Shortcut(
         tuple(name for name, _ in fitting),
         fitting[0][1],
-        tuple(fitting),
+        fitting,
         list(census.inputs[shown]),
         list(census.expected[shown]),
         list(census.outputs[shown]),

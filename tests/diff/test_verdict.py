@@ -89,3 +89,18 @@ def test_machines_are_compared_with_the_shortest_difference_first() -> None:
     assert ri.diff(ex, ex).agree.value == 1.0
     with pytest.raises(DomainError, match="no domain"):
         ri.diff(ex.machine, ex.machine)
+
+
+def test_a_fault_that_takes_two_rules_to_say_is_one_shortcut() -> None:
+    """Doubling cut at eight tokens: the machine ends in one rule and never starts another."""
+    task = ri.task("peano-doubling")
+
+    def cut(x: list[str]) -> list[str]:
+        return task.apply(x)[:8]
+
+    diff = ri.explain(
+        lambda inputs: [cut(list(x)) for x in inputs], task, domain=ri.Domain(max_length=12)
+    ).diff
+    assert diff.verdict == "shortcut"
+    assert len(diff.shortcuts) == 1
+    assert diff.shortcuts[0].counterexample == ["S"] * 4 + ["O"]
