@@ -97,7 +97,7 @@ def train(
     max_length: Annotated[int, typer.Option(help="Longest training input, in tokens.")] = 16,
     max_depth: Annotated[int | None, typer.Option(help="Deepest training input.")] = None,
     distribution: Annotated[
-        str, typer.Option(help="balanced, natural or uniform-length.")
+        str, typer.Option(help="Of training inputs: balanced, natural or uniform.")
     ] = "balanced",
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Seed = 0,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 from recinterp.errors import ModelError
 
+LOSSES = ("output", "sequence")
+LATER = ("loss",)  # fields that the first checkpoints do not record: written where not the default
 Exclude = Callable[[Sequence[str]], bool]
 
 
@@ -28,7 +30,8 @@ class TrainConfig:
     max_length: int = 16
     max_depth: int | None = None
     exclude: Exclude | None = None
-    distribution: str = "balanced"
+    distribution: str = "balanced"  # balanced, natural or uniform
+    loss: str = "output"  # what is asked: the output, or "sequence": all after the first token
     steps: int = 3000
     warmup: int = 100
     learning_rate: float = 2e-3
@@ -43,6 +46,8 @@ class TrainConfig:
         if self.architecture != "decoder-only":
             wrong = f"architecture {self.architecture!r} cannot be trained by this version"
             raise ModelError(asked, wrong, "'decoder-only'")
+        if self.loss not in LOSSES:
+            raise ModelError(asked, f"there is no loss {self.loss!r}", " or ".join(LOSSES))
         for name in (
             "n_layers",
             "n_heads",
@@ -71,4 +76,6 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, object]:
         """Plain values; `exclude` is not among them, the checkpoint's domain describes it."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exclude"}
+        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exclude"}
+        plain = {f.name: f.default for f in fields(self) if f.name in LATER}
+        return {k: v for k, v in said.items() if k not in plain or v != plain[k]}

@@ -1,9 +1,10 @@
 """Fresh training batches, each a function of (recipe, step): nothing to store for a resume.
 
-One row is `input SEP output EOS`; only the output and EOS are asked of the model:
+One row is `input SEP output EOS`; only the output and EOS are asked of the model, or all of it:
 
-    ids     X1 01 SEP X0 X0 01
-    targets  .  .  X0 X0 01 EOS
+    ids          X1 01 SEP X0 X0 01
+    targets       .  .  X0 X0 01 EOS
+    whole_targets 01 SEP X0 X0 01 EOS
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class Batches:
             ids.append(row[:-1] + [self.task.pad] * fill)
             targets.append([IGNORE] * (start - 1) + row[start:] + [IGNORE] * fill)
         return torch.tensor(ids), torch.tensor(targets)
+
+
+def whole_targets(ids: Tensor, targets: Tensor) -> Tensor:
+    """Targets with the prompt's own tokens asked too; beyond a row's end they mean nothing."""
+    return torch.where(targets == IGNORE, ids.roll(-1, 1), targets)
 
 
 def describable(domain: Domain, task: Task) -> Domain:

@@ -22,7 +22,7 @@ from torch import nn
 
 from recinterp.models import backend, resume
 from recinterp.models.config import TrainConfig
-from recinterp.models.data import IGNORE, Batches, check_room, context, describable
+from recinterp.models.data import IGNORE, Batches, check_room, context, describable, whole_targets
 from recinterp.models.plain import Plain, Ragged, Shape
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Progress:
     """One row of history, over the steps since the row before: every example in it was fresh."""
 
     step: int
-    loss: float  # nats per output token
+    loss: float  # nats per token that was asked
     exact: float  # share of examples whose every output token was the argmax
 
 
@@ -173,7 +173,8 @@ class _Trainer:
         real = (targets != IGNORE).flip(1).cumsum(1).flip(1) > 0  # up to the last that is asked
         logits = self.plain.logits_at(self.plain.residual(ids, ragged=Ragged(real)))[0]
         wanted = targets[real]
-        loss = F.cross_entropy(logits, wanted, ignore_index=IGNORE)
+        asked = whole_targets(ids, targets)[real] if self.config.loss == "sequence" else wanted
+        loss = F.cross_entropy(logits, asked, ignore_index=IGNORE)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

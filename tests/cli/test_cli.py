@@ -71,6 +71,18 @@ def test_each_command_has_help(run: Run, command: str) -> None:
     assert f"recinterp {command}" in out
 
 
+def test_the_help_of_train_names_every_distribution(run: Run) -> None:
+    from recinterp.tasks.sampler import DISTRIBUTIONS
+
+    _, out, _ = run("train", "--help")
+    shown = " ".join(out.split())
+    assert DISTRIBUTIONS
+    assert all(
+        name in shown.split("--distribution")[1].split("--steps")[0] for name in DISTRIBUTIONS
+    )
+    assert "uniform-length" not in shown
+
+
 def test_tasks_are_listed(run: Run) -> None:
     code, out, _ = run("tasks")
     assert code == 0

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import recinterp as ri
 from recinterp.errors import CheckpointError, DomainError, MisfitModel, ModelError
 from recinterp.models import Run, backend, resume
-from recinterp.models.data import IGNORE, Batches
+from recinterp.models.data import IGNORE, Batches, whole_targets
 from recinterp.tasks import FullDepth, Listed
 from tests.models.conftest import TINY
 
@@ -36,6 +37,30 @@ def test_a_row_asks_for_the_output_and_the_end(task: ri.Task) -> None:
     tokens = [task.ids[t] for t in ("X1", "01", "SEP", "X0", "X0", "01", "EOS")]
     assert ids.tolist() == [tokens[:-1]]
     assert targets.tolist() == [[IGNORE, IGNORE, *tokens[3:]]]
+
+
+def test_a_whole_row_asks_for_all_but_its_first_token(task: ri.Task) -> None:
+    domain = ri.Domain(2, exclude=Listed(frozenset({("01",), ("X0", "01")})))
+    ids, targets = Batches(task, ri.TrainConfig(max_length=2, batch_size=1), domain)(0)
+    tokens = [task.ids[t] for t in ("X1", "01", "SEP", "X0", "X0", "01", "EOS")]
+    assert whole_targets(ids, targets).tolist() == [tokens[1:]]
+
+
+def test_the_loss_on_the_whole_sequence_teaches_the_input_too(run: Run, task: ri.Task) -> None:
+    whole = ri.train(task, ri.TrainConfig(steps=150, loss="sequence", **TINY), progress=False)
+    assert whole.history[-1].exact > whole.history[0].exact
+    ids, targets = Batches(task, ri.TrainConfig(**TINY), ri.Domain(5))(1000)
+    prompt = (targets == IGNORE) & (ids != task.pad)
+    losses = [
+        F.cross_entropy(model(ids)[prompt], whole_targets(ids, targets)[prompt]).item()
+        for model in (run.model, whole.model)
+    ]
+    assert losses[1] < losses[0] / 2
+
+
+def test_a_recipe_says_only_what_the_first_checkpoints_could_not_if_it_differs() -> None:
+    assert "loss" not in ri.TrainConfig().to_json()
+    assert ri.TrainConfig(loss="sequence").to_json()["loss"] == "sequence"
 
 
 def test_padding_is_asked_nothing(task: ri.Task) -> None:
@@ -220,6 +245,7 @@ def test_too_small_a_context_is_refused(task: ri.Task) -> None:
     [
         ({"architecture": "encoder-decoder"}, "cannot be trained"),
         ({"steps": 0}, "steps is 0"),
+        ({"loss": "tokens"}, "no loss 'tokens'; output or sequence"),
         ({"d_model": 65}, "not a multiple of n_heads"),
     ],
 )
