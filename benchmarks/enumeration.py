@@ -1,0 +1,147 @@
+"""Every shipped model against its explanation, by enumeration and not by what `explain` says.
+
+    python benchmarks/enumeration.py                       # all checkpoints, an untrained model
+    python benchmarks/enumeration.py NAME_OR_PATH … --json rows.json
+
+For every input up to --shown tokens: `ri.predict` against `task.apply` against the machine that
+`ri.explain` gives for inputs up to --asked tokens. A row is what a user could count himself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import recinterp as ri
+from recinterp.models import backend
+from recinterp.models.checkpoint import Checkpoint
+from recinterp.models.training import shape_for, started
+
+UNTRAINED = "untrained"
+COUNTS = ("model", "machine = model", "failures told", "claims kept", "flagged", "rightly")
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Counts for one model; `seconds` is the wall time of explain."""
+
+    model: str
+    inputs: int
+    match: int  # machine = model, an abstention is a miss
+    failures: int
+    told: int  # failures whose wrong output the machine gives exactly
+    claims: int  # inputs on which the machine departs from the truth
+    kept: int  # of those, where the model gives exactly that
+    flagged: int  # inputs that will_fail says fail
+    flagged_right: int
+    verdict: str
+    kinds: tuple[str, ...]
+    size: int
+    modes: int
+    seconds: float
+
+
+def measure(name: str, asked: int, shown: int) -> Row:
+    """One model's row."""
+    model, task = loaded(name)
+    began = time.perf_counter()
+    ex = ri.explain(model, task, domain=ri.Domain(max_length=asked), seed=0)
+    seconds = time.perf_counter() - began
+    inputs = list(task.inputs(shown))
+    outputs, truth = ri.predict(model, task, inputs), task.apply_many(inputs)
+    claimed, flags = ex.machine.run_many(inputs), ex.will_fail(inputs)
+    rows = list(zip(outputs, truth, claimed, flags, strict=True))
+    failures = [row for row in rows if row[0] != row[1]]
+    claims = [row for row in rows if row[2] is not None and row[2] != row[1]]
+    flagged = [row for row in rows if row[3]]
+    kinds = [f"{k}" if b is None else f"{k} {b}" for s in ex.diff.shortcuts for k, b in s.bounds]
+    return Row(
+        name,
+        len(rows),
+        sum(y == m for y, _, m, _ in rows),
+        len(failures),
+        sum(y == m for y, _, m, _ in failures),
+        len(claims),
+        sum(y == m for y, _, m, _ in claims),
+        len(flagged),
+        sum(y != z for y, z, _, _ in flagged),
+        ex.diff.verdict,
+        tuple(dict.fromkeys(kinds)),
+        ex.machine.size,
+        len(ex.machine.modes),
+        round(seconds, 1),
+    )
+
+
+def loaded(name: str) -> tuple[nn.Module, ri.Task]:
+    """A checkpoint and its task, or an untrained model of the default recipe."""
+    if name != UNTRAINED:
+        model = ri.load(name)
+        return model, cast(Checkpoint, model.checkpoint).task
+    task, config = ri.task("binary-successor"), ri.TrainConfig()
+    torch.manual_seed(0)
+    shape = shape_for(task, config)
+    return backend.hooked(shape, started(shape, config).weights()), task
+
+
+def table(rows: Iterator[Row] | list[Row]) -> Table:
+    """The rows as they are read."""
+    shown = Table(title="machine against model, by enumeration")
+    for column in (
+        "model",
+        "machine = model",
+        "failures told",
+        "claims kept",
+        "flagged",
+        "of those right",
+    ):
+        shown.add_column(column, justify="left" if column == "model" else "right", overflow="fold")
+    for column in ("verdict", "kinds", "size", "modes", "s"):
+        shown.add_column(column, overflow="fold")
+    for r in rows:
+        shown.add_row(
+            r.model.removeprefix("binary-successor-"), share(r.match, r.inputs),
+            share(r.told, r.failures), share(r.kept, r.claims),
+            f"{r.flagged}", f"{r.flagged_right}", r.verdict, ", ".join(r.kinds),
+            str(r.size), str(r.modes), str(r.seconds),
+        )  # fmt: skip
+    return shown
+
+
+def share(hits: int, total: int) -> str:
+    """A count and, where there is something to count, its share."""
+    return f"{hits}/{total} {hits / total:.2%}" if total else "–"
+
+
+def main() -> None:
+    """Measure, print, and write what was measured after every model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--asked", type=int, default=16, help="max_length of explain's domain")
+    parser.add_argument("--shown", type=int, default=14, help="longest input that is counted")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    names = asked.models or [*sorted(p.stem for p in CHECKPOINTS.glob("*.json")), UNTRAINED]
+    rows = []
+    for name in names:
+        rows.append(measure(name, asked.asked, asked.shown))
+        sys.stderr.write(f"{rows[-1]}\n")
+        if asked.json:
+            asked.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+    Console(width=200).print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
