@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -174,14 +174,8 @@ def read(rows: Rows, unit: Unit, value: Tensor) -> Tensor:
 def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> Hook:
     if step.kind == "zero":
         return _write(rows, step.unit, torch.zeros_like)
-    reference = (
-        rows
-        if step.reference is None
-        else lay_out(task, step.reference, _outputs(adapter, step.reference))
-    )
-    values = read(
-        reference, _everywhere(step), adapter.cache(reference.ids, [step.unit.hook])[step.unit.hook]
-    )
+    reference, activation = _reference(adapter, task, rows, step)
+    values = read(reference, _everywhere(step), activation)
     if not len(values):
         raise InterventionError(
             f"ablation of {step.unit}", "the reference has no such position", "other inputs"
@@ -195,6 +189,21 @@ def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> Hook:
         step.unit,
         lambda old: values[torch.randint(len(values), (len(old),), generator=generator)],
     )
+
+
+def _reference(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> tuple[Rows, Tensor]:
+    """The rows an ablation reads its values from, and their activation at its site."""
+    if step.reference is None:
+        return rows, adapter.cache(rows.ids, [step.unit.hook])[step.unit.hook]
+    kept = _kept.get()
+    key = ("reference", id(adapter), step.reference)
+    known = None if kept is None else kept.get(key)
+    if known is None:
+        known = lay_out(task, step.reference, _outputs(adapter, step.reference))
+        if kept is not None:
+            kept[key] = known
+    assert isinstance(known, Rows)
+    return known, _read_sources(adapter, known, [step.unit.hook])[step.unit.hook]
 
 
 def _everywhere(step: Ablate) -> Unit:
@@ -215,13 +224,17 @@ def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str
     ]
 
 
-_kept: ContextVar[dict[tuple[object, ...], Tensor] | None] = ContextVar("sources", default=None)
+Kept: TypeAlias = "dict[tuple[object, ...], Tensor | Rows]"
+_kept: ContextVar[Kept | None] = ContextVar("sources", default=None)
 
 
 @contextmanager
-def sources_kept() -> Iterator[None]:
-    """Within it, a source run's activations are read once, however many plans ask for them."""
-    token = _kept.set({})
+def sources_kept(kept: Kept | None = None) -> Iterator[None]:
+    """Within it, a source run's activations are read once, however many plans ask for them.
+
+    kept: a dictionary to keep them in, for whoever comes back to it later.
+    """
+    token = _kept.set({} if kept is None else kept)
     try:
         yield
     finally:
@@ -237,7 +250,7 @@ def _read_sources(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[st
     if missing:
         fresh = adapter.cache(rows.ids, missing)
         kept |= {keys[hook]: fresh[hook] for hook in missing}
-    return {hook: kept[key] for hook, key in keys.items()}
+    return {hook: cast(Tensor, kept[key]) for hook, key in keys.items()}
 
 
 def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Hook]:
