@@ -4,7 +4,6 @@ from recinterp.perturb import Ablate, head, run
 run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True).changed
 """
 
-from recinterp.perturb.compile import sources_kept
 from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
 from recinterp.perturb.engine import Effects, generate, next_logits, run, say
 from recinterp.perturb.live import is_live, prove
@@ -25,6 +24,7 @@ from recinterp.perturb.plan import (
     mlp,
 )
 from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
+from recinterp.perturb.sources import sources_kept
 
 __all__ = [
     "ALL",

@@ -13,9 +13,10 @@ are padded on the right, where a causal model cannot see it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 Tokens = tuple[str, ...]
-Kind = Literal["query", "sep", "input", "others", "some", "inputs", "outputs", "all"]
-KINDS: tuple[Kind, ...] = ("query", "sep", "input", "others", "some", "inputs", "outputs", "all")
+Kind = Literal["query", "sep", "input", "others", "some", "position", "inputs", "outputs", "all"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+INDEXED: tuple[Kind, ...] = ("input", "others", "some", "position")
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class At:
     """A class of positions: query, sep, one input (`index`), the others, inputs, outputs, all.
 
     `index` counts from the first input token: one number for every row, or one per row, None
-    where the row has no such position. `some` takes several per row. `outputs` are the written
-    tokens before the query.
+    where the row has no such position. `some` takes several per row. `position` counts from the
+    first token of the sequence, whatever it is. `outputs` are the written tokens before the query.
     """
 
     kind: Kind
@@ -48,7 +50,7 @@ class At:
             raise UnknownSite(
                 f"positions {self.kind!r}", "no such class", f"one of {', '.join(KINDS)}"
             )
-        if (self.kind in ("input", "others", "some")) == (self.index is None):
+        if (self.kind in INDEXED) == (self.index is None):
             wrong = "which input position?" if self.index is None else "takes no index"
             raise UnknownSite(f"positions {self.kind!r}", wrong, 'At("input", 3) or At("query")')
 
@@ -74,9 +76,22 @@ class Rows:
     length: Tensor
     sep: Tensor
     query: Tensor
+    _sites: dict[Where, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @cached_property
+    def mark(self) -> tuple[object, ...]:
+        """What two layouts of the same rows have in common, quick to compare."""
+        return hash((self.inputs, self.prefixes)), tuple(self.ids.shape), int(self.ids.sum())
+
+    def sites(self, where: Where) -> tuple[Tensor, Tensor]:
+        """The (row, position) pairs of some classes, row by row. Errors: UnknownSite."""
+        if where not in self._sites:
+            row, pos = self.mask(where).nonzero(as_tuple=True)
+            self._sites[where] = (row, pos)
+        return self._sites[where]
 
     def mask(self, where: Where) -> Tensor:
         """The positions of some classes: (batch, pos) of bool. Errors: UnknownSite."""
@@ -102,23 +117,27 @@ class Rows:
             case "all":
                 return pos <= query
         here = torch.zeros(self.ids.shape, dtype=torch.bool)
-        for row, places in enumerate(self._places(at)):
-            for i in places:
-                here[row, int(self.start[row]) + i] = True
+        places = self._places(at)
+        row = [i for i, there in enumerate(places) for _ in there]
+        place = torch.tensor([p for there in places for p in there], dtype=torch.long)
+        here[row, place if at.kind == "position" else place + self.start[row]] = True
         return is_input & ~here if at.kind == "others" else here
 
     def _places(self, at: At) -> list[tuple[int, ...]]:
-        """The input indices meant in each row. Errors: UnknownSite."""
+        """The indices meant in each row. Errors: UnknownSite."""
         index = at.index if isinstance(at.index, tuple) else (at.index,) * len(self)
         if len(index) != len(self):
             wrong = f"there are {len(self)} rows"
             raise UnknownSite(f"{len(index)} input positions", wrong, "one per row")
         places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
-        for row, there in enumerate(places):
-            last = len(self.inputs[row]) - 1
-            if any(not 0 <= i <= last for i in there):
-                asked = f"input position {there[-1]} of row {row}"
-                raise UnknownSite(asked, f"its input ends at {last}", f"0 to {last}")
+        whole = at.kind == "position"
+        lasts = self.query.tolist() if whole else [len(x) - 1 for x in self.inputs]
+        for row, (there, last) in enumerate(zip(places, lasts, strict=True)):
+            beyond = next((i for i in there if not 0 <= i <= last), None)
+            if beyond is not None:
+                asked = f"{'' if whole else 'input '}position {beyond} of row {row}"
+                ends = "its sequence" if whole else "its input"
+                raise UnknownSite(asked, f"{ends} ends at {last}", f"0 to {last}")
         return places
 
 
@@ -126,8 +145,8 @@ def lay_out(
     task: Task, inputs: Iterable[Sequence[str]], prefixes: Iterable[Sequence[str]] | None = None
 ) -> Rows:
     """Rows for inputs and the output prefixes forced on them (default: none written yet)."""
-    xs = tuple(tuple(x) for x in inputs)
-    ys = tuple(tuple(y) for y in prefixes) if prefixes is not None else ((),) * len(xs)
+    xs = _tuples(inputs)
+    ys = _tuples(prefixes) if prefixes is not None else ((),) * len(xs)
     if len(xs) != len(ys) or not xs:
         raise MisfitModel(
             "a batch of rows",
@@ -148,6 +167,13 @@ def lay_out(
         torch.tensor([len(p) - 1 for p in prompts]),
         torch.tensor([len(line) - 1 for line in ids]),
     )
+
+
+def _tuples(lines: Iterable[Sequence[str]]) -> tuple[Tokens, ...]:
+    """Tuples of tuples stay the objects they are, so that they can be known again by identity."""
+    if isinstance(lines, tuple) and all(isinstance(line, tuple) for line in lines):
+        return lines
+    return tuple(tuple(line) for line in lines)
 
 
 def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:

@@ -1,0 +1,264 @@
+"""A plan on a batch of rows, lowered to what is written where: the form both roads carry out.
+
+    Write   a vector at some (row, position) sites of a hook point: set, added, or moved toward
+    Look    attention rows of some queries
+    Frozen  all attention of a layer
+
+Sources and references are run here, once; what comes out holds plain tensors and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from recinterp.errors import InterventionError, UnknownSite
+from recinterp.perturb.plan import (
+    Ablate,
+    FreezePatterns,
+    Interchange,
+    Intervention,
+    Plan,
+    Redirect,
+    Steer,
+    Transplant,
+    Unit,
+    head,
+)
+from recinterp.perturb.rows import ALL, QUERY, Rows
+from recinterp.perturb.sources import (
+    everywhere,
+    kept_at_least,
+    read_sources,
+    reference_rows,
+    source_rows,
+)
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """Values at sites of a hook point; row, pos: (sites,), row by row.
+
+    value: (sites, features) or (features,), with a head axis before the features where `head` is
+    None at a per-head hook. toward: `old` plus noise as long as `value - old`.
+    """
+
+    hook: str
+    head: int | None
+    row: Tensor
+    pos: Tensor
+    op: Literal["set", "add", "toward"]
+    value: Tensor
+    noise: Tensor | None = None
+
+    def apply(self, old: Tensor) -> Tensor:
+        """The new values of (sites, features)."""
+        return write(self.op, old, self.value, self.noise)
+
+
+def write(op: str, old: Tensor, value: Tensor, noise: Tensor | None) -> Tensor:
+    """What stands at a site after a write."""
+    value = value.to(old)
+    if op == "set":
+        return value.expand_as(old)
+    if op == "add":
+        return old + value
+    assert noise is not None
+    noise = noise.to(old)
+    ratio = (value - old).flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+    return old + noise * ratio.reshape(-1, *[1] * (old.dim() - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Attention of a head (None: of all) at queries (row, pos): pattern (sites, head or 1, key)."""
+
+    layer: int
+    head: int | None
+    row: Tensor
+    pos: Tensor
+    pattern: Tensor
+
+    @property
+    def hook(self) -> str:
+        """Where it is written."""
+        return f"blocks.{self.layer}.attn.hook_pattern"
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """All attention of a layer: pattern (row, head, query, key)."""
+
+    layer: int
+    pattern: Tensor
+
+    @property
+    def hook(self) -> str:
+        """Where it is written."""
+        return f"blocks.{self.layer}.attn.hook_pattern"
+
+
+Edit: TypeAlias = Write | Look | Frozen
+
+
+def lower(
+    adapter: Adapter, task: Task, rows: Rows, plan: Plan, clean: Rows | None = None
+) -> list[Edit]:
+    """What a plan writes on these rows. clean: the rows before swaps and prefixes."""
+    with kept_at_least():
+        return [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
+
+
+def _edits(
+    adapter: Adapter, task: Task, rows: Rows, step: Intervention, clean: Rows
+) -> Sequence[Edit]:
+    match step:
+        case Ablate():
+            return [_ablation(adapter, task, rows, step)]
+        case Redirect():
+            return [_redirection(rows, step)]
+        case Transplant(through="z"):
+            units = tuple(head(layer, h, QUERY) for layer, h in step.heads)
+            whole = Interchange(units, step.inputs, step.prefixes, scramble=step.scramble)
+            return _interchange(adapter, task, rows, whole)
+        case Transplant():
+            return _pattern_transplant(adapter, task, rows, step)
+        case FreezePatterns():
+            return _frozen(adapter, rows, step, clean)
+        case Interchange():
+            return _interchange(adapter, task, rows, step)
+        case Steer(unit, direction, scale):
+            return [_write(rows, unit, "add", scale * direction)]
+    return []
+
+
+def _write(
+    rows: Rows,
+    unit: Unit,
+    op: Literal["set", "add", "toward"],
+    value: Tensor,
+    noise: Tensor | None = None,
+) -> Write:
+    if unit.hook.endswith("hook_pattern"):
+        raise InterventionError(
+            str(unit), "a pattern is not a vector of features", "use Redirect or Transplant"
+        )
+    row, pos = rows.sites(unit.at)
+    return Write(unit.hook, unit.head, row, pos, op, value, noise)
+
+
+def read(rows: Rows, unit: Unit, value: Tensor) -> Tensor:
+    """A unit's values in a cached activation: (sites, features), row by row."""
+    row, pos = rows.sites(unit.at)
+    row, pos = row.to(value.device), pos.to(value.device)
+    return value[row, pos] if unit.head is None else value[row, pos, unit.head]
+
+
+def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> Write:
+    if step.kind == "zero":
+        return _write(rows, step.unit, "set", torch.zeros(()))
+    reference, unit = rows, step.unit
+    if step.reference is not None:
+        reference, unit = reference_rows(adapter, task, step), everywhere(step.unit)
+    values = read(reference, unit, read_sources(adapter, reference, [unit.hook])[unit.hook])
+    if not len(values):
+        raise InterventionError(
+            f"ablation of {step.unit}", "the reference has no such position", "other inputs"
+        )
+    if step.kind == "mean":
+        return _write(rows, step.unit, "set", values.mean(0))
+    generator = torch.Generator().manual_seed(step.seed)
+    drawn = torch.randint(len(values), (len(rows.sites(step.unit.at)[0]),), generator=generator)
+    return _write(rows, step.unit, "set", values[drawn.to(values.device)])
+
+
+def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Write]:
+    same_count("sources", len(step.inputs), len(rows))
+    source = source_rows(task, step.inputs, step.prefixes)
+    cache = read_sources(adapter, source, sorted({unit.hook for unit in step.units}))
+    made = []
+    for number, unit in enumerate(step.units):
+        there = unit if step.at is None else Unit(unit.hook, unit.head, step.at)
+        _check_counts(rows, source, unit, there)
+        new = read(source, there, cache[unit.hook])
+        if step.scramble is None:
+            made.append(_write(rows, unit, "set", new))
+        else:
+            generator = torch.Generator().manual_seed(step.scramble + 7919 * number)
+            noise = torch.randn(new.shape, generator=generator)
+            made.append(_write(rows, unit, "toward", new, noise))
+    return made
+
+
+def same_count(what: str, got: int, rows: int) -> None:
+    """Raise InterventionError where there is not one per row."""
+    if got != rows:
+        raise InterventionError(f"{got} {what}", f"there are {rows} rows", "give one per row")
+
+
+def _check_counts(rows: Rows, source: Rows, unit: Unit, there: Unit) -> None:
+    if torch.equal(rows.sites(unit.at)[0], source.sites(there.at)[0]):
+        return
+    here, from_ = rows.mask(unit.at).sum(1), source.mask(there.at).sum(1)
+    row = int((here != from_).nonzero()[0, 0])
+    wrong = f"row {row} has {int(here[row])} such positions, its source {int(from_[row])}"
+    raise UnknownSite(
+        f"interchange of {unit}", wrong, "sources with as many positions of the class"
+    )
+
+
+def _redirection(rows: Rows, step: Redirect) -> Look:
+    keys = rows.mask(step.to)
+    if not bool(keys.any(1).all()):
+        row = int((~keys.any(1)).nonzero()[0, 0])
+        raise UnknownSite(
+            f"redirect of layer {step.layer}", f"row {row} has no such position", "another class"
+        )
+    pattern = keys / keys.sum(1, keepdim=True)
+    return _look(rows, step.layer, step.head, pattern[:, None])
+
+
+def _look(rows: Rows, layer: int, which: int | None, pattern: Tensor) -> Look:
+    """Attention rows of the query: pattern (row, head or 1, key)."""
+    if which is not None and pattern.shape[1] > 1:
+        pattern = pattern[:, which : which + 1]
+    return Look(layer, which, torch.arange(len(rows)), rows.query, pattern)
+
+
+def _pattern_transplant(adapter: Adapter, task: Task, rows: Rows, step: Transplant) -> list[Look]:
+    """Rows of attention from other rows' queries, cut to the keys that this query may see."""
+    same_count("sources", len(step.inputs), len(rows))
+    source = source_rows(task, step.inputs, step.prefixes)
+    names = sorted({f"blocks.{layer}.attn.hook_pattern" for layer, _ in step.heads})
+    cache = read_sources(adapter, source, names)
+    width, made = rows.ids.shape[1], []
+    visible = rows.mask(ALL)[:, None]
+    for layer, which in step.heads:
+        value = cache[f"blocks.{layer}.attn.hook_pattern"]
+        taken = value[torch.arange(len(rows)), :, source.query.to(value.device)].cpu()
+        padded = torch.zeros(*taken.shape[:2], width)
+        shared = min(width, taken.shape[2])
+        padded[..., :shared] = taken[..., :shared]
+        padded = padded * visible
+        made.append(
+            _look(rows, layer, which, padded / padded.sum(-1, keepdim=True).clamp_min(1e-9))
+        )
+    return made
+
+
+def _frozen(adapter: Adapter, rows: Rows, step: FreezePatterns, clean: Rows) -> list[Frozen]:
+    if clean.ids.shape != rows.ids.shape or not torch.equal(clean.query, rows.query):
+        raise InterventionError(
+            "frozen patterns", "the clean rows have another shape", "force no prefix beside it"
+        )
+    layers = range(adapter.n_layers) if step.layers is None else step.layers
+    cache = read_sources(adapter, clean, [f"blocks.{layer}.attn.hook_pattern" for layer in layers])
+    return [Frozen(layer, cache[f"blocks.{layer}.attn.hook_pattern"]) for layer in layers]

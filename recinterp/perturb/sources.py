@@ -1,0 +1,100 @@
+"""Runs that interventions take their values from: sources, and the references ablations name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from torch import Tensor
+
+from recinterp.perturb.plan import Ablate, Unit
+from recinterp.perturb.rows import Rows, Tokens, lay_out
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+Kept: TypeAlias = "dict[tuple[object, ...], Tensor | Rows]"
+_kept: ContextVar[Kept | None] = ContextVar("sources", default=None)
+
+
+@contextmanager
+def sources_kept(kept: Kept | None = None) -> Iterator[None]:
+    """Within it, a source run's activations are read once, however many plans ask for them.
+
+    kept: a dictionary to keep them in, for whoever comes back to it later.
+    """
+    token = _kept.set({} if kept is None else kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+@contextmanager
+def kept_at_least() -> Iterator[None]:
+    """The same, where nobody further out keeps them already."""
+    if _kept.get() is not None:
+        yield
+    else:
+        with sources_kept():
+            yield
+
+
+def source_rows(task: Task, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]) -> Rows:
+    """The rows of a source run, laid out once where sources are kept."""
+    kept = _kept.get()
+    # By identity: a sweep names the same two tuples a thousand times, and hashing them is dear.
+    key = ("rows", id(inputs), id(prefixes), id(task))
+    known = None if kept is None else kept.get(key)
+    if isinstance(known, Rows) and known.inputs is inputs and known.prefixes is prefixes:
+        return known
+    rows = lay_out(task, inputs, prefixes)
+    if kept is not None:
+        kept[key] = rows
+    return rows
+
+
+def read_sources(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str, Tensor]:
+    """Activations of a source run: {hook: (row, pos, ...)}. Errors: UnknownSite."""
+    kept = _kept.get()
+    if kept is None:
+        return adapter.cache(rows.ids, hooks)
+    keys = {hook: (id(adapter), rows.mark, hook) for hook in hooks}
+    missing = [hook for hook, key in keys.items() if key not in kept]
+    if missing:
+        fresh = adapter.cache(rows.ids, missing)
+        kept |= {keys[hook]: fresh[hook] for hook in missing}
+    return {hook: cast(Tensor, kept[key]) for hook, key in keys.items()}
+
+
+def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> Rows:
+    """The rows of a reference set: its inputs and the model's own outputs to them."""
+    assert step.reference is not None
+    kept = _kept.get()
+    key = ("reference", id(adapter), step.reference)
+    known = None if kept is None else kept.get(key)
+    if isinstance(known, Rows):
+        return known
+    rows = lay_out(task, step.reference, _outputs(adapter, step.reference))
+    if kept is not None:
+        kept[key] = rows
+    return rows
+
+
+def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The model's own outputs, without the mark of one that was cut."""
+    return [
+        [token for token in out if token != "…"]
+        for out in adapter.generate([list(x) for x in inputs])
+    ]
+
+
+def everywhere(unit: Unit) -> Unit:
+    """The unit, at positions that make sense in other rows than the plan's own."""
+    classes = unit.at if isinstance(unit.at, tuple) else (unit.at,)
+    if all(at.index is None for at in classes):
+        return unit
+    return Unit(unit.hook, unit.head)

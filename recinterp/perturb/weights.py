@@ -1,0 +1,254 @@
+"""A hooked model's numbers, read off once in the layout that runs fastest, or why they cannot be.
+
+    read(adapter)          # Weights, or a sentence that says what it has and the fast road has not
+
+What is understood: pre-norm decoders with learned, rotary or no positions, LN / RMS (with or
+without gain) / none, a plain or gated MLP or none, grouped keys. Whether it was understood right is
+measured in `fast.py`, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_fast": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """LayerNorm or RMSNorm over the last axis; `kind` none: nothing."""
+
+    kind: str
+    eps: float
+    gain: Tensor | None = None
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.kind == "none":
+            return x
+        if self.kind == "LN":
+            return F.layer_norm(x, x.shape[-1:], self.gain, self.bias, self.eps)
+        return F.rms_norm(x, x.shape[-1:], self.gain, self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Rotary:
+    """Rotation of queries and keys by position: tables (pos, width of the rotated part)."""
+
+    cos: Tensor
+    sin: Tensor
+    adjacent: bool
+
+    def __call__(self, x: Tensor, pos: Tensor) -> Tensor:
+        """x: (..., pos, head, d_head); pos: the absolute positions, (..., pos)."""
+        width = self.cos.shape[-1]
+        turn, rest = x[..., :width], x[..., width:]
+        if self.adjacent:
+            half = torch.stack((-turn[..., 1::2], turn[..., 0::2]), -1).flatten(-2)
+        else:
+            half = torch.cat((-turn[..., width // 2 :], turn[..., : width // 2]), -1)
+        cos, sin = self.cos[pos][..., None, :], self.sin[pos][..., None, :]
+        return torch.cat((turn * cos + half * sin, rest), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One layer: matrices as (out, in), heads side by side."""
+
+    norm1: Norm
+    qkv: Tensor
+    qkv_bias: Tensor
+    out: Tensor
+    out_bias: Tensor | None
+    norm2: Norm | None = None
+    up: Tensor | None = None
+    up_bias: Tensor | None = None
+    gate: Tensor | None = None
+    down: Tensor | None = None
+    down_bias: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A decoder-only model in plain tensors."""
+
+    n_heads: int
+    d_head: int
+    scale: float
+    act: Callable[[Tensor], Tensor]
+    embed: Tensor
+    positions: Tensor | None
+    rotary: Rotary | None
+    blocks: tuple[Block, ...]
+    final: Norm
+    unembed: Tensor
+    unembed_bias: Tensor | None
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.embed.shape[1]
+
+
+def read(adapter: Adapter) -> list[Weights] | str:
+    """What a model's numbers may mean (several readings where a convention is open), or why not."""
+    said = _settings(adapter)
+    wrong = _unsupported(said)
+    if wrong:
+        return wrong
+    try:
+        blocks = tuple(_block(adapter, said, layer) for layer in range(adapter.n_layers))
+        unembed = _part(adapter.model, "unembed", "W_U")
+        bias = _maybe(adapter.model, "unembed", "b_U")
+        embed = _part(adapter.model, "embed", "W_E")
+        learned = said["positions"] == "standard"
+        positions = _part(adapter.model, "pos_embed", "W_pos") if learned else None
+        final = _norm(adapter.model, "ln_final", said, bool(said.get("final_rms")))
+    except (AttributeError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
+        return f"its weights have another layout ({type(error).__name__}: {error})"
+    scale = float(said.get("attn_scale") or -1.0)
+    return [
+        Weights(
+            adapter.n_heads,
+            adapter.d_head,
+            1.0 / (scale if scale > 0 else adapter.d_head**0.5),
+            ACTIVATIONS[said["act"]],
+            embed,
+            positions,
+            rotary,
+            blocks,
+            final,
+            unembed.T.contiguous(),
+            bias,
+        )
+        for rotary in _rotaries(adapter, said)
+    ]
+
+
+def _settings(adapter: Adapter) -> dict[str, Any]:
+    cfg = cast(Any, adapter.model).cfg
+    said = dict(vars(cfg))
+    said["norm"] = (said.get("normalization_type") or "none").removesuffix("Pre")
+    said["act"] = str(said.get("act_fn") or "relu")
+    said["positions"] = said.get("positional_embedding_type") or "standard"
+    return said
+
+
+def _unsupported(said: dict[str, Any]) -> str:
+    if said["norm"] not in ("LN", "RMS", "none"):
+        return f"its norm is {said['norm']}"
+    if not said.get("attn_only") and said["act"] not in ACTIVATIONS:
+        return f"its activation is {said['act']}"
+    if said["positions"] not in ("standard", "rotary", "none"):
+        return f"its positions are {said['positions']}"
+    for flag in ("attn_scores_soft_cap", "output_logits_soft_cap"):
+        if (said.get(flag) or 0) > 0:
+            return f"it has {flag}"
+    for flag in ("parallel_attn_mlp", "use_local_attn", "use_normalization_before_and_after"):
+        if said.get(flag):
+            return f"it has {flag}"
+    return ""
+
+
+def _part(model: nn.Module, place: str, name: str) -> Tensor:
+    # Some bridges answer only on the model for the embeddings, so those are asked there.
+    holder = model if "embed" in place and hasattr(model, name) else model.get_submodule(place)
+    return cast(Tensor, getattr(holder, name)).detach()
+
+
+def _maybe(model: nn.Module, place: str, name: str) -> Tensor | None:
+    try:
+        value = _part(model, place, name)
+    except (AttributeError, NotImplementedError):
+        return None
+    return value if isinstance(value, Tensor) else None
+
+
+def _norm(model: nn.Module, place: str, said: dict[str, Any], rms: bool = False) -> Norm:
+    kind = "RMS" if rms else said["norm"]
+    eps = float(said.get("eps") or 1e-5)
+    if kind == "none":
+        return Norm("none", eps)
+    gain, bias = (_first(model, place, names) for names in (("w", "weight"), ("b", "bias")))
+    return Norm(kind, eps, gain, bias if kind == "LN" else None)
+
+
+def _first(model: nn.Module, place: str, names: Sequence[str]) -> Tensor | None:
+    found = (_maybe(model, place, name) for name in names)
+    return next((value for value in found if value is not None), None)
+
+
+def _block(adapter: Adapter, said: dict[str, Any], layer: int) -> Block:
+    model, place = adapter.model, f"blocks.{layer}"
+    parts = [_heads(adapter, f"{place}.attn", f"W_{x}") for x in "QKV"]
+    biases = [_bias(adapter, f"{place}.attn", f"b_{x}", parts[0]) for x in "QKV"]
+    out = _part(model, f"{place}.attn", "W_O").flatten(0, -2).T.contiguous()
+    attention = Block(
+        _norm(model, f"{place}.ln1", said),
+        torch.cat([w.transpose(1, 2).flatten(0, 1) for w in parts]).contiguous(),
+        torch.cat([b.flatten() for b in biases]).contiguous(),
+        out,
+        _maybe(model, f"{place}.attn", "b_O"),
+    )
+    if said.get("attn_only"):
+        return attention
+    gate = _maybe(model, f"{place}.mlp", "W_gate") if said.get("gated_mlp") else None
+    if said.get("gated_mlp") and gate is None:
+        raise AttributeError("mlp.W_gate")
+    return Block(
+        attention.norm1,
+        attention.qkv,
+        attention.qkv_bias,
+        attention.out,
+        attention.out_bias,
+        _norm(model, f"{place}.ln2", said),
+        _part(model, f"{place}.mlp", "W_in").T.contiguous(),
+        _maybe(model, f"{place}.mlp", "b_in"),
+        None if gate is None else gate.T.contiguous(),
+        _part(model, f"{place}.mlp", "W_out").T.contiguous(),
+        _maybe(model, f"{place}.mlp", "b_out"),
+    )
+
+
+def _heads(adapter: Adapter, place: str, name: str) -> Tensor:
+    """(head, d_model, d_head), grouped keys and values repeated for the heads that share them."""
+    value = _part(adapter.model, place, name)
+    if value.shape[0] != adapter.n_heads:
+        value = value.repeat_interleave(adapter.n_heads // value.shape[0], 0)
+    return value
+
+
+def _bias(adapter: Adapter, place: str, name: str, like: Tensor) -> Tensor:
+    value = _maybe(adapter.model, place, name)
+    if value is None:
+        return like.new_zeros(adapter.n_heads, adapter.d_head)
+    value = value.reshape(-1, adapter.d_head)
+    return value.repeat_interleave(adapter.n_heads // value.shape[0], 0)
+
+
+def _rotaries(adapter: Adapter, said: dict[str, Any]) -> list[Rotary | None]:
+    if said["positions"] != "rotary":
+        return [None]
+    width = int(said.get("rotary_dim") or adapter.d_head)
+    base = float(said.get("rotary_base") or 10000.0)
+    turn = 1.0 / base ** (torch.arange(0, width, 2, device=adapter.device).float() / width)
+    angles = torch.arange(adapter.n_ctx, device=adapter.device).float()[:, None] * turn
+    # Which numbers of a head turn together differs between libraries; the model itself decides.
+    pairs, halves = angles.repeat_interleave(2, -1), torch.cat((angles, angles), -1)
+    return [Rotary(pairs.cos(), pairs.sin(), True), Rotary(halves.cos(), halves.sin(), False)]
