@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from recinterp.machine.syntax import (
-    END,
     Add,
     Atom,
     Cmp,
@@ -33,16 +31,14 @@ from recinterp.machine.syntax import (
     Set,
     Span,
     TopIs,
-    Update,
 )
+from recinterp.machine.variants import Variant, Variants
+from recinterp.machine.words import Flags, Ints, Words
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-Known = TypeVar("Known")
-Ints: TypeAlias = "Int[np.ndarray, 'rows']"
-Flags: TypeAlias = "Bool[np.ndarray, 'rows']"
-
+__all__ = [
+    "ABSTAINS", "HALTED", "LOST", "LOST_WRONG", "RUNNING", "Batch", "Event", "Flags", "Ints",
+    "Variant", "View", "Words", "accepts", "run_batch", "run_variants",
+]  # fmt: skip
 RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
 OPS: dict[str, Callable[[Ints, Ints], Flags]] = {
     "=": np.equal,
@@ -52,81 +48,6 @@ OPS: dict[str, Callable[[Ints, Ints], Flags]] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
-
-
-class Words:
-    """Inputs as one padded array of token numbers, with the tables that `Find` and `Span` read."""
-
-    def __init__(
-        self, inputs: Sequence[Sequence[str]], vocab: Sequence[str], arity: Sequence[int]
-    ) -> None:
-        self.vocab = (*vocab, END)
-        self.number = {x: i for i, x in enumerate(self.vocab)}
-        self.end = len(vocab)
-        self.n = np.array([len(x) for x in inputs], dtype=np.int64)
-        width = int(self.n.max(initial=0)) + 1
-        self.known = np.array([all(x in self.number for x in w) for w in inputs], dtype=bool)
-        self.tokens = np.full((len(inputs), width), self.end, dtype=np.int64)
-        for row, word in enumerate(inputs):
-            self.tokens[row, : len(word)] = [self.number.get(x, self.end) for x in word]
-        self.arity = np.array([*arity, *[0] * (len(self.vocab) - len(arity))], dtype=np.int64)
-        self._find: dict[tuple[int, tuple[str, ...]], Int[np.ndarray, "rows pos"]] = {}
-        self._span: Int[np.ndarray, "rows pos"] | None = None
-
-    def member(self, tokens: Sequence[str]) -> Bool[np.ndarray, vocab]:
-        """Which token numbers are among `tokens`."""
-        table = np.zeros(len(self.vocab), dtype=bool)
-        table[[self.number[x] for x in tokens if x in self.number]] = True
-        return table
-
-    def read(self, rows: Ints, at: Ints) -> Ints:
-        """Token numbers at positions, the end token outside."""
-        inside = (at >= 0) & (at < self.n[rows])
-        return np.where(inside, self.tokens[rows, np.where(inside, at, 0)], self.end)
-
-    def find(self, rows: Ints, start: Ints, step: int, skip: tuple[str, ...]) -> Ints:
-        """`Find` for each row."""
-        table = self._find.get((step, skip))
-        if table is None:
-            table = self._find[step, skip] = self._find_table(step, skip)
-        n = self.n[rows]
-        if step > 0:
-            at = np.maximum(start, 0)
-            return np.where(at >= n, n, table[rows, np.minimum(at, table.shape[1] - 1)])
-        at = np.minimum(start, n - 1)
-        return np.where(at < 0, -1, table[rows, np.maximum(at, 0)])
-
-    def _find_table(self, step: int, skip: tuple[str, ...]) -> Int[np.ndarray, "rows pos"]:
-        skipped = self.member(skip)[self.tokens]
-        table = np.empty_like(self.tokens)
-        width = table.shape[1]
-        last = self.n.copy() if step > 0 else np.full(len(self.n), -1)
-        for i in range(width - 1, -1, -1) if step > 0 else range(width):
-            stops = ~skipped[:, i] & (i < self.n)
-            last = np.where(stops, i, last)
-            table[:, i] = last
-        return table
-
-    def span(self, rows: Ints, at: Ints) -> Ints:
-        """`Span` for each row."""
-        if self._span is None:
-            self._span = self._span_table()
-        at = np.maximum(at, 0)
-        n = self.n[rows]
-        inside = self._span[rows, np.minimum(at, self._span.shape[1] - 1)]
-        return np.where(at >= n, np.maximum(at, n), inside)
-
-    def _span_table(self) -> Int[np.ndarray, "rows pos"]:
-        width = self.tokens.shape[1]
-        table = np.tile(self.n[:, None], (1, width + 1))
-        arity = self.arity[self.tokens]
-        rows = np.arange(len(self.n))
-        for i in range(width - 1, -1, -1):
-            at = np.full(len(self.n), i + 1)
-            for k in range(int(arity[:, i].max(initial=0))):
-                at = np.where(k < arity[:, i], table[rows, np.minimum(at, width)], at)
-            table[:, i] = np.where(i < self.n, np.minimum(at, self.n), self.n)
-        return table
 
 
 @dataclass
@@ -160,8 +81,8 @@ class View:
                 return total
             case Find(start, step, skip):
                 return self.words.find(self.inputs, self.value(start), step, skip)
-            case Span(at):
-                return self.words.span(self.inputs, self.value(at))
+            case Span(at, step):
+                return self.words.span(self.inputs, self.value(at), step)
 
     def read(self, at: Expr) -> Ints:
         """Token numbers read at an expression."""
@@ -312,51 +233,6 @@ class Batch:
         self.frame[rows, self.height[rows]] = label
         self.pointer[rows, self.height[rows]] = at
         self.height[rows] += 1
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A machine with one rule split in two: under `guard`, it does something else."""
-
-    rule: int
-    guard: tuple[Atom, ...]
-    updates: tuple[Update, ...]
-    goto: str | None
-
-
-class Variants:
-    """Variants of one machine, arranged so that a step costs one pass per guard and act."""
-
-    def __init__(self, machine: Machine, variants: Sequence[Variant], size: int) -> None:
-        self.of_row = np.repeat(np.arange(len(variants)), size)
-        self.guards: dict[int, list[tuple[Atom, ...]]] = {}
-        self.acts: dict[int, list[Rule]] = {}
-        self.guard = np.full((len(machine.rules), len(variants)), -1)
-        self.act = np.full((len(machine.rules), len(variants)), -1)
-        for i, v in enumerate(variants):
-            guards, acts = self.guards.setdefault(v.rule, []), self.acts.setdefault(v.rule, [])
-            act = Rule("variant", machine.rules[v.rule].mode, (), v.updates, v.goto)
-            self.guard[v.rule, i] = _place(guards, v.guard)
-            self.act[v.rule, i] = _place(acts, act)
-
-    def fire(self, batch: Batch, index: int, rule: Rule, view: View) -> None:
-        """Fire a rule, or what a row's variant does instead of it."""
-        variant = self.of_row[view.rows]
-        changed = np.zeros(len(variant), dtype=bool)
-        for g, guard in enumerate(self.guards.get(index, ())):
-            mine = np.flatnonzero(self.guard[index, variant] == g)
-            changed[mine] = view.take(mine).all_hold(guard)
-        batch.apply(rule, view.take(~changed))
-        for a, act in enumerate(self.acts.get(index, ())):
-            mine = np.flatnonzero(changed & (self.act[index, variant] == a))
-            if len(mine):
-                batch.apply(act, view.take(mine))
-
-
-def _place(known: list[Known], value: Known) -> int:
-    if value not in known:
-        known.append(value)
-    return known.index(value)
 
 
 def run_batch(

@@ -180,7 +180,8 @@ class Builder(Transformer[Token, Machine]):
         return Find(start, int(direction), tuple(_text(x) for x in skip if x is not None))
 
     def span(self, items: Items) -> Span:
-        return Span(items[0])
+        at, direction = items
+        return Span(at, int(direction or 1))
 
     def top(self, _: Items) -> Reg:
         return Reg("top")

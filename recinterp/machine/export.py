@@ -134,12 +134,13 @@ def _helpers(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:
         arity = {x: a for x, a in zip(machine.vocab, machine.arity, strict=False) if a}
         yield from (
             "",
-            "def span(at):",
-            f"    arity, open_, at = {arity!r}, 1, max(at, 0)",
-            "    while open_ and at < n:",
+            "def span(at, step):",
+            f"    arity, open_ = {arity!r}, 1",
+            "    at = max(at, 0) if step > 0 else min(at, n - 1)",
+            "    while open_ and 0 <= at < n:",
             "        open_ += arity.get(tokens[at], 0) - 1",
-            "        at += 1",
-            "    return at",
+            "        at += step",
+            "    return at + step if open_ else at",
         )
     yield ""
 
@@ -229,8 +230,8 @@ def _value(e: Expr) -> str:
             return f"{_value(base)} {'+' if sign > 0 else '-'} {inner}{tail}"
         case Find(start, step, skip):
             return f"find({_value(start)}, {step}, {skip!r})"
-        case Span(at):
-            return f"span({_value(at)})"
+        case Span(at, step):
+            return f"span({_value(at)}, {step})"
 
 
 def _atom(a: Atom) -> str:

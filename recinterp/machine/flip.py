@@ -42,7 +42,7 @@ COPIED = "copied"
 
 
 def flip(machine: Machine) -> Machine:
-    """The machine for reversed words. Errors: MachineError for one with a stack or `span`."""
+    """The machine for reversed words. Errors: MachineError for one with a stack."""
     if machine.frames:
         raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
     turn = _Turn(machine)
@@ -86,8 +86,8 @@ class _Turn:
                 return linear([(1, self.value(base)), (sign, self.value(of))], k)
             case Find(start, step, skip):
                 return mirror(Find(mirror(self.value(start)), -step, skip))
-            case Span():
-                raise MachineError("flip a machine", "it uses span", "flip one without")
+            case Span(at, step):
+                return mirror(Span(mirror(self.value(at)), -step))
         return e
 
     def at(self, e: Expr) -> Expr:

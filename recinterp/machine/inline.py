@@ -100,8 +100,8 @@ def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
             return Add(put(base, env), put(of, env), sign, k)
         case Find(start, step, skip):
             return Find(put(start, env), step, skip)
-        case Span(at):
-            return Span(put(at, env))
+        case Span(at, step):
+            return Span(put(at, env), step)
 
 
 def _in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:

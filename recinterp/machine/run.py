@@ -69,8 +69,8 @@ class Run:
                 while 0 <= at < len(self.tokens) and self.tokens[at] in skip:
                     at += step
                 return min(max(at, -1), len(self.tokens))
-            case Span(at):
-                return self._span(self.value(at))
+            case Span(at, step):
+                return self._span(self.value(at), step)
 
     def _register(self, name: str) -> int:
         match name:
@@ -84,13 +84,13 @@ class Run:
                 return self.stack[-1][1] if self.stack else -1
         return self.registers[name]
 
-    def _span(self, at: int) -> int:
+    def _span(self, at: int, step: int) -> int:
         arity = dict(zip(self.machine.vocab, self.machine.arity, strict=False))
-        open_, at = 1, max(at, 0)
-        while open_ and at < len(self.tokens):
+        open_, at = 1, max(at, 0) if step > 0 else min(at, len(self.tokens) - 1)
+        while open_ and 0 <= at < len(self.tokens):
             open_ += arity.get(self.tokens[at], 0) - 1
-            at += 1
-        return at
+            at += step
+        return at + step if open_ else at
 
     def holds(self, atom: Atom) -> bool:
         """Whether a guard atom holds now."""

@@ -65,9 +65,13 @@ class Find:
 
 @dataclass(frozen=True)
 class Span:
-    """The position just behind the subtree that starts at `at`: hides a recursion of its own."""
+    """The position just behind the subtree that starts at `at` and goes on by `step`.
+
+    It hides a recursion of its own. A subtree that the input ends in reaches beyond it: n + 1, -2.
+    """
 
     at: Expr
+    step: int = 1
 
 
 Expr: TypeAlias = Const | Reg | Add | Find | Span
@@ -292,7 +296,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return (base, of)
         case Find(start=start):
             return (start,)
-        case Span(at) | Copy(at) | In(at=at) | Push(at=at):
+        case Span(at=at) | Copy(at) | In(at=at) | Push(at=at):
             return (at,)
         case Cmp(a, _, b):
             return (a, b)

@@ -159,8 +159,8 @@ def expr(e: Expr) -> str:
             )
         case Find(start, step, skip):
             return f"find({expr(start)}, {step:+d}, {{{', '.join(map(token, skip))}}})"
-        case Span(at):
-            return f"span({expr(at)})"
+        case Span(at, step):
+            return f"span({expr(at)}{'' if step > 0 else ', -1'})"
 
 
 def token(x: str) -> str:

@@ -48,7 +48,7 @@ def _grown(inner: st.SearchStrategy) -> st.SearchStrategy:
         st.builds(plus, inner, st.integers(-2, 2)),
         st.builds(_sum, inner, inner, st.sampled_from([1, -1])),
         st.builds(Find, inner, st.sampled_from([1, -1]), skip),
-        st.builds(Span, inner),
+        st.builds(Span, inner, st.sampled_from([1, -1])),
     )
 
 

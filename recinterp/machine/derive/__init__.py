@@ -33,7 +33,9 @@ __all__ = ["NoMachine", "derive", "flush_form"]
 def derive(task: Task) -> Machine:
     """The machine of a task. Errors: NoMachine, where one stack of pointers does not suffice."""
     if task.order == "reverse" and task.arity == 1:
-        forward = ahead(flush_form(replace(task, order="natural")))
+        natural = replace(task, order="natural")
+        last = Grammar(natural).last_tokens
+        forward = ahead(flush_form(natural), last) if last else None
         if forward is not None:
             return replace(forward, domain=written_well(Grammar(task)))
     return flush_form(task)

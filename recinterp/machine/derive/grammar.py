@@ -63,6 +63,25 @@ class Grammar:
             place = place.behind(type_, self.fixed(type_)).plus(1)
         return tuple((t, at) for _, t, at in sorted(found))
 
+    @cached_property
+    def last_tokens(self) -> tuple[str, ...]:
+        """The tokens that end an input of one argument and stand nowhere else in it; may be none.
+
+        `$` for a list that is written as its data: only the end of the input ends it.
+        """
+        type_ = self.arguments[0][0]
+        if BARE in type_:
+            return (END,)
+        seen, work, last = {type_}, [type_], list[str]()
+        while work:
+            for c in self.program.type(work.pop()).constructors:
+                if len(c.args) > 1 or (c.args and self.encoding.brackets):
+                    return ()
+                last += [] if c.args else [self.token(c.name)]
+                work += set(c.args) - seen
+                seen |= set(c.args)
+        return tuple(last)
+
     def token(self, constructor: str) -> str:
         """The token of a constructor."""
         return self.encoding.token[constructor]

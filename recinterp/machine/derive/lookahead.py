@@ -2,7 +2,8 @@
 
 The natural machine reaches the token at p after reading all that stands behind it in the reversed
 input. Where it has one mode, or two of which it never comes back from the second, "it is still in
-the first" says that everything after p is in a set of tokens: one `find`.
+the first" says that everything after p is in a set of tokens: one `find`. It must read all there
+is: what it halts before would come first in the reversed input.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ HERE = Reg("p")
 ONWARD = Set("p", plus(HERE, 1))
 
 
-def ahead(natural: Machine) -> Machine | None:
-    """The machine for the reversed order, None where one lookahead does not express it."""
+def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
+    """The machine for the reversed order, None where one lookahead does not express it.
+
+    `last`: the tokens that end every input (`$` where only its end does).
+    """
     if not _reads_once(natural) or len(natural.modes) > 2:
+        return None
+    if any((r.goto is None) != (x in last) for r in natural.rules for x in _tokens(r)):
         return None
     first, second = natural.start, natural.modes[-1]
     if first != second and any(r.goto == first for r in natural.rules_of(second)):

@@ -1,0 +1,61 @@
+"""Many variants of one machine at once: each splits one rule in two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from recinterp.machine.syntax import Atom, Machine, Rule, Update
+
+if TYPE_CHECKING:
+    from recinterp.machine.batch import Batch, View
+
+Known = TypeVar("Known")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A machine with one rule split in two: under `guard`, it does something else."""
+
+    rule: int
+    guard: tuple[Atom, ...]
+    updates: tuple[Update, ...]
+    goto: str | None
+
+
+class Variants:
+    """Variants of one machine, arranged so that a step costs one pass per guard and act."""
+
+    def __init__(self, machine: Machine, variants: Sequence[Variant], size: int) -> None:
+        self.of_row = np.repeat(np.arange(len(variants)), size)
+        self.guards: dict[int, list[tuple[Atom, ...]]] = {}
+        self.acts: dict[int, list[Rule]] = {}
+        self.guard = np.full((len(machine.rules), len(variants)), -1)
+        self.act = np.full((len(machine.rules), len(variants)), -1)
+        for i, v in enumerate(variants):
+            guards, acts = self.guards.setdefault(v.rule, []), self.acts.setdefault(v.rule, [])
+            act = Rule("variant", machine.rules[v.rule].mode, (), v.updates, v.goto)
+            self.guard[v.rule, i] = _place(guards, v.guard)
+            self.act[v.rule, i] = _place(acts, act)
+
+    def fire(self, batch: Batch, index: int, rule: Rule, view: View) -> None:
+        """Fire a rule, or what a row's variant does instead of it."""
+        variant = self.of_row[view.rows]
+        changed = np.zeros(len(variant), dtype=bool)
+        for g, guard in enumerate(self.guards.get(index, ())):
+            mine = np.flatnonzero(self.guard[index, variant] == g)
+            changed[mine] = view.take(mine).all_hold(guard)
+        batch.apply(rule, view.take(~changed))
+        for a, act in enumerate(self.acts.get(index, ())):
+            mine = np.flatnonzero(changed & (self.act[index, variant] == a))
+            if len(mine):
+                batch.apply(act, view.take(mine))
+
+
+def _place(known: list[Known], value: Known) -> int:
+    if value not in known:
+        known.append(value)
+    return known.index(value)
