@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recinterp.errors import BadWeights, CheckpointError
-from recinterp.models.plain import ACTIVATIONS, NORMS, Plain, Shape, with_weights
+from recinterp.models.plain import ACTIVATIONS, NORMS, ROTARY_BASE, Plain, Shape, with_weights
 
 TOLERANCE = 1e-4  # logits of two float32 forwards of one model differ by about 1e-6
 ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
@@ -41,7 +41,7 @@ def config(model: nn.Module) -> Config:
 def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
     """A hooked model with those weights, in evaluation mode, its logits checked against them."""
     model = _empty(shape)
-    _put(model, weights)
+    _put(model, shape, weights)
     model.eval()
     if not agrees(model, with_weights(shape, weights)):
         wrong = f"built by {version()}, it computes other logits than these weights should"
@@ -64,6 +64,9 @@ def _settings(shape: Shape) -> dict[str, object]:
     settings: dict[str, object] = {name: getattr(shape, name) for name in names}
     norm = None if shape.norm == "none" else shape.norm
     settings |= {"act_fn": shape.act, "normalization_type": norm, "attn_only": shape.attn_only}
+    if shape.positions == "rotary":
+        settings |= {"positional_embedding_type": "rotary", "rotary_dim": shape.d_head}
+        settings |= {"rotary_base": ROTARY_BASE, "rotary_adjacent_pairs": True}
     return settings | {"device": "cpu", "init_weights": False}
 
 
@@ -84,10 +87,12 @@ def _empty(shape: Shape) -> nn.Module:
         return cast(nn.Module, HookedTransformer(HookedTransformerConfig(**_settings(shape))))
 
 
-def _put(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def _put(model: nn.Module, shape: Shape, weights: Mapping[str, Tensor]) -> None:
     named = dict(weights)
+    if shape.positions == "none":  # neither backend knows it; positions that add nothing are none
+        named["pos_embed.W_pos"] = torch.zeros(shape.n_ctx, shape.d_model)
     if has_bridge():
-        named = bridge_weights(weights)
+        named = bridge_weights(named)
         if bool(weights["unembed.b_U"].any()):
             wrong = "the checkpoint has an unembedding bias, which a bridge has not"
             raise CheckpointError("a hooked model", wrong, "transformer-lens 3.9")
@@ -97,8 +102,9 @@ def _put(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights under the classic names -> under a native bridge's names and layouts."""
-    out = {"embed.weight": weights["embed.W_E"], "pos_embed.weight": weights["pos_embed.W_pos"]}
-    out["unembed.weight"] = weights["unembed.W_U"].T
+    out = {"embed.weight": weights["embed.W_E"], "unembed.weight": weights["unembed.W_U"].T}
+    if "pos_embed.W_pos" in weights:
+        out["pos_embed.weight"] = weights["pos_embed.W_pos"]
     for name, tensor in weights.items():
         place, _, kind = name.rpartition(".")
         long = "weight" if kind[0] in "Ww" else "bias"
@@ -118,8 +124,8 @@ def shape_of(model: nn.Module) -> Shape | None:
     said = vars(getattr(model, "cfg", object())) if hasattr(model, "cfg") else {}
     norm = said.get("normalization_type") or "none"
     act = said.get("act_fn") or "relu"
-    positions = said.get("positional_embedding_type") or "standard"
-    if not said or norm not in NORMS or act not in ACTIVATIONS or positions != "standard":
+    positions = _positions(model, said)
+    if not said or norm not in NORMS or act not in ACTIVATIONS or positions is None:
         return None
     cfg = config(model)
     if said.get("n_key_value_heads") not in (None, cfg.n_heads):
@@ -127,13 +133,28 @@ def shape_of(model: nn.Module) -> Shape | None:
     d_mlp = said.get("d_mlp") or 4 * cfg.d_model
     return Shape(
         cfg.n_layers, cfg.n_heads, cfg.d_model, cfg.d_head, d_mlp, cfg.n_ctx, cfg.d_vocab,
-        act, norm, said.get("eps", 1e-5), bool(said.get("attn_only")),
+        act, norm, said.get("eps", 1e-5), bool(said.get("attn_only")), positions,
     )  # fmt: skip
+
+
+def _positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
+    """What a Shape calls the positions of a model's `cfg`; None for any other kind."""
+    match said.get("positional_embedding_type") or "standard":
+        case "standard":
+            table = getattr(model, "W_pos", None)
+            empty = isinstance(table, Tensor) and not bool(table.any())
+            return "none" if empty else "learned"
+        case "rotary":
+            # Features are paired, and turned, in several ways: `agrees` tells ours from the others.
+            return "rotary" if said.get("rotary_dim") in (None, said.get("d_head")) else None
+    return None
 
 
 def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     """A hooked model's weights under the classic names; AttributeError where a part is missing."""
-    places = {"embed": ("W_E",), "pos_embed": ("W_pos",), "unembed": ("W_U", "b_U")}
+    places = {"embed": ("W_E",), "unembed": ("W_U", "b_U")}
+    if shape.positions == "learned":
+        places["pos_embed"] = ("W_pos",)
     norms = ["ln_final"]
     for layer in range(shape.n_layers):
         norms += [f"blocks.{layer}.ln1"] + [f"blocks.{layer}.ln2"] * (not shape.attn_only)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, fields
 from recinterp.errors import ModelError
 
 LOSSES = ("output", "sequence")
-LATER = ("loss",)  # fields that the first checkpoints do not record: written where not the default
+NORMS = ("LN", "LNPre", "none")
+POSITIONS = ("learned", "rotary", "none")
+LATER = (
+    "positions",
+    "attn_only",
+    "norm",
+    "loss",
+)  # fields that the first checkpoints do not record: written where not the default
 Exclude = Callable[[Sequence[str]], bool]
 
 
@@ -27,6 +34,9 @@ class TrainConfig:
     n_ctx: int | None = (
         None  # None: the longest training sequence, and a little room to look beyond
     )
+    positions: str = "learned"  # learned, rotary or none
+    attn_only: bool = False
+    norm: str = "LN"  # LN, LNPre (without gain and bias) or none
     max_length: int = 16
     max_depth: int | None = None
     exclude: Exclude | None = None
@@ -46,8 +56,10 @@ class TrainConfig:
         if self.architecture != "decoder-only":
             wrong = f"architecture {self.architecture!r} cannot be trained by this version"
             raise ModelError(asked, wrong, "'decoder-only'")
-        if self.loss not in LOSSES:
-            raise ModelError(asked, f"there is no loss {self.loss!r}", " or ".join(LOSSES))
+        for name, known in (("loss", LOSSES), ("positions", POSITIONS), ("norm", NORMS)):
+            if getattr(self, name) not in known:
+                wrong = f"there is no {name} {getattr(self, name)!r}"
+                raise ModelError(asked, wrong, " or ".join(known))
         for name in (
             "n_layers",
             "n_heads",
@@ -64,6 +76,9 @@ class TrainConfig:
             raise ModelError(
                 asked, wrong, f"for instance {self.n_heads * max(1, self.d_model // self.n_heads)}"
             )
+        if self.positions == "rotary" and (self.d_model // self.n_heads) % 2:
+            wrong = f"a head has {self.d_model // self.n_heads} features and rotary positions turn"
+            raise ModelError(asked, f"{wrong} pairs of them", "an even d_model / n_heads")
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then a cosine down to zero."""

@@ -27,11 +27,16 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
 }
 NORMS = ("LN", "LNPre", "none")
+POSITIONS = ("learned", "rotary", "none")
+ROTARY_BASE = 10_000.0
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a decoder-only transformer; `norm` is LN, LNPre (no gain and bias) or none."""
+    """Sizes of a decoder-only transformer; `norm` is LN, LNPre (no gain and bias) or none.
+
+    positions: learned and added, rotary (all of a head, neighbouring features turned), or none.
+    """
 
     n_layers: int
     n_heads: int
@@ -44,10 +49,12 @@ class Shape:
     norm: str = "LN"
     eps: float = 1e-5
     attn_only: bool = False
+    positions: str = "learned"
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, for a checkpoint's JSON."""
-        return asdict(self)
+        """Plain values, for a checkpoint's JSON; `positions` only where they are not learned."""
+        said = asdict(self)
+        return {k: v for k, v in said.items() if (k, v) != ("positions", "learned")}
 
 
 class KeyValues:
@@ -102,6 +109,22 @@ class Ragged:
         return flat.index_copy(0, self._at, x[0]).view(*self.size, -1)
 
 
+def rotations(shape: Shape) -> Float[Tensor, "2 pos pair"]:
+    """Cosines and sines that turn each pair of neighbouring features at each position."""
+    powers = torch.arange(0, shape.d_head, 2).float() / shape.d_head
+    angles = torch.outer(torch.arange(shape.n_ctx).float(), 1.0 / ROTARY_BASE**powers)
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def turned(
+    x: Float[Tensor, "... pos d_head"], by: Float[Tensor, "2 pos pair"]
+) -> Float[Tensor, "... pos d_head"]:
+    """Queries or keys with rotary positions. Source: Su et al., RoFormer (2021)."""
+    cos, sin = by
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
+
+
 class _Block(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -110,6 +133,8 @@ class _Block(nn.Module):
         self.ln1 = _norm(shape)
         self.qkv = nn.Linear(shape.d_model, 3 * inner)
         self.out = nn.Linear(inner, shape.d_model)
+        if shape.positions == "rotary":
+            self.register_buffer("rotations", rotations(shape), persistent=False)
         if not shape.attn_only:
             self.ln2 = _norm(shape)
             self.up = nn.Linear(shape.d_model, shape.d_mlp)
@@ -130,6 +155,10 @@ class _Block(nn.Module):
         batch, pos, _ = qkv.shape
         split = qkv.view(batch, pos, 3, self.shape.n_heads, self.shape.d_head)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # each (batch, head, pos, d_head)
+        if self.shape.positions == "rotary":
+            start = cache.length if cache else 0
+            by = self.get_buffer("rotations")[:, start : start + pos]
+            q, k = turned(q, by), turned(k, by)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
         z = F.scaled_dot_product_attention(q, k, v, is_causal=pos > 1)
@@ -143,17 +172,19 @@ def _norm(shape: Shape) -> nn.Module:
 
 
 class Plain(nn.Module):
-    """Pre-norm decoder with learned positions; linear layers start as PyTorch starts them."""
+    """Pre-norm decoder; linear layers start as PyTorch starts them."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.embed = nn.Embedding(shape.d_vocab, shape.d_model)
-        self.pos = nn.Embedding(shape.n_ctx, shape.d_model)
+        if shape.positions == "learned":  # made before either is filled: recipes repeat their draws
+            self.pos = nn.Embedding(shape.n_ctx, shape.d_model)
         # PyTorch's unit-variance embeddings drown what the blocks add: 73 % of outputs right after
         # 800 steps on binary successor, against 92 to 95 % from scales of 0.02 to 0.3.
         nn.init.normal_(self.embed.weight, std=shape.d_model**-0.5)
-        nn.init.normal_(self.pos.weight, std=shape.d_model**-0.5)
+        if shape.positions == "learned":
+            nn.init.normal_(self.pos.weight, std=shape.d_model**-0.5)
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))
         self.ln_final = _norm(shape)
         self.unembed = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
@@ -167,7 +198,9 @@ class Plain(nn.Module):
     ) -> Float[Tensor, "batch pos d_model"]:
         """The normed last residual stream; with a cache, `ids` continue what the cache has read."""
         start = cache.length if cache else 0
-        x = self.embed(ids) + self.pos.weight[start : start + ids.shape[1]]
+        x = self.embed(ids)
+        if self.shape.positions == "learned":
+            x = x + self.pos.weight[start : start + ids.shape[1]]
         x = ragged.squeeze(x) if ragged else x
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, cache, ragged)
@@ -190,10 +223,11 @@ class Plain(nn.Module):
         shape, state = self.shape, dict(self.named_parameters())
         out: dict[str, Tensor] = {
             "embed.W_E": state["embed.weight"],
-            "pos_embed.W_pos": state["pos.weight"],
             "unembed.W_U": state["unembed.weight"].T,
             "unembed.b_U": self.get_buffer("b_U"),
         }
+        if shape.positions == "learned":
+            out["pos_embed.W_pos"] = state["pos.weight"]
         for theirs, ours in _norm_names(shape):
             out |= {f"{theirs}.w": state[f"{ours}.weight"], f"{theirs}.b": state[f"{ours}.bias"]}
         for layer in range(shape.n_layers):
@@ -204,8 +238,10 @@ class Plain(nn.Module):
     @torch.no_grad()
     def set_weights(self, weights: Mapping[str, Tensor]) -> Plain:
         """Take over weights under the classic names; KeyError or RuntimeError if they misfit."""
-        state = {"embed.weight": weights["embed.W_E"], "pos.weight": weights["pos_embed.W_pos"]}
+        state = {"embed.weight": weights["embed.W_E"]}
         state["unembed.weight"] = weights["unembed.W_U"].T
+        if self.shape.positions == "learned":
+            state["pos.weight"] = weights["pos_embed.W_pos"]
         for theirs, ours in _norm_names(self.shape):
             state[f"{ours}.weight"] = weights[f"{theirs}.w"]
             state[f"{ours}.bias"] = weights[f"{theirs}.b"]

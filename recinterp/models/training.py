@@ -111,6 +111,9 @@ def shape_for(task: Task, config: TrainConfig) -> Shape:
         d_mlp=config.d_mlp or 4 * config.d_model,
         n_ctx=config.n_ctx or context(task, config),
         d_vocab=1 + max(task.ids.values()),
+        norm=config.norm,
+        attn_only=config.attn_only,
+        positions=config.positions,
     )
 
 
@@ -120,7 +123,8 @@ def started(shape: Shape, config: TrainConfig) -> Plain:
     if std is not None:
         with torch.no_grad():
             plain.embed.weight.mul_(std * shape.d_model**0.5)
-            plain.pos.weight.mul_(std * shape.d_model**0.5)
+            if shape.positions == "learned":
+                plain.pos.weight.mul_(std * shape.d_model**0.5)
     return plain
 
 

@@ -40,12 +40,21 @@ def ids() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("act", ["relu", "gelu", "gelu_new", "silu"])
-@pytest.mark.parametrize("norm", ["LN", "LNPre"])
+def test_every_activation_is_the_models_own(shape: Shape, ids: torch.Tensor, act: str) -> None:
+    assert_computes_what_plain_torch_does(replace(shape, act=act, d_mlp=64), ids)
+
+
+@pytest.mark.parametrize("norm", ["LN", "LNPre", "none"])
 @pytest.mark.parametrize("attn_only", [False, True])
+@pytest.mark.parametrize("positions", ["learned", "rotary", "none"])
 def test_a_hooked_model_computes_what_plain_torch_does(
-    shape: Shape, ids: torch.Tensor, act: str, norm: str, attn_only: bool
+    shape: Shape, ids: torch.Tensor, norm: str, attn_only: bool, positions: str
 ) -> None:
-    shape = replace(shape, act=act, norm=norm, attn_only=attn_only, d_mlp=64)
+    shape = replace(shape, norm=norm, attn_only=attn_only, d_mlp=64, positions=positions)
+    assert_computes_what_plain_torch_does(shape, ids)
+
+
+def assert_computes_what_plain_torch_does(shape: Shape, ids: torch.Tensor) -> None:
     weights = random_weights(shape)
     model = backend.hooked(shape, weights)
     with torch.no_grad():
@@ -54,7 +63,21 @@ def test_a_hooked_model_computes_what_plain_torch_does(
     assert backend.shape_of(model) == shape
 
 
-def test_weights_come_back_as_they_were_put_in(shape: Shape) -> None:
+@pytest.mark.parametrize(("positions", "layers"), [("learned", 1), ("rotary", 6), ("none", 2)])
+def test_cached_decoding_is_the_models_own(
+    shape: Shape, task: ri.Task, positions: str, layers: int
+) -> None:
+    shape = replace(shape, positions=positions, n_layers=layers)
+    model = backend.hooked(shape, random_weights(shape))
+    assert greedy.stand_in(model) is not None
+    inputs = list(task.inputs(5))
+    whole = Adapter(model, task).generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
+    assert ri.predict(model, task, inputs) == whole
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary", "none"])
+def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> None:
+    shape = replace(shape, positions=positions)
     weights = random_weights(shape)
     model = backend.hooked(shape, weights)
     back = backend.weights_of(model, shape)

@@ -89,6 +89,29 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(task: ri.Task
     assert not same(first, ri.train(task, replace(config, seed=1), progress=False))
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"positions": "rotary", "n_layers": 1},
+        {"positions": "none", "n_layers": 3, "loss": "sequence", "embedding_std": 0.5},
+        {"attn_only": True, "norm": "LNPre", "n_layers": 6},
+    ],
+)
+def test_other_recipes_learn_are_saved_and_come_back(
+    task: ri.Task, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    config = ri.TrainConfig(**{**TINY, "steps": 80, **changed})
+    run = ri.train(task, config, progress=False)
+    assert run.history[-1].loss < run.history[0].loss
+    run.save(tmp_path / "mine")
+    model = ri.load(tmp_path / "mine")
+    inputs = list(task.inputs(5))
+    assert ri.predict(model, task, inputs) == ri.predict(run.model, task, inputs)
+    assert dict(model.checkpoint.recipe) == config.to_json()
+    assert backend.shape_of(model) == run.checkpoint.shape == model.checkpoint.shape
+
+
 def test_training_leaves_threads_and_generator_as_they_were(task: ri.Task) -> None:
     threads = torch.get_num_threads()
     torch.manual_seed(3)
@@ -245,6 +268,9 @@ def test_too_small_a_context_is_refused(task: ri.Task) -> None:
     [
         ({"architecture": "encoder-decoder"}, "cannot be trained"),
         ({"steps": 0}, "steps is 0"),
+        ({"positions": "sine"}, "no positions 'sine'; learned or rotary or none"),
+        ({"norm": "RMS"}, "no norm 'RMS'"),
+        ({"positions": "rotary", "d_model": 6, "n_heads": 2}, "turn pairs of them"),
         ({"loss": "tokens"}, "no loss 'tokens'; output or sequence"),
         ({"d_model": 65}, "not a multiple of n_heads"),
     ],
