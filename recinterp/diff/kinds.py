@@ -26,6 +26,21 @@ NEVER = -1
 
 
 @dataclass(frozen=True)
+class Measures:
+    """What the task says of each input, whatever the machines do."""
+
+    depth: Ints
+    length: Ints
+    full_depth: Mask
+
+    @classmethod
+    def of(cls, task: Task, inputs: Sequence[Sequence[str]]) -> Measures:
+        """Measure inputs, once for all groups."""
+        depth, length, full = task.measure_many(inputs)
+        return cls(np.array(depth), np.array(length), np.array(full, dtype=bool))
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a kind may speak of, for every input: numbers read off the true machine's runs."""
 
@@ -40,11 +55,9 @@ class Facts:
     beyond: Mask  # the true output is a proper beginning of the learned one
 
 
-def facts(
-    task: Task, inputs: Sequence[Sequence[str]], truth: Batch, learned: Batch, rules: set[int]
-) -> Facts:
+def facts(measures: Measures, truth: Batch, learned: Batch, rules: set[int]) -> Facts:
     """The facts for one group: `rules` are the true machine's rules that own the departure."""
-    size = len(inputs)
+    size = len(measures.depth)
     last, height = np.full(size, NEVER), np.zeros(size, dtype=np.int64)
     for event in truth.events:
         height[event.view.inputs] = np.maximum(height[event.view.inputs], event.view.height)
@@ -52,9 +65,9 @@ def facts(
             last[event.view.inputs] = np.maximum(last[event.view.inputs], event.view.t)
     same, claimed = _common(truth, learned), learned.status == HALTED
     return Facts(
-        np.array([task.depth(x) for x in inputs]),
-        np.array([task.full_depth(x) for x in inputs], dtype=bool),
-        np.array([task.length(x) for x in inputs]),
+        measures.depth,
+        measures.full_depth,
+        measures.length,
         height,
         last,
         claimed & (same == learned.t) & (learned.t < truth.t),

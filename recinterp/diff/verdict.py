@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recinterp.diff.groups import Group, Runs, groups, run_both
-from recinterp.diff.kinds import TEXT, Facts, facts, kinds, sentence
+from recinterp.diff.kinds import TEXT, Facts, Measures, facts, kinds, sentence
 from recinterp.diff.results import Diff, Divergence, ShareRow, Shortcut
 
 if TYPE_CHECKING:
@@ -42,14 +43,19 @@ class Census:
     claimed: Sequence[Tokens | None]
     exhaustive: bool
 
-    @property
+    @cached_property
+    def measures(self) -> Measures:
+        """Depth and length of every input."""
+        return Measures.of(self.task, self.inputs)
+
+    @cached_property
     def departures(self) -> list[int]:
         """Rows on which model and truth differ."""
         return [
             i for i, (y, z) in enumerate(zip(self.outputs, self.expected, strict=True)) if y != z
         ]
 
-    @property
+    @cached_property
     def predicted(self) -> list[int]:
         """Rows on which the machine claims that they differ."""
         pairs = zip(self.claimed, self.expected, strict=True)
@@ -179,7 +185,7 @@ def _fault(census: Census, truth: Machine, runs: Runs, group: Group) -> _Fault:
         if step.origin
         else {group.step}
     )
-    known = facts(census.task, census.inputs, runs.truth, runs.learned, owners)
+    known = facts(census.measures, runs.truth, runs.learned, owners)
     return _Fault(group, known, tuple(kinds(group.rows, runs.departs, known)))
 
 
@@ -219,12 +225,14 @@ def _shortcut(census: Census, truth: Machine, runs: Runs, fault: _Fault) -> Shor
 
 
 def _share(census: Census, rows: np.ndarray) -> tuple[ShareRow, ...]:
-    cells: dict[tuple[int, int], list[int]] = {}
-    for x, hit in zip(census.inputs, rows.tolist(), strict=True):
-        cell = cells.setdefault((census.task.length(x), census.task.depth(x)), [0, 0])
-        cell[0] += hit
-        cell[1] += 1
-    return tuple(ShareRow(n, d, hit, total) for (n, d), (hit, total) in sorted(cells.items()))
+    """How many of each cell's inputs are among some rows."""
+    cells = np.stack([census.measures.length, census.measures.depth], axis=1)
+    found, cell = np.unique(cells, axis=0, return_inverse=True)
+    total, hit = np.bincount(cell.ravel()), np.bincount(cell.ravel(), weights=rows)
+    return tuple(
+        ShareRow(n, d, int(k), of)
+        for (n, d), k, of in zip(found.tolist(), hit, total.tolist(), strict=True)
+    )
 
 
 def _region(census: Census) -> str:

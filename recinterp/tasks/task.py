@@ -345,6 +345,16 @@ class Task:
         """Whether an input is as deep as inputs of its length get: the edge cases of its task."""
         return self.depth(tokens) == self._sampler.deepest(self.length(tokens))
 
+    def measure_many(
+        self, inputs: Sequence[Sequence[str]]
+    ) -> tuple[list[int], list[int], list[bool]]:
+        """Each input's depth, its length, and whether no input of that length is deeper."""
+        lengths = [self.length(x) for x in inputs]
+        deepest = {n: self._sampler.deepest(n) for n in set(lengths)}
+        depths = [self.depth(x) for x in inputs]
+        full = [d == deepest[n] for d, n in zip(depths, lengths, strict=True)]
+        return depths, lengths, full
+
     def edge_case(self, tokens: Sequence[str]) -> str | None:
         """Which edge case an input is: "full depth", or its base case where every input of its
         length is as deep ("ends in nil"); None for all others.

@@ -167,6 +167,18 @@ def test_full_depth_is_the_edge_case() -> None:
     assert tree.full_depth(["Node", "a", "Leaf", "Node", "b", "Leaf", "Leaf"])
 
 
+@pytest.mark.parametrize("name", ["binary-successor", "binary-addition", "tree-inorder"])
+def test_many_are_measured_as_one_is(name: str) -> None:
+    t = task(name)
+    inputs = list(islice(t.inputs(None), 300))
+    depths, lengths, full = t.measure_many(inputs)
+    assert depths == [t.depth(x) for x in inputs]
+    assert lengths == [t.length(x) for x in inputs]
+    assert full == [t.full_depth(x) for x in inputs]
+    assert any(full)
+    assert not all(full)
+
+
 def test_domains() -> None:
     t = task("binary-successor")
     domain = Domain(max_length=5, max_depth=2, exclude=FullDepth(t))
