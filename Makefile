@@ -58,7 +58,7 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing the pinned set into $(VENV): some minutes the first time'
 	$(VENV)/bin/python -m pip install -q torch==2.13.0
-	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[dev,notebook]'
 	@touch $@
 
 $(HOOKED)/.stamp: pyproject.toml constraints-hooked.txt

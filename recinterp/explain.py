@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from recinterp.probe.heads import Head, LayerFinding
     from recinterp.reconstruct.mechanism import Mechanism
     from recinterp.reconstruct.sites import Site
+    from recinterp.view.ablation import AblationWidget
+    from recinterp.view.plots import Plots
+    from recinterp.view.standalone import StandAlone
+    from recinterp.view.stepper import StepWidget
 
 Progress: TypeAlias = Callable[[str], None]
 EVERY = 70_000  # a domain with no more inputs than this is enumerated
@@ -108,6 +112,40 @@ class Explanation:
         from recinterp.view import explanation_html
 
         explanation_html(self, path)
+
+    def ablate(self, *, warm: bool = True) -> AblationWidget:
+        """A widget: switch heads off and watch output, machine, accuracy and attention change.
+
+        warm: run now what every click needs once. Errors: NoModel where the model is not at hand.
+        """
+        from recinterp.view.ablation import ablation
+
+        return ablation(self, warm=warm)
+
+    def step(self, tokens: Sequence[str]) -> StepWidget:
+        """A widget: true reduction, learned machine and attention on one input, in lockstep.
+
+        Errors: IllFormed for what is no input; without the model it leaves its part out.
+        """
+        from recinterp.view.stepper import stepper
+
+        return stepper(self, tokens)
+
+    def attention(self, tokens: Sequence[str]) -> StandAlone:
+        """Every head's attention on one input and the model's own output, as one page.
+
+        Errors: NoModel, IllFormed.
+        """
+        from recinterp.view.attention import attention_page
+
+        return attention_page(self, tokens)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures: `.heads()`, `.fidelity()`, `.depth()`."""
+        from recinterp.view.plots import Plots
+
+        return Plots(self)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         from recinterp.view import explanation_mimebundle

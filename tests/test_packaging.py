@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_the_wheel_holds_all_that_is_read_at_run_time(wheel: set[str]) -> None:
     package = ROOT / "recinterp"
-    kinds = ("*.py", "*.lark", "*.v", "py.typed")
+    kinds = ("*.py", "*.lark", "*.v", "*.js", "*.css", "py.typed")
     needed = {f"recinterp/{p.relative_to(package)}" for k in kinds for p in package.rglob(k)}
     needed |= {
         f"recinterp/checkpoints/{p.name}"

@@ -1,0 +1,314 @@
+// The notebook's two views: heads to switch off ("ablate") and a run to step through ("step").
+// They show what they are told and ask for the rest; nothing is computed or fetched here.
+
+const make = (tag, props = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "class") node.className = value;
+    else if (value === true) node.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(key, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+};
+const text = (tag, words, props = {}) => make(tag, props, document.createTextNode(words));
+const section = (title, ...body) => make("section", {}, text("h3", title), ...body);
+
+const bytes = (base64) => Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
+
+/** Rows of tokens under each other, index by index; marks: row -> index -> [class, spoken words]. */
+function tokenTable(rows, marks, caption) {
+  const longest = Math.max(...rows.map(([, tokens]) => tokens.length));
+  const head = make("tr", {}, make("td"),
+    ...Array.from({ length: longest }, (_, i) => text("td", String(i + 1), { class: "index" })));
+  const body = rows.map(([name, tokens]) => make("tr", {}, text("th", name, { scope: "row" }),
+    ...tokens.map((token, i) => {
+      const [kind, said] = marks[name]?.[i] ?? [];
+      const cell = make("td", { class: kind ?? "", title: said ?? "" }, text("span", token));
+      if (said) cell.append(text("small", said, { class: "hidden" }));
+      return cell;
+    })));
+  return make("div", { class: "scroll" },
+    make("table", { class: "tokens", "aria-label": caption }, head, ...body));
+}
+
+/** One head's attention: a row a query, a column a key, darker for more. */
+function heatTable(answer, which, label) {
+  const [, , queries, keys] = answer.shape;
+  const from = which * queries * keys;
+  const head = make("tr", {}, make("td"),
+    ...answer.row.map((token) => text("th", token, { scope: "col" })));
+  const body = Array.from({ length: queries }, (_, q) => make("tr", {},
+    text("th", q === 0 ? "SEP" : answer.row[answer.query + q], { scope: "row" }),
+    ...Array.from({ length: keys }, (_, k) => {
+      const share = answer.bytes[from + q * keys + k] / 255;
+      const said = `${Math.round(100 * share)} % on ${answer.row[k]} (${k + 1})`;
+      return make("td", { style: `--share:${share.toFixed(3)}`, title: said });
+    })));
+  return make("div", { class: "scroll" },
+    make("table", { class: "heat", "aria-label": label }, head, ...body));
+}
+
+function runTable(run, marked, note, onRow) {
+  const head = make("tr", {}, ...["step", "mode", "rule", "guard / written", "registers", "writes from"]
+    .map((name) => text("th", name, { scope: "col" })));
+  const stacked = run.some((step) => step.stack.length);
+  const body = run.map((step, i) => {
+    const state = [...step.registers, stacked ? `stack ${step.stack.join(" ") || "empty"}` : ""];
+    const row = make("tr", { class: i === marked ? "here" : "", "aria-current": i === marked ? "step" : null },
+      text("td", String(i + 1)), text("td", step.mode), text("td", step.rule), text("td", step.text),
+      text("td", state.filter(Boolean).join(", ")), text("td", String(step.out + 1)));
+    if (onRow) row.addEventListener("click", () => onRow(i));
+    return row;
+  });
+  if (note && marked !== null) {
+    body.splice(marked + 1, 0, make("tr", { class: "here" }, make("td"), text("td", note, { colspan: 5 })));
+  }
+  return make("div", { class: "scroll" }, make("table", { class: "run" }, make("thead", {}, head), make("tbody", {}, ...body)));
+}
+
+// ---------------------------------------------------------------- ablate
+
+function ablate({ model, el }) {
+  const setup = model.get("setup");
+  const state = { heads: new Set(), kind: setup.kinds[0], to: setup.pointers[0] ?? "",
+    tokens: setup.offered[0].tokens, shown: defaultHead(setup), n: 0, answer: null, strata: [] };
+
+  const status = make("p", { class: "status", role: "status", "aria-live": "polite" });
+  const outputs = make("div"), machine = make("div"), accuracy = make("div"), attention = make("div");
+  const derivation = make("div", { "aria-live": "polite" });
+
+  const buttons = setup.heads.map((head) => {
+    const key = `${head.layer}.${head.head}`;
+    return make("button", { type: "button", class: "head", "aria-pressed": "false", "data-head": head.name,
+      title: head.note, onclick: () => toggle(key) },
+    text("b", head.name + (head.recursion ? " ●" : "")), text("small", head.role || "–"), text("small", "on", { class: "cut" }));
+  });
+  const columns = setup.heads.length / setup.layers;
+  const grid = make("div", { class: "grid", role: "group", "aria-label": "heads: press to ablate",
+    style: `--columns:${columns}`, onkeydown: (event) => roam(event, buttons, columns) }, ...buttons);
+
+  const kinds = make("div", { class: "row", role: "radiogroup", "aria-label": "kind of ablation" },
+    ...setup.kinds.map((kind) => {
+      const radio = make("input", { type: "radio", name: `kind-${setup.title}-${Math.random()}`, value: kind });
+      radio.checked = kind === state.kind;
+      radio.onchange = () => { state.kind = kind; kinds.querySelectorAll("input").forEach((r) => { r.checked = r === radio; }); pointers.hidden = kind !== "redirect"; ask(); };
+      return make("label", {}, radio, document.createTextNode(` ${kind}`));
+    }));
+  const pointer = make("select", { "aria-label": "pointer the heads are redirected to",
+    onchange: (event) => { state.to = event.target.value; ask(); } },
+  ...setup.pointers.map((name) => text("option", name, { value: name })));
+  const pointers = make("label", { hidden: true }, document.createTextNode("to "), pointer);
+
+  const typed = make("input", { type: "text", class: "typed", spellcheck: "false", disabled: !setup.live,
+    "aria-label": "input tokens, separated by blanks", value: state.tokens.join(" "),
+    onchange: () => { state.tokens = typed.value.trim().split(/\s+/).filter(Boolean); ask(); } });
+  const pick = make("select", { "aria-label": "inputs to pick from", onchange: () => {
+    state.tokens = setup.offered[Number(pick.value)].tokens; typed.value = state.tokens.join(" "); ask(); } },
+  ...setup.offered.map((x, i) => text("option", `${x.why}: ${x.tokens.join(" ")}`, { value: String(i) })));
+  const clear = text("button", "all heads on", { type: "button", onclick: () => { state.heads.clear(); ask(); } });
+  const derive = text("button", "derive machine and diff again", { type: "button", onclick: () => {
+    derivation.replaceChildren(text("p", "asking the model …", { class: "dim" }));
+    derive.setAttribute("aria-busy", "true");
+    model.send({ what: "derive", heads: chosen(), kind: state.kind, to: state.to }); } });
+
+  const root = make("div", { class: "ri-nb" },
+    text("p", setup.title, { class: "dim" }),
+    make("div", { class: "controls" },
+      section("Heads, press to switch off", grid, make("div", { class: "row" }, kinds, pointers, clear)),
+      section("Input", make("div", { class: "stack" }, typed, pick,
+        setup.live ? text("small", `tokens: ${setup.vocab.join(" ")}`, { class: "dim" })
+          : text("small", "Without a kernel: the inputs offered, single heads and pairs.", { class: "dim" })),
+      setup.live ? make("div", { class: "row" }, derive) : null, derivation)),
+    status, section("Output", outputs),
+    make("div", { class: "pair" }, section("Accuracy by stratum", accuracy), section("Attention", attention)),
+    section("The learned machine's run", machine));
+  el.replaceChildren(root);
+
+  const chosen = () => [...state.heads].map((key) => key.split(".").map(Number));
+  function toggle(key) {
+    if (state.heads.has(key)) state.heads.delete(key);
+    else { state.heads.add(key); state.shown = setup.heads.findIndex((h) => `${h.layer}.${h.head}` === key); }
+    ask();
+  }
+  function ask() {
+    setup.heads.forEach((head, i) => {
+      const cut = state.heads.has(`${head.layer}.${head.head}`);
+      buttons[i].setAttribute("aria-pressed", String(cut));
+      buttons[i].querySelector(".cut").textContent = cut ? state.kind : "on";
+    });
+    state.n += 1; state.asked = performance.now(); state.strata = [];
+    root.setAttribute("aria-busy", "true");
+    status.textContent = "asking the model …";
+    model.send({ n: state.n, what: "answer", tokens: state.tokens, heads: chosen(), kind: state.kind, to: state.to });
+  }
+  function told(message) {
+    if (message.what === "deriving") derivation.replaceChildren(text("p", `${message.text} …`, { class: "dim" }));
+    else if (message.what === "derived") { derive.removeAttribute("aria-busy"); derivation.replaceChildren(...derivedParts(message)); }
+    else if (message.n !== state.n) return; // an older click's
+    else if (message.what === "answer") show(message);
+    else if (message.what === "stratum") { state.strata.push(message); showAccuracy(); }
+    else if (message.what === "done") root.removeAttribute("aria-busy");
+    else if (message.what === "error") { root.removeAttribute("aria-busy"); status.textContent = message.text; status.classList.add("bad"); }
+  }
+  function show(answer) {
+    answer.bytes = bytes(answer.attention);
+    state.answer = answer;
+    root.dataset.latency = String(Math.round(performance.now() - state.asked));
+    status.classList.remove("bad");
+    const names = setup.heads.filter((h) => state.heads.has(`${h.layer}.${h.head}`)).map((h) => h.name);
+    const wrong = answer.output.join(" ") !== answer.truth.join(" ");
+    status.textContent = (names.length ? `${names.join(", ")} ${state.kind === "redirect" ? `redirected to ${state.to}` : `ablated (${state.kind})`}: ` : "All heads on: ")
+      + (names.length ? difference(answer) : "")
+      + (wrong ? "the output is wrong" : "the output is right")
+      + (names.length && answer.clean.join(" ") !== answer.truth.join(" ") ? ", and is wrong with all heads on." : ".");
+    const marks = { "under the cut": Object.fromEntries(answer.changed.map((i) => [i, ["changed", "changed by the cut"]])), "machine": {} };
+    if (answer.parts !== null) {
+      marks.machine[answer.parts] = ["parts", "the model leaves the machine here"];
+      const at = marks["under the cut"];
+      at[answer.parts] = [`${at[answer.parts] ? "changed " : ""}parts`, at[answer.parts] ? "changed, and leaves the machine" : "leaves the machine"];
+    }
+    outputs.replaceChildren(
+      tokenTable([["input", answer.input], ["truth", answer.truth], ["all heads on", answer.clean], ["under the cut", answer.output], ["machine", answer.claimed]], marks, "outputs"),
+      make("p", { class: "legend" }, text("span", "changed by the cut", { class: "changed" }), text("span", "where model and machine part", { class: "parts" })));
+    const wrote = answer.output[answer.parts] ?? "the end", claimed = answer.claimed[answer.parts] ?? "the end";
+    machine.replaceChildren(runTable(answer.run, answer.step, answer.parts === null ? null
+      : `▲ they part here: at output token ${answer.parts + 1} the model writes ${wrote}, the machine ${claimed}`));
+    if (answer.parts === null) machine.append(text("p", "The model writes what the machine writes, to the end.", { class: "dim" }));
+    showAttention();
+    showAccuracy();
+  }
+  function showAccuracy() {
+    const rows = state.strata.map((s) => make("tr", {}, text("th", s.name, { scope: "row" }),
+      make("td", {}, make("span", { class: "bar", style: `--share:${s.clean / s.total}` }), make("span", { class: "bar cut", style: `--share:${s.cut / s.total}` })),
+      text("td", `${s.clean}/${s.total}`), text("td", `${s.cut}/${s.total}`)));
+    const head = make("tr", {}, ...["", "", "all on", "cut"].map((name) => text("th", name)));
+    accuracy.replaceChildren(rows.length ? make("table", { class: "strata" }, head, ...rows) : text("p", "…", { class: "dim" }));
+  }
+  function showAttention() {
+    const select = make("select", { "aria-label": "head whose attention is shown", onchange: (event) => { state.shown = Number(event.target.value); showAttention(); attention.querySelector("select").focus(); } },
+      ...setup.heads.map((head, i) => text("option", head.name, { value: String(i), selected: i === state.shown })));
+    const name = setup.heads[state.shown].name;
+    attention.replaceChildren(select, heatTable(state.answer, state.shown, `attention of ${name}`));
+  }
+  model.on("msg:custom", told);
+  ask();
+  return () => model.off?.("msg:custom", told);
+}
+
+const defaultHead = (setup) => Math.max(0, setup.heads.findIndex((head) => head.recursion));
+
+function difference(answer) {
+  const count = answer.changed.length, shorter = answer.clean.length - answer.output.length;
+  if (!count && !shorter) return "nothing changes; ";
+  const said = count === 1 ? "1 token changes" : `${count} tokens change`;
+  return `${said}${shorter > 0 ? `, ${shorter} fewer are written` : ""}; `;
+}
+
+/** Arrow keys move between the heads. */
+function roam(event, buttons, columns) {
+  const move = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  const to = buttons[buttons.indexOf(event.target) + move];
+  if (move === undefined || !to) return;
+  event.preventDefault();
+  event.stopPropagation();
+  to.focus();
+}
+
+function derivedParts(found) {
+  if (found.error) return [text("p", found.error, { class: "bad" })];
+  const parts = [make("p", {}, text("b", `${found.verdict}: `), document.createTextNode(found.headline)),
+    text("small", `${found.domain}; the machine matches ${found.match} of held-out outputs`, { class: "dim" }), text("pre", found.table)];
+  if (found.case) parts.splice(1, 0, tokenTable([["input", found.case.input], ["truth", found.case.truth], ["model", found.case.output]], {}, "counterexample"));
+  return parts;
+}
+
+// ---------------------------------------------------------------- step
+
+function step({ model, el }) {
+  const setup = model.get("setup");
+  if (setup.model) setup.model.bytes = bytes(setup.model.attention);
+  const last = setup.frames.length - 1;
+  let now = 0;
+  const go = (to) => { now = Math.max(0, Math.min(last, to)); show(); };
+  const button = (sign, name, to) => text("button", sign, { type: "button", "aria-label": name, title: name, onclick: () => go(to()) });
+  const slider = make("input", { type: "range", min: 0, max: last, "aria-label": "step", oninput: () => go(Number(slider.value)) });
+  const status = make("span", { role: "status", "aria-live": "polite" });
+  const reduction = make("div"), machine = make("div"), network = make("div"), outputs = make("div");
+  const keys = { ArrowRight: () => now + 1, ArrowLeft: () => now - 1, Home: () => 0, End: () => last };
+  const root = make("div", { class: "ri-nb", tabindex: "0", "aria-label": "stepper: arrow keys, Home and End",
+    onkeydown: (event) => {
+      if (!(event.key in keys)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      go(keys[event.key]());
+    } },
+  text("p", setup.title, { class: "dim" }),
+  make("div", { class: "row" }, button("|◀", "first step", () => 0), button("◀", "one step back", () => now - 1), button("▶", "one step on", () => now + 1), button("▶|", "last step", () => last), slider, status),
+  section("True program", reduction), section("Input and outputs", outputs), section("Learned machine", machine), setup.model ? section("Model: what each head looks at", network) : null);
+  el.replaceChildren(root);
+
+  function show() {
+    const [i, j, t] = setup.frames[now];
+    slider.value = String(now);
+    root.dataset.step = String(now);
+    status.textContent = `${now + 1} of ${last + 1}, output token ${t + 1}`;
+    const redex = setup.trace[i];
+    reduction.replaceChildren(redex
+      ? make("div", {}, make("p", {}, text("b", redex.rule, { class: "rule" }), document.createTextNode(` ${redex.name}`), text("span", ` step ${i + 1} of ${setup.trace.length}`, { class: "dim" })),
+        make("pre", { class: "term" }, document.createTextNode(redex.before), text("mark", redex.redex), document.createTextNode(redex.after)))
+      : make("div", {}, make("p", {}, text("b", "normal form", { class: "rule" })), text("pre", setup.normal, { class: "term" })));
+    const rows = [["truth", setup.truth], ["machine", setup.claimed]];
+    if (setup.model) rows.push(["model", setup.model.output]);
+    const marks = Object.fromEntries(rows.map(([name, tokens]) => [name, { [t]: [tokens[t] === setup.truth[t] ? "now" : "now changed", tokens[t] === setup.truth[t] ? "this token" : "not the truth"] }]));
+    const at = setup.run[j]?.at;
+    marks.input = at === null || at === undefined ? {} : { [at]: ["now", "where the machine's pointer stands"] };
+    outputs.replaceChildren(tokenTable([["input", setup.input], ...rows], marks, "input and outputs"));
+    machine.replaceChildren(runTable(setup.run, setup.run.length ? j : null, null));
+    if (setup.model) network.replaceChildren(headRows(setup.model, t));
+  }
+  show();
+}
+
+/** For one query, a row a head: how its attention spreads over the tokens. */
+function headRows(model, t) {
+  const [, heads, queries, keys] = model.shape;
+  const q = Math.min(t, queries - 1);
+  const head = make("tr", {}, make("td"), ...model.row.map((token, k) => text("th", token, { scope: "col", class: k > model.query + q ? "later" : "" })));
+  const body = model.heads.map((name, i) => make("tr", {}, text("th", name + (model.carries.includes(name) ? " ●" : ""), { scope: "row" }),
+    ...Array.from({ length: keys }, (_, k) => {
+      const share = model.bytes[(i * queries + q) * keys + k] / 255;
+      return make("td", { style: `--share:${share.toFixed(3)}`, title: `${name}: ${Math.round(100 * share)} % on ${model.row[k]}` });
+    })));
+  return make("div", { class: "scroll" }, make("table", { class: "heat", "aria-label": `attention of ${heads} heads a layer` }, head, ...body));
+}
+
+// ---------------------------------------------------------------- both
+
+function render({ model, el }) {
+  return (model.get("view") === "step" ? step : ablate)({ model, el });
+}
+
+/** Without a kernel: the same view on data that is already there. */
+function alone(el, { view, setup, known }) {
+  const listeners = [];
+  const tell = (message) => setTimeout(() => listeners.forEach((listener) => listener(message)));
+  const model = {
+    get: (name) => ({ view, setup })[name],
+    on: (_, listener) => listeners.push(listener),
+    send: (request) => {
+      const which = setup.offered.findIndex((x) => x.tokens.join(" ") === request.tokens.join(" "));
+      const key = `${request.kind}|${request.heads.map((h) => h.join(".")).sort().join(" ")}`;
+      const answer = known.answers[`${which}|${key}`];
+      const n = request.n;
+      if (!answer) return tell({ n, what: "error", text: "Without a kernel there are single heads and pairs; press one to switch it on again." });
+      tell({ n, what: "answer", ...answer, run: known.runs[which] });
+      for (const [name, total, clean, cut] of known.strata[key]) tell({ n, what: "stratum", name, total, clean, cut });
+      return tell({ n, what: "done" });
+    },
+  };
+  render({ model, el });
+}
+
+export default { render, alone };
