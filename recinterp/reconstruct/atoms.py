@@ -2,13 +2,13 @@
 
 Numbers (output index, length, distance to the end, run lengths around a pointer, stack height)
 are compared with each value they took; tokens are read around the pointer, at both ends of the
-input and at the end of the output. The order is the order of preference: of guards that fire on
-the same events, the first is named and the others are remembered as its equals.
+input and at the end of the output. The order is the order of preference, what is shorter to say
+first: of guards that fire on the same events, the first is named and the others are remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,11 +62,15 @@ def numbers(machine: Machine, view: View) -> list[Expr]:
     found += [minus(Reg("n"), p) for p in pointers]
     if machine.frames:
         found.append(Reg("height"))
+    return found
+
+
+def run_lengths(machine: Machine) -> Iterator[Expr]:
+    """How far from a pointer the first other token stands, behind and ahead."""
     for p in [Reg(name) for name, _ in machine.registers]:
         for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
-            found.append(minus(p, Find(plus(p, -1), -1, (token,))))
-            found.append(minus(Find(plus(p, 1), 1, (token,)), p))
-    return found
+            yield minus(p, Find(plus(p, -1), -1, (token,)))
+            yield minus(Find(plus(p, 1), 1, (token,)), p)
 
 
 def single_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
@@ -77,16 +81,12 @@ def single_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
 
 
 def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
-    for e in numbers(machine, view):
-        value = view.value(e)
-        for k in np.unique(value).tolist():
-            yield Cmp(e, ">=", Const(k)), value >= k
-            yield Cmp(e, "<=", Const(k)), value <= k
-            yield Cmp(e, "=", Const(k)), value == k
+    yield from _compared(numbers(machine, view), view)
     for at in _places(machine):
         read = view.read(at)
         for number in np.unique(read).tolist():
             yield In(at, (view.words.vocab[number],)), read == number
+    yield from _compared(run_lengths(machine), view)
     for p in (Reg(name) for name, _ in machine.registers):
         for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
             ahead = Cmp(Find(plus(p, 1), 1, (token,)), "=", Reg("n"))
@@ -97,6 +97,15 @@ def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
         for token in machine.vocab:
             wrote = Out(back, (token,))
             yield wrote, view.holds(wrote)
+
+
+def _compared(expressions: Iterable[Expr], view: View) -> Iterator[tuple[Atom, Mask]]:
+    for e in expressions:
+        value = view.value(e)
+        for k in np.unique(value).tolist():
+            yield Cmp(e, ">=", Const(k)), value >= k
+            yield Cmp(e, "<=", Const(k)), value <= k
+            yield Cmp(e, "=", Const(k)), value == k
 
 
 def _places(machine: Machine) -> list[Expr]:
