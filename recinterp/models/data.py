@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,6 +55,8 @@ class Batches:
     def _row(self, tokens: tuple[str, ...]) -> tuple[list[int], int]:
         if tokens not in self._rows:
             prompt = self.task.prompt(list(tokens))
+            if self.config.architecture == "encoder-decoder":
+                prompt[-1] = self.task.ids["BOS"]
             self._rows[tokens] = (
                 prompt + self.task.target(self.task.apply(list(tokens))),
                 len(prompt),
@@ -61,13 +64,18 @@ class Batches:
         return self._rows[tokens]
 
     def _pack(self, rows: Sequence[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
-        longest = max(len(row) for row, _ in rows)
-        ids, targets = [], []
+        longest, pad = max(len(row) for row, _ in rows), self.task.pad
+        ids, targets = list[int](), list[int]()  # flat: a tensor of nested lists takes ten times
         for row, start in rows:
             fill = longest - len(row)
-            ids.append(row[:-1] + [self.task.pad] * fill)
-            targets.append([IGNORE] * (start - 1) + row[start:] + [IGNORE] * fill)
-        return torch.tensor(ids), torch.tensor(targets)
+            ids += row[:-1] + [pad] * fill
+            targets += [IGNORE] * (start - 1) + row[start:] + [IGNORE] * fill
+        shape = (len(rows), longest - 1)
+        return _tensor(ids).view(shape), _tensor(targets).view(shape)
+
+
+def _tensor(numbers: list[int]) -> Tensor:
+    return torch.from_numpy(np.array(numbers, dtype=np.int64))
 
 
 def whole_targets(ids: Tensor, targets: Tensor) -> Tensor:

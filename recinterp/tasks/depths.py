@@ -13,8 +13,9 @@ from random import Random
 from typing import Any, TypeAlias
 
 from recinterp.semantics.terms import Value
-from recinterp.tasks.draw import LISTED, Choice, Drawer, Slot
+from recinterp.tasks.draw import LISTED, Choice, Drawer
 from recinterp.tasks.grammar import Counts, Grammar, Kind, convolve
+from recinterp.tasks.plans import Build, Plan, Share, Way, builder, follow
 from recinterp.tasks.shapes import Case, Known, Shapes, State
 
 Part: TypeAlias = "State | Kind"  # of an input: what has a depth, and what is free
@@ -34,16 +35,16 @@ class Depths:
     upto: dict[State, list[Counts]] = field(default_factory=dict)
     _choices: dict[Any, Choice] = field(default_factory=dict)
     _products: dict[Any, Counts] = field(default_factory=dict)
-    _listed: dict[tuple[State, int, int], list[tuple[Value, ...]] | None] = field(
-        default_factory=dict
-    )
+    _plans: dict[tuple[State, int, int], Plan] = field(default_factory=dict)
+    _steps: dict[Any, Choice] = field(default_factory=dict)
+    _builders: dict[Case, Build] = field(default_factory=dict)
 
     def grow(self, longest: int) -> None:
         """Fill the tables for lengths up to `longest`."""
         if longest <= self.longest:
             return
         self.longest = max(longest, 20)
-        for table in (self._choices, self._products, self._listed):
+        for table in (self._choices, self._products, self._plans, self._steps):
             table.clear()
         states = list(self.shapes.cases)
         self.upto = {s: [[0] * (self.longest + 1)] for s in states}
@@ -113,36 +114,52 @@ class Depths:
     # drawing
     def draw(self, rng: Random, depth: int, length: int) -> list[Any]:
         """The arguments of one input of exactly that depth and length."""
-        holes: list[Any] = [None] * len(self.shapes.root.kinds)
-        slots: list[Slot] = [(holes, i) for i in range(len(holes))]
-        work = [(self.shapes.root, depth, length, slots)]
-        while work:
-            state, level, size, here = work.pop()
-            listed = self.listed(state, level, size)
-            if listed is not None:
-                values = listed[int(rng.random() * len(listed))]
-                for (parent, at), value in zip(here, values, strict=True):
-                    parent[at] = value
-            else:
-                work += self._draw_case(rng, state, level, size, here)
-        return holes
+        return follow(self._plan(self.shapes.root, depth, length), rng, self.drawer)
 
-    def _draw_case(
-        self, rng: Random, state: State, depth: int, length: int, slots: list[Slot]
-    ) -> list[tuple[State, int, int, list[Slot]]]:
-        """Fill in a case's skeletons and free variables; its groups are left to do."""
-        case: Case = self._case_choice(state, depth, length).draw(rng)
-        places: dict[int, Slot] = {}
-        for (parent, at), skeleton in zip(slots, case.skeletons, strict=True):
-            _build(skeleton, parent, at, places)
+    def _plan(self, state: State, depth: int, length: int) -> Plan:
+        key = (state, depth, length)
+        if key not in self._plans:
+            self._plans[key] = Plan(self, state, depth, length)
+        return self._plans[key]
+
+    def ways(self, state: State, depth: int, length: int) -> Choice:
+        """The cases of a state, each with how its parts share length and depth."""
         inner = depth - 1 if state.own else depth
-        shares = self._share(rng, self._parts(case), inner, length - case.cost)
-        left = []
-        for group, (size, level) in zip(case.groups, shares, strict=False):
-            left.append((group.state, level, size, [places[v] for v in group.variables]))
-        for (variable, kind), (size, _) in zip(case.free, shares[len(case.groups) :], strict=True):
-            self.drawer.fill(rng, kind, size, places[variable])
-        return left
+        cases = self._case_choice(state, depth, length)
+        ways = [self._way(c, inner, length - c.cost) for c in cases.items]
+        return Choice(ways, cases.sums)
+
+    def _way(self, case: Case, depth: int, length: int) -> Way:
+        if case not in self._builders:
+            self._builders[case] = builder(case)
+        first = self._shares(self._parts(case), depth, length)
+        return Way(self._builders[case], tuple(kind for _, kind in case.free), first)
+
+    def _shares(
+        self, parts: tuple[Part, ...], depth: int, length: int, due: bool | None = None
+    ) -> Choice | None:
+        """A length and a depth for each part in turn, so that the deepest is at exactly `depth`."""
+        if not parts:
+            return None
+        due = any(isinstance(p, State) for p in parts) if due is None else due
+        key = (parts, depth, length, due)
+        if key not in self._steps:
+            choice = self._share_choice(parts, depth, length, due)
+            shares = [
+                self._part_share(parts, depth, length, due, size, level)
+                for size, level in choice.items
+            ]
+            self._steps[key] = Choice(shares, choice.sums)
+        return self._steps[key]
+
+    def _part_share(
+        self, parts: tuple[Part, ...], depth: int, length: int, due: bool, size: int, level: int
+    ) -> Share:
+        first, rest = parts[0], parts[1:]
+        later = self._shares(rest, depth, length - size, due and level != depth)
+        if isinstance(first, State):
+            return Share(size, later, self._plan(first, level, size))
+        return Share(size, later, None, self.drawer.few(first, size))
 
     def _case_choice(self, state: State, depth: int, length: int) -> Choice:
         key = (state, depth, length)
@@ -153,20 +170,6 @@ class Depths:
             ]
             self._choices[key] = Choice.of(options)
         return self._choices[key]
-
-    def _share(
-        self, rng: Random, parts: tuple[Part, ...], depth: int, length: int
-    ) -> list[tuple[int, int]]:
-        """A length and a depth for each part, so that the deepest is at exactly `depth`."""
-        chosen: list[tuple[int, int]] = []
-        due = any(isinstance(p, State) for p in parts)
-        for i in range(len(parts)):
-            choice = self._share_choice(parts[i:], depth, length, due)
-            size, level = choice.draw(rng)
-            due = due and level != depth
-            chosen.append((size, level))
-            length -= size
-        return chosen
 
     def _share_choice(self, parts: tuple[Part, ...], depth: int, length: int, due: bool) -> Choice:
         """(length, depth) of the first part; `due`: some part must still reach `depth`."""
@@ -191,11 +194,8 @@ class Depths:
     # listing
     def listed(self, state: State, depth: int, length: int) -> list[tuple[Value, ...]] | None:
         """Every filling of a state, where there are few; None where there are many."""
-        key = (state, depth, length)
-        if key not in self._listed:
-            few = self.count(state, depth, length) <= LISTED and depth < LISTED
-            self._listed[key] = self.all_of(state, depth, length) if few else None
-        return self._listed[key]
+        few = self.count(state, depth, length) <= LISTED and depth < LISTED
+        return self.all_of(state, depth, length) if few else None
 
     def all_of(self, state: State, depth: int, length: int) -> list[tuple[Value, ...]]:
         """Every filling of a state of exactly that depth and length."""
@@ -233,20 +233,6 @@ def _order(case: Case) -> list[int]:
 
 def _shifted(counts: Counts, by: int, longest: int) -> Counts:
     return ([0] * by + counts)[: longest + 1] if by else counts
-
-
-def _build(
-    known: Known, parent: list[Any], at: int, places: dict[int, tuple[list[Any], int]]
-) -> None:
-    """Write a skeleton into a place, noting where its variables stand."""
-    if isinstance(known, int):
-        places[known] = (parent, at)
-        return
-    assert known is not None
-    node: list[Any] = [known[0], *([None] * (len(known) - 1))]
-    parent[at] = node
-    for i, arg in enumerate(known[1:], 1):
-        _build(arg, node, i, places)
 
 
 def _filled(known: Known, places: dict[int, Value]) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from random import Random
 from typing import Any, TypeAlias
@@ -29,6 +30,11 @@ class Choice:
         """Alternatives with their counts; those that count 0 are left out."""
         kept = [(item, n) for item, n in weighted if n]
         return cls([item for item, _ in kept], list(accumulate(n for _, n in kept)))
+
+    @cached_property
+    def only(self) -> Any:
+        """The one alternative, where there is just one."""
+        return self.items[0] if len(self.items) == 1 else None
 
     def draw(self, rng: Random) -> Any:
         """One of them, each as likely as its count says."""
@@ -61,7 +67,7 @@ class Drawer:
         work = [(kind, length, slot)]
         while work:
             kind, length, (parent, at) = work.pop()
-            listed = self._few(kind, length)
+            listed = self.few(kind, length)
             if listed is not None:
                 parent[at] = listed[int(rng.random() * len(listed))]
                 continue
@@ -71,7 +77,8 @@ class Drawer:
             for i, (arg, size) in enumerate(zip(production.args, sizes, strict=True), 1):
                 work.append((arg, size, (node, i)))
 
-    def _few(self, kind: Kind, length: int) -> list[Value] | None:
+    def few(self, kind: Kind, length: int) -> list[Value] | None:
+        """Every term of a kind and length, where there are few."""
         key = (kind, length)
         if key not in self._listed:
             few = self.grammar.count(kind, length) <= LISTED

@@ -43,8 +43,14 @@ class Encoding:
         return tuple(self.token[name] for name in self.program.symbols)
 
     def is_bare(self, type_: str) -> bool:
-        """Whether a whole argument of this type is written as its bare data."""
-        return self.bare_lists and list_shape(self.program, type_) is not None
+        """Whether a whole argument, or the result, of this type is written as its data alone."""
+        if type_ not in self._bare:
+            self._bare[type_] = self.bare_lists and list_shape(self.program, type_) is not None
+        return self._bare[type_]
+
+    @cached_property
+    def _bare(self) -> dict[str, bool]:
+        return {}
 
     def alphabet(self, types: Sequence[str]) -> tuple[str, ...]:
         """Every token that terms of these types, as arguments or output, are written with."""
@@ -203,18 +209,22 @@ class Encoding:
         }
 
     @cached_property
-    def _single(self) -> dict[str, Mapping[str, tuple[int, int]] | None]:
-        return {}
+    def quick(self) -> Mapping[str, tuple[int, tuple[str, ...], str]]:
+        """Token -> (constructor's number, argument types, type)."""
+        return {x: (i, args, t) for t, found in self.tables.items()
+                for x, (i, args) in found.items()}  # fmt: skip
 
-    def single(self, type_: str) -> Mapping[str, tuple[int, int]] | None:
-        """Token -> (number, arity), where only this type can occur in its terms: no types to
-        track.
-        """
-        if type_ not in self._single:
-            alone = all(a == type_ for c in self.program.type(type_).constructors for a in c.args)
-            table = {token: (i, len(args)) for token, (i, args) in self.tables[type_].items()}
-            self._single[type_] = table if alone else None
-        return self._single[type_]
+    def shape(self, type_: str) -> tuple[str, str, str]:
+        """`list_shape` of a type that is written bare."""
+        if type_ not in self._shapes:
+            shape = list_shape(self.program, type_)
+            assert shape is not None
+            self._shapes[type_] = shape
+        return self._shapes[type_]
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[str, str, str]]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -226,16 +236,14 @@ class _Reader:
     def read(self, tokens: list[str]) -> Value:
         if self.encoding.is_bare(self.type):
             return self._bare(tokens)
-        single = self.encoding.single(self.type)
-        if single is not None and not self.encoding.brackets:
-            value = _quick(tokens, single)
+        if not self.encoding.brackets:
+            value = _quick(tokens, self.encoding.quick, self.type)
             if value is not None:
                 return value
         return self._typed(tokens)
 
     def _bare(self, tokens: list[str]) -> Value:
-        shape = list_shape(self.encoding.program, self.type)
-        assert shape is not None
+        shape = self.encoding.shape(self.type)
         ids, labels = self.encoding.program.ids, self.encoding.tables[shape[2]]
         for i, token in enumerate(tokens):
             if token not in labels:
@@ -293,25 +301,32 @@ def _read_chain(
     return value
 
 
-def _quick(tokens: list[str], table: Mapping[str, tuple[int, int]]) -> Value | None:
+def _quick(
+    tokens: list[str], table: Mapping[str, tuple[int, tuple[str, ...], str]], type_: str
+) -> Value | None:
     """The value, or None where the tokens are ill-formed (the slow reader then says where)."""
-    stack: list[Value] = []
+    values: list[Value] = []
+    types: list[str] = []
     try:
         for token in reversed(tokens):
-            index, arity = table[token]
+            index, args, made = table[token]
+            arity = len(args)
+            if not arity:
+                values.append((index,))
+                types.append(made)
+                continue
+            if tuple(types[: -arity - 1 : -1]) != args:
+                return None
             if arity == 1:
-                stack[-1] = (index, stack[-1])
-            elif arity == 0:
-                stack.append((index,))
+                values[-1], types[-1] = (index, values[-1]), made
             else:
-                args = stack[: -arity - 1 : -1]
-                if len(args) < arity:
-                    return None
-                del stack[-arity:]
-                stack.append((index, *args))
+                below = values[: -arity - 1 : -1]
+                del values[-arity:], types[-arity:]
+                values.append((index, *below))
+                types.append(made)
     except (KeyError, IndexError):
         return None
-    return stack[0] if len(stack) == 1 else None
+    return values[0] if types == [type_] else None
 
 
 def reachable(program: Program, type_: str) -> list[Inductive]:
@@ -345,12 +360,15 @@ def term_from(value: Value, type_: str, program: Program) -> Term:
     return Term(type_, symbols_of(value, program), program)
 
 
-def split(tokens: Sequence[str]) -> list[list[str]]:
-    """The arguments' tokens, parted at the commas."""
-    parts: list[list[str]] = [[]]
-    for token in tokens:
-        if token == COMMA:
-            parts.append([])
-        else:
-            parts[-1].append(token)
+def split(tokens: Sequence[str], arity: int) -> list[list[str]]:
+    """Each argument's tokens, parted at the commas. IllFormed where their number is another."""
+    parts, rest = list[list[str]](), list(tokens)
+    while COMMA in rest:
+        at = rest.index(COMMA)
+        parts.append(rest[:at])
+        rest = rest[at + 1 :]
+    parts.append(rest)
+    if len(parts) != arity:
+        raise IllFormed("read an input", f"{len(parts)} arguments, not {arity}",
+                        f"arguments joined by {COMMA!r}", position=len(tokens))  # fmt: skip
     return parts

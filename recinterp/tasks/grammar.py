@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 
 from recinterp.semantics.terms import Value
@@ -18,6 +19,13 @@ class Kind:
 
     type: str
     bare: bool = False
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.type, self.bare))
+
+    def __hash__(self) -> int:  # looked up with every term that is drawn: made once
+        return self._hash
 
 
 @dataclass(frozen=True)

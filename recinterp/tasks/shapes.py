@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Program, Var, walk
@@ -42,6 +43,13 @@ class State:
     kinds: tuple[Kind, ...]
     calls: tuple[Pending, ...]
     own: bool
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kinds, self.calls, self.own))
+
+    def __hash__(self) -> int:  # a key of many tables: made once
+        return self._hash
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from recinterp.errors import TaskError
 from recinterp.semantics.ast import (
@@ -28,6 +29,10 @@ from recinterp.semantics.ast import (
     Var,
     walk,
 )
+from recinterp.semantics.elaborate import elaborate
+
+if TYPE_CHECKING:
+    from recinterp.tasks.task import Task
 
 
 def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
@@ -41,6 +46,21 @@ def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
     cut = _Cut(program)
     cut.keep_reached(function)
     return _Writer(program, cut).text(program.function(function).result, k)
+
+
+def stepwise_task(task: Task, k: int) -> Task:
+    """The task "reduce k ι-match steps" of a task; tokens and encoding stay. TaskError if k < 1."""
+    source, function = stepwise_source(task.program, task.function, k)
+    names = {c.name for t in elaborate(source).types for c in t.constructors}
+    return task.from_gallina(
+        source,
+        function,
+        task.order,
+        {name: token for name, token in task.shown if name in names},
+        bare_lists=task.bare_lists,
+        brackets=task.brackets,
+        name=f"{task.name}-stepwise-{k}",
+    )
 
 
 @dataclass

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from recinterp.errors import DomainError, IllFormed, SourceError, TaskError, UnknownName
+from recinterp.errors import DomainError, SourceError, TaskError, UnknownName
 from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import Compiled, compile_program
@@ -21,7 +21,7 @@ from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, split, term_from
 from recinterp.tasks.ids import SPECIALS, TEMPLATE, check_template, checked_ids, layout
 from recinterp.tasks.sampler import Sampler, Wanted
-from recinterp.tasks.stepwise import stepwise_source
+from recinterp.tasks.stepwise import stepwise_task
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -179,11 +179,15 @@ class Task:
     def _layout(self) -> tuple[list[str], list[str]]:
         return layout(self.template)
 
+    @cached_property
+    def _id(self) -> Callable[[str], int]:
+        return dict(self.ids).__getitem__
+
     def _render(self, names: Sequence[str], tokens: Sequence[str]) -> list[int]:
         ids: list[int] = []
         for name in names:
             if name == "input":
-                ids += [self.ids[t] for t in tokens]
+                ids += map(self._id, tokens)
             elif name != "bos" or self.bos is not None:
                 ids.append(self.ids[name.upper()])
         return ids
@@ -194,7 +198,7 @@ class Task:
 
     def target(self, tokens: Sequence[str]) -> list[int]:
         """Ids of an output's tokens (a list of tokens, as `apply` gives it), and EOS."""
-        return [*(self.ids[t] for t in tokens), *self._render(self._layout[1], ())]
+        return [*map(self._id, tokens), *self._render(self._layout[1], ())]
 
     # terms
     def term(self, text: str) -> Term:
@@ -256,12 +260,8 @@ class Task:
     def _read(self, tokens: Sequence[str]) -> list[Value]:
         if len(self._types) == 1:
             return [self._encoding.read(tokens, self._types[0])]
-        parts = split(tokens)
-        if len(parts) != self.arity:
-            raise IllFormed("read an input", f"{len(parts)} arguments, not {self.arity}",
-                            f"arguments joined by {COMMA!r}", position=len(tokens))  # fmt: skip
         at, values = 0, []
-        for part, type_ in zip(parts, self._types, strict=True):
+        for part, type_ in zip(split(tokens, self.arity), self._types, strict=True):
             values.append(self._encoding.read(part, type_, at))
             at += len(part) + 1
         return values
@@ -296,18 +296,7 @@ class Task:
         A call not reduced yet is a token, the function's name: for the binary successor and k = 1,
         `succ X1 01 -> X0 succ 01`. TaskError where k < 1.
         """
-        source, function = stepwise_source(self.program, self.function, k)
-        names = {c.name for t in Elaborator(source).program.types for c in t.constructors}
-        shown = {name: token for name, token in self.shown if name in names}
-        return Task.from_gallina(
-            source,
-            function,
-            self.order,
-            shown,
-            bare_lists=self.bare_lists,
-            brackets=self.brackets,
-            name=f"{self.name}-stepwise-{k}",
-        )
+        return stepwise_task(self, k)
 
     @cached_property
     def machine(self) -> Machine:

@@ -1,0 +1,72 @@
+"""What drawing, applying and encoding a batch costs, as a share of the training step it feeds.
+
+    python benchmarks/sampling.py [--json] [--steps N]
+
+Each row trains a fresh model of the default recipe (2 layers of 64, batch 64, lengths up to 16) on
+one thread. A batch's cost is its chunk's, spread over the chunk's steps. The first chunk also fills
+the sampler's tables, once a run: that is the column `tables`, and not in the share. Processor time
+throughout, so that a busy neighbour does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from time import process_time
+
+import torch
+
+import recinterp as ri
+from recinterp.models.data import CHUNK, Batches
+from recinterp.models.training import _Trainer
+from recinterp.tasks import Domain
+
+BAR = 0.10
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Processor time of a call."""
+    start = process_time()
+    call()
+    return process_time() - start
+
+
+def cost(name: str, order: str, chunks: int) -> dict[str, float | str]:
+    """Milliseconds for a batch and for the rest of its step, and the share of the first."""
+    task, config = ri.task(name, order=order), ri.TrainConfig(seed=1)
+    domain = Domain(max_length=config.max_length)
+    trainer, batches = _Trainer(task, config, domain, None), Batches(task, config, domain)
+    first = seconds(lambda: batches(0))
+    ready = [batches(step) for step in range(CHUNK)]
+    drawn = seconds(lambda: ready.extend(batches(s) for s in range(CHUNK, (chunks + 1) * CHUNK)))
+    trainer.batches = ready.__getitem__  # type: ignore[assignment]
+    for _ in range(CHUNK):
+        trainer._one_step()
+    rest = seconds(lambda: [trainer._one_step() for _ in range(chunks * CHUNK)])
+    steps = chunks * CHUNK
+    return {"task": name, "order": order, "tables_ms": 1e3 * first, "batch_ms": 1e3 * drawn / steps,
+            "rest_ms": 1e3 * rest / steps, "share": drawn / (drawn + rest)}  # fmt: skip
+
+
+def main() -> None:
+    """Print one row for each task and order, and the largest share."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--chunks", type=int, default=4, help=f"of {CHUNK} steps each")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = [(name, order) for name in ri.tasks() for order in ("natural", "reverse")]
+    rows = []
+    for name, order in cases:
+        rows.append(row := cost(name, order, given.chunks))
+        if not given.json:
+            print("{task:18} {order:8} batch {batch_ms:5.2f} ms of {rest_ms:6.2f} ms, share "
+                  "{share:5.1%} (tables {tables_ms:4.0f} ms once)".format(**row))  # fmt: skip
+    most = max(float(row["share"]) for row in rows)
+    print(json.dumps({"bar": BAR, "largest": most, "rows": rows}) if given.json
+          else f"largest share {most:.1%}; bar {BAR:.0%}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
