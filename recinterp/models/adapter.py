@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -20,9 +21,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recinterp.errors import MisfitModel, UnknownName, UnknownSite
-from recinterp.models import backend, greedy
+from recinterp.models import backend, greedy, stack
 
 if TYPE_CHECKING:
+    from recinterp.models.plain import Shape
     from recinterp.tasks import Task
 
 SIZES = tuple(backend.Config.__annotations__)
@@ -48,8 +50,8 @@ class Adapter:
         self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
 
     def _fits(self) -> None:
-        if getattr(backend.config(self.model), "is_encoder_decoder", False):
-            raise MisfitModel(self._asked, "it is an encoder-decoder", "a decoder-only model")
+        if self.architecture == "encoder-decoder":
+            self._fits_a_pair()
         width, needed = self.d_vocab, 1 + max(self.task.ids.values())
         if width < needed:
             how = "task.with_vocab(...) gives the ids of a model trained elsewhere"
@@ -63,12 +65,49 @@ class Adapter:
         checkpoint = getattr(self.model, "checkpoint", None)
         return str(getattr(checkpoint, "name", "") or type(self.model).__name__)
 
-    architecture = "decoder-only"
+    def _fits_a_pair(self) -> None:
+        if self._pair is None:
+            wrong = "it is an encoder-decoder of another kind than ours"
+            raise MisfitModel(self._asked, wrong, "one from TrainConfig(architecture=…)")
+        if self.task.prompt(())[0] != self.task.sep:
+            wrong = f"its encoder reads the input alone and the template is {self.task.template}"
+            raise MisfitModel(self._asked, wrong, "{input}{sep}{output}{eos}")
+
+    @property
+    def architecture(self) -> str:
+        """`decoder-only` or `encoder-decoder`."""
+        pair = getattr(backend.config(self.model), "is_encoder_decoder", False)
+        return "encoder-decoder" if pair else "decoder-only"
+
+    @cached_property
+    def _pair(self) -> Shape | None:
+        """The sizes of an encoder-decoder of ours."""
+        shape = backend.shape_of(self.model)
+        return shape if shape is not None and shape.kind == "encoder-decoder" else None
+
+    @cached_property
+    def block_names(self) -> tuple[str, ...]:
+        """What blocks are called: L0, L1, …; of an encoder-decoder E0, …, D0, X0, … (stack.py)."""
+        if self._pair is not None:
+            return stack.names(self._pair.n_layers)
+        return tuple(f"L{layer}" for layer in range(int(backend.config(self.model).n_layers)))
+
+    @cached_property
+    def hook_names(self) -> tuple[str, ...]:
+        """The hook points; of an encoder-decoder those of the stack of its blocks as well."""
+        own = tuple(cast(Mapping[str, object], self.model.hook_dict))
+        return own if self._pair is None else (*own, *stack.sites(self._pair))
+
+    def _site(self, name: str) -> str:
+        if name not in self.hook_names:
+            near = UnknownName(self._asked, name, self.hook_names)
+            raise UnknownSite(self._asked, near.wrong, near.accepted)
+        return name if self._pair is None else stack.site(name, self._pair.n_layers)
 
     @property
     def n_layers(self) -> int:
-        """Number of blocks."""
-        return int(backend.config(self.model).n_layers)
+        """Number of blocks; an encoder-decoder's are named in `stack.py`."""
+        return len(self.block_names)
 
     @property
     def n_heads(self) -> int:
@@ -104,18 +143,26 @@ class Adapter:
     def logits(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """The model's own forward."""
         with evaluating(self.model):
-            return cast(Tensor, self.model(ids.to(self.device)))
+            return cast(Tensor, self.model(self._given(ids)))
+
+    def _given(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
+        """Rows as the model takes them: an encoder-decoder's output begins with BOS, not SEP."""
+        ids = ids.to(self.device)
+        if self._pair is None:
+            return ids
+        start = cast(int, self._pair.start)
+        marks = (ids == self.task.sep) | (ids == start)
+        return ids.masked_fill(marks & (marks.cumsum(1) == 1), start)
 
     @torch.no_grad()
     def run_with_hooks(
         self, ids: Int[Tensor, "batch pos"], hooks: Sequence[Hook]
     ) -> Float[Tensor, "batch pos vocab"]:
         """Logits with `(site, function(activation, hook))` edits. Raises UnknownSite."""
-        for site, _ in hooks:
-            self._known(site)
+        named = [(self._site(site), edit) for site, edit in hooks]
         run = cast(Callable[..., Tensor], self.model.run_with_hooks)
         with evaluating(self.model):
-            return run(ids.to(self.device), fwd_hooks=list(hooks))
+            return run(self._given(ids), fwd_hooks=named)
 
     def cache(self, ids: Int[Tensor, "batch pos"], names: Sequence[str]) -> dict[str, Tensor]:
         """Activations at those sites, copied. Raises UnknownSite."""
@@ -127,12 +174,6 @@ class Adapter:
 
         self.run_with_hooks(ids, [(name, capture(name)) for name in names])
         return held
-
-    def _known(self, site: str) -> None:
-        sites = cast(Mapping[str, object], self.model.hook_dict)
-        if site not in sites:
-            near = UnknownName(self._asked, site, sites)
-            raise UnknownSite(self._asked, near.wrong, near.accepted)
 
     def generate(
         self,
@@ -183,6 +224,8 @@ class Adapter:
     ) -> list[list[int]]:
         heads = [self._prompt(tokens) for tokens in inputs]
         forced = prefixes or [()] * len(heads)
+        if self._pair is not None:
+            heads = [[*head[:-1], cast(int, self._pair.start)] for head in heads]
         tails = [[self._id(token) for token in prefix] for prefix in forced]
         prompts = [head + tail for head, tail in zip(heads, tails, strict=True)]
         longest = max(map(len, prompts), default=0)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from recinterp.errors import BadWeights, CheckpointError
 from recinterp.models.plain import ACTIVATIONS, NORMS, ROTARY_BASE, Plain, Shape, with_weights
+from recinterp.models.plain_pair import PlainPair, pair_with_weights
 
 TOLERANCE = 1e-4  # logits of two float32 forwards of one model differ by about 1e-6
 ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
@@ -38,12 +39,25 @@ def config(model: nn.Module) -> Config:
     return cast(Config, model.cfg)
 
 
+def hook_classes() -> tuple[type[nn.Module], type[nn.Module]]:
+    """The root of hooked modules and their hook point, which every version has."""
+    from transformer_lens import HookedRootModule
+    from transformer_lens.hook_points import HookPoint
+
+    return HookedRootModule, HookPoint
+
+
 def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
     """A hooked model with those weights, in evaluation mode, its logits checked against them."""
-    model = _empty(shape)
-    _put(model, shape, weights)
+    if shape.kind == "encoder-decoder":
+        from recinterp.models.encoder_decoder import EncoderDecoder
+
+        model: nn.Module = EncoderDecoder(shape, weights)
+    else:
+        model = _empty(shape)
+        _put(model, shape, weights)
     model.eval()
-    if not agrees(model, with_weights(shape, weights)):
+    if not agrees(model, plain_with(shape, weights)):
         wrong = f"built by {version()}, it computes other logits than these weights should"
         raise CheckpointError("a hooked model", wrong, "another version of transformer-lens")
     return model
@@ -121,6 +135,9 @@ def bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def shape_of(model: nn.Module) -> Shape | None:
     """Sizes read off a hooked model's `cfg`, or None where plain torch cannot stand in for it."""
+    known = getattr(getattr(model, "cfg", None), "shape", None)
+    if isinstance(known, Shape):
+        return known
     said = vars(getattr(model, "cfg", object())) if hasattr(model, "cfg") else {}
     norm = said.get("normalization_type") or "none"
     act = said.get("act_fn") or "relu"
@@ -152,6 +169,8 @@ def _positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
 
 def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     """A hooked model's weights under the classic names; AttributeError where a part is missing."""
+    if shape.kind == "encoder-decoder":
+        return {name: parameter.detach() for name, parameter in model.named_parameters()}
     places = {"embed": ("W_E",), "unembed": ("W_U", "b_U")}
     if shape.positions == "learned":
         places["pos_embed"] = ("W_pos",)
@@ -173,12 +192,21 @@ def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     }
 
 
+def plain_with(shape: Shape, weights: Mapping[str, Tensor]) -> Plain | PlainPair:
+    """Those weights in plain torch."""
+    pair = shape.kind == "encoder-decoder"
+    return pair_with_weights(shape, weights) if pair else with_weights(shape, weights)
+
+
 @torch.no_grad()
-def agrees(model: nn.Module, plain: Plain) -> bool:
+def agrees(model: nn.Module, plain: Plain | PlainPair) -> bool:
     """Whether plain torch gives the model's own logits, on a fixed batch of random ids."""
     shape = plain.shape
     draw = torch.Generator().manual_seed(0)
     ids = torch.randint(0, shape.d_vocab, (4, min(shape.n_ctx, 48)), generator=draw)
+    if shape.start is not None:  # the decoders' parts begin at different places
+        ids[ids == shape.start] = (shape.start + 1) % shape.d_vocab
+        ids[torch.arange(4), torch.arange(4) * (ids.shape[1] - 1) // 3] = shape.start
     ids = ids.to(next(model.parameters()).device)
     theirs, ours = model(ids), plain(ids)
     if theirs.shape != ours.shape:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from recinterp.errors import CheckpointError, RecinterpError, UnknownName
 from recinterp.models import backend
+from recinterp.models.config import ARCHITECTURES
 from recinterp.models.plain import Shape
 from recinterp.models.resume import write_whole
 
@@ -53,7 +54,7 @@ class Checkpoint:
         return {
             "format": FORMAT,
             "name": self.name,
-            "architecture": {"kind": "decoder-only", **self.shape.to_json()},
+            "architecture": self.shape.to_json(),
             "task": self.task.to_json(),
             "domain": self.domain.to_json(),
             "recipe": dict(self.recipe),
@@ -70,8 +71,8 @@ class Checkpoint:
         if said["format"] != FORMAT:
             raise ValueError(f"its format is {said['format']!r}")
         shape = dict(_dict(said["architecture"]))
-        if shape.pop("kind") != "decoder-only":
-            raise ValueError("its architecture is not decoder-only")
+        if shape["kind"] not in ARCHITECTURES:
+            raise ValueError(f"its architecture is {shape['kind']!r}")
         task = Task.from_json(_dict(said["task"]))
         return cls(
             str(said["name"]),

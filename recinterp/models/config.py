@@ -7,9 +7,16 @@ from dataclasses import dataclass, fields
 
 from recinterp.errors import ModelError
 
+ARCHITECTURES = ("decoder-only", "encoder-decoder")
 LOSSES = ("output", "sequence")
 NORMS = ("LN", "LNPre", "none")
 POSITIONS = ("learned", "rotary", "none")
+CHOICES = {
+    "architecture": ARCHITECTURES,
+    "loss": LOSSES,
+    "positions": POSITIONS,
+    "norm": NORMS,
+}
 LATER = (
     "positions",
     "attn_only",
@@ -26,7 +33,7 @@ class TrainConfig:
     Lengths are in tokens, specials not counted. The defaults reach every depth of binary successor.
     """
 
-    architecture: str = "decoder-only"
+    architecture: str = "decoder-only"  # or encoder-decoder, with n_layers each
     n_layers: int = 2
     n_heads: int = 2
     d_model: int = 64
@@ -53,10 +60,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         asked = "TrainConfig"
-        if self.architecture != "decoder-only":
-            wrong = f"architecture {self.architecture!r} cannot be trained by this version"
-            raise ModelError(asked, wrong, "'decoder-only'")
-        for name, known in (("loss", LOSSES), ("positions", POSITIONS), ("norm", NORMS)):
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 wrong = f"there is no {name} {getattr(self, name)!r}"
                 raise ModelError(asked, wrong, " or ".join(known))
@@ -76,9 +80,18 @@ class TrainConfig:
             raise ModelError(
                 asked, wrong, f"for instance {self.n_heads * max(1, self.d_model // self.n_heads)}"
             )
+        if self.architecture == "encoder-decoder":
+            self._fits_a_pair()
         if self.positions == "rotary" and (self.d_model // self.n_heads) % 2:
             wrong = f"a head has {self.d_model // self.n_heads} features and rotary positions turn"
             raise ModelError(asked, f"{wrong} pairs of them", "an even d_model / n_heads")
+
+    def _fits_a_pair(self) -> None:
+        """An encoder reads all of its input at once: it neither turns it nor is asked for it."""
+        for name, bad, good in (("loss", "sequence", "output"), ("positions", "rotary", "learned")):
+            if getattr(self, name) == bad:
+                wrong = f"an encoder-decoder has no {name} {bad!r}"
+                raise ModelError("TrainConfig", wrong, f"{name}={good!r}")
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then a cosine down to zero."""

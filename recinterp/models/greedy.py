@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from recinterp.models import backend
-from recinterp.models.plain import KeyValues, Plain, with_weights
+from recinterp.models.plain import KeyValues, Plain
+from recinterp.models.plain_pair import Memory, PlainPair
 
 Forward = Callable[[Tensor], Tensor]  # ids (batch, pos) -> logits (batch, pos, vocab)
 
@@ -28,9 +29,9 @@ def decode(
     batch_size: int = 2048,
 ) -> list[list[int]]:
     """What follows each prompt, up to EOS (included) or to the end of the context."""
-    step = _stepper(model, forward)
+    step, mark = _stepper(model, forward)
     out: list[list[int]] = [[] for _ in prompts]
-    for rows, ids in _batches(model, prompts, batch_size):
+    for rows, ids in _batches(model, prompts, batch_size, mark):
         for row, tail in zip(rows, _decode_batch(step(), ids, eos, n_ctx), strict=True):
             out[row] = tail
     return out
@@ -44,22 +45,24 @@ def next_ids(
     batch_size: int = 2048,
 ) -> list[int]:
     """The most likely next id after each prompt."""
-    step = _stepper(model, forward)
+    step, mark = _stepper(model, forward)
     out = [0] * len(prompts)
-    for rows, ids in _batches(model, prompts, batch_size):
+    for rows, ids in _batches(model, prompts, batch_size, mark):
         for row, token in zip(rows, step().feed(ids).tolist(), strict=True):
             out[row] = token
     return out
 
 
 def _batches(
-    model: nn.Module, prompts: Sequence[Sequence[int]], size: int
+    model: nn.Module, prompts: Sequence[Sequence[int]], size: int, mark: int | None
 ) -> Iterator[tuple[list[int], Tensor]]:
-    # Prompts of one length share a batch: no padding, so nothing to mask.
+    # Prompts of one length share a batch: no padding, so nothing to mask. Of an encoder-decoder,
+    # the decoder's part, which begins at `mark`, has one length too.
     device = next(model.parameters()).device
-    groups: dict[int, list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for row, prompt in enumerate(prompts):
-        groups.setdefault(len(prompt), []).append(row)
+        begins = 0 if mark is None else list(prompt).index(mark)
+        groups.setdefault((len(prompt), begins), []).append(row)
     for group in groups.values():
         for start in range(0, len(group), size):
             rows = group[start : start + size]
@@ -155,12 +158,35 @@ class _Full(_Step):
         self.read = self.read[rows]
 
 
-def _stepper(model: nn.Module, forward: Forward | None) -> Callable[[], _Step]:
+class _CachedPair(_Step):
+    """The encoder runs once, with the first ids; after that only the decoder does."""
+
+    def __init__(self, pair: PlainPair) -> None:
+        self.pair, self.cache = pair, KeyValues(pair.shape.n_layers)
+        self.memory: Memory | None = None
+
+    @torch.no_grad()
+    def feed(self, ids: Tensor) -> Tensor:
+        if self.memory is None:
+            begins = ids[0].tolist().index(self.pair.start)
+            self.memory, ids = self.pair.read(ids[:, :begins]), ids[:, begins:]
+        stream = self.pair.write(ids, self.memory, cache=self.cache)[0]
+        return self.pair.logits_at(stream.view(*ids.shape, -1)[:, -1]).argmax(-1)
+
+    def keep(self, rows: Tensor) -> None:
+        self.cache.keep(rows)
+        self.memory = [(k[rows], v[rows]) for k, v in self.memory or ()]
+
+
+def _stepper(model: nn.Module, forward: Forward | None) -> tuple[Callable[[], _Step], int | None]:
+    """What decodes, and the id at which an encoder-decoder's rows divide."""
     plain = None if forward else stand_in(model)
+    if isinstance(plain, PlainPair):
+        return lambda: _CachedPair(plain), plain.start
     if plain is not None:
-        return lambda: _Cached(plain)
+        return lambda: _Cached(plain), None
     own = forward or _own_forward(model)
-    return lambda: _Full(own)
+    return lambda: _Full(own), None
 
 
 def _own_forward(model: nn.Module) -> Forward:
@@ -178,10 +204,10 @@ def _own_forward(model: nn.Module) -> Forward:
 @dataclass(frozen=True)
 class _StandIn:
     state: tuple[tuple[int, int], ...]
-    plain: Plain | None
+    plain: Plain | PlainPair | None
 
 
-def stand_in(model: nn.Module) -> Plain | None:
+def stand_in(model: nn.Module) -> Plain | PlainPair | None:
     """Plain torch with the model's weights, or None where it gives other logits than the model."""
     if _has_hooks(model):
         return None
@@ -198,12 +224,12 @@ def _has_hooks(model: nn.Module) -> bool:
     return any(getattr(point, "fwd_hooks", ()) for point in points.values())
 
 
-def _built(model: nn.Module) -> Plain | None:
+def _built(model: nn.Module) -> Plain | PlainPair | None:
     shape = backend.shape_of(model)
     if shape is None:
         return None
     try:
-        plain = with_weights(shape, backend.weights_of(model, shape))
+        plain = backend.plain_with(shape, backend.weights_of(model, shape))
     except (AttributeError, KeyError, RuntimeError, TypeError, NotImplementedError):
         return None  # another layout: the model's own forward will do
     plain = plain.to(next(model.parameters()).device)

@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from recinterp.models.classic import attention_from, attention_to, mlp_from, mlp_to, under
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
@@ -33,9 +35,11 @@ ROTARY_BASE = 10_000.0
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a decoder-only transformer; `norm` is LN, LNPre (no gain and bias) or none.
+    """Sizes of a transformer; `norm` is LN, LNPre (no gain and bias) or none.
 
     positions: learned and added, rotary (all of a head, neighbouring features turned), or none.
+    kind: decoder-only, or encoder-decoder with n_layers each; start: the id that its decoder's part
+    of a row begins with.
     """
 
     n_layers: int
@@ -50,11 +54,14 @@ class Shape:
     eps: float = 1e-5
     attn_only: bool = False
     positions: str = "learned"
+    kind: str = "decoder-only"
+    start: int | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, for a checkpoint's JSON; `positions` only where they are not learned."""
-        said = asdict(self)
-        return {k: v for k, v in said.items() if (k, v) != ("positions", "learned")}
+        """Plain values, for a checkpoint's JSON; later fields only where they say something."""
+        plain = {"positions": "learned", "start": None}
+        said = {"kind": self.kind} | asdict(self)
+        return {k: v for k, v in said.items() if k not in plain or v != plain[k]}
 
 
 class KeyValues:
@@ -106,7 +113,7 @@ class Ragged:
     def spread(self, x: Float[Tensor, "1 token width"]) -> Float[Tensor, "batch pos width"]:
         """The inverse, with zeros for the padding."""
         flat = x.new_zeros((self.size[0] * self.size[1], x.shape[-1]))
-        return flat.index_copy(0, self._at, x[0]).view(*self.size, -1)
+        return flat.index_copy(0, self._at, x[0]).view(*self.size, x.shape[-1])
 
 
 def rotations(shape: Shape) -> Float[Tensor, "2 pos pair"]:
@@ -130,13 +137,13 @@ class _Block(nn.Module):
         super().__init__()
         self.shape = shape
         inner = shape.n_heads * shape.d_head
-        self.ln1 = _norm(shape)
+        self.ln1 = norm(shape)
         self.qkv = nn.Linear(shape.d_model, 3 * inner)
         self.out = nn.Linear(inner, shape.d_model)
         if shape.positions == "rotary":
             self.register_buffer("rotations", rotations(shape), persistent=False)
         if not shape.attn_only:
-            self.ln2 = _norm(shape)
+            self.ln2 = norm(shape)
             self.up = nn.Linear(shape.d_model, shape.d_mlp)
             self.down = nn.Linear(shape.d_mlp, shape.d_model)
 
@@ -165,7 +172,8 @@ class _Block(nn.Module):
         return z.transpose(1, 2).reshape(batch, pos, -1)
 
 
-def _norm(shape: Shape) -> nn.Module:
+def norm(shape: Shape) -> nn.Module:
+    """A shape's norm, untrained."""
     if shape.norm == "none":
         return nn.Identity()
     return nn.LayerNorm(shape.d_model, eps=shape.eps, elementwise_affine=shape.norm == "LN")
@@ -186,9 +194,13 @@ class Plain(nn.Module):
         if shape.positions == "learned":
             nn.init.normal_(self.pos.weight, std=shape.d_model**-0.5)
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))
-        self.ln_final = _norm(shape)
+        self.ln_final = norm(shape)
         self.unembed = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
         self.register_buffer("b_U", torch.zeros(shape.d_vocab), persistent=False)
+
+    def tables(self) -> list[nn.Embedding]:
+        """What is looked up: tokens and positions."""
+        return [module for module in self.children() if isinstance(module, nn.Embedding)]
 
     def residual(
         self,
@@ -207,6 +219,16 @@ class Plain(nn.Module):
         if cache is not None:
             cache.length += ids.shape[1]
         return cast(Tensor, self.ln_final(x))
+
+    def needed(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
+        """The positions that must be run for those that are asked: all before them, too."""
+        return asked.flip(1).cumsum(1).flip(1) > 0
+
+    def at(
+        self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]
+    ) -> Float[Tensor, "token d_model"]:
+        """The normed last stream at the real positions, row by row."""
+        return self.residual(ids, ragged=Ragged(real))[0]
 
     def logits_at(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """Unembed a normed residual stream."""
@@ -231,8 +253,10 @@ class Plain(nn.Module):
         for theirs, ours in _norm_names(shape):
             out |= {f"{theirs}.w": state[f"{ours}.weight"], f"{theirs}.b": state[f"{ours}.bias"]}
         for layer in range(shape.n_layers):
-            block = _block_to_classic(shape, _under(f"blocks.{layer}.", state))
-            out |= {f"blocks.{layer}.{k}": v for k, v in block.items()}
+            block, place = under(f"blocks.{layer}.", state), f"blocks.{layer}"
+            out |= {f"{place}.attn.{k}": v for k, v in attention_to(shape, block).items()}
+            if not shape.attn_only:
+                out |= {f"{place}.mlp.{k}": v for k, v in mlp_to(block).items()}
         return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
 
     @torch.no_grad()
@@ -246,16 +270,14 @@ class Plain(nn.Module):
             state[f"{ours}.weight"] = weights[f"{theirs}.w"]
             state[f"{ours}.bias"] = weights[f"{theirs}.b"]
         for layer in range(self.shape.n_layers):
-            block = _block_from_classic(self.shape, _under(f"blocks.{layer}.", weights))
+            block = attention_from(self.shape, under(f"blocks.{layer}.attn.", weights))
+            if not self.shape.attn_only:
+                block |= mlp_from(under(f"blocks.{layer}.mlp.", weights))
             state |= {f"blocks.{layer}.{k}": v for k, v in block.items()}
         self.load_state_dict(state, strict=True)
         if "unembed.b_U" in weights:
             self.get_buffer("b_U").copy_(weights["unembed.b_U"])
         return self
-
-
-def _under(start: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(start): v for k, v in named.items() if k.startswith(start)}
 
 
 def _norm_names(shape: Shape) -> list[tuple[str, str]]:
@@ -264,32 +286,6 @@ def _norm_names(shape: Shape) -> list[tuple[str, str]]:
     inner = ("ln1",) if shape.attn_only else ("ln1", "ln2")
     blocks = [f"blocks.{layer}.{name}" for layer in range(shape.n_layers) for name in inner]
     return [(name, name) for name in [*blocks, "ln_final"]]
-
-
-def _block_to_classic(shape: Shape, mine: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    heads, width = shape.n_heads, shape.d_head
-    w = mine["qkv.weight"].view(3, heads, width, shape.d_model).transpose(2, 3)
-    b = mine["qkv.bias"].view(3, heads, width)
-    out = {f"attn.W_{name}": w[i] for i, name in enumerate("QKV")}
-    out |= {f"attn.b_{name}": b[i] for i, name in enumerate("QKV")}
-    out["attn.W_O"] = mine["out.weight"].T.reshape(heads, width, shape.d_model)
-    out["attn.b_O"] = mine["out.bias"]
-    if not shape.attn_only:
-        out |= {"mlp.W_in": mine["up.weight"].T, "mlp.b_in": mine["up.bias"]}
-        out |= {"mlp.W_out": mine["down.weight"].T, "mlp.b_out": mine["down.bias"]}
-    return out
-
-
-def _block_from_classic(shape: Shape, block: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    w = torch.stack([block[f"attn.W_{name}"] for name in "QKV"])  # (3, head, d_model, d_head)
-    b = torch.stack([block[f"attn.b_{name}"] for name in "QKV"])
-    out = {"qkv.weight": w.transpose(2, 3).reshape(-1, shape.d_model), "qkv.bias": b.reshape(-1)}
-    out |= {"out.weight": block["attn.W_O"].reshape(-1, shape.d_model).T}
-    out |= {"out.bias": block["attn.b_O"]}
-    if not shape.attn_only:
-        out |= {"up.weight": block["mlp.W_in"].T, "up.bias": block["mlp.b_in"]}
-        out |= {"down.weight": block["mlp.W_out"].T, "down.bias": block["mlp.b_out"]}
-    return out
 
 
 def with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> Plain:

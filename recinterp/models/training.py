@@ -23,7 +23,8 @@ from torch import nn
 from recinterp.models import backend, resume
 from recinterp.models.config import TrainConfig
 from recinterp.models.data import IGNORE, Batches, check_room, context, describable, whole_targets
-from recinterp.models.plain import Plain, Ragged, Shape
+from recinterp.models.plain import Plain, Shape
+from recinterp.models.plain_pair import PlainPair
 
 if TYPE_CHECKING:
     from recinterp.models.checkpoint import Checkpoint
@@ -114,17 +115,18 @@ def shape_for(task: Task, config: TrainConfig) -> Shape:
         norm=config.norm,
         attn_only=config.attn_only,
         positions=config.positions,
+        kind=config.architecture,
+        start=task.ids["BOS"] if config.architecture == "encoder-decoder" else None,
     )
 
 
-def started(shape: Shape, config: TrainConfig) -> Plain:
+def started(shape: Shape, config: TrainConfig) -> Plain | PlainPair:
     """An untrained model, drawn from torch's global generator."""
-    plain, std = Plain(shape), config.embedding_std
-    if std is not None:
+    plain = PlainPair(shape) if shape.kind == "encoder-decoder" else Plain(shape)
+    if config.embedding_std is not None:
         with torch.no_grad():
-            plain.embed.weight.mul_(std * shape.d_model**0.5)
-            if shape.positions == "learned":
-                plain.pos.weight.mul_(std * shape.d_model**0.5)
+            for table in plain.tables():
+                table.weight.mul_(config.embedding_std * shape.d_model**0.5)
     return plain
 
 
@@ -174,8 +176,8 @@ class _Trainer:
         check_room(ids, self.plain.shape.n_ctx)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate_at(self.step)
-        real = (targets != IGNORE).flip(1).cumsum(1).flip(1) > 0  # up to the last that is asked
-        logits = self.plain.logits_at(self.plain.residual(ids, ragged=Ragged(real)))[0]
+        real = self.plain.needed(targets != IGNORE)
+        logits = self.plain.logits_at(self.plain.at(ids, real))
         wanted = targets[real]
         asked = whole_targets(ids, targets)[real] if self.config.loss == "sequence" else wanted
         loss = F.cross_entropy(logits, asked, ignore_index=IGNORE)

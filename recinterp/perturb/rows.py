@@ -191,7 +191,7 @@ def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:
 
 def hook_names(adapter: Adapter) -> tuple[str, ...]:
     """The hook points of a model."""
-    return tuple(adapter.model.hook_dict)  # type: ignore[arg-type]
+    return adapter.hook_names
 
 
 def check_hook(adapter: Adapter, hook: str) -> None:

@@ -8,6 +8,7 @@ import torch
 import recinterp as ri
 from recinterp.models import Run, backend
 from recinterp.models.plain import Plain, Shape
+from recinterp.models.plain_pair import PlainPair
 
 TINY = {"max_length": 5, "d_model": 16, "batch_size": 16, "warmup": 5, "save_every": 10}
 
@@ -37,7 +38,8 @@ def model(shape: Shape) -> torch.nn.Module:
 def random_weights(shape: Shape, seed: int = 0) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        weights = Plain(shape).weights()
+        pair = shape.kind == "encoder-decoder"
+        weights = (PlainPair(shape) if pair else Plain(shape)).weights()
         # Biases and gains start at constants: drawn, so that mixing two of them up is seen.
         return {
             name: tensor if name == "unembed.b_U" else tensor + 0.1 * torch.randn_like(tensor)

@@ -266,7 +266,9 @@ def test_too_small_a_context_is_refused(task: ri.Task) -> None:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"architecture": "encoder-decoder"}, "cannot be trained"),
+        ({"architecture": "encoder-only"}, "no architecture 'encoder-only'; decoder-only or enc"),
+        ({"architecture": "encoder-decoder", "loss": "sequence"}, "has no loss 'sequence'"),
+        ({"architecture": "encoder-decoder", "positions": "rotary"}, "no positions 'rotary'"),
         ({"steps": 0}, "steps is 0"),
         ({"positions": "sine"}, "no positions 'sine'; learned or rotary or none"),
         ({"norm": "RMS"}, "no norm 'RMS'"),
