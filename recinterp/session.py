@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
 
 Tokens: TypeAlias = "tuple[str, ...]"
+Seen: TypeAlias = Tensor  # attention as eight bits: (layer, head, query from SEP on, key)
 Kind = Literal["zero", "mean", "resample", "redirect"]
 KINDS: tuple[Kind, ...] = ("zero", "mean", "resample", "redirect")
 REFERENCE = 32  # inputs that means and resampled values are read from
@@ -117,7 +118,7 @@ class Session:
         self.adapter: Adapter = Adapter(ex.model, ex.task)
         self._lock = threading.Lock()  # hooks are the model's own: one pass at a time
         self._kept: Kept = {}
-        self._clean: dict[Tokens, Tokens] = {}
+        self._clean: dict[Tokens, tuple[Tokens, Seen]] = {}
         self._right: dict[tuple[str, int], int] = {}
 
     # what can be asked
@@ -186,56 +187,40 @@ class Session:
 
     def output(self, tokens: Sequence[str], cut: Cut = Cut()) -> Tokens:
         """The model's greedy output under a cut. Errors: IllFormed for what is no input."""
-        x = tuple(tokens)
+        return self._said(tuple(tokens), cut)[0]
+
+    def _said(self, x: Tokens, cut: Cut) -> tuple[Tokens, Seen]:
+        """The output, and the attention it was written with; clean ones are remembered."""
         if not cut.heads and x in self._clean:
             return self._clean[x]
         self.task.well_formed(x)
-        said = self._greedy(x, cut, () if not cut.heads else self.output(x))
+        found = self._greedy(x, cut, () if not cut.heads else self.output(x))
         if not cut.heads:
-            self._clean[x] = said
-        return said
+            self._clean[x] = found
+        return found
 
     def answer(self, tokens: Sequence[str], cut: Cut = Cut()) -> Answer:
         """Everything one click shows but the accuracy (see `accuracy`)."""
         x = tuple(tokens)
-        clean, out = self.output(x), self.output(x, cut)
+        clean = self.output(x)
+        out, seen = self._said(x, cut)
         run = tuple(state for state, _ in steps(self.ex.machine, x))
         claimed = tuple(self.ex.machine.known_prefix(x))
         parts = first_difference(out, claimed)
-        attention, row, sep = self.attention(x, out, cut)
+        rows = lay_out(self.task, [x], [_spellable(out, self.task.ids)])
+        row, sep = self._row(rows), int(rows.sep[0])
         written = None if parts is None else _writing(run, parts)
         changed = tuple(i for i in range(len(out)) if i >= len(clean) or out[i] != clean[i])
         truth = tuple(self.task.apply(x))
-        return Answer(
-            x, truth, clean, out, claimed, changed, parts, written, run, attention, row, sep
-        )
-
-    def attention(
-        self,
-        tokens: Tokens,
-        output: Tokens,
-        cut: Cut = Cut(),
-    ) -> tuple[Tensor, Tokens, int]:
-        """Patterns as uint8 (layer, head, query, key), the row, and the first query: SEP."""
-        written = _spellable(output, self.task.ids)
-        rows = lay_out(self.task, [tokens], [written])
-        sep = int(rows.sep[0])
-        if cut.kind == "redirect" and cut.heads:
-            _, pattern = self._each_step(tokens, written, cut, self._patterns)
-        else:
-            pattern = self._seen(rows, cut)[:, :, sep:]
-        return (pattern * 255).round().to(torch.uint8), self._row(rows), sep
+        return Answer(x, truth, clean, out, claimed, changed, parts, written, run, seen, row, sep)
 
     def patterns(self, tokens: Sequence[str]) -> tuple[Tensor, Tokens]:
         """Attention over input, SEP and own output, (layer, head, query, key); the row's tokens."""
         said = _spellable(self.output(tokens), self.task.ids)
         rows = lay_out(self.task, [tokens], [said])
-        return self._seen(rows, Cut()), self._row(rows)
-
-    def _seen(self, rows: Rows, cut: Cut) -> Tensor:
         held: dict[str, Tensor] = {}
-        self._logits(rows, self._whole(cut), held, self._patterns)
-        return torch.stack([held[name][0] for name in self._patterns])
+        self._logits(rows, [], held)
+        return torch.stack([held[name][0] for name in self._patterns]), self._row(rows)
 
     def _row(self, rows: Rows) -> Tokens:
         return tuple(self.adapter.token(i) for i in rows.ids[0].tolist())
@@ -278,7 +263,7 @@ class Session:
         truth = [tuple(y) for y in self.task.apply_many(inputs)]
         if cut.kind == "redirect" and cut.heads:
             pairs = list(zip(inputs, truth, strict=True))
-            return sum(self._step_by_step(x, y, cut) == [*y, END] for x, y in pairs)
+            return sum(self._each_step(x, y, cut)[0] == [*y, END] for x, y in pairs)
         rows = lay_out(self.task, inputs, truth)
         said = self._logits(rows, self._whole(cut)).argmax(-1)
         right = 0
@@ -287,10 +272,6 @@ class Session:
             sep = int(rows.sep[i])
             right += said[i, sep : sep + len(want)].tolist() == want
         return right
-
-    def predict(self, inputs: Sequence[Sequence[str]], cut: Cut) -> list[list[str]]:
-        """Outputs of many inputs under a cut: a function that `recinterp.explain` can explain."""
-        return [list(self.output(tuple(x), cut)) for x in inputs]
 
     def rederive(self, cut: Cut, progress: Callable[[str], None] | None = None) -> Explanation:
         """Machine and diff of the model under the cut, on inputs of up to REDERIVED tokens.
@@ -308,7 +289,7 @@ class Session:
             outputs: list[list[str]] = []
             for i in range(0, len(inputs), BATCH):
                 said(f"asking the model: {i:,} of {len(inputs):,} inputs")
-                outputs += self.predict(inputs[i : i + BATCH], cut)
+                outputs += (list(self.output(x, cut)) for x in inputs[i : i + BATCH])
             return outputs
 
         return explain(ask, self.task, domain=domain, progress=said)
@@ -318,68 +299,63 @@ class Session:
         """The plan where one pass serves every step; a redirect has one for each step."""
         return [] if cut.kind == "redirect" else self.plan(cut)
 
-    def _greedy(self, tokens: Tokens, cut: Cut, guess: Tokens) -> Tokens:
-        out: list[str] = []
+    def _greedy(self, tokens: Tokens, cut: Cut, guess: Tokens) -> tuple[Tokens, Seen]:
+        """Guess, check all of it in one pass, keep what holds; the last pass saw the whole."""
         room = self.adapter.n_ctx - len(self.task.prompt(tokens))
         ahead = _spellable(guess, self.task.ids)[: room - 1]
         while True:
-            said = self._step_by_step(tokens, ahead, cut)
+            said, seen = self._step_by_step(tokens, ahead, cut)
             sure = next((i for i, y in enumerate(ahead) if said[i] != y), len(ahead))
             out = said[: sure + 1]
-            ended = next((i for i, y in enumerate(out) if y == END), None)
-            if ended is not None:
-                return tuple(out[:ended])
-            unknown = next((i for i, y in enumerate(out) if y not in self.task.ids), None)
-            if unknown is not None:
-                return (*out[: unknown + 1], CUT)
-            if len(out) >= room:
-                return (*out[:room], CUT)
+            stop = next((i for i, y in enumerate(out) if y == END or y not in self.task.ids), None)
+            if stop is not None or len(out) >= room:
+                kept = _finished(out, stop)
+                width = len(self.task.prompt(tokens)) + len(_spellable(kept, self.task.ids))
+                return kept, seen[:, :, : 1 + width - len(self.task.prompt(tokens)), :width]
             more = _spellable(said[len(out) :], self.task.ids)
             ahead = (*out, *(more or (out[-1],) * AHEAD))[: room - 1]
 
-    def _step_by_step(self, tokens: Tokens, prefix: Tokens, cut: Cut) -> list[str]:
-        """What is said next after each beginning of a prefix, the empty one and all included."""
+    def _step_by_step(self, tokens: Tokens, prefix: Tokens, cut: Cut) -> tuple[list[str], Seen]:
+        """What is said next after each beginning of a prefix, and the attention it takes."""
         if cut.kind == "redirect" and cut.heads:
-            return self._each_step(tokens, prefix, cut)[0]
-        rows = lay_out(self.task, [tokens], [prefix])
+            return self._each_step(tokens, prefix, cut)
+        rows, held = lay_out(self.task, [tokens], [prefix]), dict[str, Tensor]()
         sep = int(rows.sep[0])
-        return spell(self.adapter, self._logits(rows, self._whole(cut))[0, sep:])
+        said = spell(self.adapter, self._logits(rows, self._whole(cut), held)[0, sep:])
+        return said, _eighths(torch.stack([held[name][0, :, sep:] for name in self._patterns]))
 
-    def _each_step(
-        self, tokens: Tokens, prefix: Tokens, cut: Cut, names: Sequence[str] = ()
-    ) -> tuple[list[str], Tensor]:
-        """The same for a redirect, which is another one at each step; and the steps' patterns."""
+    def _each_step(self, tokens: Tokens, prefix: Tokens, cut: Cut) -> tuple[list[str], Seen]:
+        """The same for a redirect, which is another one at each step."""
         at = [self.pointers[cut.to].at(tokens, t) for t in range(len(prefix) + 1)]
         width = len(self.task.prompt(tokens)) + len(prefix)
+        names, said = self._patterns, dict[int, str]()
         pattern = torch.zeros(len(names), self.adapter.n_heads, len(at), width)
-        said: dict[int, str] = {}
         for stands in (True, False):
             ts = [t for t, place in enumerate(at) if (place is not None) == stands]
             if not ts:
                 continue
             rows = lay_out(self.task, [tokens] * len(ts), [prefix[:t] for t in ts])
-            held: dict[str, Tensor] = {}
-            plan = self.plan(cut, [at[t] for t in ts]) if stands else []
-            logits, each = self._logits(rows, plan, held, names), torch.arange(len(ts))
+            plan, held = self.plan(cut, [at[t] for t in ts]) if stands else [], dict[str, Tensor]()
+            logits, each = self._logits(rows, plan, held), torch.arange(len(ts))
             said |= dict(zip(ts, spell(self.adapter, logits[each, rows.query]), strict=True))
             for i, name in enumerate(names):
                 seen = held[name][each, :, rows.query]  # (step, head, key)
                 pattern[i, :, ts, : seen.shape[-1]] = seen.transpose(0, 1)
-        return [said[t] for t in range(len(at))], pattern
+        return [said[t] for t in range(len(at))], _eighths(pattern)
 
     def _logits(
         self,
         rows: Rows,
         plan: Sequence[Intervention],
         held: dict[str, Tensor] | None = None,
-        names: Sequence[str] = (),
     ) -> Tensor:
-        """Logits at every position, (batch, pos, vocab); activations at `names` into `held`."""
+        """Logits at every position, (batch, pos, vocab); every layer's pattern into `held`."""
         with self._lock, one_thread(), sources_kept(self._kept), torch.no_grad():
             for hook in sorted({unit.hook for unit in units_of(self.adapter, plan)}):
                 prove(self.adapter, self.task, hook)
             hooks = hooks_of(self.adapter, self.task, rows, plan)
-            hooks += [(name, _capture(held, name)) for name in names if held is not None]
+            if held is not None:
+                hooks += [(name, _capture(held, name)) for name in self._patterns]
             return self.adapter.run_with_hooks(rows.ids, hooks).float().cpu()
 
 
@@ -388,6 +364,18 @@ def _capture(held: dict[str, Tensor], name: str) -> Callable[..., Any]:
         held[name] = value.detach().float().cpu()
 
     return keep
+
+
+def _eighths(pattern: Tensor) -> Seen:
+    """Shares as eight bits."""
+    return (pattern * 255).round().to(torch.uint8)
+
+
+def _finished(out: Sequence[str], stop: int | None) -> Tokens:
+    """An output that has ended: by itself, at a token of no task, or at the context's end."""
+    if stop is None:
+        return (*out, CUT)
+    return tuple(out[:stop]) if out[stop] == END else (*out[: stop + 1], CUT)
 
 
 def _spellable(tokens: Sequence[str], ids: Any) -> Tokens:

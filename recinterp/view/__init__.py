@@ -45,16 +45,11 @@ def explanation_json(ex: Explanation) -> dict[str, object]:
 
 
 def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
-    """The report for a notebook: plain text, and the page in a frame of its own.
+    """The report for a notebook: plain text, and static HTML in the notebook's own theme."""
+    from recinterp.view.page import to_cell
+    from recinterp.view.report import report
 
-    The frame keeps the page's style from reaching the notebook, and the notebook's from the page.
-    """
-    from html import escape
-
-    page = escape(explanation_html(ex), quote=True)
-    style = "width:100%;height:70vh;border:0"
-    frame = f'<iframe srcdoc="{page}" style="{style}" sandbox></iframe>'
-    return {"text/plain": explanation_text(ex), "text/html": frame}
+    return {"text/plain": explanation_text(ex), "text/html": to_cell(report(ex))}
 
 
 def explanation_rich(ex: Explanation) -> RenderableType:

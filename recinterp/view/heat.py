@@ -10,7 +10,8 @@ from recinterp.view.svg import DARK, LIGHT, MONO, SANS
 SIDE, LEFT, TOP = 26, 46, 24
 
 
-def _rules_for(colours: dict[str, str]) -> str:
+def rules_for(colours: dict[str, str]) -> str:
+    """The style rules of a grid in one set of colours."""
     return (
         f".ri-cell{{fill:{colours['node']}}}.ri-hot{{fill:{colours['added']}}}"
         f".ri-axis{{fill:{colours['dim']};font:10.5px {SANS}}}"
@@ -18,7 +19,7 @@ def _rules_for(colours: dict[str, str]) -> str:
     )
 
 
-STYLE = _rules_for(LIGHT) + f"@media (prefers-color-scheme:dark){{{_rules_for(DARK)}}}"
+STYLE = rules_for(LIGHT) + f"@media (prefers-color-scheme:dark){{{rules_for(DARK)}}}"
 
 
 def heat_svg(cells: Sequence[Cell], *, style: bool = True) -> str:

@@ -19,22 +19,38 @@ from recinterp.view.report import (
     merged_cells,
     shortest_apart,
 )
-from recinterp.view.style import PAGE
+from recinterp.view.style import PAGE, REPORT
 
 Cell = str  # HTML, already escaped
+SHOWN = 8  # untold inputs in sight; the rest unfolds
 
 
 def to_html(found: Report) -> str:
     """The whole page."""
     title = escape(f"{found.model} on {found.task}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<style>{PAGE}</style></head><body><main class="ri-report">{_body(found)}</main>'
+        "</body></html>\n"
+    )
+
+
+def to_cell(found: Report) -> str:
+    """The same for a notebook's cell: follows the notebook's theme, touches nothing beside it."""
+    return f'<div class="ri-report"><style>{REPORT}</style>{_body(found)}</div>'
+
+
+def _body(found: Report) -> str:
     first = "A departure" if shortest_apart(found) else "Shortest counterexample"
-    body = "".join(
+    return "".join(
         [
             _head(found),
             _shortest(found),
             *(_shortcut(s, first) for s in found.shortcuts[:1]),
-            _others(found.shortcuts[1:]),
             _machines(found),
+            _others(found.shortcuts[1:]),
             _where(found),
             _unexplained(found),
             _fidelity(found.fidelity),
@@ -44,12 +60,6 @@ def to_html(found: Report) -> str:
             _list("How far to trust this", found.trust),
             _texts(found),
         ]
-    )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<style>{PAGE}{svg.STYLE}{heat.STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
 
 
@@ -67,7 +77,8 @@ def _head(found: Report) -> str:
         f'<header><p class="note">{escape(found.model)} on {escape(found.task)} '
         f"({escape(found.order)} order), {escape(found.domain)}</p>"
         f'<h1><span class="verdict v-{escape(found.verdict, quote=True)}">'
-        f"{escape(found.verdict)}</span> {escape(found.headline)}</h1>"
+        f"{escape(found.verdict)}</span> {escape(found.sentence)}</h1>"
+        f"<p>{escape(found.headline)}</p>"
         f'<p class="note">{escape(VERDICTS.get(found.verdict, ""))}; {found.divergent:,} of '
         f"{found.inputs:,} inputs differ from the truth ({scope}).</p>"
         f"<p><b>How it computes:</b> {escape(found.how)}</p>{region}</header>"
@@ -142,9 +153,10 @@ def _unexplained(found: Report) -> str:
     ]
     left = found.unexplained_total - len(rows)
     note = f"{left:,} more are not shown." if left else ""
-    return _section(
-        "What the machine does not tell", _table(["input", "model", "truth", "machine"], rows), note
-    )
+    names = ["input", "model", "truth", "machine"]
+    rest = _table(names, rows[SHOWN:])
+    more = f"<details><summary>{len(rows) - SHOWN} more</summary>{rest}</details>" if rest else ""
+    return _section("What the machine does not tell", _table(names, rows[:SHOWN]) + more, note)
 
 
 def _code(tokens: Iterable[str]) -> Cell:
@@ -201,7 +213,7 @@ def _share(share: Share) -> Cell:
         return "<span class=note>–</span>"
     interval = f"[{100 * share.low:.0f}–{100 * share.high:.0f}]"
     counts = f"{share.hits:,}/{share.total:,}"
-    return f"{100 * share.value:.1f} %<br><small>{interval}<br>{counts}</small>"
+    return f"{100 * share.value:.1f} %<br><small>{interval} {counts}</small>"
 
 
 def _heads(found: Report) -> str:

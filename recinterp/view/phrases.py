@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,45 @@ VERDICTS = {
     "sporadic": "the model errs on a handful of inputs; what no rule tells is listed",
     "undetermined": "no faithful machine was found; only the region that holds is claimed",
 }
+
+
+KINDS: dict[str, str] = {
+    "bounded-depth": "follows the recursion correctly down to depth {k}, then stops recursing",
+    "bounded-stack": "is right while at most {k} calls are pending, and forgets what lies deeper",
+    "deep-base-case": "is right except where the recursion is as deep as the input is long",
+    "position-keyed": "is right up to output token {k}, then leaves the recursion",
+    "length-keyed": "is right on inputs of fewer than {k} tokens, then leaves the recursion",
+    "missing-rule": "has no rule for one step, {step}, and is right wherever that never fires",
+    "premature-end": "stops writing too early",
+    "overrun": "does not stop where the recursion does",
+    "degenerate": "writes the same whatever it reads",
+    "other": "leaves the recursion in a way that no named kind describes",
+}
+MIXED = "leaves the recursion in {n} ways, the first of which: it {first}"
+
+
+def sentence(ex: Explanation) -> str:
+    """Verdict and mechanism as one sentence: what the model does, and how it comes by it."""
+    how = re.split(r" ?[;(.]", ex.mechanism.sentence, maxsplit=1)[0].strip()
+    said = f"The model {_does(ex)}"
+    if not how or ex.mechanism.name == "neither":
+        return f"{said}."
+    return f"{said}; {how[0].lower()}{how[1:]}."
+
+
+def _does(ex: Explanation) -> str:
+    diff = ex.diff
+    if diff.verdict == "exact":
+        every = "every one" if diff.exhaustive else "each sampled one"
+        return f"computes {ex.task.name} on {every} of {diff.total:,} inputs"
+    if diff.verdict == "sporadic":
+        return f"computes {ex.task.name} on all but {diff.divergent:,} of {diff.total:,} inputs"
+    if not diff.shortcuts:
+        return f"is wrong on {diff.divergent:,} of {diff.total:,} inputs, by no rule that was found"
+    first = diff.shortcuts[0]
+    does = KINDS.get(first.kind, KINDS["other"]).format(k=first.bound, step=first.step)
+    several = len(diff.shortcuts)
+    return does if several == 1 else MIXED.format(n=several, first=does)
 
 
 def departure(case: Case) -> str:

@@ -14,7 +14,7 @@ from recinterp.diff.kinds import TEXT
 from recinterp.rate import Rate
 from recinterp.view.compare import compare
 from recinterp.view.graph import Graph
-from recinterp.view.phrases import domain_text, trust
+from recinterp.view.phrases import domain_text, sentence, trust
 
 if TYPE_CHECKING:
     from recinterp.diff import Diff, Divergence, Shortcut
@@ -142,6 +142,7 @@ class Report:
     order: str
     domain: str
     verdict: str
+    sentence: str
     headline: str
     mechanism: str
     how: str
@@ -198,6 +199,7 @@ def report(ex: Explanation) -> Report:
         order=ex.task.order,
         domain=domain_text(ex.domain),
         verdict=diff.verdict,
+        sentence=sentence(ex),
         headline=_headline(diff),
         mechanism=diff.mechanism,
         how=ex.mechanism.sentence[:1].upper() + ex.mechanism.sentence[1:],

@@ -1,55 +1,61 @@
-"""The page's style sheet."""
+"""The report's style sheet, for a page of its own and for a cell of somebody else's.
+
+Every rule stands under `.ri-report`, and outweighs what a notebook says of tables and headings.
+Colours are variables: by the reader's setting, or by the notebook's own theme where it has one.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from recinterp.view import heat, svg
 from recinterp.view.svg import DARK, LIGHT, MONO, SANS
 
+ROOT = ".ri-report"
+HEAVY = ROOT * 3  # heavier than `.jp-RenderedHTMLCommon tbody tr:nth-child(odd)`
+GOOD = {"light": "#1a7f4b", "dark": "#5bd395"}
+# How JupyterLab, VS Code and marimo say which theme is on.
+LIGHT_HOSTS = ("body[data-jp-theme-light=true]", "body.vscode-light", ".light")
+DARK_HOSTS = ("body[data-jp-theme-light=false]", "body.vscode-dark", ".dark")
 
-def _variables(colours: dict[str, str], good: str) -> str:
-    return "".join(f"--{name}:{value};" for name, value in colours.items()) + f"--good:{good};"
+
+def _variables(scheme: str) -> str:
+    colours = (LIGHT if scheme == "light" else DARK) | {"good": GOOD[scheme]}
+    said = "".join(f"--ri-{name}:{value};" for name, value in colours.items())
+    return f"{{{said}--ri-mono:{MONO};color-scheme:{scheme}}}"
 
 
+def _hosts(hosts: tuple[str, ...]) -> str:
+    return ",".join(f"{host} {ROOT}" for host in hosts)
+
+
+def scoped(rules: str) -> str:
+    """Simple rules, each selector put under the report."""
+    made = []
+    for rule in rules.replace("\n", "").split("}"):
+        if rule.strip():
+            selectors, body = rule.split("{", 1)
+            made.append(",".join(f"{HEAVY} {x}" for x in selectors.split(",")) + f"{{{body}}}")
+    return "".join(made)
+
+
+VARIABLES = {name: f"var(--ri-{name})" for name in LIGHT}
+RULES = (
+    (Path(__file__).with_name("report.css")).read_text(encoding="utf-8")
+    + svg.rules_for(VARIABLES)
+    + ".ri-missing .ri-path{stroke-dasharray:6 4}"
+    + heat.rules_for(VARIABLES)
+)
+REPORT = (
+    f"{ROOT}{_variables('light')}"
+    f"@media (prefers-color-scheme:dark){{{ROOT}{_variables('dark')}}}"
+    f"{_hosts(LIGHT_HOSTS)}{_variables('light')}{_hosts(DARK_HOSTS)}{_variables('dark')}"
+    f"{HEAVY}{{background:var(--ri-paper);color:var(--ri-ink);font:14.5px/1.5 {SANS};"
+    "padding:18px 20px 26px;max-width:1240px;border-radius:10px;box-sizing:border-box}"
+    + scoped(RULES)
+)
 PAGE = (
-    f":root{{{_variables(LIGHT, '#1a7f4b')}}}"
-    f"@media (prefers-color-scheme:dark){{:root{{{_variables(DARK, '#5bd395')}}}}}"
-    + """
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 """
-    + SANS
-    + """}
-main{max-width:1240px;margin:0 auto;padding:28px 22px 60px}
-h1{font-size:23px;line-height:1.35;margin:8px 0}
-h2{font-size:16.5px;margin:34px 0 8px;padding-bottom:4px;border-bottom:1px solid var(--node)}
-.note,small,figcaption{color:var(--dim)}.note{margin:4px 0}small,figcaption{font-size:12px}
-code,pre,.case td{font-family:"""
-    + MONO
-    + """;font-size:13px}
-pre{overflow:auto;background:var(--node);padding:12px;border-radius:8px}
-.verdict{display:inline-block;padding:1px 11px;border-radius:999px;color:var(--paper);
-font-size:16px;text-transform:uppercase;letter-spacing:.06em;
-vertical-align:2px;background:var(--missing)}
-.v-exact{background:var(--good)}.v-shortcut{background:var(--added)}
-.v-sporadic{background:var(--changed)}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;font-size:13px}
-thead th{text-align:left;color:var(--dim);font-weight:600;font-size:12px;vertical-align:bottom}
-small{white-space:nowrap}th,td{padding:5px 13px 5px 0;vertical-align:top}
-tbody tr+tr td{border-top:1px solid var(--node)}
-.case td{border:0!important;padding:2px 7px;text-align:center}
-.case th{text-align:left;color:var(--dim);font-weight:400}
-.case .good{background:color-mix(in srgb,var(--good) 18%,transparent);
-color:var(--good);border-radius:5px}
-.case .bad{background:color-mix(in srgb,var(--added) 18%,transparent);
-color:var(--added);border-radius:5px}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 16px;margin:12px 0}
-dt{color:var(--dim)}dd{margin:0}
-.pair{display:flex;flex-wrap:wrap;gap:22px;align-items:flex-start}
-figure{margin:0;min-width:min(340px,100%);padding:14px;border:1px solid var(--node);
-border-radius:12px}
-figure svg{max-width:100%;height:auto}
-.legend span{margin-right:18px;font-size:12.5px;font-style:italic;font-weight:600}
-.k-added{color:var(--added)}.k-changed{color:var(--changed)}.k-missing{color:var(--missing)}
-li{margin:4px 0}details{margin:6px 0}summary{cursor:pointer}
-@media print{main{max-width:none}}
-"""
+    f"{REPORT}body{{margin:0}}html{{color-scheme:light dark;background:{LIGHT['paper']}}}"
+    f"@media (prefers-color-scheme:dark){{html{{background:{DARK['paper']}}}}}"
+    f"main{ROOT}{{margin:0 auto;padding-bottom:60px}}@media print{{main{ROOT}{{max-width:none}}}}"
 )

@@ -45,7 +45,10 @@ def to_text(found: Report, width: int = 100) -> str:
 def plain_text(what: RenderableType, width: int) -> str:
     """Anything rich can print as plain text, without colours or trailing blanks."""
     stream = io.StringIO()
-    Console(file=stream, width=width, no_color=True, highlight=False).print(what)
+    # In a notebook rich would display instead of writing to the stream.
+    Console(file=stream, width=width, no_color=True, highlight=False, force_jupyter=False).print(
+        what
+    )
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
@@ -105,7 +108,8 @@ def _head(found: Report) -> RenderableType:
     return Group(
         Text(f"{found.model} on {found.task} ({found.order} order), {found.domain}", style="dim"),
         Text(),
-        Text.assemble(verdict, "  ", (found.headline, "bold")),
+        Text.assemble(verdict, "  ", (found.sentence, "bold")),
+        Text(found.headline),
         Text(
             f"({VERDICTS.get(found.verdict, '')}; {compared}, {scope} of the domain)", style="dim"
         ),

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -112,11 +111,26 @@ def test_page_and_text_say_the_same_things(html: str) -> None:
         assert said in text, said
 
 
-def test_a_notebook_gets_the_same_page_in_a_frame(html: str) -> None:
+def test_a_notebook_gets_the_same_body_under_its_own_theme(html: str) -> None:
     bundle = explanation_mimebundle(explanation())
     assert bundle["text/plain"] == explanation_text(explanation())
-    assert unescape(bundle["text/html"].split('srcdoc="')[1].split('" style')[0]) == html
-    assert "<script" not in bundle["text/html"]
+    cell = bundle["text/html"]
+    assert Page(cell).open == []
+    assert not Page(cell).tags & {"script", "iframe", "link", "object"}
+    body = html.split('<main class="ri-report">')[1].split("</main>")[0]
+    assert body in cell
+    assert "data-jp-theme-light=false" in cell
+    style = cell.split("<style>")[1].split("</style>")[0]
+    rules = [rule.split("{")[0] for rule in style.split("}") if "{" in rule]
+    stray = [rule for rule in rules if ".ri-report" not in rule and not rule.startswith("@media")]
+    assert stray == []  # nothing beside the report is restyled
+
+
+def test_plain_text_is_returned_and_not_displayed_where_rich_sees_a_notebook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "L1H0" in explanation_text(explanation())
 
 
 def test_everything_a_user_named_is_escaped() -> None:
