@@ -1,11 +1,11 @@
 """What drawing, applying and encoding a batch costs, as a share of the training step it feeds.
 
-    python benchmarks/sampling.py [--json] [--steps N]
+    python benchmarks/sampling.py [--json] [--chunks N]
 
 Each row trains a fresh model of the default recipe (2 layers of 64, batch 64, lengths up to 16) on
-one thread. A batch's cost is its chunk's, spread over the chunk's steps. The first chunk also fills
-the sampler's tables, once a run: that is the column `tables`, and not in the share. Processor time
-throughout, so that a busy neighbour does not count.
+one thread. A batch's cost is its chunk's, spread over the chunk's steps; medians over chunks, and
+over steps. The first chunks also fill the sampler's tables, once a task: that is the column
+`tables`, and not in the share. Processor time throughout, so that a busy neighbour counts less.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from statistics import median
 from time import process_time
 
 import torch
@@ -22,7 +23,7 @@ from recinterp.models.data import CHUNK, Batches
 from recinterp.models.training import _Trainer
 from recinterp.tasks import Domain
 
-BAR = 0.10
+BAR, WARM = 0.10, 8  # WARM: chunks that fill tables
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -37,23 +38,25 @@ def cost(name: str, order: str, chunks: int) -> dict[str, float | str]:
     task, config = ri.task(name, order=order), ri.TrainConfig(seed=1)
     domain = Domain(max_length=config.max_length)
     trainer, batches = _Trainer(task, config, domain, None), Batches(task, config, domain)
-    first = seconds(lambda: batches(0))
-    ready = [batches(step) for step in range(CHUNK)]
-    drawn = seconds(lambda: ready.extend(batches(s) for s in range(CHUNK, (chunks + 1) * CHUNK)))
+    first = seconds(lambda: [batches(step) for step in range(WARM * CHUNK)])
+    ready: list[object] = []
+    drawn = [seconds(lambda c=c: ready.extend(map(batches, range(c * CHUNK, (c + 1) * CHUNK))))
+             for c in range(WARM, WARM + chunks)]  # fmt: skip
     trainer.batches = ready.__getitem__  # type: ignore[assignment]
-    for _ in range(CHUNK):
+    for _ in range(10):
         trainer._one_step()
-    rest = seconds(lambda: [trainer._one_step() for _ in range(chunks * CHUNK)])
-    steps = chunks * CHUNK
-    return {"task": name, "order": order, "tables_ms": 1e3 * first, "batch_ms": 1e3 * drawn / steps,
-            "rest_ms": 1e3 * rest / steps, "share": drawn / (drawn + rest)}  # fmt: skip
+    whole = [seconds(trainer._one_step) for _ in range(10, chunks * CHUNK)]
+    batch, rest = median(drawn) / CHUNK, median(whole)
+    tables = max(0.0, first - WARM * CHUNK * batch)
+    return {"task": name, "order": order, "tables_ms": 1e3 * tables, "batch_ms": 1e3 * batch,
+            "rest_ms": 1e3 * rest, "share": batch / (batch + rest)}  # fmt: skip
 
 
 def main() -> None:
     """Print one row for each task and order, and the largest share."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--chunks", type=int, default=4, help=f"of {CHUNK} steps each")
+    parser.add_argument("--chunks", type=int, default=3, help=f"of {CHUNK} steps each")
     given = parser.parse_args()
     torch.set_num_threads(1)
     cases = [(name, order) for name in ri.tasks() for order in ("natural", "reverse")]
