@@ -194,6 +194,7 @@ class Session:
         if not cut.heads and x in self._clean:
             return self._clean[x]
         self.task.well_formed(x)
+        self._checked(cut)
         found = self._greedy(x, cut, () if not cut.heads else self.output(x))
         if not cut.heads:
             self._clean[x] = found

@@ -1,0 +1,221 @@
+"""Widgets, stepper, figures and pages: what they hold, without a browser (see tests/browser)."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import recinterp as ri
+from recinterp.errors import DomainError, IllFormed
+from recinterp.explain import Explanation
+from recinterp.perturb import head
+from recinterp.session import Cut
+from recinterp.view.ablation import AblationWidget, Newest, static_page
+from recinterp.view.standalone import StandAlone, in_script
+from recinterp.view.stepper import known_tokens, reduction
+from tests.view.builders import explanation
+from tests.view.test_session import session
+
+LOADS = re.compile(r"""(src=|@import |url\(|<link[^>]+href=)["']?(https?:)?//""")
+TREE = """Inductive tree : Set := Leaf | Node (l : tree) (x : lab) (r : tree)
+with lab : Set := a | b.
+Inductive labs : Set := nil | cons (x : lab) (t : labs).
+Fixpoint append (s t : labs) : labs := match s with nil => t | cons x u => cons x (append u t) end.
+Fixpoint inorder (t : tree) : labs :=
+  match t with Leaf => nil | Node l x r => append (inorder l) (cons x (inorder r)) end.
+"""
+
+
+@cache
+def explained() -> Explanation:
+    return explanation(model=session().ex.model)
+
+
+def sent(widget: AblationWidget, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a click is answered, until it is done."""
+    found: list[dict[str, Any]] = []
+    done = threading.Event()
+
+    def keep(message: dict[str, Any], *_: object) -> None:
+        found.append(message)
+        if message["what"] in ("done", "error"):
+            done.set()
+
+    widget.send = keep  # type: ignore[method-assign]
+    widget._asked(widget, request)
+    assert done.wait(60)
+    return found
+
+
+def test_a_click_is_answered_by_the_session_then_by_accuracies() -> None:
+    widget = explained().ablate(warm=False)
+    asked = {"n": 7, "tokens": ["X1", "X1", "01"], "heads": [[1, 0]], "kind": "mean", "to": ""}
+    first, *rest = sent(widget, asked)
+    run = ri.perturb.run(
+        session().adapter, session().task, [["X1", "X1", "01"]],
+        [ri.perturb.Ablate(head(1, 0), "mean", session()._reference)], whole=True,
+    )  # fmt: skip
+    assert run.outputs is not None
+    assert first["output"] == list(run.outputs[0])
+    assert {m["n"] for m in (first, *rest)} == {7}
+    assert [m["what"] for m in rest] == ["stratum"] * (len(rest) - 1) + ["done"]
+    json.dumps([first, *rest], allow_nan=False)
+
+
+def test_a_request_that_cannot_be_met_is_said_on_the_page() -> None:
+    widget = explained().ablate(warm=False)
+    (said,) = sent(widget, {"n": 1, "tokens": ["X1"], "heads": [], "kind": "zero"})
+    assert said["what"] == "error"
+    assert "position" in said["text"]
+
+
+def test_the_newest_request_wins() -> None:
+    started, go, seen = threading.Event(), threading.Event(), []
+
+    def work(request: Any, stale: Any) -> None:
+        started.set()
+        go.wait(10)
+        seen.append((request["n"], stale()))
+        if request["n"] == 3:
+            finished.set()
+
+    finished, newest = threading.Event(), Newest(work)
+    newest.ask({"n": 1})
+    assert started.wait(10)
+    newest.ask({"n": 2})
+    newest.ask({"n": 3})
+    go.set()
+    assert finished.wait(10)
+    assert seen == [(1, True), (3, False)]
+
+
+def test_setup_names_every_head_and_hides_nothing_of_its_role() -> None:
+    setup = explained().ablate(warm=False).setup
+    assert [h["name"] for h in setup["heads"]] == ["L0H0", "L0H1", "L1H0", "L1H1"]
+    assert [h["recursion"] for h in setup["heads"]] == [False, False, True, False]
+    assert setup["kinds"] == ["zero", "mean", "resample", "redirect"]
+    json.dumps(setup, allow_nan=False)
+
+
+def test_a_static_page_holds_every_single_head_and_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recinterp.view.ablation.PRECOMPUTED", 70)
+    monkeypatch.setattr(session(), "accuracy", lambda cut: iter(()))
+    page = static_page(session())
+    assert not LOADS.search(page)
+    assert len(page.encode()) < 1_000_000
+    given = page.split("getElementById('here'),")[1].split(");</script>")[0]
+    data = json.loads(given)
+    offered = len(data["setup"]["offered"])
+    assert offered == 2
+    assert len(data["known"]["answers"]) == offered * 3 * (1 + 4 + 6)
+    assert data["known"]["answers"]["0|zero|1.0"]["output"] == list(
+        session().output(data["setup"]["offered"][0]["tokens"], Cut(((1, 0),), "zero"))
+    )
+
+
+def test_nothing_a_user_named_ends_a_script() -> None:
+    for said in ("</script><b>", "<!--", "\u2028", "&lt;"):
+        text = in_script({"x": said})
+        assert json.loads(text) == {"x": said}
+        assert not set("<>&\u2028") & set(text)
+
+
+def test_a_page_shows_itself_in_a_frame_that_reaches_nothing(tmp_path: Path) -> None:
+    page = StandAlone.make("<b>&</b>", 'a "page"')
+    bundle = page._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(page) == 'a "page"'
+    assert 'sandbox="allow-scripts"' in bundle["text/html"]
+    assert "<b>" not in bundle["text/html"]
+    assert page.save(tmp_path / "p.html").read_text() == "<b>&</b>"
+
+
+@pytest.mark.parametrize("order", ["natural", "reverse"])
+def test_redexes_are_where_the_trace_contracts(order: str) -> None:
+    task = ri.task("binary-successor", order=order)
+    x = ["X1", "X1", "X0", "01"] if order == "natural" else ["01", "X0", "X1", "X1"]
+    found, normal = reduction(task, x)
+    steps = list(task.trace(x, "outermost"))
+    assert [(r.rule, r.name) for r in found] == [(s.rule, s.name) for s in steps]
+    shown = [r.before + r.redex + r.after for r in found]
+    assert [*shown[1:], normal] == [s.text for s in steps]
+    assert all(r.redex for r in found)
+    assert any(r.before for r in found)
+
+
+def test_what_a_half_reduced_term_settles_only_grows_and_reaches_the_output() -> None:
+    task = ri.Task.from_gallina(TREE, function="inorder")
+    x = ["Node", "Node", "Leaf", "a", "Leaf", "b", "Leaf"]
+    found, _ = reduction(task, x)
+    known = [r.known for r in found]
+    assert known == sorted(known)
+    assert task.apply(x) == ["a", "b"]
+    assert known[-1] >= 1
+    succ = ri.task("binary-successor")
+    assert max(r.known for r in reduction(succ, ["X1", "X1", "01"])[0]) == 2
+    assert known_tokens(ri.task("binary-successor", order="reverse"), None) == 0  # type: ignore[arg-type]
+
+
+def test_the_stepper_keeps_three_runs_on_one_clock() -> None:
+    ex, x = explained(), ["X1", "X1", "X1", "X1", "01"]
+    data = ex.step(x).setup
+    frames = data["frames"]
+    for i, j, t in frames:
+        assert 0 <= i <= len(data["trace"])
+        assert data["run"][j]["out"] <= t
+        assert j + 1 == len(data["run"]) or data["run"][j + 1]["out"] > t
+    assert [f[2] for f in frames] == sorted(f[2] for f in frames)
+    assert frames[0] == [0, 0, 0]
+    assert frames[-1][0] == len(data["trace"])
+    assert frames[-1][2] == max(len(data["truth"]), len(data["model"]["output"]))
+    assert data["model"]["output"] == list(session().output(x))
+
+
+def test_the_stepper_does_without_a_model_and_refuses_what_is_no_input() -> None:
+    data = explanation().step(["X1", "01"])
+    assert data.setup["model"] is None
+    assert not LOADS.search(data.static())
+    with pytest.raises(IllFormed):
+        explanation().step(["X1"])
+
+
+def test_attention_holds_the_packaged_script_and_nothing_from_elsewhere() -> None:
+    page = explained().attention(["X1", "01"])
+    assert not LOADS.search(page)
+    assert "unpkg.com" not in page
+    assert "AttentionHeads" in page
+    assert "attention of 4 heads" in repr(page)
+
+
+@pytest.mark.parametrize("name", ["heads", "fidelity", "depth"])
+def test_a_figure_is_plotlys_a_table_and_a_file(name: str, tmp_path: Path) -> None:
+    ex = explanation(domain=ri.Domain(max_length=6), model=explained().model)
+    plot = getattr(ex.plot, name)()
+    bundle = plot._repr_mimebundle_()
+    json.dumps(bundle["application/vnd.plotly.v1+json"])
+    assert bundle["application/vnd.plotly.v1+json"]["data"]
+    assert len(bundle["text/html"]) < 30_000
+    saved = plot.save(tmp_path / "f.html").read_text()
+    assert not re.search(r"""<script[^>]+src=""", saved)
+    assert len(str(plot).splitlines()) == 2 + len(plot.rows)
+
+
+def test_depth_counts_what_the_model_writes() -> None:
+    ex = explanation(domain=ri.Domain(max_length=7), model=explained().model)
+    rows = {row[0]: row[1:] for row in ex.plot.depth().rows}
+    assert rows["0"][0] == rows["3"][0] == 1.0
+    assert rows["4"][0] == rows["5"][0] == 0.0
+    alone = explanation(domain=ri.Domain(max_length=7))
+    assert {row[1] for row in alone.plot.depth().rows} == {
+        row[2] for row in alone.plot.depth().rows
+    }
+
+
+def test_no_heads_no_figure_of_heads() -> None:
+    with pytest.raises(DomainError, match="heads"):
+        explanation(heads=()).plot.heads()
