@@ -89,13 +89,18 @@ def _even(pattern: Tensor) -> Tensor:
 
 
 def _rows(adapter: Adapter, task: Task) -> Rows:
-    """A few different inputs with their true outputs, short enough for the context."""
+    """A few inputs of one length with their true outputs, short enough for the context.
+
+    Of one length, since what an encoder-decoder's attention may see goes by it, and not by the
+    stream that is replaced.
+    """
     inputs = []
     for tokens in task.inputs(min(6, adapter.n_ctx // 2 - 1)):
         inputs.append(tokens)
         if len(inputs) == 24:
             break
-    picked = inputs[-4:]
+    groups = [[x for x in inputs if len(x) == n] for n in dict.fromkeys(map(len, inputs))]
+    picked = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
     outputs = [task.apply(tokens) for tokens in picked]
     most = adapter.n_ctx - max(len(task.prompt(x)) for x in picked)
     return lay_out(task, picked, [y[: min(most, 3)] for y in outputs])

@@ -9,6 +9,9 @@ on trained and untrained models:
     its attention's peak follows a landmark of the datatype                             >= FOLLOW
 
 Of 204 heads of untrained models, 17 of 18 models pass on share alone and none passes both.
+
+An encoder's heads have written before the first query, so none of them is a reader: their attention
+is looked at from each input position, and their effect is what their ablation changes.
 """
 
 from __future__ import annotations
@@ -24,6 +27,11 @@ from torch import Tensor
 from recinterp.errors import MisfitModel
 from recinterp.models import Adapter
 from recinterp.perturb import (
+    ALL,
+    INPUTS,
+    OUTPUTS,
+    QUERY,
+    SEP,
     Ablate,
     FreezePatterns,
     Rows,
@@ -36,6 +44,7 @@ from recinterp.perturb import (
     sources_kept,
     untrained_twin,
 )
+from recinterp.probe.encoders import attention_while_reading, is_encoders, told_of_encoders
 from recinterp.probe.landmarks import Landmark, Step, best, landmarks
 from recinterp.rate import Rate
 
@@ -44,6 +53,7 @@ if TYPE_CHECKING:
 
 GATE, SHARE, FOLLOW = 0.8, 0.15, 0.3
 PAIRS, STEPS, SHORTEST = 120, 360, 4
+WRITTEN = (SEP, OUTPUTS, QUERY)  # a decoder's positions, where it has an encoder beside it
 Pairs = tuple[tuple[int, int], ...]
 
 
@@ -64,11 +74,12 @@ class Head:
     recursion: bool = False
     note: str = ""
     landmark: str = ""
+    block: str = ""
 
     @property
     def name(self) -> str:
-        """The field's name for it: L1H0."""
-        return f"L{self.layer}H{self.head}"
+        """The field's name for it: L1H0; E1H0, D1H0 (self) and X1H0 (cross) of encoder-decoders."""
+        return f"{self.block or f'L{self.layer}'}H{self.head}"
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,7 @@ class LayerFinding:
     control: float
     carries: bool
     text: str
+    block: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,9 @@ def probe_heads(
         for layer in range(adapter.n_layers)
         for h in range(adapter.n_heads)
     )
-    layers = tuple(_layer(layer, heads, measured) for layer in range(adapter.n_layers))
+    layers = tuple(
+        _layer(layer, name, heads, measured) for layer, name in enumerate(adapter.block_names)
+    )
     return HeadReport(heads, layers, measured.gate)
 
 
@@ -138,7 +152,7 @@ class _Measured:
     """Raw measurements: attention per head, transplant effects per set of (live) heads."""
 
     steps: list[tuple[Step, tuple[str, ...]]]
-    live: Pairs
+    live: Pairs  # encoders' heads too, which have no share
     follows: dict[tuple[int, int], tuple[Landmark, Rate] | None]
     gate: Rate
     moved: dict[Pairs, Rate]
@@ -166,15 +180,16 @@ def _measure(
     follows = _attention(adapter, task, steps[:STEPS])
     layers = [i for i in range(adapter.n_layers) if is_live(adapter, task, head(i).hook)]
     every = tuple((layer, h) for layer in layers for h in range(adapter.n_heads))
+    write = tuple(pair for pair in every if not is_encoders(adapter, pair[0]))
     pairs = _pairs(steps, seed)
     if not pairs or not every:
         return _Measured(steps, every, follows, Rate(0, 0), {}, {}, {})
     trial = _Trial(adapter, task, pairs)
-    sets = list(dict.fromkeys([every, *_by_layer(every), *((one,) for one in every)]))
+    sets = list(dict.fromkeys([write, *_by_layer(write), *((one,) for one in write)]))
     share = {heads: trial.share(heads) for heads in sets if not control or len(heads) == 1}
     moved = {heads: trial.moved(heads) for heads in share}
     noise = {heads: trial.share(heads, scramble=seed + 1) for heads in share if not control}
-    return _Measured(steps, every, follows, moved.get(every, Rate(0, 0)), moved, share, noise)
+    return _Measured(steps, every, follows, moved.get(write, Rate(0, 0)), moved, share, noise)
 
 
 def _by_layer(every: Pairs) -> list[Pairs]:
@@ -189,9 +204,13 @@ def _attention(
     rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(adapter.n_layers)]
     cache = adapter.cache(rows.ids, names)
-    found, places = {}, landmarks(task)
+    found: dict[tuple[int, int], tuple[Landmark, Rate] | None] = {}
+    places = landmarks(task)
     asked = [step for step, _ in steps]
     for layer, name in enumerate(names):
+        if is_encoders(adapter, layer):
+            found |= attention_while_reading(layer, cache[name], rows, places)
+            continue
         peak = cache[name][torch.arange(len(rows)), :, rows.query].argmax(-1).cpu()
         for h in range(adapter.n_heads):
             at = (peak[:, h] - rows.start).tolist()
@@ -261,10 +280,11 @@ def _ablations(
     steps = measured.steps[:PAIRS]
     rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     clean = next_logits(adapter, task, rows).argmax(-1)
-    found = {}
+    found, paired = {}, adapter.architecture == "encoder-decoder"
     for layer, h in measured.live:
         later = tuple(i for i in range(layer + 1, adapter.n_layers) if (i, h) in measured.live)
-        cut = Ablate(head(layer, h), "mean")
+        own = INPUTS if is_encoders(adapter, layer) else WRITTEN if paired else ALL
+        cut = Ablate(head(layer, h, own), "mean")
         free = _changed(adapter, task, rows, [cut], clean)
         kept = _changed(adapter, task, rows, [cut, FreezePatterns(later)], clean) if later else free
         found[layer, h] = (free, kept)
@@ -308,9 +328,12 @@ def _judge(
         and effect >= max(SHARE, controls["random direction"])
         and score >= max(FOLLOW, controls.get("untrained attention", 0.0))
     )
-    place = str(followed[0]) if followed else ""
-    role, note = _role(carries, score, effect, controls, place)
-    return Head(*which, role, score, effect, controls, carries, note, place)
+    place, reads = str(followed[0]) if followed else "", is_encoders(adapter, which[0])
+    place = place.replace("t", "p") if reads else place
+    said = _role(carries, score, effect, controls, place)
+    role, note = told_of_encoders(said, score >= FOLLOW, score, place) if reads else said
+    block = adapter.block_names[which[0]]
+    return Head(*which, role, score, effect, controls, carries, note, place, block)
 
 
 def _untrained(twin: _Measured | None, which: tuple[int, int]) -> dict[str, float]:
@@ -343,17 +366,20 @@ def _role(
     return "support", f"ablation changes {cut:.0%} of the tokens; {effect:.0%} of the effect"
 
 
-def _layer(layer: int, heads: Sequence[Head], measured: _Measured) -> LayerFinding:
+def _layer(layer: int, name: str, heads: Sequence[Head], measured: _Measured) -> LayerFinding:
     key: Pairs = tuple((h.layer, h.head) for h in heads if h.layer == layer)
     moved = measured.moved.get(key, Rate(0, 0))
     share, noise = measured.share.get(key, 0.0), measured.noise.get(key, 0.0)
     gated = bool(measured.gate.total) and measured.gate.value >= GATE
     carries = gated and moved.value >= 0.5 and share >= max(SHARE, noise)
     single = [h.name for h in heads if h.layer == layer and h.recursion]
-    if carries and not single:
-        text = f"no single head carries it, layer {layer} does: its heads together move {moved}"
+    here = f"layer {layer}" if name == f"L{layer}" else name
+    if name.startswith("E"):
+        text = f"{here} reads before anything is written; what it holds is under sites"
+    elif carries and not single:
+        text = f"no single head carries it, {here} does: its heads together move {moved}"
     elif carries:
-        text = f"layer {layer} carries it, through {', '.join(single)}: together they move {moved}"
+        text = f"{here} carries it, through {', '.join(single)}: together they move {moved}"
     else:
-        text = f"layer {layer}: its heads together move the token in {moved}"
-    return LayerFinding(layer, moved, share, noise, carries, text)
+        text = f"{here}: its heads together move the token in {moved}"
+    return LayerFinding(layer, moved, share, noise, carries, text, name)

@@ -61,11 +61,13 @@ class Part:
     """One place of a patch: a hook point (or one head of it) at a class of positions.
 
     position: query, sep, changed, others, inputs, outputs, read, or `at` a pointer of the machine.
+    block: what its block is called, where that is not its number (E0, D0, X0 of encoder-decoders).
     """
 
     hook: str
     position: str
     head: int | None = None
+    block: str = ""
 
     @property
     def layer(self) -> int:
@@ -87,9 +89,16 @@ class Part:
     def place(self) -> str:
         """Which activation, in words."""
         if self.hook.endswith("hook_z"):
-            alone = f"L{self.layer}H{self.head}"
-            return f"in layer-{self.layer} attention" if self.head is None else f"in {alone}"
-        return "in the embedding" if self.layer < 0 else f"after layer {self.layer}"
+            alone = f"{self.block or f'L{self.layer}'}H{self.head}"
+            whole = f"{self.block or f'layer-{self.layer}'} attention"
+            return f"in {whole if self.head is None else alone}"
+        after = f"after {self.block or f'layer {self.layer}'}"
+        return "in the embedding" if self.layer < 0 else after
+
+    def named(self, adapter: Adapter) -> Part:
+        """The same with its block's name."""
+        told = adapter.architecture == "encoder-decoder" and self.layer >= 0
+        return replace(self, block=adapter.block_names[self.layer]) if told else self
 
     def __str__(self) -> str:
         return f"{self.place} at {words(self.position)}"
@@ -162,7 +171,7 @@ def _sites_of(
         seed,
     )
     scored = [
-        (accuracy(adapter, task, choose, p), p)
+        (accuracy(adapter, task, choose, p), tuple(part.named(adapter) for part in p))
         for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
         if all(is_live(adapter, task, part.hook) for part in p)
     ]
