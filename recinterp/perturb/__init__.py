@@ -25,6 +25,7 @@ from recinterp.perturb.plan import (
 )
 from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
 from recinterp.perturb.sources import sources_kept
+from recinterp.perturb.sweep import Swept, changed, last_logits, shift, stream, sweep
 
 __all__ = [
     "ALL",
@@ -44,12 +45,15 @@ __all__ = [
     "Rows",
     "Steer",
     "Swap",
+    "Swept",
     "Transplant",
     "Unit",
     "Where",
+    "changed",
     "generate",
     "head",
     "is_live",
+    "last_logits",
     "lay_out",
     "layer_output",
     "mlp",
@@ -59,6 +63,9 @@ __all__ = [
     "random_heads",
     "run",
     "say",
+    "shift",
     "sources_kept",
+    "stream",
+    "sweep",
     "untrained_twin",
 ]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from recinterp.errors import UnknownSite
-from recinterp.perturb.lower import Edit, Frozen, Look, Write, lower, same_count
+from recinterp.perturb.edits import Edit, Frozen, Look, Write
+from recinterp.perturb.lower import lower, same_count
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,

@@ -1,7 +1,7 @@
 """Run a plan on a model: what it says next, or its whole outputs, beside the clean run.
 
-Every site is proven live before it is trusted (`live.py`). This road goes through hooks; it is
-batched, and rows of different lengths share a batch.
+Every site is proven live before it is trusted (`live.py`). Models that the fast road understands
+take it; all others go through hooks, and `Effects.road` says why.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from recinterp.models import Adapter
-from recinterp.perturb.compile import edit_rows, hooks_of, units_of
+from recinterp.perturb.compile import check, edit_rows, hook_of, units_of
 from recinterp.perturb.live import prove
+from recinterp.perturb.lower import lower
 from recinterp.perturb.plan import ForcePrefix, Plan
+from recinterp.perturb.road import Road, road_of
 from recinterp.perturb.rows import Rows, Tokens, lay_out
 from recinterp.rate import Rate
 
@@ -33,7 +35,8 @@ END, CUT = "EOS", "…"
 class Effects:
     """What a plan did: next tokens and their logits (batch, vocab), clean and edited.
 
-    outputs, clean_outputs: whole greedy outputs, where they were asked for.
+    outputs, clean_outputs: whole greedy outputs, where they were asked for. road: "fast", or
+    "hooks" and why.
     """
 
     clean: tuple[str, ...]
@@ -42,6 +45,7 @@ class Effects:
     logits: Tensor
     clean_outputs: tuple[Tokens, ...] | None = None
     outputs: tuple[Tokens, ...] | None = None
+    road: str = "fast"
 
     @property
     def probabilities(self) -> Tensor:
@@ -82,7 +86,17 @@ def run(
     if whole:
         clean_outputs, outputs = (generate(adapter, task, rows, steps) for steps in ((), plan))
     said = [tuple(spell(adapter, logits)) for logits in (clean, edited)]
-    return Effects(said[0], said[1], clean, edited, clean_outputs, outputs)
+    why = hooks_needed(adapter, plan)
+    road = f"hooks: {why}" if why else "fast"
+    return Effects(said[0], said[1], clean, edited, clean_outputs, outputs, road)
+
+
+def hooks_needed(adapter: Adapter, plan: Plan = ()) -> str:
+    """Why a plan cannot take the fast road on this model; empty where it does."""
+    road = road_of(adapter)
+    if isinstance(road, str):
+        return road
+    return next((why for unit in units_of(adapter, plan) if (why := road.lacks(unit.hook))), "")
 
 
 def next_logits(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> Tensor:
@@ -108,7 +122,12 @@ def pick(task: Task, rows: Rows, picked: Sequence[int]) -> Rows:
 @torch.no_grad()
 def _next_logits(adapter: Adapter, task: Task, rows: Rows, plan: Plan) -> Tensor:
     edited = edit_rows(task, rows, plan)
-    hooks = hooks_of(adapter, task, edited, plan, rows)
+    check(adapter, plan)
+    edits = lower(adapter, task, edited, plan, rows)
+    road = road_of(adapter)
+    if isinstance(road, Road) and not hooks_needed(adapter, plan):
+        return road.run(edited, [edits])[0].cpu()
+    hooks = [hook_of(edit) for edit in edits]
     logits = adapter.run_with_hooks(edited.ids, hooks) if hooks else adapter.logits(edited.ids)
     return logits[torch.arange(len(edited)), edited.query.to(logits.device)].float().cpu()
 

@@ -1,22 +1,18 @@
-"""A plan on a batch of rows, lowered to what is written where: the form both roads carry out.
+"""A plan on a batch of rows, lowered to edits: what is written where, in plain tensors.
 
-    Write   a vector at some (row, position) sites of a hook point: set, added, or moved toward
-    Look    attention rows of some queries
-    Frozen  all attention of a layer
-
-Sources and references are run here, once; what comes out holds plain tensors and no model.
+Sources and references are run here, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from recinterp.errors import InterventionError, UnknownSite
+from recinterp.perturb.edits import Edit, Frozen, Look, Write, check_together
 from recinterp.perturb.plan import (
     Ablate,
     FreezePatterns,
@@ -43,78 +39,14 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 
-@dataclass(frozen=True, eq=False)
-class Write:
-    """Values at sites of a hook point; row, pos: (sites,), row by row.
-
-    value: (sites, features) or (features,), with a head axis before the features where `head` is
-    None at a per-head hook. toward: `old` plus noise as long as `value - old`.
-    """
-
-    hook: str
-    head: int | None
-    row: Tensor
-    pos: Tensor
-    op: Literal["set", "add", "toward"]
-    value: Tensor
-    noise: Tensor | None = None
-
-    def apply(self, old: Tensor) -> Tensor:
-        """The new values of (sites, features)."""
-        return write(self.op, old, self.value, self.noise)
-
-
-def write(op: str, old: Tensor, value: Tensor, noise: Tensor | None) -> Tensor:
-    """What stands at a site after a write."""
-    value = value.to(old)
-    if op == "set":
-        return value.expand_as(old)
-    if op == "add":
-        return old + value
-    assert noise is not None
-    noise = noise.to(old)
-    ratio = (value - old).flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
-    return old + noise * ratio.reshape(-1, *[1] * (old.dim() - 1))
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """Attention of a head (None: of all) at queries (row, pos): pattern (sites, head or 1, key)."""
-
-    layer: int
-    head: int | None
-    row: Tensor
-    pos: Tensor
-    pattern: Tensor
-
-    @property
-    def hook(self) -> str:
-        """Where it is written."""
-        return f"blocks.{self.layer}.attn.hook_pattern"
-
-
-@dataclass(frozen=True, eq=False)
-class Frozen:
-    """All attention of a layer: pattern (row, head, query, key)."""
-
-    layer: int
-    pattern: Tensor
-
-    @property
-    def hook(self) -> str:
-        """Where it is written."""
-        return f"blocks.{self.layer}.attn.hook_pattern"
-
-
-Edit: TypeAlias = Write | Look | Frozen
-
-
 def lower(
     adapter: Adapter, task: Task, rows: Rows, plan: Plan, clean: Rows | None = None
 ) -> list[Edit]:
     """What a plan writes on these rows. clean: the rows before swaps and prefixes."""
     with kept_at_least():
-        return [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
+        made = [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
+    check_together(made, rows.ids.shape[1])
+    return made
 
 
 def _edits(
@@ -145,6 +77,7 @@ def _write(
     unit: Unit,
     op: Literal["set", "add", "toward"],
     value: Tensor,
+    per_site: bool = False,
     noise: Tensor | None = None,
 ) -> Write:
     if unit.hook.endswith("hook_pattern"):
@@ -152,7 +85,7 @@ def _write(
             str(unit), "a pattern is not a vector of features", "use Redirect or Transplant"
         )
     row, pos = rows.sites(unit.at)
-    return Write(unit.hook, unit.head, row, pos, op, value, noise)
+    return Write(unit.hook, unit.head, row, pos, op, value, per_site, noise)
 
 
 def read(rows: Rows, unit: Unit, value: Tensor) -> Tensor:
@@ -177,7 +110,7 @@ def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> Write:
         return _write(rows, step.unit, "set", values.mean(0))
     generator = torch.Generator().manual_seed(step.seed)
     drawn = torch.randint(len(values), (len(rows.sites(step.unit.at)[0]),), generator=generator)
-    return _write(rows, step.unit, "set", values[drawn.to(values.device)])
+    return _write(rows, step.unit, "set", values[drawn.to(values.device)], True)
 
 
 def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Write]:
@@ -190,11 +123,11 @@ def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) ->
         _check_counts(rows, source, unit, there)
         new = read(source, there, cache[unit.hook])
         if step.scramble is None:
-            made.append(_write(rows, unit, "set", new))
+            made.append(_write(rows, unit, "set", new, True))
         else:
             generator = torch.Generator().manual_seed(step.scramble + 7919 * number)
             noise = torch.randn(new.shape, generator=generator)
-            made.append(_write(rows, unit, "toward", new, noise))
+            made.append(_write(rows, unit, "toward", new, True, noise))
     return made
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from torch import Tensor
 
 from recinterp.perturb.plan import Ablate, Unit
+from recinterp.perturb.road import road_of
 from recinterp.perturb.rows import Rows, Tokens, lay_out
 
 if TYPE_CHECKING:
@@ -61,13 +62,22 @@ def read_sources(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str
     """Activations of a source run: {hook: (row, pos, ...)}. Errors: UnknownSite."""
     kept = _kept.get()
     if kept is None:
-        return adapter.cache(rows.ids, hooks)
+        return _activations(adapter, rows, hooks)
     keys = {hook: (id(adapter), rows.mark, hook) for hook in hooks}
     missing = [hook for hook, key in keys.items() if key not in kept]
     if missing:
-        fresh = adapter.cache(rows.ids, missing)
+        fresh = _activations(adapter, rows, missing)
         kept |= {keys[hook]: fresh[hook] for hook in missing}
     return {hook: cast(Tensor, kept[key]) for hook, key in keys.items()}
+
+
+def _activations(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str, Tensor]:
+    road = road_of(adapter)
+    if isinstance(road, str):
+        return adapter.cache(rows.ids, hooks)
+    held = road.read(rows, hooks)
+    left = [hook for hook in hooks if hook not in held]
+    return {**held, **adapter.cache(rows.ids, left)} if left else held
 
 
 def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> Rows:

@@ -1,0 +1,209 @@
+"""The fast road gives what hooks give, for every kind of edit, at every layer, on both backends."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+import recinterp as ri
+from recinterp.models import Adapter
+from recinterp.models.backend import has_bridge, hooked
+from recinterp.models.plain import Plain, Shape
+from recinterp.perturb import (
+    INPUTS,
+    QUERY,
+    SEP,
+    Ablate,
+    At,
+    FreezePatterns,
+    Interchange,
+    Intervention,
+    Redirect,
+    Steer,
+    Transplant,
+    Unit,
+    head,
+    lay_out,
+    layer_output,
+    mlp,
+    next_logits,
+    run,
+)
+from recinterp.perturb import fold as folding
+from recinterp.perturb.compile import hooks_of
+from recinterp.perturb.engine import hooks_needed
+from recinterp.perturb.lower import lower
+from recinterp.perturb.road import Road, road_of
+
+pytestmark = pytest.mark.backend
+TASK = ri.task("binary-successor", order="natural")
+SHORT, LONG = TASK.sample(4, seed=1, length=5), TASK.sample(4, seed=2, length=9)
+INPUT = tuple(map(tuple, SHORT + LONG))
+SOURCE = tuple(map(tuple, SHORT[::-1] + LONG[::-1]))
+PREFIX = ((), ("X0",)) * 4
+SHAPES = {
+    "LN, gelu": Shape(3, 4, 32, 8, 64, 24, 8, act="gelu", norm="LN"),
+    "LNPre, no MLP": Shape(3, 4, 32, 8, 64, 24, 8, act="relu", norm="LNPre", attn_only=True),
+}
+
+
+def _model(shape: Shape) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return hooked(shape, Plain(shape).weights())
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    return Adapter(_model(SHAPES[request.param]), TASK)
+
+
+def _units(layer: int, *, with_mlp: bool) -> list[Unit]:
+    attn = f"blocks.{layer}.attn"
+    units = [
+        head(layer, 1),
+        head(layer, 2, QUERY),
+        head(layer),
+        Unit(f"blocks.{layer}.hook_resid_pre", None, At("input", 2)),
+        Unit(f"{attn}.hook_q", 1),
+        Unit(f"{attn}.hook_q", 1, QUERY),
+        Unit(f"{attn}.hook_k", 0, INPUTS),
+        Unit(f"{attn}.hook_v", 3, At("input", 1)),
+        Unit(f"blocks.{layer}.hook_attn_out", None, QUERY),
+        Unit(f"{attn}.hook_z", 1, At("position", 4)),
+        layer_output(layer, At("input", 3)),
+        layer_output(layer, (INPUTS, QUERY)),
+    ]
+    if with_mlp:
+        units += [mlp(layer, SEP), Unit(f"blocks.{layer}.mlp.hook_post", None, INPUTS)]
+    return units
+
+
+def plans(*, with_mlp: bool) -> list[list[Intervention]]:
+    """Every kind of edit at every layer, and some that join layers."""
+    made: list[list[Intervention]] = []
+    wide = torch.linspace(-2, 2, 32)
+    for layer in (0, 2):
+        for number, unit in enumerate(_units(layer, with_mlp=with_mlp)):
+            made += [[Interchange((unit,), SOURCE, PREFIX)], _others(unit)[number % 3]]
+        made += [
+            [Steer(layer_output(layer, At("input", 1)), wide, 2.0)],
+            [Redirect(layer, 1, At("input", 0))],
+            [Redirect(layer, None, INPUTS)],
+            [Transplant(((layer, 0), (layer, 2)), SOURCE, PREFIX, "pattern")],
+            [Ablate(head(0, 1)), FreezePatterns((layer,))],
+            [Ablate(head(0, 1, INPUTS)), Redirect(layer, 1, At("input", 0))],
+        ]
+    both = (head(0, 1, At("input", 1)), layer_output(1, QUERY))
+    return [*made, [Interchange(both, SOURCE, PREFIX)], []]
+
+
+def _others(unit: Unit) -> list[list[Intervention]]:
+    scrambled = Interchange((unit,), SOURCE, PREFIX, scramble=3)
+    return [[scrambled], [Ablate(unit)], [Ablate(unit, "mean")]]
+
+
+def through_hooks(adapter: Adapter, rows, plan) -> torch.Tensor:
+    hooks = hooks_of(adapter, TASK, rows, plan)
+    return adapter.run_with_hooks(rows.ids, hooks)[torch.arange(len(rows)), rows.query]
+
+
+def test_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
+    rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
+    assert isinstance(road, Road), road
+    asked = plans(with_mlp=not adapter.model.cfg.attn_only)
+    lowered = [lower(adapter, TASK, rows, plan) for plan in asked]
+    # 20 tokens a call: less than two rows, so that calls are cut between rows.
+    folded, cut = road.run(rows, lowered), road.run(rows, lowered, 20)
+    assert float((folded - cut).abs().max()) < 1e-5
+    clean = adapter.logits(rows.ids)[torch.arange(len(rows)), rows.query]
+    moved = 0
+    for plan, logits in zip(asked, folded, strict=True):
+        wanted = through_hooks(adapter, rows, plan)
+        assert float((wanted - logits).abs().max()) < 1e-5, plan
+        moved += float((wanted - clean).abs().max()) > 1e-4
+    assert moved > 0.8 * len(asked)  # else the comparison says nothing
+
+
+def test_plans_that_start_alike_share_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    rows, road = lay_out(TASK, INPUT[:4], PREFIX[:4]), road_of(adapter)
+    assert isinstance(road, Road)
+    calls, resume = [], folding.resume
+    monkeypatch.setattr(folding, "resume", lambda *a: calls.append(a) or resume(*a))
+    heads = [[Ablate(head(*at))] for at in itertools.product(range(3), range(4))]
+    got = road.run(rows, [lower(adapter, TASK, rows, plan) for plan in heads])
+    assert len(calls) == 3  # one a layer
+    for plan, logits in zip(heads, got, strict=True):
+        assert float((through_hooks(adapter, rows, plan) - logits).abs().max()) < 1e-5
+
+
+def test_changed_weights_are_read_again() -> None:
+    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    rows = lay_out(TASK, INPUT, PREFIX)
+    before = next_logits(adapter, TASK, rows)
+    with torch.no_grad():
+        for parameter in adapter.model.parameters():
+            parameter.mul_(1.1)
+    after = next_logits(adapter, TASK, rows)
+    own = adapter.logits(rows.ids)[torch.arange(len(rows)), rows.query]
+    assert float((after - own).abs().max()) < 1e-5 < float((before - own).abs().max())
+
+
+def test_what_the_fast_road_has_not_goes_through_hooks_and_says_so() -> None:
+    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    embedding = Ablate(Unit("hook_embed", None, At("input", 0)))
+    effects = run(adapter, TASK, INPUT, [embedding])
+    assert effects.road == "hooks: hook_embed is no point of the fast road"
+    assert run(adapter, TASK, INPUT, [Ablate(head(0, 0))]).road == "fast"
+    soft = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    soft.model.cfg.output_logits_soft_cap = 30.0
+    assert hooks_needed(soft) == "it has output_logits_soft_cap"
+
+
+def test_a_model_that_is_not_what_its_settings_say_goes_through_hooks() -> None:
+    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    adapter.model.cfg.act_fn = "relu"
+    assert "logits come out different" in hooks_needed(adapter)
+    shut = run(adapter, TASK, INPUT, [Ablate(head(0, 0))])
+    adapter.model.cfg.act_fn = "gelu"
+    rows = lay_out(TASK, INPUT)
+    wanted = through_hooks(adapter, rows, [Ablate(head(0, 0))])
+    torch.testing.assert_close(shut.logits, wanted)
+
+
+@pytest.mark.skipif(not has_bridge(), reason="3.9 builds them under other settings")
+@pytest.mark.parametrize("gated", [False, True])
+def test_rotary_positions_root_mean_square_norms_and_grouped_keys(gated: bool) -> None:
+    adapter = Adapter(_rotary(gated), TASK)
+    rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
+    assert isinstance(road, Road), road
+    asked = [[Ablate(head(layer, 1, at), "mean")] for layer in (0, 1) for at in (INPUTS, QUERY)]
+    asked += [[Redirect(0, 1, INPUTS)], [Ablate(Unit("blocks.0.attn.hook_q", 1, QUERY))]]
+    asked += [[Ablate(layer_output(0, At("input", 3)), "mean")]]
+    for plan in asked:
+        assert hooks_needed(adapter, plan) == ""
+        got = road.run(rows, [lower(adapter, TASK, rows, plan)])[0]
+        assert float((through_hooks(adapter, rows, plan) - got).abs().max()) < 1e-5, plan
+
+
+def _rotary(gated: bool) -> nn.Module:
+    import transformer_lens.model_bridge.sources  # noqa: F401
+    from transformer_lens.config import TransformerBridgeConfig
+    from transformer_lens.model_bridge import TransformerBridge
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = TransformerBridgeConfig(
+            n_layers=2, n_heads=4, d_model=32, d_head=8, d_mlp=64, n_ctx=24, d_vocab=8,
+            act_fn="silu", normalization_type="RMS", positional_embedding_type="rotary",
+            gated_mlp=gated, rotary_dim=8,
+        )  # fmt: skip
+        bridge = TransformerBridge.boot_native(config)
+        with torch.no_grad():
+            for parameter in bridge.parameters():
+                parameter.normal_(0.2, 0.3)
+        return bridge.eval()
