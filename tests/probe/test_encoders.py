@@ -1,0 +1,91 @@
+"""An encoder-decoder explained end to end: trained to depth 2, its heads and sites named."""
+
+from __future__ import annotations
+
+import pytest
+
+import recinterp as ri
+from recinterp.models import Adapter, Run
+from recinterp.perturb import head, is_live
+from recinterp.probe import probe_heads
+
+NAMES = ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
+
+
+@pytest.fixture(scope="module")
+def task() -> ri.Task:
+    return ri.task("binary-successor")
+
+
+@pytest.fixture(scope="module")
+def run(task: ri.Task) -> Run:
+    config = ri.TrainConfig(
+        architecture="encoder-decoder", n_layers=1, d_model=32, max_length=6, max_depth=2,
+        steps=250, batch_size=32, learning_rate=4e-3, warmup=20,
+    )  # fmt: skip
+    return ri.train(task, config, progress=False)
+
+
+@pytest.fixture(scope="module")
+def ex(run: Run, task: ri.Task) -> ri.Explanation:
+    return ri.explain(run.model, task, domain=ri.Domain(max_length=6))
+
+
+def test_its_shortcut_is_found_and_is_the_models_own(
+    ex: ri.Explanation, run: Run, task: ri.Task
+) -> None:
+    inputs = list(task.inputs(6))
+    wrong = [ri.predict(run.model, task, [x]) != [task.apply(x)] for x in inputs]
+    assert any(wrong)
+    assert ex.will_fail(inputs) == wrong
+    assert ex.diff.verdict == "shortcut"
+    assert "bounded-depth" in ex.diff.shortcuts[0].kinds
+    assert ex.diff.shortcuts[0].bound == 2
+
+
+def test_heads_of_the_encoder_and_both_kinds_of_the_decoder_are_named(ex: ri.Explanation) -> None:
+    assert [h.name for h in ex.heads] == NAMES
+    assert {h.name[0] for h in ex.recursion_heads} == {"X"}
+    assert [layer.block for layer in ex.layers] == ["E0", "D0", "X0"]
+
+
+def test_an_encoders_head_is_asked_where_it_reads_and_judged_by_its_ablation(
+    ex: ri.Explanation,
+) -> None:
+    for h in ex.heads[:2]:
+        assert h.effect == 0.0
+        assert not h.recursion
+        assert "% of the effect" not in h.note
+        assert h.score > h.controls["untrained attention"]
+        assert h.landmark.startswith(("p", "n-1-p"))
+    assert max(h.controls["ablated"] for h in ex.heads[:2]) > 0
+
+
+def test_sites_lie_in_the_encoder_while_reading_and_are_named_so(ex: ri.Explanation) -> None:
+    places = {place for site in ex.sites if site.accepted for place in site.where}
+    assert any(place.startswith("after E0 at the inputs") for place in places)
+    assert not any("layer" in place for place in places)
+
+
+def test_every_head_is_proven_live(run: Run, task: ri.Task) -> None:
+    adapter = Adapter(run.model, task)
+    assert all(is_live(adapter, task, head(block).hook) for block in range(adapter.n_layers))
+
+
+def test_an_untrained_one_has_no_reader(task: ri.Task) -> None:
+    config = ri.TrainConfig(
+        architecture="encoder-decoder", n_layers=1, d_model=32, max_length=6, steps=1
+    )
+    model = ri.train(task, config, progress=False).model
+    report = probe_heads(Adapter(model, task), task, list(task.inputs(6)))
+    assert [h.name for h in report.heads] == NAMES
+    assert report.recursion == ()
+
+
+def test_it_is_saved_and_told(ex: ri.Explanation, tmp_path: object) -> None:
+    path = f"{tmp_path}/ex.json"
+    ex.save(path)
+    again = ri.Explanation.load(path)
+    assert [h.name for h in again.heads] == NAMES
+    assert again.sites == ex.sites
+    assert "X0H0" in str(again)
