@@ -329,9 +329,10 @@ class Elaborator:
             env: dict[str, Known] = {}
             params = []
             for binder, param in zip(written.binders, head.params, strict=True):
-                name = body.fresh(binder.name)
+                name = body.fresh("x" if binder.name == "_" else binder.name)
                 params.append(Param(name, param.type))
-                env[binder.name] = Known(Var(name), param.type)
+                if binder.name != "_":
+                    env[binder.name] = Known(Var(name), param.type)
             try:
                 core = body.check(written.body, env, head.result)
             except Open as error:
@@ -365,7 +366,7 @@ class Elaborator:
                 self.scope.outside(
                     binder.pos, f"the parameter {binder.name!r} twice", "rename one of them"
                 )
-            seen.add(binder.name)
+            seen |= {binder.name} - {"_"}
         params = tuple(Param(b.name, self.scope.type(b.type)) for b in written.binders)
         result = self._result(written, params)
         names = block if written.recursive else ()

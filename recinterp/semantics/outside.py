@@ -31,6 +31,9 @@ _ADVICE = {
     "Program": ("recursion that is not structural", "write a Fixpoint on a subterm"),
     "Equations": ("recursion that is not structural", "write a Fixpoint on a subterm"),
     "'": ("a let of a pattern", "match on the term"),
+    "@": ("explicit type arguments", "leave them out, or write 'let name : type := …'"),
+    "%": ("scopes", "leave out the scope"),
+    "#": ("attributes", "leave them out"),
     "Let": ("sections, modules and variables", "write Definition"),
 }  # fmt: skip
 _GROUPS = {
@@ -106,6 +109,15 @@ def misplaced(before: str, token: str, expected: Collection[str]) -> tuple[str, 
         and sentence[-1] != ":="
     ):
         return _PROOFS
+    if token == "," and "RPAR" in expected:
+        return "',' (the notation of pairs)", "write pair x y"
+    if token in ("Set", "Type"):
+        return "a name for a type", "write the type itself where it is used"
+    if token == "{":
+        what = "an implicit parameter" if first == "Inductive" else "a dependent type"
+        return what, "write (A : Type)" if first == "Inductive" else "write a plain type"
+    if first == "Inductive" and len(sentence) == 2:
+        return "a parameter without its sort", "write (A : Type)"
     if token == ":" and "RPAR" in expected:
         return "a type written inside a term", "leave it out, or write a typed let"
     if first == "Inductive" and "SORT" in expected:

@@ -54,7 +54,7 @@ class _Build(Transformer[Token, Any]):
         return s.SInductive(_pos(items[0]), str(items[0]), params, constructors)
 
     def ind_param(self, meta: Meta, items: list[Any]) -> list[str]:
-        return [str(i) for i in items if isinstance(i, Token) and i.type == "NAME"]
+        return [str(i) for i in items if isinstance(i, Token)]
 
     def sort(self, meta: Meta, items: list[Any]) -> None:
         return None
@@ -315,6 +315,8 @@ def _unexpected(
 def _terminal(name: str) -> str:
     if name == "NAME":
         return "a name"
+    if name == "UNDERSCORE":
+        return "'_'"
     if name == "DOT":
         return "'.'"
     pattern = _grammar().get_terminal(name).pattern.value

@@ -25,54 +25,19 @@ Arguments inl {A} {B} a. Arguments inr {A} {B} b. Arguments nil {A}. Arguments c
 """
 # Functions of Coq's own library that a text may call without defining them.
 LIBRARY = frozenset(
-    [
-        "negb",
-        "andb",
-        "orb",
-        "xorb",
-        "implb",
-        "eqb",
-        "pred",
-        "plus",
-        "mult",
-        "minus",
-        "max",
-        "min",
-        "add",
-        "mul",
-        "sub",
-        "app",
-        "rev",
-        "length",
-        "map",
-        "fst",
-        "snd",
-        "fold_left",
-        "fold_right",
-        "hd",
-        "tl",
-        "last",
-        "filter",
-        "concat",
-        "tail",
-        "nth",
-        "seq",
-        "existsb",
-        "forallb",
-        "flat_map",
-        "rev_append",
-        "option_map",
-        "id",
-        "eq",
-        "eq_nat_dec",
-        "leb",
-        "ltb",
-        "even",
-        "odd",
-        "double",
-        "div2",
-    ]
+    """
+    negb andb orb xorb implb eqb ifb pred plus mult minus max min add mul sub divmod div modulo pow
+    tail_add tail_mul square sqrt log2 gcd compare leb ltb even odd double div2 iter id
+    app rev length map fst snd fold_left fold_right hd tl last filter concat tail nth seq existsb
+    forallb flat_map rev_append option_map removelast firstn skipn repeat combine split find
+    partition nth_error nth_default count_occ list_prod In incl Forall Exists
+    eq eq_refl eq_nat_dec CompOpp CompareSpec Empty_set True False I and or not iff ex conj sig sigT
+    sig2 sumbool sumor exist existT left right inleft inright projT1 projT2 proj1_sig proj2_sig Acc
+    Exc value error curry uncurry prod_curry prod_uncurry identity all unique is_true reflect
+    """.split()  # noqa: SIM905 (one a line is longer than the rest of the file)
 )
+# What Coq declares together with every Inductive type.
+ELIMINATORS = ("_rect", "_rec", "_ind", "_sind")
 # Words that Coq keeps for itself, or that printing a variable under would change its meaning.
 KEYWORDS = frozenset(
     [
@@ -213,7 +178,12 @@ class Scope:
 
     def unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
         """Refuse a name nobody declared; OutsideSubset where Coq's own library has it."""
-        if name.rsplit(".", 1)[-1] in LIBRARY or "." in name:
+        if name in self.declared:
+            self.outside(
+                pos, f"the type {name!r} as a term", "write it as a type, where it is used"
+            )
+        of_library = name.rsplit(".", 1)[-1] in LIBRARY or name.endswith(ELIMINATORS)
+        if of_library or "." in name:
             self.outside(pos, f"{name!r}, of Coq's library,", "define it in this text")
         if name in ("->", "Set", "Type"):
             self.outside(pos, f"{name!r} here", "write the type's name")
