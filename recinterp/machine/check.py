@@ -165,7 +165,18 @@ def simplify(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
     for atom in guard:
         key = _subject(atom)
         merged[key] = _both(merged[key], atom) if key in merged else atom
-    return tuple(merged.values())
+    atoms = tuple(merged.values())
+    return tuple(x for x in atoms if not any(_follows(x, y) for y in atoms))
+
+
+def _follows(atom: Atom, given: Atom) -> bool:
+    """Whether a comparison with a number follows from an equation of the same expression."""
+    from recinterp.machine.run import compare
+
+    match atom, given:
+        case Cmp(a, op, Const(j)), Cmp(b, "=", Const(k)) if a == b and op != "=":
+            return compare(k, op, j)
+    return False
 
 
 def _subject(atom: Atom) -> object:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
 
 Mask = Bool[np.ndarray, "events"]
+MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
 MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
 
 
@@ -118,16 +119,19 @@ def separating(
 ) -> list[Guard]:
     """Guards that fire on the wanted events and not on the unwanted ones, the best first.
 
-    Single atoms, and pairs of them where no single atom separates cleanly.
+    Single atoms, then pairs and triples of them, each while nothing shorter separates cleanly.
     """
     found = _best([((a,), m) for a, m in singles], wanted, unwanted, most)
     if not unwanted.any():
         found = [Guard((), np.ones(len(wanted), dtype=bool)), *found]
-    if found and not (found[0].mask & unwanted).any() and not (wanted & ~found[0].mask).any():
-        return found
-    seeds = _best([((a,), m) for a, m in singles], wanted, unwanted, 12, least=-len(wanted))
-    pairs = [((*g.atoms, a), g.mask & m) for g in seeds for a, m in singles if a != g.atoms[0]]
-    return _best([(g.atoms, g.mask) for g in found] + pairs, wanted, unwanted, most)
+    wide = _best([((a,), m) for a, m in singles], wanted, unwanted, SEEDS, least=-len(wanted))
+    for _ in range(MOST_ATOMS - 1):
+        if found and not (found[0].mask & unwanted).any() and not (wanted & ~found[0].mask).any():
+            break
+        grown = [((*g.atoms, a), g.mask & m) for g in wide for a, m in singles if a not in g.atoms]
+        found = _best([(g.atoms, g.mask) for g in found] + grown, wanted, unwanted, most)
+        wide = _best(grown, wanted, unwanted, SEEDS, least=-len(wanted))
+    return found
 
 
 def _best(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task
 
 KEPT = 6  # runners-up kept
+TRUE = "edits of the true machine"
+ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     outputs = oracle(asked)
     failed = [y != z for y, z in zip(outputs, task.apply_many(asked), strict=True)]
     logs = Logs(asked, outputs, truth.vocab, truth.arity, np.array(failed, dtype=bool))
-    found: list[Hypothesis] = []
+    found = [_hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
     for road in roads(task, logs):
-        if any(h.cost == 0 and not h.added for h in found):
+        if min(h.cost for h in found) <= ENOUGH * sum(failed):
             break
         found += _walk(road, logs)
     ranked = sorted(found, key=lambda h: h.rank)
@@ -92,36 +94,42 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
 
 
 def roads(task: Task, logs: Logs) -> Iterator[Road]:
-    """The true machine and, for reversed words, the machine of the plain words read backwards."""
-    yield Road("edits of the true machine", task.machine, logs, lambda m: m)
+    """For reversed words the machine of the plain words, read backwards; then the true machine.
+
+    A fault is an edit of a few nodes where the recursion is read in its own direction, and many
+    where a machine has to look ahead for what it has not read.
+    """
     if task.order == "reverse" and task.arity == 1:
         plain = replace(task, order="natural").machine
         if not plain.frames:
             turned = replace(logs.reversed(), vocab=plain.vocab, arity=plain.arity)
-            yield Road("edits of the true machine, read from the right", plain, turned, flip)
+            yield Road(f"{TRUE}, read from the right", plain, turned, flip)
+    yield Road(TRUE, task.machine, logs, lambda m: m)
 
 
 def _walk(road: Road, logs: Logs) -> Iterator[Hypothesis]:
+    base = road.back(road.machine)
     for e in search(road.machine, road.logs):
         for machine in dict.fromkeys([e.machine, restrict(e.machine, road.logs)]):
             try:
-                yield _hypothesis(road, replace(e, machine=road.back(machine)), logs)
+                edited = replace(e, machine=road.back(machine))
             except MachineError:  # an edit that cannot be read back in the other direction
                 continue
+            yield _hypothesis(road.name, edited, base, logs)
 
 
-def _hypothesis(road: Road, edited: Edited, logs: Logs) -> Hypothesis:
+def _hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothesis:
     outcome = logs.run(edited.machine)
     return Hypothesis(
         edited.machine,
-        road.name,
+        road,
         edited.added,
         sum(map(len, edited.equals.values())),
         int(outcome.wrong.sum()),
         int(outcome.unclaimed.sum()),
         len(logs.inputs),
         float(claim_cost(outcome).sum()),
-        edited.machine.size - road.back(road.machine).size,
+        edited.machine.size - base.size,
     )
 
 

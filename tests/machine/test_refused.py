@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRules, UnknownName
-from recinterp.machine import Machine
+from recinterp.machine import Cmp, Const, Machine, Reg
+from recinterp.machine.check import simplify
 from recinterp.machine.export import export, from_json, to_json
 
 HEAD = "vocab A B\nstart m\nregisters p := 0\nframes F\n"
@@ -99,3 +100,11 @@ def test_json_of_a_machine_that_is_not_well_formed() -> None:
     data["vocab"] = ["B"]
     with pytest.raises(MachineError):
         from_json(data)
+
+
+def test_a_bound_that_an_equation_implies_is_not_said() -> None:
+    n, long, not_seven, seven = Reg("n"), Const(5), Const(7), Const(8)
+    said = simplify((Cmp(n, ">=", long), Cmp(n, "!=", not_seven), Cmp(n, "=", seven)))
+    assert said == (Cmp(n, "=", seven),)
+    kept = (Cmp(n, ">=", Const(9)), Cmp(n, "=", seven))
+    assert simplify(kept) == kept
