@@ -142,6 +142,7 @@ def _resolve(body: Body, pattern: s.SPattern, type_: str) -> list[Pat]:
             if LIST_SUGAR.get(name, name) not in body.scope.constructors:
                 if "." in name:
                     body.scope.unknown(pattern.pos, name, ())
+                body.scope.check_variable(pattern.pos, name)
                 return [Any_((name,))]
             return _resolve_constructor(body, pattern.pos, name, (), type_)
         case s.PApply(name=name, args=args):

@@ -36,6 +36,15 @@ LIBRARY = frozenset(
     Exc value error curry uncurry prod_curry prod_uncurry identity all unique is_true reflect
     """.split()  # noqa: SIM905 (one a line is longer than the rest of the file)
 )
+# Constructors that coqc 8.16 knows without a Require, or with that of List: no pattern's variables.
+LIBRARY_CONSTRUCTORS = frozenset(
+    """
+    Acc_intro Add_cons Add_head BoolSpecF BoolSpecT CompEq CompEqT CompGt CompGtT CompLt CompLtT
+    Exists_cons_hd Exists_cons_tl FOP_cons FOP_nil Forall2_cons Forall2_nil Forall_cons Forall_nil
+    I NoDup_cons NoDup_nil conj eq_refl ex_intro ex_intro2 exist exist2 existT existT2 inhabits
+    inleft inright is_eq_true le_S le_n left or_introl or_intror right
+    """.split()  # noqa: SIM905 (one a line is longer than the rest of the file)
+)
 # What Coq declares together with every Inductive type.
 ELIMINATORS = ("_rect", "_rec", "_ind", "_sind")
 # Words that Coq keeps for itself, or that printing a variable under would change its meaning.
@@ -175,6 +184,11 @@ class Scope:
             )
         flags = sentence.implicit[:params]
         self.implicit[sentence.name] = flags + (False,) * (params - len(flags))
+
+    def check_variable(self, pos: s.Pos, name: str) -> None:
+        """Refuse a name in a pattern that coqc would take for a constructor of its library."""
+        if name in LIBRARY_CONSTRUCTORS and name not in self.own:
+            self.outside(pos, f"{name!r}, a constructor of Coq's library,", "choose another name")
 
     def unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
         """Refuse a name nobody declared; OutsideSubset where Coq's own library has it."""

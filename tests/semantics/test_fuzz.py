@@ -63,7 +63,7 @@ def test_fuzzed_source(source: str) -> None:
     reads_or_refuses(source)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=10_000, **SETTINGS)
 @given(sources)
 def test_much_fuzzed_source(source: str) -> None:
