@@ -2,6 +2,8 @@
 #
 #   make explain      what did the shipped shortcut model learn? prints the report, writes report.html
 #   make test         the whole suite
+#   make test-browser the notebook views in chromium and JupyterLab; screenshots in test-output/
+#   make docs         the documentation, in docs/_build/html
 #   make test-hooked  the backends' contract once more, against TransformerLens 3.9
 #   make lint types   ruff, mypy --strict
 
@@ -18,18 +20,26 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 export WANDB_MODE ?= disabled
 
-.PHONY: explain test test-hooked lint types format readme wheel clean help
+.PHONY: explain test test-browser docs test-hooked lint types format readme wheel clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,6s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 explain: $(VENV)/.stamp
 	$(VENV)/bin/recinterp explain $(MODEL) --html report.html
 
 test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.stamp
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not browser" $(ARGS)
+
+# By themselves: what a click takes is measured, and a second worker would be measured with it.
+test-browser: export OMP_NUM_THREADS := 1
+test-browser: $(VENV)/.stamp
+	$(VENV)/bin/python -m pytest -m browser tests/browser $(ARGS)
+
+docs: $(VENV)/.stamp
+	$(VENV)/bin/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 test-hooked: export OMP_NUM_THREADS := 1
 test-hooked: $(HOOKED)/.stamp
@@ -69,4 +79,4 @@ $(HOOKED)/.stamp: pyproject.toml constraints-hooked.txt
 	@touch $@
 
 clean:
-	rm -rf dist build report.html .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist build docs/_build test-output report.html .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -103,6 +103,7 @@ function ablate({ model, el }) {
 
   const typed = make("input", { type: "text", class: "typed", spellcheck: "false", disabled: !setup.live,
     "aria-label": "input tokens, separated by blanks", value: state.tokens.join(" "),
+    onkeydown: (event) => event.stopPropagation(), // the notebook has shortcuts of its own
     onchange: () => { state.tokens = typed.value.trim().split(/\s+/).filter(Boolean); ask(); } });
   const pick = make("select", { "aria-label": "inputs to pick from", onchange: () => {
     state.tokens = setup.offered[Number(pick.value)].tokens; typed.value = state.tokens.join(" "); ask(); } },

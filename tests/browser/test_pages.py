@@ -1,0 +1,118 @@
+"""The stand-alone pages, opened from disk without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recinterp.session import Cut
+from recinterp.view.ablation import AblationWidget
+from tests.browser.conftest import Watch, shot
+from tests.view.builders import explanation
+from tests.view.test_session import session
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+DEEP = "X1 X1 X1 X1 01"
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+
+
+def opened(browser: Any, watch: Watch, path: Path, scheme: str = "light") -> Any:
+    """A page from disk, offline."""
+    size = {"width": 1240, "height": 900}
+    context = browser.new_context(color_scheme=scheme, offline=True, viewport=size)
+    page = context.new_page()
+    watch.on(page)
+    page.goto(path.as_uri())
+    return page
+
+
+def readable(where: Any) -> None:
+    """Every word stands out from its background by 4.5 to 1."""
+    worst = where.evaluate(CONTRAST)
+    assert worst
+    assert worst[0][0] >= 4.5, worst
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_renders_offline_and_is_readable(
+    browser: Any, watch: Watch, tmp_path: Path, scheme: str
+) -> None:
+    path = tmp_path / "report.html"
+    explanation().to_html(path)
+    assert path.stat().st_size < 1_000_000
+    page = opened(browser, watch, path, scheme)
+    assert page.locator("svg").count() == 3
+    assert page.locator("svg text").first.is_visible()
+    readable(page.locator("body"))
+    shot(page.locator("main"), f"report-{scheme}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_static_page_switches_heads_off(
+    browser: Any, watch: Watch, tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recinterp.view.ablation.PRECOMPUTED", 70)
+    path = tmp_path / "ablate.html"
+    AblationWidget(session()).static(path)
+    page = opened(browser, watch, path, scheme)
+    page.locator(".head").nth(1).click()
+    page.locator(".head").nth(2).click()
+    page.wait_for_function("!document.querySelector('.ri-nb').hasAttribute('aria-busy')")
+    want = session().output(DEEP.split(), Cut(((0, 1), (1, 0))))
+    assert row(page, "under the cut") == list(want)
+    readable(page.locator("body"))
+    shot(page, f"ablate-static-{scheme}")
+    page.locator(".head").nth(3).click()
+    assert "single heads and pairs" in page.locator(".status").inner_text()
+
+
+def row(page: Any, name: str) -> list[str]:
+    """The tokens of one row of the output table."""
+    cells = page.locator(f".tokens tr:has(th:text-is('{name}')) td > span")
+    return list(cells.all_inner_texts())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_stepper_steps_both_ways_by_keyboard(
+    browser: Any, watch: Watch, tmp_path: Path, scheme: str
+) -> None:
+    path = tmp_path / "step.html"
+    explanation(model=session().ex.model).step(DEEP.split()).static(path)
+    page = opened(browser, watch, path, scheme)
+    root = page.locator(".ri-nb")
+    page.keyboard.press("Tab")
+    for key, step in [("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", None)]:
+        page.keyboard.press(key)
+        if step is not None:
+            assert root.get_attribute("data-step") == str(step)
+    assert "normal form" in root.inner_text()
+    page.keyboard.press("Home")
+    assert root.get_attribute("data-step") == "0"
+    assert root.locator("mark").inner_text() == "succ (X1 (X1 (X1 (X1 One))))"
+    for _ in range(4):
+        page.get_by_role("button", name="one step on").click()
+    assert root.locator(".run .here").count() == 1
+    readable(root)
+    shot(page, f"step-{scheme}")
+
+
+def test_attention_draws_every_head_offline(browser: Any, watch: Watch, tmp_path: Path) -> None:
+    path = tmp_path / "attention.html"
+    explanation(model=session().ex.model).attention(DEEP.split()).save(path)
+    page = opened(browser, watch, path)
+    page.wait_for_selector("canvas")
+    assert all(page.get_by_text(name).count() for name in ("L0H0", "L0H1", "L1H0", "L1H1"))
+    shot(page, "attention")
+
+
+@pytest.mark.parametrize("name", ["heads", "fidelity", "depth"])
+def test_a_saved_figure_draws_offline(
+    browser: Any, watch: Watch, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "figure.html"
+    getattr(explanation(model=session().ex.model).plot, name)().save(path)
+    page = opened(browser, watch, path)
+    page.wait_for_selector(".main-svg")
+    shot(page, f"plot-{name}")
