@@ -81,11 +81,8 @@ class MachineError(RecinterpError):
     """A machine's text or shape."""
 
 
-class MachineSyntaxError(MachineError, SourceError):
+class MachineSyntaxError(SourceError, MachineError):
     """A machine's text does not parse."""
-
-    __init__ = SourceError.__init__
-    __str__ = SourceError.__str__
 
 
 class OverlappingRules(MachineError):

@@ -7,11 +7,21 @@ Every program says which constructs it uses, so that a suite can show that each 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from itertools import product
 from random import Random
-from typing import TypeAlias
+
+from tests.semantics.pieces import (
+    MARK,
+    Ctor,
+    Fn,
+    Generated,
+    Pattern,
+    Shape,
+    apply,
+    choices,
+    specialise,
+)
 
 CONSTRUCTS = (
     "enumeration", "several constructors", "parameters, implicit", "parameters, explicit", "mutual types",
@@ -21,142 +31,13 @@ CONSTRUCTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Ctor:
-    """A constructor: how terms and patterns write it, and its argument types."""
-
-    term: str
-    pattern: str
-    args: tuple[str, ...]
-
-
-# A recursive call's structural argument, until the text is done: callee, variable, parameters that
-# fit.
-MARK = re.compile(r"<<(\w+):(\w+):([\w/]*)>>")
-Shape: TypeAlias = "tuple[str, list[Shape]] | None"  # None: anything; ("or", choices) too
-
-
 @dataclass
-class Pattern:
-    """A pattern: text, shape, the variables strictly inside it, and those for the whole."""
+class Generator(Types):
+    """Grows one program."""
 
-    text: str
-    shape: Shape = None
-    inside: dict[str, str] = field(default_factory=dict)
-    whole: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Fn:
-    """A function that can be called; `struct` is None for a definition."""
-
-    name: str
-    params: tuple[str, ...]
-    result: str
-    struct: int | None = None
-
-
-@dataclass
-class Generated:
-    """A program's sentences, its last function, argument tuples, and what it exercises."""
-
-    sentences: list[str]
-    function: str
-    arguments: list[list[str]]
-    used: set[str]
-    mutant: bool = False
-
-    @property
-    def source(self) -> str:
-        return "\n".join(self.sentences) + "\n"
-
-
-@dataclass
-class Generator:
-    """Grows one program; names are numbered so that none clash."""
-
-    rng: Random
-    types: dict[str, list[Ctor]] = field(default_factory=dict)
-    blocks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     functions: list[Fn] = field(default_factory=list)
-    sentences: list[str] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
-    guessed: set[str] = field(default_factory=set)
-    count: int = 0
     calls_left: int = 0
     own: tuple[Fn, ...] = ()
-
-    def fresh(self, base: str) -> str:
-        self.count += 1
-        return f"{base}{self.count}"
-
-    # types
-    def enumeration(self) -> str:
-        name = self.fresh("lab")
-        ctors = [self.fresh("L") for _ in range(self.rng.randint(2, 4))]
-        self.sentences.append(f"Inductive {name} : Set := {' | '.join(ctors)}.")
-        self.types[name] = [Ctor(c, c, ()) for c in ctors]
-        self.blocks[name] = (name,)
-        self.used.add("enumeration")
-        return name
-
-    def recursive(self, label: str) -> str:
-        name = self.fresh("ty")
-        shapes = [()] + [self._args((name,), label) for _ in range(self.rng.randint(1, 3))]
-        if not any(name in s for s in shapes):
-            shapes.append((name,))
-        self.sentences.append(f"Inductive {self._body(name, shapes)}.")
-        self.blocks[name] = (name,)
-        self.used.add("several constructors")
-        return name
-
-    def mutual(self, label: str) -> str:
-        one, two = self.fresh("ty"), self.fresh("ty")
-        first = [(), (*self._args((two,), label), two)]
-        second = [(one,), self._args((one, two), label)]
-        bodies = [self._body(one, first), self._body(two, second)]
-        self.sentences.append(f"Inductive {bodies[0]}\nwith {bodies[1]}.")
-        self.blocks[one] = self.blocks[two] = (one, two)
-        self.used.add("mutual types")
-        return one
-
-    def _args(self, own: tuple[str, ...], label: str) -> tuple[str, ...]:
-        return tuple(self.rng.choice([*own, *own, label]) for _ in range(self.rng.randint(1, 3)))
-
-    def _body(self, name: str, shapes: list[tuple[str, ...]]) -> str:
-        ctors, texts = [], []
-        arrows = self.rng.random() < 0.3
-        for shape in shapes:
-            c = self.fresh("C")
-            ctors.append(Ctor(c, c, shape))
-            if arrows:
-                texts.append(f"{c} : {' -> '.join([*shape, name])}")
-            else:
-                texts.append(" ".join([c, *(f"(x{i} : {t})" for i, t in enumerate(shape))]))
-        if arrows:
-            self.used.add("arrow constructors")
-        self.types[name] = ctors
-        return f"{name} : Set := {' | '.join(texts)}"
-
-    def parameterised(self, label: str) -> str:
-        name, nil, cons = self.fresh("seq"), self.fresh("Nil"), self.fresh("Cons")
-        self.sentences.append(
-            f"Inductive {name} (A : Type) : Type := {nil} | {cons} (x : A) (l : {name} A)."
-        )
-        full = f"{name} {label}"
-        if self.rng.random() < 0.5:
-            self.sentences += [f"Arguments {nil} {{A}}.", f"Arguments {cons} {{A}} x l."]
-            self.used.add("parameters, implicit")
-            self.guessed.add(full)
-            self.types[full] = [Ctor(nil, nil, ()), Ctor(cons, cons, (label, full))]
-        else:
-            self.used.add("parameters, explicit")
-            self.types[full] = [
-                Ctor(f"{nil} {label}", f"{nil} _", ()),
-                Ctor(f"{cons} {label}", f"{cons} _", (label, full)),
-            ]
-        self.blocks[full] = (full,)
-        return full
 
     # values
     def value(self, type_: str, size: int) -> str:
@@ -295,13 +176,10 @@ class Generator:
         seen: list[list[Shape]] = []
         for row in rows:
             # Coq wants every alternative of an or-pattern to be of use.
-            choices = [list(c) for c in product(*(_choices(p.shape) for p in row))]
-            if all(
-                self.useful(seen + choices[:i], c, [t for _, t in on])
-                for i, c in enumerate(choices)
-            ):
+            ways = [list(c) for c in product(*(choices(p.shape) for p in row))]
+            if all(self.useful(seen + ways[:i], c, [t for _, t in on]) for i, c in enumerate(ways)):
                 kept.append(row)
-                seen += choices
+                seen += ways
         if len(on) > 1:
             self.used.add("several columns")
         clauses = [self._clause(row, on, type_, env, smaller, fuel) for row in kept]
@@ -317,8 +195,8 @@ class Generator:
         for ctor in self.types[types[0]]:
             if first is not None and first[0] != ctor.term:
                 continue
-            inner = [s for r in rows for s in _specialise(r, ctor)]
-            (mine,) = _specialise(row, ctor)
+            inner = [s for r in rows for s in specialise(r, ctor)]
+            (mine,) = specialise(row, ctor)
             if self.useful(inner, mine, [*ctor.args, *types[1:]]):
                 return True
         return False
@@ -425,27 +303,6 @@ class Generator:
         binders = " ".join(f"({n} : {t})" for n, t in env.items())
         struct = f" {{struct {self.struct}}}" if given else ""
         return f"{head.name} {binders}{struct} : {head.result} := {body}"
-
-
-def _choices(shape: Shape) -> list[Shape]:
-    """The shape without or-patterns, once for each way through them."""
-    if shape is None:
-        return [None]
-    if shape[0] == "or":
-        return [c for choice in shape[1] for c in _choices(choice)]
-    return [(shape[0], list(args)) for args in product(*(_choices(a) for a in shape[1]))]
-
-
-def _specialise(row: list[Shape], ctor: Ctor) -> list[list[Shape]]:
-    first, rest = row[0], row[1:]
-    if first is None:
-        return [[*(None for _ in ctor.args), *rest]]
-    return [[*first[1], *rest]] if first[0] == ctor.term else []
-
-
-def apply(head: str, args: list[str]) -> str:
-    """`(head arg …)`, without brackets where there is nothing to bracket."""
-    return f"({' '.join([head, *args])})" if args or " " in head else head
 
 
 def program(seed: int, *, mutant: bool = False) -> Generated | None:
