@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from random import Random
 
-from tests.semantics.pieces import (
+from tests.semantics.pieces import (MARK, Ctor, Fn, Generated, Pattern, Shape, Types, apply, choices, specialise)
     MARK,
     Ctor,
     Fn,

@@ -12,6 +12,7 @@ from recinterp.semantics.reduce import Reducer
 from recinterp.semantics.show import show
 from recinterp.semantics.trace import expression
 from recinterp.tasks import Task, task, tasks
+from tests.machine.inputs import Inputs
 from tests.semantics import coqc
 
 
@@ -59,6 +60,30 @@ def test_enough_steps_reach_the_normal_form(name: str) -> None:
         for _ in range(200):
             here = step.apply(here)
         assert here == plain.apply(tokens)
+
+
+ONE_STACK = [
+    "binary-predecessor", "binary-successor", "list-map", "peano-doubling", "tree-mirror",
+]  # fmt: skip
+REVERSED = ["list-append", "list-reverse", "peano-addition", "ring-arithmetic", "tree-inorder"]
+MACHINES = [
+    *((name, order) for name in ONE_STACK for order in ("natural", "reverse")),
+    *((name, "reverse") for name in REVERSED),
+]
+
+
+@pytest.mark.parametrize(("name", "order"), MACHINES)
+def test_derived_machines_take_the_step(name: str, order: str) -> None:
+    """Where one stack of pointers suffices; elsewhere a step looks ahead beyond what is held."""
+    step = task(name, order).stepwise(1)
+    inputs = Inputs(step).every(5, 200) + Inputs(step).random(50, 12)
+    assert step.machine.run_many(inputs) == step.apply_many(inputs)
+
+
+def test_two_steps_have_a_machine_too() -> None:
+    step = task("binary-successor").stepwise(2)
+    inputs = Inputs(step).every(7, 500)
+    assert step.machine.run_many(inputs) == step.apply_many(inputs)
 
 
 def test_names_that_the_program_has_taken() -> None:
