@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from itertools import product
 from random import Random
 
-from tests.semantics.pieces import (MARK, Ctor, Fn, Generated, Pattern, Shape, Types, apply, choices, specialise)
+from tests.semantics.pieces import (
     MARK,
     Ctor,
     Fn,
     Generated,
     Pattern,
     Shape,
+    Types,
     apply,
     choices,
     specialise,
