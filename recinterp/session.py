@@ -50,7 +50,7 @@ PER_DEPTH = 16  # inputs a stratum of the live accuracy
 PER_REDIRECT = 4  # the same where every output token takes a row of its own
 BATCH = 64  # rows a pass while something else may be waiting for the model
 AHEAD = 4  # tokens guessed beyond the last known one, where a run goes on
-REDERIVED = 9  # longest input asked about when machine and diff are derived again
+REDERIVED = 8  # longest input asked about when machine and diff are derived again
 
 
 class NoModel(ModelError):
@@ -121,12 +121,15 @@ class Session:
         self._clean: dict[Tokens, tuple[Tokens, Seen]] = {}
         self._right: dict[tuple[str, int], int] = {}
 
-    # what can be asked
     @property
     def heads(self) -> tuple[tuple[int, int], ...]:
         """Every (layer, head)."""
         layers, heads = range(self.adapter.n_layers), range(self.adapter.n_heads)
         return tuple((layer, h) for layer in layers for h in heads)
+
+    def name(self, which: tuple[int, int]) -> str:
+        """The field's name for a head: L1H0; E1H0, D1H0 and X1H0 of an encoder-decoder."""
+        return f"{self.adapter.block_names[which[0]]}H{which[1]}"
 
     @cached_property
     def pointers(self) -> dict[str, Landmark]:
@@ -160,7 +163,6 @@ class Session:
                 if self.ex.domain.contains(self.task, x):
                     yield tuple(x), f"as deep as {length} tokens get"
 
-    # asking
     def plan(self, cut: Cut, at: Sequence[int | None] = ()) -> list[Intervention]:
         """The cut as interventions. at: per row, the input position a redirect points to."""
         if cut.kind == "redirect":
@@ -171,8 +173,8 @@ class Session:
 
     def _checked(self, cut: Cut) -> tuple[tuple[int, int], ...]:
         if not set(cut.heads) <= set(self.heads):
-            last = f"L{self.adapter.n_layers - 1}H{self.adapter.n_heads - 1}"
-            raise InterventionError(f"cut {cut.heads}", "no such head", f"L0H0 to {last}")
+            known = f"{self.name(self.heads[0])} to {self.name(self.heads[-1])}"
+            raise InterventionError(f"cut {cut.heads}", "no such head", known)
         if cut.kind == "redirect" and cut.to not in self.pointers:
             raise UnknownName("redirect a head", cut.to, self.pointers)
         return cut.heads
@@ -209,10 +211,10 @@ class Session:
         claimed = tuple(self.ex.machine.known_prefix(x))
         parts = first_difference(out, claimed)
         rows = lay_out(self.task, [x], [_spellable(out, self.task.ids)])
-        row, sep = self._row(rows), int(rows.sep[0])
         written = None if parts is None else _writing(run, parts)
         changed = tuple(i for i in range(len(out)) if i >= len(clean) or out[i] != clean[i])
         truth = tuple(self.task.apply(x))
+        row, sep = self._row(rows), int(rows.sep[0])
         return Answer(x, truth, clean, out, claimed, changed, parts, written, run, seen, row, sep)
 
     def patterns(self, tokens: Sequence[str]) -> tuple[Tensor, Tokens]:
@@ -295,7 +297,6 @@ class Session:
 
         return explain(ask, self.task, domain=domain, progress=said)
 
-    # decoding
     def _whole(self, cut: Cut) -> list[Intervention]:
         """The plan where one pass serves every step; a redirect has one for each step."""
         return [] if cut.kind == "redirect" else self.plan(cut)
@@ -395,6 +396,5 @@ def first_difference(a: Sequence[str], b: Sequence[str]) -> int | None:
 
 def _writing(run: Sequence[MachineState], index: int) -> int | None:
     """The step of a run that writes an output index; the last one for what it never writes."""
-    later = (i for i in range(1, len(run)) if len(run[i].out) > index)
-    found = next(later, None)
+    found = next((i for i in range(1, len(run)) if len(run[i].out) > index), None)
     return len(run) - 1 if found is None and run else None if found is None else found - 1

@@ -133,7 +133,7 @@ def setup(session: Session) -> dict[str, Any]:
         "layers": session.adapter.n_layers,
         "heads": [
             {
-                "layer": layer, "head": h, "name": f"L{layer}H{h}",
+                "layer": layer, "head": h, "name": session.name((layer, h)),
                 "role": known[layer, h].role if (layer, h) in known else "",
                 "note": known[layer, h].note if (layer, h) in known else "",
                 "recursion": (layer, h) in known and known[layer, h].recursion,

@@ -172,6 +172,6 @@ def _model(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any] | None:
         "output": list(answer.output), "row": list(answer.tokens), "query": answer.first_query,
         "shape": list(answer.attention.shape),
         "attention": base64.b64encode(answer.attention.contiguous().numpy().tobytes()).decode(),
-        "heads": [f"L{layer}H{h}" for layer, h in session.heads],
-        "carries": [f"L{h.layer}H{h.head}" for h in ex.recursion_heads],
+        "heads": [session.name(which) for which in session.heads],
+        "carries": [h.name for h in ex.recursion_heads],
     }  # fmt: skip

@@ -192,6 +192,23 @@ def test_attention_holds_the_packaged_script_and_nothing_from_elsewhere() -> Non
     assert "attention of 4 heads" in repr(page)
 
 
+def test_an_encoder_decoder_is_cut_stepped_and_seen() -> None:
+    task, domain = ri.task("binary-successor"), ri.Domain(max_length=5)
+    small = ri.TrainConfig("encoder-decoder", n_layers=1, d_model=16, max_length=5, steps=3)
+    ex = explanation(model=ri.train(task, small, progress=False).model, domain=domain, heads=())
+    page, x = ex.attention(["X1", "01"]), ("X1", "01")
+    assert all(f"{block}0H1: " in page for block in "EDX")
+    assert "<script" not in page
+    asked = ex.ablate(warm=False).session
+    assert [asked.name(h) for h in asked.heads] == ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
+    for which in ((0, 0), (2, 1)):
+        cut = Cut((which,), "mean")
+        found = ri.perturb.run(asked.adapter, task, [x], asked.plan(cut), whole=True)
+        assert found.outputs is not None
+        assert asked.output(x, cut) == found.outputs[0]
+    assert ex.step(x).setup["model"]["heads"][-1] == "X0H1"
+
+
 @pytest.mark.parametrize("name", ["heads", "fidelity", "depth"])
 def test_a_figure_is_plotlys_a_table_and_a_file(name: str, tmp_path: Path) -> None:
     ex = explanation(domain=ri.Domain(max_length=6), model=explained().model)
