@@ -1,0 +1,92 @@
+"""Machines learned from logs alone: state merging over a grid of views, judged on whole outputs.
+
+The other road edits the true machine. This one knows nothing of it but vocabulary and domain, and
+finds what is no small edit: read from the right, "copy the last run" is two states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from recinterp.errors import MachineError
+from recinterp.reconstruct.learn.align import Pair, View, conflicts, views
+from recinterp.reconstruct.learn.convert import machine_of
+from recinterp.reconstruct.learn.merge import merged, tree
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+    from recinterp.tasks import Task
+
+KEPT_APART = 4  # one log in so many is kept apart, to see whether what was merged holds
+WORST = 0.5  # of those kept apart: a machine that misses more of them has learned nothing
+MOST_CONFLICTS = 0.2  # of the logs: a view with more cannot say what was seen
+
+__all__ = ["Learned", "learn"]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A machine from logs. `text`: how it reads; `conflicts`: steps its view cannot tell apart.
+
+    wrong, missed: of the logs, and of those kept apart while it was tried, how many whole outputs
+    it does not give.
+    """
+
+    machine: Machine
+    text: str
+    conflicts: int
+    wrong: int
+    missed: int
+    asked: int
+
+
+def learn(
+    inputs: Sequence[Sequence[str]], outputs: Sequence[Sequence[str]], task: Task, seed: int = 0
+) -> list[Learned]:
+    """Machines that explain logs of a task's inputs (token lists) and outputs, the best first.
+
+    Best: fewest wrong whole outputs among logs kept apart from the merging, then among all, then
+    size. Empty where no view of the logs gives a small machine.
+    """
+    pairs = [(tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)]
+    pairs = list(dict.fromkeys(pairs))
+    found = [made for view in views(pairs) if (made := _fit(pairs, view, task, seed))]
+    distinct = {str(m.machine): m for m in reversed(found)}
+    return sorted(distinct.values(), key=lambda m: (m.missed + m.wrong, m.machine.size))
+
+
+def _fit(pairs: list[Pair], view: View, task: Task, seed: int) -> Learned | None:
+    """The machine of one view; None where it does not hold on what it was not made from."""
+    clashes = conflicts(view.rows(pairs))
+    if clashes > MOST_CONFLICTS * len(pairs):
+        return None
+    apart = set(Random(seed).sample(range(len(pairs)), len(pairs) // KEPT_APART))
+    trial = _machine([p for i, p in enumerate(pairs) if i not in apart], view, task)
+    if trial is None:
+        return None
+    test = [pairs[i] for i in sorted(apart)]
+    missed = _wrong(trial, test)
+    whole = _machine(pairs, view, task)
+    if whole is None or missed > WORST * len(test):
+        return None
+    text = f"read {view}: {len(whole.modes)} control states"
+    return Learned(whole, text, clashes, _wrong(whole, pairs), missed, len(pairs))
+
+
+def _machine(pairs: list[Pair], view: View, task: Task) -> Machine | None:
+    states = merged(tree(view.rows(pairs)))
+    if states is None:
+        return None
+    try:
+        return machine_of(states, view, task.machine, view.last(pairs))
+    except MachineError:  # what was read cannot be turned around
+        return None
+
+
+def _wrong(machine: Machine, pairs: Sequence[Pair]) -> int:
+    """How many whole outputs a machine does not give."""
+    given = machine.run_many([x for x, _ in pairs])
+    return sum(out is None or tuple(out) != y for out, (_, y) in zip(given, pairs, strict=True))

@@ -1,0 +1,120 @@
+"""Logs as steps: what is read at each, with what is known of the tokens ahead, and what is written.
+
+One view of successor in natural order (align "last", nothing known ahead), as (read, written):
+
+    X1 X1 01 -> X0 X0 X0 01     (X1, X0) (X1, X0) (01, X0 01)
+
+A machine that goes from left to right can only be what a view shows where equal pasts write alike:
+`conflicts` counts the steps that do not. None is the test that a view suffices.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from recinterp.machine.syntax import END
+
+Word: TypeAlias = "tuple[str, ...]"
+Symbol: TypeAlias = "tuple[str, str | None, bool | None]"  # token, next token, rest all of a class
+Row: TypeAlias = "tuple[tuple[Symbol, Word], ...]"
+Pair: TypeAlias = "tuple[Word, Word]"
+
+LAST, TAIL, FRONT = "last", "tail", "front"  # where tokens go that an output has beyond its input
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to read logs: `ahead` the next token, `rest` a class that may fill all that follows."""
+
+    backwards: bool
+    align: str
+    ahead: bool = False
+    rest: Word = ()
+
+    def __str__(self) -> str:
+        known = ["the next token"] if self.ahead else []
+        if self.rest:
+            known.append(f"whether the rest is all {' or '.join(self.rest)}")
+        side = "right" if self.backwards else "left"
+        return f"from the {side}" + (f", knowing {' and '.join(known)}" if known else "")
+
+    def rows(self, pairs: Iterable[Pair]) -> list[Row]:
+        """Every log as steps, in the direction of reading."""
+        turned = (((x[::-1], y[::-1]) if self.backwards else (x, y)) for x, y in pairs)
+        return [tuple(zip(self._symbols(x), self._words(x, y), strict=True)) for x, y in turned]
+
+    def last(self, pairs: Iterable[Pair]) -> frozenset[str]:
+        """The tokens that are read last."""
+        if self.align != LAST:
+            return frozenset([END])
+        return frozenset(x[0 if self.backwards else -1] for x, _ in pairs)
+
+    def _symbols(self, x: Word) -> list[Symbol]:
+        found: list[Symbol] = []
+        filled = True
+        for token, after in reversed([*zip(x, (*x[1:], END), strict=True)]):
+            found.append((token, after if self.ahead else None, filled if self.rest else None))
+            filled = filled and token in self.rest
+        end: list[Symbol] = [] if self.align == LAST else [(END, None, None)]
+        return [*found[::-1], *end]
+
+    def _words(self, x: Word, y: Word) -> list[Word]:
+        n, m = len(x), len(y)
+        if self.align == FRONT:
+            first = max(m - n + 1, 0)
+            late = [y[max(i - n + m, 0) : max(i - n + m + 1, 0)] for i in range(1, n)]
+            return [y[:first], *late, ()] if n else [y]
+        inside = n - 1 if self.align == LAST else n
+        return [*(y[i : i + 1] for i in range(inside)), y[inside:]]
+
+
+def views(pairs: Sequence[Pair]) -> Iterator[View]:
+    """The grid: directions x alignments x what is known ahead, its class found by `suited`."""
+    for backwards in (False, True):
+        for align in (LAST, TAIL, FRONT):
+            plain = View(backwards, align)
+            if align == LAST and not _ends_alone(pairs, backwards):
+                continue
+            yield plain
+            yield View(backwards, align, ahead=True)
+            rest = suited(pairs, plain)
+            if rest:
+                yield View(backwards, align, rest=rest)
+                yield View(backwards, align, ahead=True, rest=rest)
+
+
+def suited(pairs: Sequence[Pair], plain: View) -> Word:
+    """The class of tokens of which "the rest is all of these" leaves the fewest conflicts."""
+    tokens = sorted({t for x, _ in pairs for t in x})
+    ones = [(t,) for t in tokens]
+    others = [tuple(t for t in tokens if t != u) for u in tokens] if len(tokens) > 2 else []
+    best: Word = ()
+    least = conflicts(plain.rows(pairs))
+    for rest in (*ones, *others):
+        found = conflicts(View(plain.backwards, plain.align, rest=rest).rows(pairs))
+        if found < least:
+            best, least = rest, found
+    return best
+
+
+def _ends_alone(pairs: Sequence[Pair], backwards: bool) -> bool:
+    """Whether the token that is read last tells by itself that it is."""
+    turned = [x[::-1] if backwards else x for x, _ in pairs]
+    last = {x[-1] for x in turned if x}
+    return all(turned) and not any(t in last for x in turned for t in x[:-1])
+
+
+def conflicts(rows: Sequence[Row]) -> int:
+    """How many steps write something else than most steps with the same past do."""
+    seen: dict[tuple[int, Symbol], Counter[Word]] = {}
+    nodes: dict[tuple[int, Symbol], int] = {}
+    for row in rows:
+        node = 0
+        for symbol, word in row:
+            key = (node, symbol)
+            seen.setdefault(key, Counter())[word] += 1
+            node = nodes.setdefault(key, len(nodes) + 1)
+    return sum(c.total() - max(c.values()) for c in seen.values() if len(c) > 1)
