@@ -11,8 +11,7 @@ with a `cfg` and the classic hook names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -21,10 +20,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recinterp.errors import MisfitModel, UnknownName, UnknownSite
-from recinterp.models import backend, greedy, stack
+from recinterp.models import backend, greedy, hugging_face, stack
+from recinterp.models.greedy import evaluating
+from recinterp.models.halves import Split
 
 if TYPE_CHECKING:
-    from recinterp.models.plain import Shape
     from recinterp.tasks import Task
 
 SIZES = tuple(backend.Config.__annotations__)
@@ -37,13 +37,19 @@ class Adapter:
     def __init__(self, model: nn.Module, task: Task) -> None:
         self.model, self.task = model, task
         self._asked = f"{self.name} on {task.name}"
+        if hugging_face.is_theirs(model):
+            self.model = hugging_face.hooked(model, Split.of(task), asked=self._asked)
+        elif hugging_face.divides(model):
+            self.model = hugging_face.paired(model, Split.of(task))
+        model = self.model
         missing = [
             part for part in ("run_with_hooks", "hook_dict", "cfg") if not hasattr(model, part)
         ]
         missing += [f"cfg.{size}" for size in SIZES if not hasattr(getattr(model, "cfg", 0), size)]
         if missing:
             wrong = f"{type(model).__name__} has no {missing[0]}"
-            needed = "a HookedTransformer, a TransformerBridge or a HookedRootModule with a cfg"
+            needed = "a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, a "
+            needed += "Hugging Face model, or a plain function from inputs to outputs"
             raise MisfitModel(self._asked, wrong, needed)
         self._fits()
         backend.check_finite(dict(model.named_parameters()), asked=self._asked)
@@ -66,12 +72,16 @@ class Adapter:
         return str(getattr(checkpoint, "name", "") or type(self.model).__name__)
 
     def _fits_a_pair(self) -> None:
-        if self._pair is None:
-            wrong = "it is an encoder-decoder of another kind than ours"
-            raise MisfitModel(self._asked, wrong, "one from TrainConfig(architecture=…)")
-        if self.task.prompt(())[0] != self.task.sep:
+        said = vars(backend.config(self.model))
+        if self._halves is None:
+            wrong = "it is an encoder-decoder of a kind that is not known here"
+            raise MisfitModel(self._asked, wrong, "one from ri.train, T5 or BART")
+        if self._start is not None and self.task.prompt(())[0] != self.task.sep:
             wrong = f"its encoder reads the input alone and the template is {self.task.template}"
             raise MisfitModel(self._asked, wrong, "{input}{sep}{output}{eos}")
+        if said.get("decoder_start") not in (None, self.task.sep):
+            wrong = f"its decoder begins with id {said['decoder_start']} and SEP is {self.task.sep}"
+            raise MisfitModel(self._asked, wrong, "task.with_vocab(..., sep=that id)")
 
     @property
     def architecture(self) -> str:
@@ -80,29 +90,48 @@ class Adapter:
         return "encoder-decoder" if pair else "decoder-only"
 
     @cached_property
-    def _pair(self) -> Shape | None:
-        """The sizes of an encoder-decoder of ours."""
+    def _halves(self) -> stack.Layers | None:
+        """Layers of an encoder and a decoder."""
+        return cast("stack.Layers | None", getattr(backend.config(self.model), "halves", None))
+
+    @cached_property
+    def _start(self) -> int | None:
+        """The id that our own encoder-decoders' outputs begin with."""
         shape = backend.shape_of(self.model)
-        return shape if shape is not None and shape.kind == "encoder-decoder" else None
+        return shape.start if shape else None
 
     @cached_property
     def block_names(self) -> tuple[str, ...]:
         """What blocks are called: L0, L1, …; of an encoder-decoder E0, …, D0, X0, … (stack.py)."""
-        if self._pair is not None:
-            return stack.names(self._pair.n_layers)
+        if self._halves is not None:
+            return stack.names(self._halves)
         return tuple(f"L{layer}" for layer in range(int(backend.config(self.model).n_layers)))
 
     @cached_property
     def hook_names(self) -> tuple[str, ...]:
         """The hook points; of an encoder-decoder those of the stack of its blocks as well."""
         own = tuple(cast(Mapping[str, object], self.model.hook_dict))
-        return own if self._pair is None else (*own, *stack.sites(self._pair))
+        return own if self._halves is None else (*own, *stack.sites(self._halves, own))
+
+    @cached_property
+    def _split(self) -> greedy.Halves | None:
+        """How an encoder-decoder's rows divide, and how far each half reaches."""
+        if self._halves is None:
+            return None
+        reach = int(getattr(backend.config(self.model), "reach", self.n_ctx))
+        if self._start is not None:
+            return greedy.Halves(Split(0, self._start, 0), reach)
+        return greedy.Halves(Split.of(self.task), reach)
+
+    def is_encoders(self, hook: str) -> bool:
+        """Whether a hook point is in an encoder, by either of its names."""
+        return self._site(hook).startswith("encoder")
 
     def _site(self, name: str) -> str:
         if name not in self.hook_names:
             near = UnknownName(self._asked, name, self.hook_names)
             raise UnknownSite(self._asked, near.wrong, near.accepted)
-        return name if self._pair is None else stack.site(name, self._pair.n_layers)
+        return name if self._halves is None else stack.site(name, self._halves)
 
     @property
     def n_layers(self) -> int:
@@ -148,11 +177,10 @@ class Adapter:
     def _given(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
         """Rows as the model takes them: an encoder-decoder's output begins with BOS, not SEP."""
         ids = ids.to(self.device)
-        if self._pair is None:
+        if self._start is None:
             return ids
-        start = cast(int, self._pair.start)
-        marks = (ids == self.task.sep) | (ids == start)
-        return ids.masked_fill(marks & (marks.cumsum(1) == 1), start)
+        marks = (ids == self.task.sep) | (ids == self._start)
+        return ids.masked_fill(marks & (marks.cumsum(1) == 1), self._start)
 
     @torch.no_grad()
     def run_with_hooks(
@@ -193,6 +221,7 @@ class Adapter:
             n_ctx=self.n_ctx,
             forward=forward,
             batch_size=batch_size,
+            halves=self._split,
         )
         return [
             self._spell([*prompt[len(prompt) - k :], *tail])
@@ -209,7 +238,9 @@ class Adapter:
         """The token most likely after each forced output prefix; "EOS" for the end."""
         prompts = self._prompts(inputs, prefixes)
         forward = self._hooked(hooks) if hooks else None
-        ids = greedy.next_ids(self.model, prompts, forward=forward, batch_size=batch_size)
+        ids = greedy.next_ids(
+            self.model, prompts, forward=forward, batch_size=batch_size, halves=self._split
+        )
         return ["EOS" if i == self.task.eos else self.token(i) for i in ids]
 
     def token(self, i: int) -> str:
@@ -224,10 +255,12 @@ class Adapter:
     ) -> list[list[int]]:
         heads = [self._prompt(tokens) for tokens in inputs]
         forced = prefixes or [()] * len(heads)
-        if self._pair is not None:
-            heads = [[*head[:-1], cast(int, self._pair.start)] for head in heads]
+        if self._start is not None:
+            heads = [[*head[:-1], self._start] for head in heads]
         tails = [[self._id(token) for token in prefix] for prefix in forced]
         prompts = [head + tail for head, tail in zip(heads, tails, strict=True)]
+        if self._split is not None:
+            self._split.check(prompts, asked=self._asked)
         longest = max(map(len, prompts), default=0)
         if longest > self.n_ctx:
             wrong = f"an input takes {longest} positions and the model has {self.n_ctx}"
@@ -250,19 +283,6 @@ class Adapter:
         if ids and ids[-1] == self.task.eos:
             return [self.token(i) for i in ids[:-1]]
         return [*map(self.token, ids), "…"]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, whatever it was before afterwards."""
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        yield
-    finally:
-        if training:
-            model.train()
 
 
 def predict(

@@ -7,7 +7,7 @@ Both are imported late, so that importing this library costs nothing and works w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as _version_of
 from typing import Protocol, cast
 
@@ -45,6 +45,16 @@ def hook_classes() -> tuple[type[nn.Module], type[nn.Module]]:
     from transformer_lens.hook_points import HookPoint
 
     return HookedRootModule, HookPoint
+
+
+def bridge(model: nn.Module) -> nn.Module:
+    """A TransformerBridge around a Hugging Face model, which it takes apart. 4.x only."""
+    from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
+
+    # Fused attention would never show its patterns.
+    cast(Callable[[str], None], model.set_attn_implementation)("eager")
+    built = build_bridge_from_module(model, type(model).__name__, hf_config=model.config)
+    return cast(nn.Module, built)
 
 
 def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
@@ -138,6 +148,8 @@ def shape_of(model: nn.Module) -> Shape | None:
     known = getattr(getattr(model, "cfg", None), "shape", None)
     if isinstance(known, Shape):
         return known
+    if hasattr(getattr(model, "cfg", None), "halves"):
+        return None
     said = vars(getattr(model, "cfg", object())) if hasattr(model, "cfg") else {}
     norm = said.get("normalization_type") or "none"
     act = said.get("act_fn") or "relu"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from recinterp.errors import CheckpointError, RecinterpError, UnknownName
-from recinterp.models import backend
+from recinterp.models import backend, hugging_face
 from recinterp.models.config import ARCHITECTURES
 from recinterp.models.plain import Shape
 from recinterp.models.resume import write_whole
@@ -147,9 +147,14 @@ def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = Non
 def load(name_or_path: str | Path) -> nn.Module:
     """A shipped checkpoint by name, or one at a path: a hooked model with `.checkpoint`.
 
+    Of a folder that Hugging Face's `save_pretrained` has written: their model, without one.
+
     Raises UnknownName with the nearest names, CheckpointError for what is truncated, foreign,
     pickled or missing, BadWeights on NaN.
     """
+    folder = Path(name_or_path)
+    if folder.is_dir() and (folder / "config.json").exists():
+        return hugging_face.from_folder(folder)
     stem = find(name_or_path)
     asked = f"load {name_or_path}"
     checkpoint, sums = _read_json(_with(stem, ".json"), asked)

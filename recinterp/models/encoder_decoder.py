@@ -42,9 +42,14 @@ class Config:
     device: str = "cpu"
 
     @property
-    def n_layers(self) -> int:
+    def halves(self) -> tuple[int, int]:
         """Encoder layers and decoder layers."""
-        return 2 * self.shape.n_layers
+        return self.shape.n_layers, self.shape.n_layers
+
+    @property
+    def n_layers(self) -> int:
+        """Those together."""
+        return sum(self.halves)
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_") or name == "shape":  # while it is being unpickled it has no shape

@@ -7,16 +7,35 @@ plain torch cannot stand in for a model, or hooks are attached, every step is a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from recinterp.errors import MisfitModel
 from recinterp.models import backend
+from recinterp.models.halves import Split
 from recinterp.models.plain import KeyValues, Plain
 from recinterp.models.plain_pair import Memory, PlainPair
 
 Forward = Callable[[Tensor], Tensor]  # ids (batch, pos) -> logits (batch, pos, vocab)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """How an encoder-decoder's rows divide, and the positions that each half has."""
+
+    split: Split
+    reach: int
+
+    def check(self, prompts: Sequence[Sequence[int]], *, asked: str) -> None:
+        """Raise MisfitModel where the part that is read is too long."""
+        longest = max((self.split.begins(prompt) for prompt in prompts), default=0)
+        if longest > self.reach:
+            wrong = f"an input takes {longest} positions and the encoder has {self.reach}"
+            raise MisfitModel(asked, wrong, "shorter inputs")
 
 
 def decode(
@@ -27,12 +46,14 @@ def decode(
     n_ctx: int,
     forward: Forward | None = None,
     batch_size: int = 2048,
+    halves: Halves | None = None,
 ) -> list[list[int]]:
     """What follows each prompt, up to EOS (included) or to the end of the context."""
-    step, mark = _stepper(model, forward)
+    step = _stepper(model, forward)
     out: list[list[int]] = [[] for _ in prompts]
-    for rows, ids in _batches(model, prompts, batch_size, mark):
-        for row, tail in zip(rows, _decode_batch(step(), ids, eos, n_ctx), strict=True):
+    for rows, ids, begins in _batches(model, prompts, batch_size, halves):
+        end = n_ctx if halves is None else min(n_ctx, begins + halves.reach)
+        for row, tail in zip(rows, _decode_batch(step(begins), ids, eos, end), strict=True):
             out[row] = tail
     return out
 
@@ -43,30 +64,31 @@ def next_ids(
     *,
     forward: Forward | None = None,
     batch_size: int = 2048,
+    halves: Halves | None = None,
 ) -> list[int]:
     """The most likely next id after each prompt."""
-    step, mark = _stepper(model, forward)
+    step = _stepper(model, forward)
     out = [0] * len(prompts)
-    for rows, ids in _batches(model, prompts, batch_size, mark):
-        for row, token in zip(rows, step().feed(ids).tolist(), strict=True):
+    for rows, ids, begins in _batches(model, prompts, batch_size, halves):
+        for row, token in zip(rows, step(begins).feed(ids).tolist(), strict=True):
             out[row] = token
     return out
 
 
 def _batches(
-    model: nn.Module, prompts: Sequence[Sequence[int]], size: int, mark: int | None
-) -> Iterator[tuple[list[int], Tensor]]:
+    model: nn.Module, prompts: Sequence[Sequence[int]], size: int, halves: Halves | None
+) -> Iterator[tuple[list[int], Tensor, int]]:
     # Prompts of one length share a batch: no padding, so nothing to mask. Of an encoder-decoder,
-    # the decoder's part, which begins at `mark`, has one length too.
+    # the decoder's part has one length too.
     device = next(model.parameters()).device
     groups: dict[tuple[int, int], list[int]] = {}
     for row, prompt in enumerate(prompts):
-        begins = 0 if mark is None else list(prompt).index(mark)
+        begins = 0 if halves is None else halves.split.begins(prompt)
         groups.setdefault((len(prompt), begins), []).append(row)
-    for group in groups.values():
+    for (_, begins), group in groups.items():
         for start in range(0, len(group), size):
             rows = group[start : start + size]
-            yield rows, torch.tensor([prompts[row] for row in rows], device=device)
+            yield rows, torch.tensor([prompts[row] for row in rows], device=device), begins
 
 
 @torch.no_grad()
@@ -161,15 +183,14 @@ class _Full(_Step):
 class _CachedPair(_Step):
     """The encoder runs once, with the first ids; after that only the decoder does."""
 
-    def __init__(self, pair: PlainPair) -> None:
-        self.pair, self.cache = pair, KeyValues(pair.shape.n_layers)
+    def __init__(self, pair: PlainPair, begins: int) -> None:
+        self.pair, self.begins, self.cache = pair, begins, KeyValues(pair.shape.n_layers)
         self.memory: Memory | None = None
 
     @torch.no_grad()
     def feed(self, ids: Tensor) -> Tensor:
         if self.memory is None:
-            begins = ids[0].tolist().index(self.pair.start)
-            self.memory, ids = self.pair.read(ids[:, :begins]), ids[:, begins:]
+            self.memory, ids = self.pair.read(ids[:, : self.begins]), ids[:, self.begins :]
         stream = self.pair.write(ids, self.memory, cache=self.cache)[0]
         return self.pair.logits_at(stream.view(*ids.shape, -1)[:, -1]).argmax(-1)
 
@@ -178,27 +199,68 @@ class _CachedPair(_Step):
         self.memory = [(k[rows], v[rows]) for k, v in self.memory or ()]
 
 
-def _stepper(model: nn.Module, forward: Forward | None) -> tuple[Callable[[], _Step], int | None]:
-    """What decodes, and the id at which an encoder-decoder's rows divide."""
+class _TheirPair(_Step):
+    """A Hugging Face encoder-decoder with its own cache, the encoder run once."""
+
+    def __init__(self, model: nn.Module, begins: int) -> None:
+        self.model, self.begins = cast(Any, model), begins
+        self.read: Any = None
+        self.past: Any = None
+
+    @torch.no_grad()
+    def feed(self, ids: Tensor) -> Tensor:
+        if self.read is None:
+            with evaluating(self.model):
+                self.read = self.model.get_encoder()(input_ids=ids[:, : self.begins])
+            ids = ids[:, self.begins :]
+        with evaluating(self.model):
+            said = self.model(
+                encoder_outputs=self.read,
+                decoder_input_ids=ids,
+                past_key_values=self.past,
+                use_cache=True,
+            )
+        self.past = said.past_key_values
+        return cast(Tensor, said.logits[:, -1].argmax(-1))
+
+    def keep(self, rows: Tensor) -> None:
+        self.past.batch_select_indices(rows)
+        self.read.last_hidden_state = self.read.last_hidden_state[rows]
+
+
+def _stepper(model: nn.Module, forward: Forward | None) -> Callable[[int], _Step]:
+    """What decodes, told where an encoder-decoder's output begins."""
     plain = None if forward else stand_in(model)
     if isinstance(plain, PlainPair):
-        return lambda: _CachedPair(plain), plain.start
+        return lambda begins: _CachedPair(plain, begins)
     if plain is not None:
-        return lambda: _Cached(plain), None
+        return lambda begins: _Cached(plain)
+    theirs = None if forward or _has_hooks(model) else model.__dict__.get("original")
+    if theirs is not None:
+        return lambda begins: _TheirPair(theirs, begins)
     own = forward or _own_forward(model)
-    return lambda: _Full(own), None
+    return lambda begins: _Full(own)
 
 
 def _own_forward(model: nn.Module) -> Forward:
     def run(ids: Tensor) -> Tensor:
-        training = model.training
-        model.eval()
-        try:
-            return model(ids)
-        finally:
-            model.train(training)
+        with evaluating(model):
+            return cast(Tensor, model(ids))
 
     return run
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, whatever it was before afterwards."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
 
 
 @dataclass(frozen=True)

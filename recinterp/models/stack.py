@@ -6,32 +6,39 @@ and the one that attends to what was read. With two layers each, as (block, name
     0  E0  encoder.0    2  D0  decoder.0.attn         4  D1  decoder.1.attn
     1  E1  encoder.1    3  X0  decoder.0.cross_attn   5  X1  decoder.1.cross_attn
 
-    site("blocks.3.attn.hook_z", 2)       # "decoder.0.cross_attn.hook_z"
-    names(2)                              # ("E0", "E1", "D0", "X0", "D1", "X1")
+    site("blocks.3.attn.hook_z", (2, 2))  # "decoder.0.cross_attn.hook_z"
+    names((2, 2))                         # ("E0", "E1", "D0", "X0", "D1", "X1")
 
 The MLP of a decoder layer belongs to its second block. Heads are named E0H1, D1H0, X1H0.
 """
 
 from __future__ import annotations
 
-from recinterp.models.plain import Shape
+from collections.abc import Collection
 
 ENDS = {"hook_attn_out": "hook_cross_attn_out", "hook_resid_mid": "hook_resid_mid_cross"}
+KINDS = (
+    *(f"attn.hook_{part}" for part in ("q", "k", "v", "attn_scores", "pattern", "z")),
+    *("hook_resid_pre", "hook_attn_out", "hook_resid_mid", "hook_mlp_out", "hook_resid_post"),
+    *("mlp.hook_pre", "mlp.hook_post"),
+)
+Layers = tuple[int, int]  # of the encoder and of the decoder
 
 
-def names(n_layers: int) -> tuple[str, ...]:
-    """Names of the blocks of an encoder and a decoder of `n_layers` each."""
-    read = [f"E{layer}" for layer in range(n_layers)]
-    return (*read, *(f"{kind}{layer}" for layer in range(n_layers) for kind in "DX"))
+def names(layers: Layers) -> tuple[str, ...]:
+    """Names of the blocks of an encoder-decoder."""
+    read = (f"E{layer}" for layer in range(layers[0]))
+    return (*read, *(f"{kind}{layer}" for layer in range(layers[1]) for kind in "DX"))
 
 
-def site(name: str, n_layers: int) -> str:
+def site(name: str, layers: Layers) -> str:
     """The hook point that `blocks.i.…` means; other names are left as they are."""
     start, _, rest = name.partition(".")
     number, _, end = rest.partition(".")
-    if start != "blocks" or not number.isdigit() or int(number) >= 3 * n_layers:
+    blocks = names(layers)
+    if start != "blocks" or not number.isdigit() or int(number) >= len(blocks):
         return name
-    which = names(n_layers)[int(number)]
+    which = blocks[int(number)]
     place = f"{'encoder' if which[0] == 'E' else 'decoder'}.{which[1:]}"
     if which[0] == "D":
         end = "hook_resid_mid" if end == "hook_resid_post" else end
@@ -42,13 +49,10 @@ def site(name: str, n_layers: int) -> str:
     return f"{place}.{end}"
 
 
-def sites(shape: Shape) -> tuple[str, ...]:
-    """The hook points of the stack that interventions name, as `blocks.i.…`."""
+def sites(layers: Layers, known: Collection[str]) -> tuple[str, ...]:
+    """The hook points of the stack, as `blocks.i.…`, that the model has."""
     found = []
-    for block, which in enumerate(names(shape.n_layers)):
-        ends = [f"attn.hook_{part}" for part in ("q", "k", "v", "attn_scores", "pattern", "z")]
-        ends += ["hook_resid_pre", "hook_attn_out", "hook_resid_post"]
-        if which[0] != "D" and not shape.attn_only:
-            ends += ["hook_resid_mid", "hook_mlp_out", "mlp.hook_pre", "mlp.hook_post"]
-        found += [f"blocks.{block}.{end}" for end in ends]
-    return tuple(found)
+    for block, which in enumerate(names(layers)):
+        kinds = [k for k in KINDS if which[0] != "D" or k != "hook_resid_mid"]
+        found += [f"blocks.{block}.{kind}" for kind in kinds]
+    return tuple(name for name in found if site(name, layers) in known)

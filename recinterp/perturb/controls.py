@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recinterp.errors import MisfitModel
-from recinterp.models import backend
+from recinterp.models import backend, hugging_face
 from recinterp.perturb.plan import Interchange, Plan, Transplant
 
 if TYPE_CHECKING:
@@ -48,15 +48,22 @@ def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
     if shape is not None:
         weights = backend.weights_of(model, shape)
         return backend.hooked(shape, {k: _drawn(w, generator) for k, w in weights.items()})
+    theirs = model.__dict__.get("original")
+    if theirs is not None:
+        return hugging_face.again(model, _redrawn(copy.deepcopy(theirs), generator))
     if backend.has_bridge() and hasattr(model, "original_model"):
         # A copied bridge goes on writing into the model it was copied from.
         asked = f"an untrained twin of {type(model).__name__}"
         raise MisfitModel(asked, "a bridge of this kind cannot be built again", "go without")
     twin = copy.deepcopy(model, {id(v): v for k, v in vars(model).items() if k == "checkpoint"})
-    with torch.no_grad():
-        for parameter in twin.parameters():
-            parameter.copy_(_drawn(parameter, generator))
-    return twin
+    return _redrawn(twin, generator)
+
+
+@torch.no_grad()
+def _redrawn(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    for parameter in model.parameters():
+        parameter.copy_(_drawn(parameter, generator))
+    return model
 
 
 def _drawn(weight: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -48,7 +49,7 @@ def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
     known = _proven.setdefault(adapter.model, {})
     if hook not in known:
         check_hook(adapter, hook)
-        known[hook] = _try(adapter, _rows(adapter, task), hook)
+        known[hook] = _try(adapter, _rows(adapter, task, hook), hook)
     return known[hook]
 
 
@@ -88,19 +89,21 @@ def _even(pattern: Tensor) -> Tensor:
     return (seen / seen.sum(-1, keepdim=True)).to(pattern).expand_as(pattern).clone()
 
 
-def _rows(adapter: Adapter, task: Task) -> Rows:
-    """A few inputs of one length with their true outputs, short enough for the context.
+def _rows(adapter: Adapter, task: Task, hook: str) -> Rows:
+    """A few rows that differ only in what the site's half of the model is given.
 
-    Of one length, since what an encoder-decoder's attention may see goes by it, and not by the
-    stream that is replaced.
+    Of one length, since what attention may see goes by it, and not by the stream that is replaced.
+    An encoder's get different inputs and no prefix, a decoder's beside it one input and different
+    prefixes: neither half's stream holds what the other has.
     """
-    inputs = []
-    for tokens in task.inputs(min(6, adapter.n_ctx // 2 - 1)):
-        inputs.append(tokens)
-        if len(inputs) == 24:
-            break
+    inputs = list(islice(task.inputs(min(6, adapter.n_ctx // 2 - 1)), 24))
     groups = [[x for x in inputs if len(x) == n] for n in dict.fromkeys(map(len, inputs))]
     picked = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
+    if adapter.architecture == "encoder-decoder":
+        if adapter.is_encoders(hook):
+            return lay_out(task, picked)
+        prefixes = [[token] for token in task.constructors[:4]]
+        return lay_out(task, [picked[0]] * len(prefixes), prefixes)
     outputs = [task.apply(tokens) for tokens in picked]
     most = adapter.n_ctx - max(len(task.prompt(x)) for x in picked)
     return lay_out(task, picked, [y[: min(most, 3)] for y in outputs])

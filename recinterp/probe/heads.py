@@ -176,6 +176,9 @@ def _measure(
     steps = [
         ((x, t), tuple(y)) for x, y in zip(usable, outputs, strict=True) for t in range(len(y))
     ]
+    if not steps:  # it writes nothing, or nothing that the task knows
+        heads = [(i, h) for i in range(adapter.n_layers) for h in range(adapter.n_heads)]
+        return _Measured([], (), dict.fromkeys(heads), Rate(0, 0), {}, {}, {})
     random.Random(seed).shuffle(steps)
     follows = _attention(adapter, task, steps[:STEPS])
     layers = [i for i in range(adapter.n_layers) if is_live(adapter, task, head(i).hook)]
@@ -278,11 +281,15 @@ def _ablations(
 ) -> dict[tuple[int, int], tuple[float, float]]:
     """Per head: tokens changed by mean ablation, and by the same with later patterns frozen."""
     steps = measured.steps[:PAIRS]
+    if not steps:
+        return {}
     rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     clean = next_logits(adapter, task, rows).argmax(-1)
     found, paired = {}, adapter.architecture == "encoder-decoder"
+    blocks = sorted({layer for layer, _ in measured.live})
+    frozen = [i for i in blocks if is_live(adapter, task, f"blocks.{i}.attn.hook_pattern")]
     for layer, h in measured.live:
-        later = tuple(i for i in range(layer + 1, adapter.n_layers) if (i, h) in measured.live)
+        later = tuple(i for i in frozen if i > layer)
         own = INPUTS if is_encoders(adapter, layer) else WRITTEN if paired else ALL
         cut = Ablate(head(layer, h, own), "mean")
         free = _changed(adapter, task, rows, [cut], clean)

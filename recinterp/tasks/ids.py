@@ -11,14 +11,20 @@ TEMPLATE = "{input}{sep}{output}{eos}"
 
 
 def check_template(template: str) -> None:
-    """TaskError where a template is not {bos}{input}{sep}{output}{eos} in a usable order."""
+    """TaskError where a template is not {bos}{input}{sep}{output}{eos} in a usable order.
+
+    An {eos} may end the input too, as T5 and BART are trained: {input}{eos}{sep}{output}{eos}.
+    """
     names = ("{input}", "{sep}", "{output}", "{eos}")
-    if any(template.count(name) != 1 for name in names):
+    if any(template.count(name) != 1 for name in names[:3]) or template.count("{eos}") not in (
+        1,
+        2,
+    ):
         raise TaskError("template", f"{template!r} needs each of {', '.join(names)} once", TEMPLATE)
     left = template
     for name in ("{bos}", *names):
         left = left.replace(name, "")
-    places = [template.index(name) for name in names[:3]]
+    places = [template.index(name) for name in names[:3]] + [template.rindex("{eos}")]
     if left or places != sorted(places):
         raise TaskError("template", f"{template!r} is no template", TEMPLATE)
 

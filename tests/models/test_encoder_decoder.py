@@ -79,7 +79,7 @@ def test_padding_at_the_right_changes_nothing(model: torch.nn.Module) -> None:
 
 def test_every_place_of_the_stack_is_a_place_of_the_model(model: torch.nn.Module) -> None:
     own = set(model.hook_dict)
-    named = {stack.site(name, 2) for name in stack.sites(model.cfg.shape)}
+    named = {stack.site(name, (2, 2)) for name in stack.sites((2, 2), own)}
     assert named <= own
     blocks = {name for name in own if name.split(".")[0] in ("encoder", "decoder")}
     norms = {name for name in blocks if ".ln" in name}
@@ -93,7 +93,7 @@ def test_an_edit_at_every_place_of_the_stack_reaches_the_logits(
     assert adapter.block_names == ("E0", "E1", "D0", "X0", "D1", "X1")
     assert adapter.n_layers == 6
     kinds = ("pattern", "z", "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
-    sites = [n for n in stack.sites(model.cfg.shape) if n.endswith(kinds)]
+    sites = [n for n in stack.sites((2, 2), model.hook_dict) if n.endswith(kinds)]
     assert len(sites) > 30
     # What encoder and decoder leave behind at the end is read no more, which is found out.
     assert [n for n in sites if not is_live(adapter, task, n)] == []
