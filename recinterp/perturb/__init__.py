@@ -25,7 +25,7 @@ from recinterp.perturb.plan import (
 )
 from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
 from recinterp.perturb.sources import sources_kept
-from recinterp.perturb.sweep import Swept, changed, last_logits, shift, stream, sweep
+from recinterp.perturb.sweeping import Swept, changed, last_logits, shift, stream, sweep
 
 __all__ = [
     "ALL",

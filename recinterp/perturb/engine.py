@@ -15,9 +15,10 @@ from torch import Tensor
 
 from recinterp.models import Adapter
 from recinterp.perturb.compile import check, edit_rows, hook_of, units_of
+from recinterp.perturb.decode import decode, keeps, up_to_now
 from recinterp.perturb.live import prove
 from recinterp.perturb.lower import lower
-from recinterp.perturb.plan import ForcePrefix, Plan
+from recinterp.perturb.plan import ForcePrefix, Plan, Swap
 from recinterp.perturb.road import Road, road_of
 from recinterp.perturb.rows import Rows, Tokens, lay_out
 from recinterp.rate import Rate
@@ -145,15 +146,28 @@ def spell(adapter: Adapter, logits: Tensor) -> list[str]:
 
 def generate(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> tuple[Tokens, ...]:
     """Greedy outputs under a plan that is applied anew at every step; cut ones end in "…"."""
+    edited = edit_rows(task, rows, plan)
+    rest = [step for step in plan if not isinstance(step, ForcePrefix | Swap)]
+    road = road_of(adapter)
+    if not isinstance(road, str) and not hooks_needed(adapter, rest) and keeps(rest):
+        check(adapter, rest)
+        for hook in sorted({unit.hook for unit in units_of(adapter, rest)}):
+            prove(adapter, task, hook)
+        said = decode(adapter, task, road.weights, edited, rest)
+        return tuple(tuple(out if ended else (*out, CUT)) for out, ended in said)
+    return _anew(adapter, task, rows, plan)
+
+
+def _anew(adapter: Adapter, task: Task, rows: Rows, plan: Plan) -> tuple[Tokens, ...]:
+    """Greedy outputs, all positions computed anew at every step: for plans that grow with them."""
     forced = next((step.prefixes for step in plan if isinstance(step, ForcePrefix)), rows.prefixes)
     rest = [step for step in plan if not isinstance(step, ForcePrefix)]
     outs = [list(prefix) for prefix in forced]
     open_ = list(range(len(rows)))
     while open_:
         now = lay_out(task, [rows.inputs[i] for i in open_], [outs[i] for i in open_])
-        for i, token in zip(
-            open_, say(adapter, task, now, [step.take(open_) for step in rest]), strict=True
-        ):
+        steps = up_to_now([step.take(open_) for step in rest], now)
+        for i, token in zip(open_, say(adapter, task, now, steps), strict=True):
             outs[i].append(token)
         room = [int(q) + 2 < adapter.n_ctx for q in now.query]
         open_ = _still_open(open_, outs, room, task)

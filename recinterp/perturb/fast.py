@@ -208,14 +208,14 @@ class Pass:
         frame: Frame = suffix
         if last:
             lanes = torch.arange(len(x), device=x.device)
-            here = self.query - start
+            here = (self.query - start).clamp_min(0)  # before it: `resume` knows the answer
             x, q, frame = x[lanes, here], q[lanes, here], Queries(self.query)
             q = q[:, None]
         q = self.edit(layer, "q", q[:, 0] if last else q, frame)
         if w.rotary is not None:
             pos = torch.arange(start, self.width, device=x.device)
             q = w.rotary(q[:, None], self.query[:, None])[:, 0] if last else w.rotary(q, pos)
-        z = self._attend(q, kv, start, last)
+        z = self.attend(q, kv, start, last)
         if self.table:
             z = self._frozen(layer, z, kv[:, :, 1], start, last)
             z = self.look(layer, z, kv[:, :, 1], frame, None)
@@ -233,7 +233,7 @@ class Pass:
             k.copy_(w.rotary(k, pos))
         return q, qkv[..., 1:, :, :]
 
-    def _attend(self, q: Tensor, kv: Tensor, start: int, last: bool) -> Tensor:
+    def attend(self, q: Tensor, kv: Tensor, start: int, last: bool) -> Tensor:
         """What each head reads: q (lane, pos, head, d_head), or (lane, head, d_head) if last."""
         k, v = (t.transpose(1, 2) for t in kv.unbind(2))
         scale = self.weights.scale
@@ -317,7 +317,10 @@ def resume(weights: Weights, clean: Clean, lanes: Tensor, table: Table, start: i
         # Where nothing precedes the suffix, its own keys and values are all there are.
         before = clean.kv[layer][lanes] if start else None
         x, _, _ = run.layer(layer, x, start, before, last=layer == n - 1)
-    return run.logits(x)
+    logits = run.logits(x)
+    if clean.full:
+        return logits
+    return torch.where((query < start)[:, None], clean.logits[lanes], logits)
 
 
 def _enter(run: Pass, clean: Clean, lanes: Tensor, layer: int, start: int) -> Tensor:

@@ -58,7 +58,7 @@ def run_many(
     out = clean.logits.expand(len(plans), *clean.logits.shape).clone()
     for call in _calls(plans, clean, len(weights.blocks), tokens or usual):
         lanes = torch.arange(call.rows.start, call.rows.stop).repeat(len(call.plans))
-        table = _table([plans[i] for i in call.plans], call.rows, rows, clean)
+        table = table_of([plans[i] for i in call.plans], call.rows, rows, clean.query.device)
         if not table:
             continue
         logits = resume(weights, clean, lanes.to(clean.query.device), table, call.start)
@@ -124,7 +124,9 @@ def _alike(members: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, lis
     yield start, together
 
 
-def _table(plans: Sequence[Sequence[Edit]], rows: range, total: int, clean: Clean) -> Table:
+def table_of(
+    plans: Sequence[Sequence[Edit]], rows: range, total: int, device: torch.device
+) -> Table:
     """The edits of some plans on some of the rows, point by point; lane = plan, then row."""
     parts: dict[tuple[int, str, int, str, bool], list[_Part]] = {}
     for number, edits in enumerate(plans):
@@ -140,7 +142,6 @@ def _table(plans: Sequence[Sequence[Edit]], rows: range, total: int, clean: Clea
             headed = not isinstance(edit, Frozen) and edit.head is not None
             parts.setdefault((*point, order, part_op, headed), []).append(part)
     table: Table = {}
-    device = clean.query.device
     for (layer, name, _, op, headed), found in sorted(parts.items(), key=lambda item: item[0][:3]):
         axes = 3 if name in PER_HEAD and not headed else 2
         table.setdefault((layer, name), []).append(_group(op, headed, axes, found, device))

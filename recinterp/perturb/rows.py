@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -59,6 +59,21 @@ class At:
         if isinstance(self.index, tuple):
             return At(self.kind, tuple(self.index[i] for i in picked))  # type: ignore[arg-type]
         return self
+
+
+def so_far(where: Where, rows: Rows) -> Where:
+    """The same classes without the positions that these rows have not come to yet."""
+    if isinstance(where, tuple):
+        return tuple(cast(At, so_far(at, rows)) for at in where)
+    if where.kind != "position":
+        return where
+    ends = rows.query.tolist()
+    index = where.index if isinstance(where.index, tuple) else (where.index,) * len(ends)
+    places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
+    return At(
+        "position",
+        tuple(tuple(i for i in p if i <= end) for p, end in zip(places, ends, strict=True)),
+    )
 
 
 QUERY, SEP, INPUTS, OUTPUTS, ALL = At("query"), At("sep"), At("inputs"), At("outputs"), At("all")

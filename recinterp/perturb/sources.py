@@ -95,10 +95,12 @@ def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> Rows:
 
 
 def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The model's own outputs, without the mark of one that was cut."""
+    """The model's own outputs, without the mark of one that was cut, as far as it reads them."""
+    outs = adapter.generate([list(x) for x in inputs])
+    room = [adapter.n_ctx - len(adapter.task.prompt(list(x))) for x in inputs]
     return [
-        [token for token in out if token != "…"]
-        for out in adapter.generate([list(x) for x in inputs])
+        [token for token in out if token != "…"][:most]
+        for out, most in zip(outs, room, strict=True)
     ]
 
 

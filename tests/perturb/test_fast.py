@@ -76,6 +76,7 @@ def _units(layer: int, *, with_mlp: bool) -> list[Unit]:
         Unit(f"{attn}.hook_z", 1, At("position", 4)),
         layer_output(layer, At("input", 3)),
         layer_output(layer, (INPUTS, QUERY)),
+        layer_output(layer, At("input", (None,) * 4 + (8,) * 4)),  # short rows end before it
     ]
     if with_mlp:
         units += [mlp(layer, SEP), Unit(f"blocks.{layer}.mlp.hook_post", None, INPUTS)]

@@ -1,0 +1,255 @@
+"""The perturbation engine beside what the field runs: per patch, all sides in one run, results equal.
+
+    python benchmarks/engine.py [--json] [--only head,generate] [--batches 1,8] [--scaling]
+
+4 layers, 8 heads, d_model 128, context 64. Every side gets the same threads and takes turns, so that
+whatever else the machine does hits all alike; a ratio is of medians. Where a side would take minutes
+it does a part of the patches, spread over all layers, and its time per patch is what is compared;
+the results of that part are compared with ours one by one. Peers: benchmarks/peers.sh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from torch import Tensor
+
+import recinterp as ri
+from recinterp.models import Adapter, backend
+from recinterp.models.plain import Plain, Shape
+from recinterp.perturb import Ablate, At, Interchange, head, lay_out, sweep
+
+LAYERS, HEADS, WIDTH, CONTEXT, VOCAB = 4, 8, 128, 64, 16
+SHAPE = Shape(LAYERS, HEADS, WIDTH, WIDTH // HEADS, 4 * WIDTH, CONTEXT, VOCAB, act="gelu_new")
+TASK = ri.task("binary-successor", order="natural")
+GOAL = {
+    "head": {1: 10, 8: 5, 64: 3.5},
+    "head_position": {1: 12, 8: 8, 64: 5},
+    "ablate": {1: 10, 8: 5, 64: 3.5},
+    "generate": {"native": 15, "t5": 15, "hf": 1},
+}
+EVERY = {1: 1, 8: 4, 64: 16}  # by head and position: every so many positions
+PART = {1: 32, 8: 16, 64: 8}  # patches the slower side does of those, per turn
+AGREE = 1e-4  # results are means of differences of logits of order 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """Seconds per patch (or whatever is counted) of both sides, medians, and how far they differ."""
+
+    theirs: float
+    ours: float
+    apart: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is."""
+        return self.theirs / self.ours
+
+
+def turns(
+    sides: Sequence[Callable[[], object]], seconds: float = 6.0, most: int = 9
+) -> list[float]:
+    """Median seconds of each side, turn by turn, after one turn to warm up."""
+    for side in sides:
+        side()
+    times: list[list[float]] = [[] for _ in sides]
+    began = time.perf_counter()
+    while len(times[0]) < 3 or (time.perf_counter() - began < seconds and len(times[0]) < most):
+        for held, side in zip(times, sides, strict=True):
+            start = time.perf_counter()
+            side()
+            held.append(time.perf_counter() - start)
+    return [statistics.median(held) for held in times]
+
+
+def model(shape: Shape = SHAPE) -> Adapter:
+    """Random weights; what a forward costs does not depend on them."""
+    torch.manual_seed(0)
+    return Adapter(backend.hooked(shape, Plain(shape).weights()), TASK)
+
+
+def words(batch: int, seed: int, context: int = CONTEXT) -> tuple[tuple[str, ...], ...]:
+    """Inputs that fill the context: one row of ids each, SEP last."""
+    rng = random.Random(seed)
+    return tuple(
+        (*(rng.choice(("X0", "X1")) for _ in range(context - 2)), "01") for _ in range(batch)
+    )
+
+
+def metric(logits: Tensor) -> Tensor:
+    """What is recorded of a patch: a logit difference at the query, meaned over the batch."""
+    return (logits[..., 3] - logits[..., 4]).mean(-1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch and its sources, for our side (words) and for theirs (ids and a cache)."""
+
+    adapter: Adapter
+    base: tuple[tuple[str, ...], ...]
+    source: tuple[tuple[str, ...], ...]
+
+    @property
+    def ids(self) -> Tensor:
+        """(batch, pos)."""
+        return lay_out(TASK, self.base).ids
+
+    def cache(self) -> Any:
+        """The sources' activations, as TransformerLens holds them."""
+        return self.adapter.model.run_with_cache(lay_out(TASK, self.source).ids)[1]
+
+    def ours(self, plans: Sequence[Any]) -> Tensor:
+        """Our side: every plan's metric."""
+        return sweep(
+            self.adapter, TASK, self.base, plans, measure=lambda logits, _: metric(logits)
+        ).values
+
+
+def case(batch: int) -> Case:
+    """The benchmark's batch."""
+    return Case(model(), words(batch, 1), words(batch, 2))
+
+
+ALL_HEADS = [(layer, h) for layer in range(LAYERS) for h in range(HEADS)]
+
+
+def head_patches(batch: int) -> Result:
+    """Every head at all positions: `transformer_lens.patching`'s own loop."""
+    from transformer_lens import patching
+
+    at = case(batch)
+    cache, ids, found = at.cache(), at.ids, {}
+    sources = (at.source, ((),) * batch)
+    plans = [[Interchange((head(*where),), *sources)] for where in ALL_HEADS]
+
+    def theirs() -> None:
+        with torch.no_grad():
+            found["theirs"] = patching.get_act_patch_attn_head_out_all_pos(
+                at.adapter.model, ids, cache, lambda logits: metric(logits[:, -1])
+            ).flatten()
+
+    def ours() -> None:
+        found["ours"] = at.ours(plans)
+
+    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    return Result(slow / len(plans), fast / len(plans), _apart(found))
+
+
+def position_patches(batch: int) -> Result:
+    """Every head at every position, each alone; their side does a part (module docstring)."""
+    import pandas as pd
+    from transformer_lens import patching
+
+    at = case(batch)
+    cache, ids, found = at.cache(), at.ids, {}
+    sources = (at.source, ((),) * batch)
+    places = range(CONTEXT - 1, -1, -EVERY[batch])
+    asked = [(layer, pos, h) for layer in range(LAYERS) for pos in places for h in range(HEADS)]
+    plans = [
+        [Interchange((head(layer, h, At("position", pos)),), *sources)] for layer, pos, h in asked
+    ]
+    some = random.Random(0).sample(range(len(asked)), PART[batch])
+    frame = pd.DataFrame([asked[i] for i in some], columns=["layer", "pos", "head"])
+
+    def theirs() -> None:
+        with torch.no_grad():
+            found["theirs"] = patching.generic_activation_patch(
+                at.adapter.model, ids, cache, lambda logits: metric(logits[:, -1]),
+                patching.layer_pos_head_vector_patch_setter, "z", index_df=frame,
+            )  # fmt: skip
+
+    def ours() -> None:
+        found["ours"] = at.ours(plans)[some]
+
+    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    return Result(slow / len(some), fast / len(plans), _apart(found))
+
+
+def ablations(batch: int) -> Result:
+    """Zero ablation of every head through `run_with_hooks`."""
+    at = case(batch)
+    ids, found = at.ids, {}
+    plans = [[Ablate(head(*where))] for where in ALL_HEADS]
+
+    def zero(which: int) -> Callable[..., Tensor]:
+        def hook(value: Tensor, hook: object) -> Tensor:
+            value[:, :, which] = 0.0
+            return value
+
+        return hook
+
+    def theirs() -> None:
+        with torch.no_grad():
+            found["theirs"] = torch.stack(
+                [
+                    metric(
+                        at.adapter.model.run_with_hooks(
+                            ids, fwd_hooks=[(f"blocks.{layer}.attn.hook_z", zero(h))]
+                        )[:, -1]
+                    )
+                    for layer, h in ALL_HEADS
+                ]
+            )
+
+    def ours() -> None:
+        found["ours"] = at.ours(plans)
+
+    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    return Result(slow / len(plans), fast / len(plans), _apart(found))
+
+
+def _apart(found: dict[str, Tensor]) -> float:
+    apart = float((found["theirs"].flatten() - found["ours"].flatten()).abs().max())
+    if not apart <= AGREE:
+        raise SystemExit(f"the two sides differ by {apart:.1e}: nothing is compared")
+    return apart
+
+
+PATCHES = {"head": head_patches, "head_position": position_patches, "ablate": ablations}
+
+
+def main() -> None:
+    """Run what is asked for, print the table or the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="ratios only, as JSON")
+    parser.add_argument("--only", default=",".join([*PATCHES, "generate"]), help="rows, by comma")
+    parser.add_argument("--batches", default="1,8,64")
+    parser.add_argument("--threads", type=int, default=2, help="of every side")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    say = (lambda *_: None) if asked.json else (lambda *line: print(*line, flush=True))
+    say(f"{backend.version()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    ratios: dict[str, dict[str, float]] = {}
+    for name in asked.only.split(","):
+        if name in PATCHES:
+            ratios[name] = {}
+            for batch in map(int, asked.batches.split(",")):
+                got = PATCHES[name](batch)
+                ratios[name][str(batch)] = round(got.ratio, 2)
+                say(
+                    f"{name:14} batch {batch:<3} {1e3 * got.theirs:9.2f} ms  ours {1e3 * got.ours:8.3f}"
+                    f" ms a patch  {got.ratio:6.1f}x (wanted {GOAL[name][batch]})"
+                    f"  apart {got.apart:.0e}"
+                )
+    if asked.json:
+        print(json.dumps(ratios))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Whole outputs under interventions are the same with kept keys and values as without them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recinterp.models import Adapter
+from recinterp.perturb import (
+    INPUTS,
+    OUTPUTS,
+    QUERY,
+    SEP,
+    Ablate,
+    At,
+    Interchange,
+    Intervention,
+    Redirect,
+    Steer,
+    Swap,
+    Transplant,
+    Unit,
+    engine,
+    generate,
+    head,
+    lay_out,
+    layer_output,
+)
+from recinterp.perturb.decode import keeps
+from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, _model
+
+pytestmark = pytest.mark.backend
+PLANS: dict[str, list[Intervention]] = {
+    "every position": [Ablate(head(0, 1))],
+    "the query, which is an output later": [Ablate(head(0, 1, QUERY))],
+    "keys and values of the query": [Ablate(Unit("blocks.0.attn.hook_v", 1, QUERY))],
+    "query and inputs": [Ablate(head(1, 2, QUERY)), Ablate(head(0, 0, INPUTS))],
+    "attention of the query": [Redirect(1, 1, At("input", 0)), Redirect(0, None, INPUTS)],
+    "what it was a step ago": [Ablate(head(0, 1, (SEP, OUTPUTS)))],
+    "another row's query": [Transplant(((0, 0), (1, 2)), SOURCE, PREFIX, "pattern")],
+    "a mean": [Ablate(layer_output(0, QUERY), "mean", INPUT[:3])],
+    "an input and the query": [
+        Interchange((layer_output(0, At("input", 2)), head(1, 1, QUERY)), SOURCE, PREFIX)
+    ],
+    "an absolute position, not there at first": [
+        Steer(layer_output(1, At("position", 8)), torch.linspace(-3, 3, 32))
+    ],
+    "a swapped token": [Swap(((0, "X1"),) * 8), Ablate(head(0, 1, QUERY))],
+}
+
+
+@pytest.fixture(scope="module")
+def adapter() -> Adapter:
+    # Attention alone: its outputs hang on the input, so that an edit shows.
+    return Adapter(_model(SHAPES["LNPre, no MLP"]), TASK)
+
+
+@pytest.fixture(scope="module")
+def clean(adapter: Adapter) -> tuple[tuple[str, ...], ...]:
+    return generate(adapter, TASK, lay_out(TASK, INPUT, PREFIX))
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_kept_keys_and_values_change_no_output(
+    adapter: Adapter,
+    clean: tuple[tuple[str, ...], ...],
+    plan: list[Intervention],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = lay_out(TASK, INPUT, PREFIX)
+    assert keeps(plan)
+    kept = generate(adapter, TASK, rows, plan)
+    monkeypatch.setattr(engine, "keeps", lambda _: False)
+    assert kept == generate(adapter, TASK, rows, plan)
+    assert kept != clean
+
+
+def test_plans_that_grow_with_the_output_are_computed_anew(adapter: Adapter) -> None:
+    assert not keeps([Ablate(head(0, 1), "mean")])
+    assert not keeps([Ablate(head(0, 1), "resample", INPUT[:2])])
+    assert not keeps([Interchange((head(0, 1),), SOURCE, PREFIX)])
