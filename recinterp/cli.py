@@ -45,6 +45,7 @@ MaxLength = Annotated[
     typer.Option(help="The longest input asked about, in tokens; default: as it was trained."),
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Html = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML page.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")]
 
 
@@ -55,9 +56,7 @@ def explain(
     function: Function = None,
     order: Order = "natural",
     max_length: MaxLength = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Write the report as one HTML page.")
-    ] = None,
+    html: Html = None,
     json_file: Json = None,
     save: Annotated[
         Path | None, typer.Option(help="Save the explanation, to load or diff later.")
@@ -78,7 +77,49 @@ def explain(
         _write_json(json_file, view.explanation_json(ex))
     if save:
         ex.save(save)
-    for path in (html, json_file, save):
+    _wrote(html, json_file, save)
+
+
+@app.command(epilog="Example: recinterp show seed0.ex --html seed0.html --ablate heads.html")
+def show(
+    saved: Annotated[Path, typer.Argument(help="An explanation written by explain --save.")],
+    model: Annotated[
+        str | None, typer.Option(help="Its model; default: the shipped one it names.")
+    ] = None,
+    html: Html = None,
+    json_file: Json = None,
+    ablate: Annotated[
+        Path | None, typer.Option(help="Write a page of heads to switch off: singles and pairs.")
+    ] = None,
+    step: Annotated[
+        Path | None, typer.Option(help="Write a page that steps through the counterexample.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Write the figures into this folder, a page each.")
+    ] = None,
+) -> None:
+    """Show a saved explanation again, and write its pages."""
+    import recinterp as ri
+    from recinterp import view
+    from recinterp.view.files import check_writable
+
+    for path in (html, json_file, ablate, step):
+        check_writable(path)
+    ex = ri.Explanation.load(saved)
+    if ablate or step or plots:
+        ex = ri.Explanation.load(saved, model=ri.load(model or ex.model_name))
+    _show(view.explanation_rich(ex))
+    if html:
+        view.explanation_html(ex, html)
+    if json_file:
+        _write_json(json_file, view.explanation_json(ex))
+    with _busy(f"drawing {saved}"):
+        pages = view.explanation_pages(ex, ablate, step, plots)
+    _wrote(html, json_file, *pages)
+
+
+def _wrote(*paths: Path | None) -> None:
+    for path in paths:
         if path:
             _err().print(f"wrote {path}", highlight=False)
 
@@ -138,7 +179,7 @@ def train(
     )
 
 
-@app.command()
+@app.command(epilog="Example: recinterp tasks --models")
 def tasks(
     models: Annotated[bool, typer.Option(help="List the shipped checkpoints as well.")] = False,
 ) -> None:
@@ -210,12 +251,16 @@ def diff(
     function: Function = None,
     order: Order = "natural",
     max_length: MaxLength = None,
+    json_file: Json = None,
     seed: Seed = 0,
 ) -> None:
     """Where two machines or two explanations part."""
     import recinterp as ri
+    from recinterp.saved import to_plain
+    from recinterp.view.files import check_writable
     from recinterp.view.text import diff_text
 
+    check_writable(json_file)
     what = _task(task, function, order)
     left = _side(a, what, max_length, seed)
     right = _side(b, what or getattr(left, "task", None), max_length, seed)
@@ -223,6 +268,9 @@ def diff(
     with _busy(f"comparing {a} and {b}"):
         found = ri.diff(left, right, domain=domain)
     _show(diff_text(found, (a, b)))
+    if json_file:
+        _write_json(json_file, {"a": a, "b": b, **to_plain(found)})
+        _wrote(json_file)
 
 
 def main() -> None:

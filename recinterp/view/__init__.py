@@ -19,6 +19,7 @@ __all__ = [
     "explanation_html",
     "explanation_json",
     "explanation_mimebundle",
+    "explanation_pages",
     "explanation_rich",
     "explanation_text",
     "machine_svg",
@@ -50,6 +51,27 @@ def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
     from recinterp.view.report import report
 
     return {"text/plain": explanation_text(ex), "text/html": to_cell(report(ex))}
+
+
+def explanation_pages(
+    ex: Explanation, ablate: Path | None = None, step: Path | None = None, plots: Path | None = None
+) -> list[Path]:
+    """Write pages: heads to switch off, the counterexample step by step, a folder of figures.
+
+    Errors: NoModel, UnwritableFile. Gives the files written.
+    """
+    made: list[Path] = []
+    if ablate:
+        made.append(ex.ablate().static().save(ablate))
+    if step:
+        case = ex.diff.counterexample
+        tokens = case.input if case else ex.domain.sample(ex.task, 1)[0]
+        made.append(ex.step(list(tokens)).static().save(step))
+    if plots:
+        plots.mkdir(parents=True, exist_ok=True)
+        names = ("heads", "fidelity", "depth") if ex.heads else ("fidelity", "depth")
+        made += [getattr(ex.plot, name)().save(plots / f"{name}.html") for name in names]
+    return made
 
 
 def explanation_rich(ex: Explanation) -> RenderableType:

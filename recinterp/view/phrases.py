@@ -37,6 +37,8 @@ def sentence(ex: Explanation) -> str:
     """Verdict and mechanism as one sentence: what the model does, and how it comes by it."""
     how = re.split(r" ?[;(.]", ex.mechanism.sentence, maxsplit=1)[0].strip()
     said = f"The model {_does(ex)}"
+    if ex.diff.verdict == "undetermined" and ex.diff.shortcuts:
+        said = f"No faithful machine was found; as far as the best one goes, the model {_does(ex)}"
     if not how or ex.mechanism.name == "neither":
         return f"{said}."
     return f"{said}; {how[0].lower()}{how[1:]}."

@@ -45,10 +45,12 @@ def to_text(found: Report, width: int = 100) -> str:
 def plain_text(what: RenderableType, width: int) -> str:
     """Anything rich can print as plain text, without colours or trailing blanks."""
     stream = io.StringIO()
-    # In a notebook rich would display instead of writing to the stream.
-    Console(file=stream, width=width, no_color=True, highlight=False, force_jupyter=False).print(
-        what
-    )
+    # A notebook's kernel asks for colours, and rich would display there instead of writing.
+    console = Console(
+        file=stream, width=width, color_system=None, highlight=False,
+        force_jupyter=False, force_terminal=False,
+    )  # fmt: skip
+    console.print(what)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 

@@ -14,7 +14,7 @@ from recinterp.cli import main
 from tests.view.machines import SUCCESSOR, capped
 
 Run = Callable[..., tuple[int, str, str]]
-COMMANDS = ("explain", "train", "tasks", "trace", "fidelity", "diff")
+COMMANDS = ("explain", "show", "train", "tasks", "trace", "fidelity", "diff")
 V = """Inductive bin : Set := One | X0 (n : bin) | X1 (n : bin).
 Fixpoint succ (n : bin) : bin :=
   match n with One => X0 One | X0 m => X1 m | X1 m => X0 (succ m) end.
@@ -236,3 +236,38 @@ def test_it_runs_as_a_module_too() -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_saved_explanation_is_shown_and_its_pages_written(run: Run, tmp_path: Path) -> None:
+    from tests.view.builders import explanation
+
+    saved, name = tmp_path / "a.ex", "binary-successor-natural-depthcap3"
+    explanation(domain=short(), model_name=name).save(saved)
+    step, html, plots = tmp_path / "step.html", tmp_path / "r.html", tmp_path / "plots"
+    code, out, err = run("show", saved, "--html", html, "--step", step, "--plots", plots)
+    assert code == 0, err
+    assert "SHORTCUT" in out
+    assert err.count("wrote ") == 5
+    assert "succ (X1" in step.read_text()
+    assert {p.name for p in plots.iterdir()} == {"heads.html", "fidelity.html", "depth.html"}
+    refused(run("show", tmp_path / "none.ex"), "not an explanation")
+
+
+def short() -> object:
+    """A small domain."""
+    from recinterp.tasks import Domain
+
+    return Domain(max_length=5)
+
+
+def test_a_diff_can_be_had_as_numbers(run: Run, tmp_path: Path) -> None:
+    a, found = tmp_path / "a.asm", tmp_path / "d.json"
+    a.write_text(str(capped()))
+    code, _, _ = run(
+        "diff", a, "truth", "--task", "binary-successor", "--max-length", 6, "--json", found
+    )
+    assert code == 0
+    data = json.loads(found.read_text())
+    assert data["b"] == "truth"
+    assert data["agree"]["total"] == 63
+    assert data["shortest"][0]["input"] == ["X1", "X1", "X1", "X1", "01"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from recinterp.diff import Divergence
+from recinterp.diff.kinds import TEXT
 from recinterp.judge import Fidelity
 from recinterp.machine import Lost, Machine, Rule
 from recinterp.rate import Rate
@@ -130,7 +131,30 @@ def test_plain_text_is_returned_and_not_displayed_where_rich_sees_a_notebook(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    assert "L1H0" in explanation_text(explanation())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    said = explanation_text(explanation())
+    assert "L1H0" in said
+    assert "\x1b" not in said
+
+
+def test_the_first_sentence_says_what_the_model_does_and_how() -> None:
+    assert report(explanation()).sentence == (
+        "The model follows the recursion correctly down to depth 3, then stops recursing; "
+        "the carry is computed while reading and held at the inputs after layer 0."
+    )
+    unsure = report(explanation(verdict="undetermined")).sentence
+    assert unsure.startswith("No faithful machine was found; as far as the best one goes, ")
+    lost = report(explanation(verdict="undetermined", shortcuts=())).sentence
+    assert "wrong on 4,095 of 65,535 inputs, by no rule that was found" in lost
+    right = report(explanation(verdict="exact", shortcuts=())).sentence
+    assert right.startswith("The model computes binary-successor on every one of 65,535 inputs;")
+
+
+@pytest.mark.parametrize("kind", sorted(TEXT))
+def test_every_kind_has_a_sentence_of_its_own(kind: str) -> None:
+    said = report(explanation(shortcuts=(shortcut(kinds=(kind,)),))).sentence
+    assert kind == "other" or "no named kind" not in said
+    assert "{" not in said
 
 
 def test_everything_a_user_named_is_escaped() -> None:
