@@ -1,0 +1,108 @@
+"""Any function from inputs to outputs is explained: here an LSTM, which has no heads to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import recinterp as ri
+from recinterp.errors import MisfitModel
+from recinterp.models.data import IGNORE, Batches
+
+LENGTH, STEPS, RATE = 5, 900, 5e-3
+Predict = Callable[[list[list[str]]], list[list[str]]]
+
+
+class LSTM(nn.Module):
+    """Reads `input SEP output` and says the next token."""
+
+    def __init__(self, d_vocab: int, width: int = 64) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(d_vocab, width)
+        self.cells = nn.LSTM(width, width, batch_first=True)
+        self.unembed = nn.Linear(width, d_vocab)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return cast(Tensor, self.unembed(self.cells(self.embed(ids))[0]))
+
+
+@pytest.fixture(scope="module")
+def task() -> ri.Task:
+    return ri.task("binary-successor")
+
+
+@pytest.fixture(scope="module")
+def right(task: ri.Task) -> LSTM:
+    return trained(task, None)
+
+
+def trained(task: ri.Task, max_depth: int | None) -> LSTM:
+    batches = Batches(task, ri.TrainConfig(max_length=LENGTH), ri.Domain(LENGTH, max_depth))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LSTM(1 + max(task.ids.values()))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
+        ids, targets = batches(step)
+        loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+def outputs_of(model: LSTM, task: ri.Task) -> Predict:
+    names = {i: name for name, i in task.ids.items()}
+
+    @torch.no_grad()
+    def predict(inputs: list[list[str]]) -> list[list[str]]:
+        found = []
+        for x in inputs:
+            row = task.prompt(x)
+            start = len(row)
+            while row[-1] != task.eos and len(row) < start + LENGTH + 3:
+                row.append(int(model(torch.tensor([row]))[0, -1].argmax()))
+            found.append([names[i] for i in row[start:] if i != task.eos])
+        return found
+
+    return predict
+
+
+def test_an_lstm_that_is_right_is_exact(right: LSTM, task: ri.Task, tmp_path: Path) -> None:
+    predict, inputs = outputs_of(right, task), list(task.inputs(LENGTH))
+    assert predict(inputs) == task.apply_many(inputs)
+    ex = ri.explain(predict, task, domain=ri.Domain(max_length=LENGTH))
+    assert ex.diff.verdict == "exact"
+    assert ex.machine.run_many(inputs) == predict(inputs)
+    assert (ex.heads, ex.layers, ex.sites, ex.recursion_heads) == ((), (), (), ())
+    text = " ".join(str(ex).split())
+    assert "Only its outputs were looked at." in text
+    assert "It was not tested under intervention" in text
+    assert "Where the machine's variables live" not in text
+    ex.save(tmp_path / "ex.json")
+    assert ri.Explanation.load(tmp_path / "ex.json").machine == ex.machine
+
+
+def test_an_lstm_that_was_shown_no_deep_input_is_told_where_it_fails(task: ri.Task) -> None:
+    predict, inputs = outputs_of(trained(task, 1), task), list(task.inputs(LENGTH))
+    wrong = [out != task.apply(x) for x, out in zip(inputs, predict(inputs), strict=True)]
+    assert any(wrong)
+    ex = ri.explain(predict, task, domain=ri.Domain(max_length=LENGTH))
+    assert ex.diff.verdict in ("shortcut", "undetermined")
+    assert ex.will_fail(inputs) == wrong
+    assert ex.diff.shortcuts
+    for shortcut in ex.diff.shortcuts:
+        assert predict([list(shortcut.counterexample)]) == [list(shortcut.model_output)]
+        assert list(shortcut.expected) == task.apply(list(shortcut.counterexample))
+
+
+def test_the_module_itself_is_refused_with_what_would_do(right: LSTM, task: ri.Task) -> None:
+    with pytest.raises(MisfitModel, match=r"LSTM has no run_with_hooks.*a plain function from"):
+        ri.explain(right, task, domain=ri.Domain(max_length=LENGTH))
