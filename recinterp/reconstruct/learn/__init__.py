@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
-from recinterp.reconstruct.learn.align import Pair, View, conflicts, views
+from recinterp.reconstruct.learn.align import Pair, View, bounded, conflicts, views
 from recinterp.reconstruct.learn.convert import machine_of
-from recinterp.reconstruct.learn.merge import merged, tree
+from recinterp.reconstruct.learn.merge import MOST_STATES, merged, tree
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 KEPT_APART = 4  # one log in so many is kept apart, to see whether what was merged holds
 WORST = 0.5  # of those kept apart: a machine that misses more of them has learned nothing
 MOST_CONFLICTS = 0.2  # of the logs: a view with more cannot say what was seen
+FEW, SMALL = 0.01, 8  # share of wrong outputs, and control states, that leave nothing to look for
+BOUNDS = 4  # bounds tried for a view, the likeliest
+ENTRY = 25  # nodes of a machine that a wrong output weighs
 
 __all__ = ["Learned", "learn"]
 
@@ -41,6 +45,7 @@ class Learned:
     wrong: int
     missed: int
     asked: int
+    view: View
 
 
 def learn(
@@ -48,14 +53,29 @@ def learn(
 ) -> list[Learned]:
     """Machines that explain logs of a task's inputs (token lists) and outputs, the best first.
 
-    Best: fewest wrong whole outputs among logs kept apart from the merging, then among all, then
-    size. Empty where no view of the logs gives a small machine.
+    Best: smallest, where a wrong output, among all logs or among those kept apart from the merging,
+    weighs what it would take to write it down. Empty where no view of the logs gives a machine.
     """
-    pairs = [(tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)]
-    pairs = list(dict.fromkeys(pairs))
-    found = [made for view in views(pairs) if (made := _fit(pairs, view, task, seed))]
-    distinct = {str(m.machine): m for m in reversed(found)}
-    return sorted(distinct.values(), key=lambda m: (m.missed + m.wrong, m.machine.size))
+    pairs = list(dict.fromkeys((tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)))
+    grid = list(views(pairs))
+    found = [made for view in grid if (made := _fit(pairs, view, task, seed))]
+    best = min(found, key=_rank, default=None)
+    if best is None or best.missed + best.wrong > FEW * len(pairs):
+        more = [v for view in grid if not view.ahead for v in islice(bounded(pairs, view), BOUNDS)]
+        found += [made for view in more if (made := _fit(pairs, view, task, seed))]
+    elif len(best.machine.modes) > SMALL:
+        fewer = sorted(bounded(pairs, best.view), key=lambda view: _states(pairs, view))[:BOUNDS]
+        found += [made for view in fewer if (made := _fit(pairs, view, task, seed))]
+    distinct = {str(m.machine): m for m in sorted(found, key=_rank, reverse=True)}
+    return sorted(distinct.values(), key=_rank)
+
+
+def _rank(learned: Learned) -> int:
+    return ENTRY * (learned.missed + learned.wrong) + learned.machine.size
+
+
+def _states(pairs: list[Pair], view: View) -> int:
+    return len(merged(tree(view.rows(pairs))) or range(MOST_STATES + 1))
 
 
 def _fit(pairs: list[Pair], view: View, task: Task, seed: int) -> Learned | None:
@@ -73,7 +93,7 @@ def _fit(pairs: list[Pair], view: View, task: Task, seed: int) -> Learned | None
     if whole is None or missed > WORST * len(test):
         return None
     text = f"read {view}: {len(whole.modes)} control states"
-    return Learned(whole, text, clashes, _wrong(whole, pairs), missed, len(pairs))
+    return Learned(whole, text, clashes, _wrong(whole, pairs), missed, len(pairs), view)
 
 
 def _machine(pairs: list[Pair], view: View, task: Task) -> Machine | None:

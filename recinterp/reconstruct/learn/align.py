@@ -12,32 +12,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from recinterp.machine.syntax import END
 
 Word: TypeAlias = "tuple[str, ...]"
-Symbol: TypeAlias = "tuple[str, str | None, bool | None]"  # token, next token, rest all of a class
+# A token; the next one; whether the rest is all of a class; whether a bound is reached.
+Symbol: TypeAlias = "tuple[str, str | None, bool | None, bool | None]"
 Row: TypeAlias = "tuple[tuple[Symbol, Word], ...]"
 Pair: TypeAlias = "tuple[Word, Word]"
 
 LAST, TAIL, FRONT = "last", "tail", "front"  # where tokens go that an output has beyond its input
+INDEX, LENGTH = "index", "length"  # what a bound is on: tokens read before, tokens in all
 
 
 @dataclass(frozen=True)
 class View:
-    """A way to read logs: `ahead` the next token, `rest` a class that may fill all that follows."""
+    """A way to read logs.
+
+    ahead: the next token is known; rest: a class that may fill all that follows, and whether it
+    does is known; bound: (INDEX or LENGTH, k), and whether that is k or more is known.
+    """
 
     backwards: bool
     align: str
     ahead: bool = False
     rest: Word = ()
+    bound: tuple[str, int] | None = None
 
     def __str__(self) -> str:
         known = ["the next token"] if self.ahead else []
         if self.rest:
             known.append(f"whether the rest is all {' or '.join(self.rest)}")
+        if self.bound:
+            known.append(f"whether the {self.bound[0]} is {self.bound[1]} or more")
         side = "right" if self.backwards else "left"
         return f"from the {side}" + (f", knowing {' and '.join(known)}" if known else "")
 
@@ -55,11 +64,19 @@ class View:
     def _symbols(self, x: Word) -> list[Symbol]:
         found: list[Symbol] = []
         filled = True
-        for token, after in reversed([*zip(x, (*x[1:], END), strict=True)]):
-            found.append((token, after if self.ahead else None, filled if self.rest else None))
-            filled = filled and token in self.rest
-        end: list[Symbol] = [] if self.align == LAST else [(END, None, None)]
-        return [*found[::-1], *end]
+        for i in range(len(x) - 1, -1, -1):
+            after = x[i + 1] if i + 1 < len(x) else END
+            found.append((x[i], after if self.ahead else None, filled if self.rest else None,
+                          self._reached(i, len(x))))  # fmt: skip
+            filled = filled and x[i] in self.rest
+        end = (END, None, None, self._reached(len(x), len(x)))
+        return found[::-1] if self.align == LAST else [*found[::-1], end]
+
+    def _reached(self, index: int, length: int) -> bool | None:
+        if self.bound is None:
+            return None
+        kind, k = self.bound
+        return (index if kind == INDEX else length) >= k
 
     def _words(self, x: Word, y: Word) -> list[Word]:
         n, m = len(x), len(y)
@@ -84,6 +101,13 @@ def views(pairs: Sequence[Pair]) -> Iterator[View]:
             if rest:
                 yield View(backwards, align, rest=rest)
                 yield View(backwards, align, ahead=True, rest=rest)
+
+
+def bounded(pairs: Sequence[Pair], view: View) -> Iterator[View]:
+    """The same view with a bound, the likeliest first: with the fewest conflicts."""
+    longest = max((len(x) for x, _ in pairs), default=0)
+    found = [replace(view, bound=(kind, k)) for kind in (LENGTH, INDEX) for k in range(2, longest)]
+    yield from sorted(found, key=lambda v: conflicts(v.rows(pairs)))
 
 
 def suited(pairs: Sequence[Pair], plain: View) -> Word:

@@ -26,13 +26,13 @@ from recinterp.machine.syntax import (
     Set,
     plus,
 )
-from recinterp.reconstruct.learn.align import View, Word
+from recinterp.reconstruct.learn.align import INDEX, View, Word
 from recinterp.reconstruct.learn.merge import State
 
 HERE, NEXT = Reg("p"), plus(Reg("p"), 1)
 ONWARD = Set("p", NEXT)
 Written: TypeAlias = "tuple[str | Copy, ...]"
-Act: TypeAlias = "tuple[Written, State | None, str | None, bool | None]"
+Act: TypeAlias = "tuple[Written, State | None, tuple[str | bool | None, ...]]"
 
 
 def machine_of(states: Sequence[State], view: View, like: Machine, last: Set_[str]) -> Machine:
@@ -56,9 +56,9 @@ def _acts(state: State, last: Set_[str]) -> dict[Act, list[str]]:
     for act, tokens in _grouped(state, last, copied=True).items():
         if len(tokens) > 1:
             found[act] = tokens
-    taken = {(t, act[2], act[3]) for act, tokens in found.items() for t in tokens}
+    taken = {(t, act[2]) for act, tokens in found.items() for t in tokens}
     for act, tokens in _grouped(state, last, copied=False).items():
-        left = [t for t in tokens if (t, act[2], act[3]) not in taken]
+        left = [t for t in tokens if (t, act[2]) not in taken]
         if left:
             found[act] = left
     return found
@@ -66,22 +66,25 @@ def _acts(state: State, last: Set_[str]) -> dict[Act, list[str]]:
 
 def _grouped(state: State, last: Set_[str], *, copied: bool) -> dict[Act, list[str]]:
     found: dict[Act, list[str]] = {}
-    for (token, after, filled), (word, to) in state.edges.items():
+    for (token, *known), (word, to) in state.edges.items():
         kept: Written = tuple(Copy(HERE) if copied and x == token else x for x in word)
         goes_on = None if token in last else to
-        found.setdefault((kept, goes_on, after, filled), []).append(token)
+        found.setdefault((kept, goes_on, tuple(known)), []).append(token)
     return found
 
 
 def _rule(
     names: dict[State, str], state: State, act: Act, tokens: list[str], view: View, number: int
 ) -> Rule:
-    word, to, after, filled = act
+    word, to, (after, filled, reached) = act
     guard: list[Atom] = [In(HERE, tuple(tokens))]
-    if after is not None:
+    if isinstance(after, str):
         guard.append(In(NEXT, (after,)))
     if filled is not None:
         guard.append(Cmp(Find(NEXT, 1, view.rest), "=" if filled else "!=", Reg("n")))
+    if reached is not None and view.bound is not None:
+        on = HERE if view.bound[0] == INDEX else Reg("n")
+        guard.append(Cmp(on, ">=" if reached else "<", Const(view.bound[1])))
     updates = ((Emit(word),) if word else ()) + ((ONWARD,) if to is not None else ())
     return Rule(
         f"r{number}", names[state], tuple(guard), updates, None if to is None else names[to]
