@@ -1,0 +1,90 @@
+"""Models that users build themselves, with ids and a template of their own."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+import recinterp as ri
+from recinterp.errors import MisfitModel, TaskError
+from recinterp.models import Adapter, backend, greedy
+
+pytestmark = pytest.mark.backend
+SIZES = {"n_layers": 2, "d_model": 16, "d_head": 8, "n_heads": 2, "d_mlp": 32, "n_ctx": 16}
+TEMPLATES = ["{input}{sep}{output}{eos}", "{bos}{input}{sep}{output}{eos}"]
+
+
+@pytest.fixture(params=["standard", "rotary"])
+def model(request: pytest.FixtureRequest) -> torch.nn.Module:
+    settings = {**SIZES, "d_vocab": 12, "act_fn": "gelu", "normalization_type": "LN", "seed": 3}
+    settings |= {"positional_embedding_type": request.param}
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.manual_seed(3)
+        if backend.has_bridge():
+            import transformer_lens.model_bridge.sources  # noqa: F401
+            from transformer_lens.config import TransformerBridgeConfig
+            from transformer_lens.model_bridge import TransformerBridge
+
+            return TransformerBridge.boot_native(TransformerBridgeConfig(**settings))
+        from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+        return HookedTransformer(HookedTransformerConfig(**settings))
+
+
+def fitted(task: ri.Task, template: str) -> ri.Task:
+    words = {"X0": 9, "X1": 2, "01": 11}
+    return task.with_vocab(words, pad=0, sep=4, eos=5, bos=7, template=template)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_outputs_are_the_models_own_argmax(
+    model: torch.nn.Module, task: ri.Task, template: str
+) -> None:
+    theirs = fitted(task, template)
+    inputs = list(theirs.inputs(4))
+    for x, said in zip(inputs, ri.predict(model, theirs, inputs), strict=True):
+        row = [7] * template.startswith("{bos}") + [{"X0": 9, "X1": 2, "01": 11}[t] for t in x]
+        row.append(4)
+        start = len(row)
+        while row[-1] != 5 and len(row) <= SIZES["n_ctx"]:
+            with torch.no_grad():
+                row.append(int(model(torch.tensor([row]))[0, -1].argmax()))
+        names = [Adapter(model, theirs).token(i) for i in row[start:] if i != 5]
+        assert said == names + ["…"] * (row[-1] != 5)
+
+
+def test_every_conventions_rotation_is_run_or_left_to_the_model(
+    model: torch.nn.Module, task: ri.Task
+) -> None:
+    # 3.9 turns the halves of a head by default, 4.x its neighbouring features, as ours do.
+    rotary = model.cfg.positional_embedding_type == "rotary"
+    assert (greedy.stand_in(model) is None) == (rotary and not backend.has_bridge())
+    adapter, inputs = Adapter(model, fitted(task, TEMPLATES[0])), list(task.inputs(4))
+    watch = [("hook_embed", lambda value, hook: None)]
+    assert adapter.generate(inputs) == adapter.generate(inputs, hooks=watch)
+
+
+def test_it_is_explained_or_said_not_to_be(model: torch.nn.Module, task: ri.Task) -> None:
+    theirs = fitted(task, TEMPLATES[1])
+    ex = ri.explain(model, theirs, domain=ri.Domain(max_length=4))
+    assert ex.diff.verdict == "undetermined"
+    assert [h.name for h in ex.heads] == ["L0H0", "L0H1", "L1H0", "L1H1"]
+    assert ex.recursion_heads == ()
+
+
+def test_ids_that_the_model_has_not(model: torch.nn.Module, task: ri.Task) -> None:
+    words = {"X0": 9, "X1": 2, "01": 12}
+    with pytest.raises(MisfitModel, match="knows 12 tokens and the task needs 13"):
+        ri.predict(model, task.with_vocab(words, pad=0, sep=4, eos=5), [["01"]])
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{input}{output}{eos}", "{eos}{input}{sep}{output}", "{sep}{input}{output}{eos}", "{input}"],
+)
+def test_a_template_that_makes_no_sense_is_refused(task: ri.Task, template: str) -> None:
+    with pytest.raises(TaskError, match="template"):
+        fitted(task, template)
