@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
 
 Mask = Bool[np.ndarray, "events"]
+HARM = 2.0  # of an unwanted event, where a rule does something else there
 MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
 MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
 
@@ -115,22 +116,29 @@ def _places(machine: Machine) -> list[Expr]:
 
 
 def separating(
-    singles: Sequence[tuple[Atom, Mask]], wanted: Mask, unwanted: Mask, *, most: int = 6
+    singles: Sequence[tuple[Atom, Mask]],
+    wanted: Mask,
+    unwanted: Mask,
+    *,
+    most: int = 6,
+    harm: float = HARM,
 ) -> list[Guard]:
     """Guards that fire on the wanted events and not on the unwanted ones, the best first.
 
     Single atoms, then pairs and triples of them, each while nothing shorter separates cleanly.
+    harm: how many wanted events one unwanted weighs.
     """
-    found = _best([((a,), m) for a, m in singles], wanted, unwanted, most)
+    found = _best([((a,), m) for a, m in singles], wanted, unwanted, most, harm)
     if not unwanted.any():
         found = [Guard((), np.ones(len(wanted), dtype=bool)), *found]
-    wide = _best([((a,), m) for a, m in singles], wanted, unwanted, SEEDS, least=-len(wanted))
+    anyhow = -HARM * len(wanted)
+    wide = _best([((a,), m) for a, m in singles], wanted, unwanted, SEEDS, harm, anyhow)
     for _ in range(MOST_ATOMS - 1):
         if found and not (found[0].mask & unwanted).any() and not (wanted & ~found[0].mask).any():
             break
         grown = [((*g.atoms, a), g.mask & m) for g in wide for a, m in singles if a not in g.atoms]
-        found = _best([(g.atoms, g.mask) for g in found] + grown, wanted, unwanted, most)
-        wide = _best(grown, wanted, unwanted, SEEDS, least=-len(wanted))
+        found = _best([(g.atoms, g.mask) for g in found] + grown, wanted, unwanted, most, harm)
+        wide = _best(grown, wanted, unwanted, SEEDS, harm, anyhow)
     return found
 
 
@@ -139,13 +147,14 @@ def _best(
     wanted: Mask,
     unwanted: Mask,
     most: int,
+    harm: float,
     least: float = 0.0,
 ) -> list[Guard]:
     if not options:
         return []
     masks = np.stack([m for _, m in options])
-    hits, harm = masks[:, wanted].sum(axis=1), masks[:, unwanted].sum(axis=1)
-    score = hits - 2.0 * harm - 0.1 * np.array([len(atoms) for atoms, _ in options])
+    hits, harmed = masks[:, wanted].sum(axis=1), masks[:, unwanted].sum(axis=1)
+    score = hits - harm * harmed - 0.1 * np.array([len(atoms) for atoms, _ in options])
     relevant = wanted | unwanted
     guards: dict[bytes, Guard] = {}
     for i in np.argsort(-score, kind="stable"):

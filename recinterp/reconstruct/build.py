@@ -5,7 +5,7 @@ Nothing here knows what is held out beyond asking for none of it, and nothing he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
 from recinterp.reconstruct.edits import Edited, claim_cost, search, weight
 from recinterp.reconstruct.logs import Logs
-from recinterp.reconstruct.probes import probes
+from recinterp.reconstruct.probes import doubted, probes
 from recinterp.reconstruct.region import restrict
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEPT = 6  # runners-up kept
 TRUE = "edits of the true machine"
+DOUBT = 0.02  # wrong claims among inputs as they come, before they are asked about too
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
 
 
@@ -74,23 +75,45 @@ class Road:
 
 
 def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) -> Reconstruction:
-    """The machine that explains an oracle on a domain best, built from probes alone."""
-    asked = probes(task, domain, seed=seed)
-    truth = task.machine
-    outputs = oracle(asked)
-    failed = [y != z for y, z in zip(outputs, task.apply_many(asked), strict=True)]
-    logs = Logs(asked, outputs, truth.vocab, truth.arity, np.array(failed, dtype=bool))
-    found = [_hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
-    for road in roads(task, logs):
-        if min(h.cost for h in found) <= ENOUGH * sum(failed):
-            break
-        found += _walk(road, logs)
-    ranked = sorted(found, key=lambda h: h.rank)
+    """The machine that explains an oracle on a domain best, built from probes alone.
+
+    First from probes of every stratum; then, if what it claims there does not hold among inputs as
+    they come, once more from both.
+    """
+    logs = asked(oracle, task, probes(task, domain, seed=seed))
+    ranked = considered(task, logs)
+    more = doubted(task, domain, ranked[0].machine, logs.inputs, seed=seed)
+    if more and _wrong(ranked[0].machine, asked(oracle, task, more)) > DOUBT * len(more):
+        logs = asked(oracle, task, [*map(list, logs.inputs), *more])
+        ranked = considered(task, logs)
     chosen = ranked[0]
     others = {(h.road, h.wrong, h.unclaimed, h.machine.size): h for h in reversed(ranked[1:])}
     lost = (replace(h, lost_because=_why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
     evident = replace(chosen, machine=with_evidence(chosen.machine, logs))
-    return Reconstruction(evident, tuple(lost), truth, logs)
+    return Reconstruction(evident, tuple(lost), task.machine, logs)
+
+
+def asked(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Logs:
+    """An oracle's answers as logs."""
+    outputs = oracle(inputs)
+    failed = [y != z for y, z in zip(outputs, task.apply_many(inputs), strict=True)]
+    machine = task.machine
+    return Logs(inputs, outputs, machine.vocab, machine.arity, np.array(failed, dtype=bool))
+
+
+def considered(task: Task, logs: Logs) -> list[Hypothesis]:
+    """Every machine that was looked at, the best first."""
+    truth = task.machine
+    found = [_hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
+    for road in roads(task, logs):
+        if min(h.cost for h in found) <= ENOUGH * int(logs.failures.sum()):
+            break
+        found += _walk(road, logs)
+    return sorted(found, key=lambda h: h.rank)
+
+
+def _wrong(machine: Machine, logs: Logs) -> int:
+    return int(logs.run(machine).wrong.sum())
 
 
 def roads(task: Task, logs: Logs) -> Iterator[Road]:

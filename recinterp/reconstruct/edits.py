@@ -19,7 +19,7 @@ from jaxtyping import Float
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Add, Atom, Copy, Emit, Lost, Reg, Rule, Set, plus
-from recinterp.reconstruct.atoms import Guard, Mask, gather, separating, single_atoms
+from recinterp.reconstruct.atoms import HARM, Guard, Mask, gather, separating, single_atoms
 from recinterp.reconstruct.cut import CUT, cut_after
 from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 
@@ -32,7 +32,7 @@ ROUNDS = 4
 SUPPORT = 3  # an edit explains about so many inputs at least, or it is a table entry
 MINOR = 0.02  # and at least so large a share of what is not explained yet
 UNCLAIMED = 0.35  # what an input costs that the machine makes no full claim about (wrong: 1)
-TOLD = 0.2  # what it costs where the machine says at least that the model fails
+TOLD = 0.1  # what it costs where the machine says at least that the model fails
 PER_NODE = 0.05  # what a node that an edit adds costs, in inputs
 READABLE = 70  # nodes that may be added at that price; beyond, each costs
 PER_NODE_BEYOND = 0.2
@@ -205,9 +205,13 @@ def _candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[C
         sound = (first >= end) & ~culprit & ~before
         for bad in (culprit, before):
             if bad.sum() >= 2:
-                options = _actions(machine, rule, view, bad, outcome) if acts else [(GIVE_UP, bad)]
-                for c in _of_rule(machine, number, view, bad, sound, options):
-                    yield c if acts else _certain(c, view, outcome.logs)
+                if acts:
+                    options = _actions(machine, rule, view, bad, outcome)
+                    yield from _of_rule(machine, number, view, bad, sound, options, HARM)
+                    continue
+                for harm in (HARM, TOLD):
+                    for c in _of_rule(machine, number, view, bad, sound, [(GIVE_UP, bad)], harm):
+                        yield _certain(c, view, outcome.logs)
 
 
 @dataclass(frozen=True)
@@ -259,6 +263,7 @@ def _of_rule(
     bad: Mask,
     sound: Mask,
     options: Iterable[tuple[Action, Mask]],
+    harm: float,
 ) -> Iterator[Candidate]:
     guards: dict[bytes, list[Guard]] = {}
     singles = list(single_atoms(machine, view))
@@ -268,7 +273,7 @@ def _of_rule(
             continue
         key = wanted.tobytes() + unwanted.tobytes()
         if key not in guards:
-            guards[key] = separating(singles, wanted, unwanted)
+            guards[key] = separating(singles, wanted, unwanted, harm=harm)
         for guard in guards[key]:
             variant = Variant(number, guard.atoms, action.updates, action.goto)
             yield Candidate(variant, guard.equals)

@@ -48,6 +48,11 @@ class Logs:
         """The inputs as arrays."""
         return Words(self.inputs, self.vocab, self.arity)
 
+    @property
+    def failures(self) -> Bool[np.ndarray, "rows"]:
+        """Where the answer is known not to be the true one."""
+        return np.zeros(len(self.inputs), dtype=bool) if self.failed is None else self.failed
+
     @cached_property
     def y(self) -> Int[np.ndarray, "rows time"]:
         """The outputs as token numbers, BEHIND after their end."""

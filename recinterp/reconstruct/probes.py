@@ -7,17 +7,19 @@ greatest depths, where base cases meet full recursion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from recinterp.tasks.split import held_out
 
 if TYPE_CHECKING:
+    from recinterp.machine import Machine
     from recinterp.tasks import Domain, Task
 
 SHORT = 40  # a length with no more inputs than this is asked whole
 PER_CELL = 14
 LONGEST = 16  # where a domain names no length
+DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machine departs
 
 
 def probes(
@@ -26,6 +28,21 @@ def probes(
     """Inputs of a domain, stratified by length and depth, none of them held out."""
     drawn = dict.fromkeys(tuple(x) for x in _draw(task, domain, seed, per_cell))
     return [list(x) for x in drawn if domain.contains(task, list(x)) and not held_out(x)]
+
+
+def doubted(
+    task: Task, domain: Domain, machine: Machine, known: Sequence[Sequence[str]], *, seed: int = 0
+) -> list[list[str]]:
+    """Inputs as they come, any of a length alike, on which a machine departs from the truth.
+
+    The strata weigh each depth alike; most inputs that fail may lie in a few of them, and there a
+    claim has to hold too. None is held out, none is among the known.
+    """
+    seen = {tuple(x) for x in known}
+    drawn = domain.sample(task, DRAWN, seed=seed + 1, distribution="uniform")
+    new = [list(x) for x in dict.fromkeys(map(tuple, drawn)) if x not in seen and not held_out(x)]
+    rows = zip(new, task.apply_many(new), machine.run_many(new), strict=True)
+    return [x for x, true, claim in rows if claim is not None and claim != true][:DOUBTED]
 
 
 def _draw(task: Task, domain: Domain, seed: int, per_cell: int) -> Iterator[list[str]]:
