@@ -4,6 +4,7 @@
 #   make test         the whole suite
 #   make test-browser the notebook views in chromium and JupyterLab; screenshots in test-output/
 #   make docs         the documentation, in docs/_build/html
+#   make tutorials    runs the tutorials and stores their outputs
 #   make test-hooked  the backends' contract once more, against TransformerLens 3.9
 #   make lint types   ruff, mypy --strict
 
@@ -20,11 +21,11 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 export WANDB_MODE ?= disabled
 
-.PHONY: explain test test-browser docs test-hooked lint types format readme wheel clean help
+.PHONY: explain test test-browser docs tutorials test-hooked lint types format readme wheel clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,8s/^# *//p' Makefile
+	@sed -n '3,9s/^# *//p' Makefile
 
 explain: $(VENV)/.stamp
 	$(VENV)/bin/recinterp explain $(MODEL) --html report.html
@@ -55,6 +56,9 @@ format: $(VENV)/.stamp
 
 types: $(VENV)/.stamp
 	$(VENV)/bin/mypy
+
+tutorials: $(VENV)/.stamp
+	$(VENV)/bin/python scripts/tutorials.py $(ARGS)
 
 readme: $(VENV)/.stamp
 	$(VENV)/bin/python scripts/readme.py

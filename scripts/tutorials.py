@@ -19,10 +19,11 @@ SECONDS = 900  # a cell may take
 def executed(path: Path) -> nbformat.NotebookNode:
     """A notebook after a run in a fresh kernel, without what differs from run to run."""
     book = nbformat.read(path, as_version=4)
-    # A kernel that is told to watch frozen modules says so on stderr; nothing here debugs.
-    NotebookClient(
-        book, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
-    ).execute()
+    here = {"metadata": {"path": str(FOLDER)}}
+    run = NotebookClient(
+        book, timeout=SECONDS, kernel_name="python3", resources=here, coalesce_streams=True
+    )
+    run.execute()
     book.metadata.pop("widgets", None)
     for cell in book.cells:
         cell.metadata.pop("execution", None)

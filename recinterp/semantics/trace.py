@@ -99,6 +99,9 @@ class Trace:
             rows.append((f"{step.rule} {step.name}", step.text))
         return rows
 
+    def __repr__(self) -> str:
+        return f"Trace({show(self.start, self.program, limit=80)}: {len(self)} steps)"
+
     def __str__(self) -> str:
         rows = self._rows()
         width = max(len(rule) for rule, _ in rows)
