@@ -140,6 +140,10 @@ def train(
     distribution: Annotated[
         str, typer.Option(help="Of training inputs: balanced, natural or uniform.")
     ] = "balanced",
+    architecture: Annotated[
+        str, typer.Option(help="Of the model: decoder-only or encoder-decoder.")
+    ] = "decoder-only",
+    layers: Annotated[int, typer.Option(help="Layers; of an encoder-decoder, of each half.")] = 2,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Where to save; default: runs/NAME.")] = None,
@@ -161,7 +165,12 @@ def train(
         found = _task(task, function, order)
         assert found is not None
         config = TrainConfig(
-            max_length=max_length, max_depth=max_depth, distribution=distribution, seed=seed
+            architecture=architecture,
+            n_layers=layers,
+            max_length=max_length,
+            max_depth=max_depth,
+            distribution=distribution,
+            seed=seed,
         )
         config = config if steps is None else replace(config, steps=steps)
         what, label = found, f"{found.name}-{order}"
