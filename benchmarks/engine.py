@@ -1,16 +1,18 @@
-"""The perturbation engine beside what the field runs: per patch, all sides in one run, results equal.
+"""The perturbation engine beside what the field runs: all sides in one run, results checked equal.
 
-    python benchmarks/engine.py [--json] [--only head,generate] [--batches 1,8] [--scaling]
+    python benchmarks/engine.py [--json] [--only head,generate] [--batches 1,8]
 
-4 layers, 8 heads, d_model 128, context 64. Every side gets the same threads and takes turns, so that
-whatever else the machine does hits all alike; a ratio is of medians. Where a side would take minutes
-it does a part of the patches, spread over all layers, and its time per patch is what is compared;
-the results of that part are compared with ours one by one. Peers: benchmarks/peers.sh.
+4 layers, 8 heads, d_model 128, context 64. Every side gets the same threads and takes turns, so
+that whatever else the machine does hits all alike; a ratio is of medians. Where a side would take
+minutes it does a part, drawn over all layers (or fewer rows), and time per patch (per row) is what
+is compared; the results of that part are compared with ours one by one. Rows: head, head_position,
+ablate, generate, peers (benchmarks/peers.sh installs them), limit, growth.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -26,6 +28,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import sides
 import torch
 from torch import Tensor
 
@@ -50,7 +53,7 @@ AGREE = 1e-4  # results are means of differences of logits of order 1
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds per patch (or whatever is counted) of both sides, medians, and how far they differ."""
+    """Seconds per patch (or per row) of both sides, medians, and how far they differ."""
 
     theirs: float
     ours: float
@@ -224,29 +227,117 @@ def _apart(found: dict[str, Tensor]) -> float:
 PATCHES = {"head": head_patches, "head_position": position_patches, "ablate": ablations}
 
 
+def generated(name: str, rows: int = 1000) -> Result:
+    """Greedy generation of 30 tokens: seconds per row; they may do fewer rows."""
+    theirs, ours, few = sides.generation(name, model())
+    few, found = min(few, rows), {}
+    slow, fast = turns(
+        [lambda: found.update(theirs=theirs(few)), lambda: found.update(ours=ours(rows))], most=3
+    )
+    differ = float((found["theirs"] != found["ours"][:few]).any(1).float().mean())
+    if differ > 0.02:  # two float32 sums in another order may part at a tie
+        raise SystemExit(f"{name}: {differ:.0%} of the outputs differ")
+    return Result(slow / few, fast / rows, differ)
+
+
+def limit(batch: int) -> str:
+    """The operations all-heads patching needs at least, at the rate of this machine's matrices."""
+    at, n = case(batch), CONTEXT
+    plans = [[Ablate(head(*where))] for where in ALL_HEADS]
+    a, b = torch.randn(1024, WIDTH), torch.randn(WIDTH, 4 * WIDTH)
+
+    def matrices() -> None:
+        for _ in range(50):
+            a @ b
+
+    rate, took = turns([matrices, lambda: at.ours(plans)])
+    rate = 50 * 2 * a.shape[0] * b.numel() / rate
+    block = 2 * n * 12 * WIDTH**2 + 2 * n * n * WIDTH  # half of the scores are masked
+    mlp, query = 2 * n * 8 * WIDTH**2, 2 * 10 * WIDTH**2 + 4 * n * WIDTH
+    last = 2 * n * 2 * WIDTH**2 + query  # keys and values of all, everything else of the query
+    each = [mlp + (LAYERS - 2 - layer) * block + last for layer in range(LAYERS - 1)] + [query]
+    share = batch * HEADS * sum(each) / rate / took
+    return f"{rate / 1e9:.0f} GFLOP/s of matrices; the plans need {share:.0%} of the time they took"
+
+
+def growth() -> list[str]:
+    """Milliseconds per patch as one size grows, the others held."""
+    said = []
+    held = {"layers": 2, "heads": 4, "positions": 16, "batch": 4}
+    some = (2, 4, 8)
+    grown = {"layers": some, "heads": some, "positions": (16, 32, 64), "batch": (4, 16, 64)}
+    for name, values in grown.items():
+        times = []
+        for value in values:
+            size = held | {name: value}
+            shape = Shape(size["layers"], size["heads"], 64, 16, 256, size["positions"], VOCAB)
+            adapter, base = model(shape), words(size["batch"], 1, size["positions"])
+            plans = [
+                [Ablate(head(layer, h))]
+                for layer in range(size["layers"])
+                for h in range(size["heads"])
+            ]
+            run = functools.partial(sweep, adapter, TASK, base, plans)
+            times.append(1e3 * turns([run], seconds=1.0)[0] / len(plans))
+        shown = ", ".join(f"{v}: {t:.2f} ms" for v, t in zip(values, times, strict=True))
+        said.append(f"{name:10} {shown} a patch")
+    return said
+
+
+def peers(batches: Sequence[int], threads: int) -> list[str]:
+    """Zero ablation through other libraries, each in its own environment, on the same weights."""
+    said, adapter = [], model()
+    base = {batch: words(batch, 1) for batch in batches}
+    ids = {batch: lay_out(TASK, base[batch]).ids for batch in batches}
+    for name in ("nnsight", "pyvene"):
+        found = sides.peer(name, adapter, base, ids, threads)
+        if isinstance(found, str):
+            said.append(f"{name:14} {found}")
+            continue
+        for batch, got in found.items():
+            apart = _apart(
+                {"theirs": torch.tensor(got["metrics"]), "ours": torch.tensor(got["our metrics"])}
+            )
+            said.append(line(name, batch, Result(got["seconds"], got["ours"], apart)))
+    return said
+
+
+def line(name: str, batch: int | str, got: Result, wanted: float | None = None) -> str:
+    """One row of the table."""
+    goal = "" if wanted is None else f" (wanted {wanted})"
+    times = f"{1e3 * got.theirs:9.2f} ms  ours {1e3 * got.ours:8.3f} ms"
+    return f"{name:14} {batch!s:<7} {times}  {got.ratio:6.1f}x{goal}  apart {got.apart:.0e}"
+
+
 def main() -> None:
     """Run what is asked for, print the table or the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="ratios only, as JSON")
-    parser.add_argument("--only", default=",".join([*PATCHES, "generate"]), help="rows, by comma")
+    parser.add_argument("--only", help="rows, by comma")
     parser.add_argument("--batches", default="1,8,64")
+    parser.add_argument("--rows", type=int, default=1000, help="of generation")
     parser.add_argument("--threads", type=int, default=2, help="of every side")
     asked = parser.parse_args()
+    rows = [*PATCHES, "generate", *([] if asked.json else ["peers", "limit", "growth"])]
+    rows = asked.only.split(",") if asked.only else rows
+    batches = [int(batch) for batch in asked.batches.split(",")]
     torch.set_num_threads(asked.threads)
-    say = (lambda *_: None) if asked.json else (lambda *line: print(*line, flush=True))
+    say = (lambda *_: None) if asked.json else (lambda *text: print(*text, sep="\n", flush=True))
     say(f"{backend.version()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     ratios: dict[str, dict[str, float]] = {}
-    for name in asked.only.split(","):
-        if name in PATCHES:
+    for name in rows:
+        if name in PATCHES or name == "generate":
             ratios[name] = {}
-            for batch in map(int, asked.batches.split(",")):
-                got = PATCHES[name](batch)
-                ratios[name][str(batch)] = round(got.ratio, 2)
-                say(
-                    f"{name:14} batch {batch:<3} {1e3 * got.theirs:9.2f} ms  ours {1e3 * got.ours:8.3f}"
-                    f" ms a patch  {got.ratio:6.1f}x (wanted {GOAL[name][batch]})"
-                    f"  apart {got.apart:.0e}"
-                )
+        for key in batches if name in PATCHES else GOAL[name] if name == "generate" else ():
+            got = PATCHES[name](key) if name in PATCHES else generated(key, asked.rows)
+            ratios[name][str(key)] = round(got.ratio, 2)
+            say(line(name, key, got, GOAL[name][key]))
+        if name == "peers":
+            say(*peers(batches, asked.threads))
+        if name == "limit":
+            say(*(f"limit, batch {batch:<3} {limit(batch)}" for batch in batches))
+        if name == "growth":
+            say(*growth())
     if asked.json:
         print(json.dumps(ratios))
 
