@@ -15,6 +15,9 @@ const make = (tag, props = {}, ...children) => {
 const text = (tag, words, props = {}) => make(tag, props, document.createTextNode(words));
 const section = (title, ...body) => make("section", {}, text("h3", title), ...body);
 
+// JupyterLab has shortcuts of its own, single letters among them; not while a key is ours.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
 const bytes = (base64) => Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
 
 /** Rows of tokens under each other, index by index; marks: row -> index -> [class, spoken words]. */
@@ -103,8 +106,11 @@ function ablate({ model, el }) {
 
   const typed = make("input", { type: "text", class: "typed", spellcheck: "false", disabled: !setup.live,
     "aria-label": "input tokens, separated by blanks", value: state.tokens.join(" "),
-    onkeydown: (event) => event.stopPropagation(), // the notebook has shortcuts of its own
-    onchange: () => { state.tokens = typed.value.trim().split(/\s+/).filter(Boolean); ask(); } });
+    onchange: () => take(), onkeydown: (event) => { if (event.key === "Enter") take(); } });
+  const take = () => { // Enter and leaving the field both do; the second has nothing new to ask
+    const tokens = typed.value.trim().split(/\s+/).filter(Boolean);
+    if (tokens.join(" ") !== state.tokens.join(" ")) { state.tokens = tokens; pick.selectedIndex = -1; ask(); }
+  };
   const pick = make("select", { "aria-label": "inputs to pick from", onchange: () => {
     state.tokens = setup.offered[Number(pick.value)].tokens; typed.value = state.tokens.join(" "); ask(); } },
   ...setup.offered.map((x, i) => text("option", `${x.why}: ${x.tokens.join(" ")}`, { value: String(i) })));
@@ -114,7 +120,7 @@ function ablate({ model, el }) {
     derive.setAttribute("aria-busy", "true");
     model.send({ what: "derive", heads: chosen(), kind: state.kind, to: state.to }); } });
 
-  const root = make("div", { class: "ri-nb" },
+  const root = make("div", { class: "ri-nb", ...OWN_KEYS },
     text("p", setup.title, { class: "dim" }),
     make("div", { class: "controls" },
       section("Heads, press to switch off", grid, make("div", { class: "row" }, kinds, pointers, clear)),
@@ -238,7 +244,7 @@ function step({ model, el }) {
   const status = make("span", { role: "status", "aria-live": "polite" });
   const reduction = make("div"), machine = make("div"), network = make("div"), outputs = make("div");
   const keys = { ArrowRight: () => now + 1, ArrowLeft: () => now - 1, Home: () => 0, End: () => last };
-  const root = make("div", { class: "ri-nb", tabindex: "0", "aria-label": "stepper: arrow keys, Home and End",
+  const root = make("div", { class: "ri-nb", ...OWN_KEYS, tabindex: "0", role: "group", "aria-label": "stepper: arrow keys, Home and End",
     onkeydown: (event) => {
       if (!(event.key in keys)) return;
       event.preventDefault();
