@@ -13,8 +13,11 @@ from recinterp.perturb.plan import (
     FreezePatterns,
     Interchange,
     Intervention,
+    Mixture,
+    PathPatch,
     Plan,
     Redirect,
+    Reference,
     Steer,
     Swap,
     Transplant,
@@ -22,7 +25,9 @@ from recinterp.perturb.plan import (
     head,
     layer_output,
     mlp,
+    stratum,
 )
+from recinterp.perturb.pointers import pointer
 from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
 from recinterp.perturb.sources import sources_kept
 from recinterp.perturb.sweeping import Swept, changed, last_logits, shift, stream, sweep
@@ -40,8 +45,11 @@ __all__ = [
     "FreezePatterns",
     "Interchange",
     "Intervention",
+    "Mixture",
+    "PathPatch",
     "Plan",
     "Redirect",
+    "Reference",
     "Rows",
     "Steer",
     "Swap",
@@ -58,6 +66,7 @@ __all__ = [
     "layer_output",
     "mlp",
     "next_logits",
+    "pointer",
     "prove",
     "random_direction",
     "random_heads",
@@ -65,6 +74,7 @@ __all__ = [
     "say",
     "shift",
     "sources_kept",
+    "stratum",
     "stream",
     "sweep",
     "untrained_twin",

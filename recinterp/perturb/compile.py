@@ -5,25 +5,25 @@ Every name is checked first, so that a plan never silently does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from recinterp.errors import UnknownSite
-from recinterp.perturb.edits import Edit, Frozen, Look, Write
+from recinterp.errors import InterventionError, UnknownSite
+from recinterp.perturb.edits import Hook, hook_of
 from recinterp.perturb.lower import lower, same_count
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
     FreezePatterns,
     Interchange,
+    PathPatch,
     Plan,
     Redirect,
     Steer,
     Swap,
     Transplant,
     Unit,
+    head,
 )
 from recinterp.perturb.rows import QUERY, Rows, check_hook, lay_out
 from recinterp.perturb.sources import Kept
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 __all__ = ["Hook", "Kept", "check", "check_unit", "edit_rows", "hook_of", "hooks_of", "units_of"]
-Hook = tuple[str, Callable[..., Any]]
 PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_pattern")
 
 
 def edit_rows(task: Task, rows: Rows, plan: Plan) -> Rows:
     """The rows after the plan's token swaps and forced prefixes. Errors: UnknownSite."""
     inputs, prefixes = [list(x) for x in rows.inputs], rows.prefixes
+    _once(plan, rows)
     for step in plan:
         match step:
             case Swap(tokens):
@@ -53,6 +53,18 @@ def edit_rows(task: Task, rows: Rows, plan: Plan) -> Rows:
     if not any(isinstance(step, Swap | ForcePrefix) for step in plan):
         return rows
     return lay_out(task, inputs, prefixes)
+
+
+def _once(plan: Plan, rows: Rows) -> None:
+    """Raise InterventionError for two prefixes, or two swaps of one token."""
+    if sum(isinstance(step, ForcePrefix) for step in plan) > 1:
+        raise InterventionError("two forced prefixes", "only one can be forced", "one of them")
+    swaps = [step.tokens for step in plan if isinstance(step, Swap)]
+    for row, tokens in enumerate(zip(*swaps, strict=False)):
+        places = [at for at, _ in tokens]
+        if len(set(places)) < len(places):
+            asked = f"two swaps of one token in row {row}"
+            raise InterventionError(asked, "the second undoes the first", "one of them")
 
 
 def _check_swap(task: Task, tokens: Sequence[str], at: int, token: str) -> None:
@@ -82,41 +94,6 @@ def check(adapter: Adapter, plan: Plan) -> None:
         check_unit(adapter, unit)
 
 
-def hook_of(edit: Edit) -> Hook:
-    """One edit as a hook."""
-    match edit:
-        case Write():
-            return edit.hook, _writer(edit)
-        case Look():
-            return edit.hook, _looker(edit)
-        case Frozen(_, pattern):
-            return edit.hook, lambda old, hook=None: pattern.to(old)
-
-
-def _writer(edit: Write) -> Callable[..., Tensor]:
-    def run(value: Tensor, hook: object = None) -> Tensor:
-        out = value.clone()
-        site = (edit.row.to(value.device), edit.pos.to(value.device))
-        at = site if edit.head is None else (*site, edit.head)
-        out[at] = edit.apply(value[at])
-        return out
-
-    return run
-
-
-def _looker(edit: Look) -> Callable[..., Tensor]:
-    def run(value: Tensor, hook: object = None) -> Tensor:
-        out, new = value.clone(), edit.pattern.to(value)
-        row, query = edit.row.to(value.device), edit.pos.to(value.device)
-        if edit.head is None:
-            out[row, :, query] = new.expand(-1, value.shape[1], -1)
-        else:
-            out[row, edit.head, query] = new[:, 0]
-        return out
-
-    return run
-
-
 def units_of(adapter: Adapter, plan: Plan) -> list[Unit]:
     """Every unit a plan writes to."""
     found: list[Unit] = []
@@ -132,6 +109,8 @@ def units_of(adapter: Adapter, plan: Plan) -> list[Unit]:
                 found += [
                     Unit(f"blocks.{layer}.attn.hook_{through}", h, QUERY) for layer, h in heads
                 ]
+            case PathPatch((low, h), (high, to), through, at=at):
+                found += [head(low, h, at), Unit(f"blocks.{high}.attn.hook_{through}", to)]
             case FreezePatterns(layers):
                 chosen = range(adapter.n_layers) if layers is None else layers
                 found += [Unit(f"blocks.{layer}.attn.hook_pattern") for layer in chosen]

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from recinterp.errors import InterventionError, UnknownSite
-from recinterp.perturb.edits import Edit, Frozen, Look, Write, check_together
+from recinterp.perturb.edits import Edit, Frozen, Look, Write, check_together, constant, hook_of
 from recinterp.perturb.plan import (
     Ablate,
     FreezePatterns,
     Interchange,
     Intervention,
+    Mixture,
+    PathPatch,
     Plan,
     Redirect,
     Steer,
@@ -65,6 +67,8 @@ def _edits(
             return _pattern_transplant(adapter, task, rows, step)
         case FreezePatterns():
             return _frozen(adapter, rows, step, clean)
+        case PathPatch():
+            return [_path(adapter, task, rows, step)]
         case Interchange():
             return _interchange(adapter, task, rows, step)
         case Steer(unit, direction, scale):
@@ -149,14 +153,38 @@ def _check_counts(rows: Rows, source: Rows, unit: Unit, there: Unit) -> None:
 
 
 def _redirection(rows: Rows, step: Redirect) -> Look:
-    keys = rows.mask(step.to)
-    if not bool(keys.any(1).all()):
-        row = int((~keys.any(1)).nonzero()[0, 0])
+    to = step.to if isinstance(step.to, Mixture) else Mixture(((step.to, 1.0),))
+    pattern = torch.zeros(rows.ids.shape)
+    for where, weight in to.parts:
+        keys = rows.mask(where)
+        pattern += weight * keys / keys.sum(1, keepdim=True).clamp_min(1)
+    whole = pattern.sum(1, keepdim=True)
+    if not bool((whole > 0).all()):
+        row = int((whole[:, 0] <= 0).nonzero()[0, 0])
         raise UnknownSite(
             f"redirect of layer {step.layer}", f"row {row} has no such position", "another class"
         )
-    pattern = keys / keys.sum(1, keepdim=True)
-    return _look(rows, step.layer, step.head, pattern[:, None])
+    return _look(rows, step.layer, step.head, (pattern / whole)[:, None])
+
+
+def _path(adapter: Adapter, task: Task, rows: Rows, step: PathPatch) -> Write:
+    """The receiver's queries, keys or values, were the sender alone as it is on the sources."""
+    (low, h), (high, receiver) = step.sender, step.receiver
+    sent = Interchange((head(low, h, step.at),), step.inputs, step.prefixes)
+    edits: list[Edit] = [*_interchange(adapter, task, rows, sent)]
+    still = [f"blocks.{layer}.attn.hook_z" for layer in range(low + 1, high)]
+    if not step.mlps:
+        still += [f"blocks.{layer}.hook_mlp_out" for layer in range(low, high)]
+    still = [hook for hook in still if hook in adapter.hook_names]
+    clean = read_sources(adapter, rows, still) if still else {}
+    into = f"blocks.{high}.attn.hook_{step.through}"
+    held: dict[str, Tensor] = {}
+    hooks = [hook_of(edit) for edit in edits]
+    hooks += [(hook, constant(clean[hook])) for hook in still]
+    hooks += [(into, lambda value, hook=None: held.__setitem__(into, value.detach().clone()))]
+    adapter.run_with_hooks(rows.ids, hooks)
+    unit = Unit(into, receiver)
+    return _write(rows, unit, "set", read(rows, unit, held[into]), True)
 
 
 def _look(rows: Rows, layer: int, which: int | None, pattern: Tensor) -> Look:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import Tensor
 
 from recinterp.errors import InterventionError
-from recinterp.perturb.rows import ALL, QUERY, At, Tokens, Where
+from recinterp.perturb.rows import ALL, Tokens, Where
+
+if TYPE_CHECKING:
+    from recinterp.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,45 @@ def layer_output(layer: int, at: Where = ALL) -> Unit:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A named set of rows that ablations take their values from, such as one stratum's.
+
+    prefixes: output tokens already written, one per input; None: the model's own whole outputs.
+    """
+
+    name: str
+    inputs: tuple[Tokens, ...]
+    prefixes: tuple[Tokens, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise InterventionError(f"reference {self.name!r}", "the set is empty", "give inputs")
+        if self.prefixes is not None and len(self.prefixes) != len(self.inputs):
+            wrong = f"{len(self.inputs)} inputs, {len(self.prefixes)} prefixes"
+            raise InterventionError(f"reference {self.name!r}", wrong, "as many of each")
+
+
+def stratum(
+    task: Task, n: int = 64, *, depth: int | None = None, length: int | None = None, seed: int = 0
+) -> Reference:
+    """Inputs of one recursion depth or one length as a named reference. Errors: DomainError."""
+    asked = {"depth": depth, "length": length}
+    name = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+    inputs = task.sample(n, seed=seed, depth=depth, length=length)
+    return Reference(name or "any input", tuple(map(tuple, inputs)))
+
+
+@dataclass(frozen=True)
 class Ablate:
     """Take a component out: to zero, to its mean over `reference`, or to a reference row's value.
 
-    reference: inputs the mean or the resampled value is read from; None: the batch itself.
+    reference: where the mean or the resampled value is read: a named set, or inputs; None: the
+    batch itself.
     """
 
     unit: Unit
     kind: Literal["zero", "mean", "resample"] = "zero"
-    reference: tuple[Tokens, ...] | None = None
+    reference: tuple[Tokens, ...] | Reference | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,7 +109,7 @@ class Ablate:
             raise InterventionError(
                 f"ablation {self.kind!r}", "no such kind", "zero, mean or resample"
             )
-        if self.reference is not None and not self.reference:
+        if self.reference is not None and not self.reference:  # a Reference is never empty
             raise InterventionError(
                 f"ablation of {self.unit}", "the reference set is empty", "give inputs, or None"
             )
@@ -87,16 +120,74 @@ class Ablate:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Attention divided over classes of positions: ((class, weight), …), weights made to add to 1.
+
+    Where a row has no position of a class, the others share its weight.
+    """
+
+    parts: tuple[tuple[Where, float], ...]
+
+    def __post_init__(self) -> None:
+        weights = [weight for _, weight in self.parts]
+        if not weights or min(weights) < 0 or sum(weights) <= 0:
+            raise InterventionError(
+                f"a mixture of weights {weights}", "no attention", "weights >= 0, not all 0"
+            )
+
+    def take(self, picked: Sequence[int]) -> Mixture:
+        """The same for some of the rows."""
+        return Mixture(tuple((_take(where, picked), weight) for where, weight in self.parts))
+
+
+@dataclass(frozen=True)
 class Redirect:
-    """Force a head (None: a layer) to attend from the query to one class of positions only."""
+    """Force a head (None: a layer) to attend from the query to a class of positions, or a mixture.
+
+    A machine's pointer is such a class: `pointer(machine, "p", inputs, prefixes)`.
+    """
 
     layer: int
     head: int | None
-    to: Where
+    to: Where | Mixture
 
     def take(self, picked: Sequence[int]) -> Redirect:
         """The same for some of the rows."""
-        return replace(self, to=_take(self.to, picked))
+        to = self.to.take(picked) if isinstance(self.to, Mixture) else _take(self.to, picked)
+        return replace(self, to=to)
+
+
+@dataclass(frozen=True)
+class PathPatch:
+    """Patch what one head hands another directly, through its queries, keys or values.
+
+    sender, receiver: (layer, head). What the sender writes in a run on the sources reaches the
+    receiver alone: every other head between them stays as it was, and so do MLPs unless `mlps`.
+    Source: Wang et al., Interpretability in the wild (2022).
+    """
+
+    sender: tuple[int, int]
+    receiver: tuple[int, int]
+    through: Literal["q", "k", "v"]
+    inputs: tuple[Tokens, ...]
+    prefixes: tuple[Tokens, ...]
+    at: Where = ALL
+    mlps: bool = False
+
+    def __post_init__(self) -> None:
+        if self.through not in ("q", "k", "v"):
+            raise InterventionError(f"a path through {self.through!r}", "no such way", "q, k or v")
+        if self.sender[0] >= self.receiver[0]:
+            raise InterventionError(
+                f"a path from layer {self.sender[0]} to layer {self.receiver[0]}",
+                "a head is read by later layers only",
+                "a receiver in a later layer",
+            )
+
+    def take(self, picked: Sequence[int]) -> PathPatch:
+        """The same for some of the rows."""
+        xs, ys = (tuple(v[i] for i in picked) for v in (self.inputs, self.prefixes))
+        return replace(self, inputs=xs, prefixes=ys, at=_take(self.at, picked))
 
 
 @dataclass(frozen=True)
@@ -193,25 +284,14 @@ class Steer:
 
 
 Intervention: TypeAlias = (
-    Ablate | Redirect | Transplant | FreezePatterns | Swap | ForcePrefix | Interchange | Steer
+    Ablate
+    | Redirect
+    | Transplant
+    | PathPatch
+    | FreezePatterns
+    | Swap
+    | ForcePrefix
+    | Interchange
+    | Steer
 )
 Plan: TypeAlias = Sequence[Intervention]
-
-__all__ = [
-    "QUERY",
-    "Ablate",
-    "At",
-    "ForcePrefix",
-    "FreezePatterns",
-    "Interchange",
-    "Intervention",
-    "Plan",
-    "Redirect",
-    "Steer",
-    "Swap",
-    "Transplant",
-    "Unit",
-    "head",
-    "layer_output",
-    "mlp",
-]

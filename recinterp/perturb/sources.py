@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from torch import Tensor
 
-from recinterp.perturb.plan import Ablate, Unit
+from recinterp.perturb.plan import Ablate, Reference, Unit
 from recinterp.perturb.road import road_of
 from recinterp.perturb.rows import Rows, Tokens, lay_out
 
@@ -81,14 +81,17 @@ def _activations(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str
 
 
 def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> Rows:
-    """The rows of a reference set: its inputs and the model's own outputs to them."""
+    """The rows of a reference set: its inputs, and its prefixes or the model's own outputs."""
     assert step.reference is not None
+    named = step.reference
+    reference = named if isinstance(named, Reference) else Reference("inputs", named)
     kept = _kept.get()
-    key = ("reference", id(adapter), step.reference)
+    key = ("reference", id(adapter), reference.inputs, reference.prefixes)
     known = None if kept is None else kept.get(key)
     if isinstance(known, Rows):
         return known
-    rows = lay_out(task, step.reference, _outputs(adapter, step.reference))
+    prefixes = reference.prefixes
+    rows = lay_out(task, reference.inputs, prefixes or _outputs(adapter, reference.inputs))
     if kept is not None:
         kept[key] = rows
     return rows
