@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
-from recinterp.reconstruct.learn.align import Pair, View, bounded, conflicts, views
+from recinterp.reconstruct.learn.align import Pair, View, bounds, conflicts, views
 from recinterp.reconstruct.learn.convert import machine_of
 from recinterp.reconstruct.learn.merge import MOST_STATES, merged, tree
 
@@ -25,8 +24,8 @@ KEPT_APART = 4  # one log in so many is kept apart, to see whether what was merg
 WORST = 0.5  # of those kept apart: a machine that misses more of them has learned nothing
 MOST_CONFLICTS = 0.2  # of the logs: a view with more cannot say what was seen
 FEW, SMALL = 0.01, 8  # share of wrong outputs, and control states, that leave nothing to look for
-BOUNDS = 4  # bounds tried for a view, the likeliest
-ENTRY = 25  # nodes of a machine that a wrong output weighs
+BOUNDED, BOUNDS = 2, 2  # views that are tried with a bound, and bounds on each
+ENTRY, FACT = 25, 10  # nodes of a machine that a wrong output weighs, and a fact it asks about
 
 __all__ = ["Learned", "learn"]
 
@@ -60,18 +59,40 @@ def learn(
     grid = list(views(pairs))
     found = [made for view in grid if (made := _fit(pairs, view, task, seed))]
     best = min(found, key=_rank, default=None)
-    if best is None or best.missed + best.wrong > FEW * len(pairs):
-        more = [v for view in grid if not view.ahead for v in islice(bounded(pairs, view), BOUNDS)]
+    if (
+        best is None
+        or best.missed + best.wrong > FEW * len(pairs)
+        or len(best.machine.modes) > SMALL
+    ):
+        more = [v for view in _likeliest(pairs, grid) for v in _bounds(pairs, view)]
         found += [made for view in more if (made := _fit(pairs, view, task, seed))]
-    elif len(best.machine.modes) > SMALL:
-        fewer = sorted(bounded(pairs, best.view), key=lambda view: _states(pairs, view))[:BOUNDS]
-        found += [made for view in fewer if (made := _fit(pairs, view, task, seed))]
     distinct = {str(m.machine): m for m in sorted(found, key=_rank, reverse=True)}
     return sorted(distinct.values(), key=_rank)
 
 
+def _suffices(best: Learned) -> bool:
+    few = best.missed + best.wrong <= FEW * best.asked
+    return few and len(best.machine.modes) <= SMALL
+
+
+def _likeliest(pairs: list[Pair], grid: list[View]) -> list[View]:
+    """The views with the fewest conflicts among those that know nothing ahead."""
+    plain = [view for view in grid if not view.ahead and not view.rest]
+    return sorted(plain, key=lambda view: conflicts(view.rows(pairs)))[:BOUNDED]
+
+
+def _bounds(pairs: list[Pair], view: View) -> list[View]:
+    """The bounds on a view that leave the fewest conflicts, and of those the fewest states."""
+    found = {v: conflicts(v.rows(pairs)) for v in bounds(pairs, view)}
+    least = min(found.values(), default=0)
+    tied = [v for v, clashes in found.items() if clashes == least]
+    return sorted(tied, key=lambda v: _states(pairs, v))[:BOUNDS]
+
+
 def _rank(learned: Learned) -> int:
-    return ENTRY * (learned.missed + learned.wrong) + learned.machine.size
+    view = learned.view
+    facts = view.ahead + bool(view.rest) + bool(view.bound)
+    return ENTRY * (learned.missed + learned.wrong) + FACT * facts + learned.machine.size
 
 
 def _states(pairs: list[Pair], view: View) -> int:
@@ -85,18 +106,16 @@ def _fit(pairs: list[Pair], view: View, task: Task, seed: int) -> Learned | None
         return None
     apart = set(Random(seed).sample(range(len(pairs)), len(pairs) // KEPT_APART))
     trial = _machine([p for i, p in enumerate(pairs) if i not in apart], view, task)
-    if trial is None:
+    missed = _wrong(trial[0], [pairs[i] for i in sorted(apart)]) if trial else len(apart)
+    whole = _machine(pairs, view, task) if missed <= WORST * len(apart) else None
+    if whole is None:
         return None
-    test = [pairs[i] for i in sorted(apart)]
-    missed = _wrong(trial, test)
-    whole = _machine(pairs, view, task)
-    if whole is None or missed > WORST * len(test):
-        return None
-    text = f"read {view}: {len(whole.modes)} control states"
-    return Learned(whole, text, clashes, _wrong(whole, pairs), missed, len(pairs), view)
+    machine, used = whole
+    text = f"read {used}: {len(machine.modes)} control states"
+    return Learned(machine, text, clashes, _wrong(machine, pairs), missed, len(pairs), used)
 
 
-def _machine(pairs: list[Pair], view: View, task: Task) -> Machine | None:
+def _machine(pairs: list[Pair], view: View, task: Task) -> tuple[Machine, View] | None:
     states = merged(tree(view.rows(pairs)))
     if states is None:
         return None

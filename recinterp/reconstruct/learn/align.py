@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
+
 from recinterp.machine.syntax import END
 
 Word: TypeAlias = "tuple[str, ...]"
@@ -23,7 +25,10 @@ Symbol: TypeAlias = "tuple[str, str | None, bool | None, bool | None]"
 Row: TypeAlias = "tuple[tuple[Symbol, Word], ...]"
 Pair: TypeAlias = "tuple[Word, Word]"
 
-LAST, TAIL, FRONT = "last", "tail", "front"  # where tokens go that an output has beyond its input
+# Which tokens of the output a step writes: one each, and those beyond the input's length at the
+# last token, behind it, or at the first; or as many as `counts` has for the token read.
+LAST, TAIL, FRONT, COUNTED = "last", "tail", "front", "counted"
+EXACT = 0.9  # of the logs: so many lengths have to be right for counts to be used
 INDEX, LENGTH = "index", "length"  # what a bound is on: tokens read before, tokens in all
 
 
@@ -31,15 +36,18 @@ INDEX, LENGTH = "index", "length"  # what a bound is on: tokens read before, tok
 class View:
     """A way to read logs.
 
+    backwards: the input is read from its right end; mirrored: and the output written from there;
     ahead: the next token is known; rest: a class that may fill all that follows, and whether it
     does is known; bound: (INDEX or LENGTH, k), and whether that is k or more is known.
     """
 
     backwards: bool
     align: str
+    mirrored: bool = False
     ahead: bool = False
     rest: Word = ()
     bound: tuple[str, int] | None = None
+    counts: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
         known = ["the next token"] if self.ahead else []
@@ -48,12 +56,16 @@ class View:
         if self.bound:
             known.append(f"whether the {self.bound[0]} is {self.bound[1]} or more")
         side = "right" if self.backwards else "left"
-        return f"from the {side}" + (f", knowing {' and '.join(known)}" if known else "")
+        order = " and written from there" if self.mirrored else ""
+        return f"from the {side}{order}" + (f", knowing {' and '.join(known)}" if known else "")
 
     def rows(self, pairs: Iterable[Pair]) -> list[Row]:
         """Every log as steps, in the direction of reading."""
-        turned = (((x[::-1], y[::-1]) if self.backwards else (x, y)) for x, y in pairs)
-        return [tuple(zip(self._symbols(x), self._words(x, y), strict=True)) for x, y in turned]
+        found = []
+        for x, y in pairs:
+            turned = (x[::-1] if self.backwards else x), (y[::-1] if self.mirrored else y)
+            found.append(tuple(zip(self._symbols(turned[0]), self._words(*turned), strict=True)))
+        return found
 
     def last(self, pairs: Iterable[Pair]) -> frozenset[str]:
         """The tokens that are read last."""
@@ -80,6 +92,10 @@ class View:
 
     def _words(self, x: Word, y: Word) -> list[Word]:
         n, m = len(x), len(y)
+        if self.align == COUNTED:
+            counts, at = dict(self.counts), 0
+            ends = [at := at + counts.get(t, 0) for t in x]
+            return [*(y[a:b] for a, b in zip([0, *ends], ends, strict=False)), y[at:]]
         if self.align == FRONT:
             first = max(m - n + 1, 0)
             late = [y[max(i - n + m, 0) : max(i - n + m + 1, 0)] for i in range(1, n)]
@@ -90,24 +106,42 @@ class View:
 
 def views(pairs: Sequence[Pair]) -> Iterator[View]:
     """The grid: directions x alignments x what is known ahead, its class found by `suited`."""
-    for backwards in (False, True):
-        for align in (LAST, TAIL, FRONT):
-            plain = View(backwards, align)
+    for backwards, mirrored in ((False, False), (True, True), (True, False)):
+        counts = counted(pairs)
+        for align in (LAST, TAIL, FRONT, COUNTED):
             if align == LAST and not _ends_alone(pairs, backwards):
                 continue
+            if align == COUNTED and not counts:
+                continue
+            plain = View(backwards, align, mirrored, counts=counts if align == COUNTED else ())
             yield plain
-            yield View(backwards, align, ahead=True)
+            yield replace(plain, ahead=True)
             rest = suited(pairs, plain)
             if rest:
-                yield View(backwards, align, rest=rest)
-                yield View(backwards, align, ahead=True, rest=rest)
+                yield replace(plain, rest=rest)
+                yield replace(plain, ahead=True, rest=rest)
 
 
-def bounded(pairs: Sequence[Pair], view: View) -> Iterator[View]:
-    """The same view with a bound, the likeliest first: with the fewest conflicts."""
+def bounds(pairs: Sequence[Pair], view: View) -> list[View]:
+    """The same view with each bound on length or index that the logs can show."""
     longest = max((len(x) for x, _ in pairs), default=0)
-    found = [replace(view, bound=(kind, k)) for kind in (LENGTH, INDEX) for k in range(2, longest)]
-    yield from sorted(found, key=lambda v: conflicts(v.rows(pairs)))
+    return [replace(view, bound=(kind, k)) for kind in (LENGTH, INDEX) for k in range(2, longest)]
+
+
+def counted(pairs: Sequence[Pair]) -> tuple[tuple[str, int], ...]:
+    """How many tokens each token read stands for in the output; empty where lengths do not say."""
+    tokens = sorted({t for x, _ in pairs for t in x})
+    table = np.array([[x.count(t) for t in tokens] for x, _ in pairs], dtype=float)
+    lengths = np.array([len(y) for _, y in pairs], dtype=float)
+    written = {t for _, y in pairs for t in y}
+    ways = [np.array([float(t in written) for t in tokens])]  # each writes itself, if it is written
+    ways += [np.rint(np.linalg.lstsq(table, lengths - more, rcond=None)[0]) for more in (0, 1)]
+    for whole in ways:
+        over = lengths - table @ whole
+        if (whole >= 0).all() and ((over == over[0]) & (over >= 0)).mean() >= EXACT:
+            found = tuple((t, int(k)) for t, k in zip(tokens, whole, strict=True))
+            return () if all(k == 1 for _, k in found) else found
+    return ()
 
 
 def suited(pairs: Sequence[Pair], plain: View) -> Word:
@@ -118,7 +152,7 @@ def suited(pairs: Sequence[Pair], plain: View) -> Word:
     best: Word = ()
     least = conflicts(plain.rows(pairs))
     for rest in (*ones, *others):
-        found = conflicts(View(plain.backwards, plain.align, rest=rest).rows(pairs))
+        found = conflicts(replace(plain, rest=rest).rows(pairs))
         if found < least:
             best, least = rest, found
     return best

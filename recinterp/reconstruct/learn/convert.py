@@ -13,11 +13,13 @@ from recinterp.machine.flip import flip
 from recinterp.machine.minimise import minimise
 from recinterp.machine.syntax import (
     END,
+    Add,
     Atom,
     Cmp,
     Const,
     Copy,
     Emit,
+    Expr,
     Find,
     In,
     Machine,
@@ -29,14 +31,19 @@ from recinterp.machine.syntax import (
 from recinterp.reconstruct.learn.align import INDEX, View, Word
 from recinterp.reconstruct.learn.merge import State
 
-HERE, NEXT = Reg("p"), plus(Reg("p"), 1)
-ONWARD = Set("p", NEXT)
+HERE = Reg("p")
 Written: TypeAlias = "tuple[str | Copy, ...]"
-Act: TypeAlias = "tuple[Written, State | None, tuple[str | bool | None, ...]]"
+Facts: TypeAlias = "tuple[str | bool | None, ...]"  # of a symbol, besides the token read
+Act: TypeAlias = "tuple[Written, State | None, Facts]"
 
 
-def machine_of(states: Sequence[State], view: View, like: Machine, last: Set_[str]) -> Machine:
-    """The machine of learned states, for inputs of `like`'s domain; it halts on a `last` token."""
+def machine_of(
+    states: Sequence[State], view: View, like: Machine, last: Set_[str]
+) -> tuple[Machine, View]:
+    """The machine of learned states, for inputs of `like`'s domain, and what of the view it uses.
+
+    It halts on a `last` token. Errors: MachineError where a rule writes what is not read.
+    """
     names = _names(states)
     rules: list[Rule] = []
     for state in states:
@@ -45,9 +52,28 @@ def machine_of(states: Sequence[State], view: View, like: Machine, last: Set_[st
     written = {x for state in states for word, _ in state.edges.values() for x in word}
     vocab = (*like.vocab, *sorted(written - {*like.vocab}))
     arity = (*like.arity, *(0 for _ in vocab[len(like.vocab) :]))
-    first = (("p", Const(0)),)
+    zero: Expr = plus(Reg("n"), -1) if _direct(view) else Const(0)
+    first = (("p", zero),)
     made = _named(minimise(Machine(vocab, names[states[0]], first, (), tuple(rules), arity=arity)))
-    return replace(flip(made) if view.backwards else made, domain=like.domain)
+    whole = flip(made) if view.mirrored else made
+    return replace(whole, domain=like.domain), _used(made, view)
+
+
+def _used(machine: Machine, view: View) -> View:
+    """The view without what no guard asks about."""
+    guards = [r.guard for r in machine.rules]
+    compared = [a for guard in guards for a in guard if isinstance(a, Cmp)]
+    return replace(
+        view,
+        ahead=any(sum(isinstance(a, In) for a in guard) > 1 for guard in guards),
+        rest=view.rest if any(isinstance(a.a, Find) for a in compared) else (),
+        bound=view.bound if any(not isinstance(a.a, Find) for a in compared) else None,
+    )
+
+
+def _direct(view: View) -> bool:
+    """Whether the machine itself goes from right to left; what is mirrored too is turned whole."""
+    return view.backwards and not view.mirrored
 
 
 def _acts(state: State, last: Set_[str]) -> dict[Act, list[str]]:
@@ -66,29 +92,48 @@ def _acts(state: State, last: Set_[str]) -> dict[Act, list[str]]:
 
 def _grouped(state: State, last: Set_[str], *, copied: bool) -> dict[Act, list[str]]:
     found: dict[Act, list[str]] = {}
-    for (token, *known), (word, to) in state.edges.items():
-        kept: Written = tuple(Copy(HERE) if copied and x == token else x for x in word)
-        goes_on = None if token in last else to
-        found.setdefault((kept, goes_on, tuple(known)), []).append(token)
+    for token in dict.fromkeys(symbol[0] for symbol in state.edges):
+        told: dict[Facts, tuple[Word, State]] = {}
+        told |= {symbol[1:]: act for symbol, act in state.edges.items() if symbol[0] == token}
+        for known, (word, to) in _needed(told).items():
+            kept: Written = tuple(Copy(HERE) if copied and x == token else x for x in word)
+            goes_on = None if token in last else to
+            found.setdefault((kept, goes_on, known), []).append(token)
     return found
+
+
+def _needed(told: dict[Facts, tuple[Word, State]]) -> dict[Facts, tuple[Word, State]]:
+    """What happens by what is known, without the facts that make no difference."""
+    for i in range(3):
+        less: dict[Facts, tuple[Word, State]] = {}
+        for known, act in told.items():
+            fewer = (*known[:i], None, *known[i + 1 :])
+            if less.setdefault(fewer, act) != act:
+                break
+        else:
+            told = less
+    return told
 
 
 def _rule(
     names: dict[State, str], state: State, act: Act, tokens: list[str], view: View, number: int
 ) -> Rule:
     word, to, (after, filled, reached) = act
+    step = -1 if _direct(view) else 1
+    further = plus(HERE, step)
     guard: list[Atom] = [In(HERE, tuple(tokens))]
     if isinstance(after, str):
-        guard.append(In(NEXT, (after,)))
+        guard.append(In(further, (after,)))
     if filled is not None:
-        guard.append(Cmp(Find(NEXT, 1, view.rest), "=" if filled else "!=", Reg("n")))
+        beyond = Reg("n") if step > 0 else Const(-1)
+        guard.append(Cmp(Find(further, step, view.rest), "=" if filled else "!=", beyond))
     if reached is not None and view.bound is not None:
-        on = HERE if view.bound[0] == INDEX else Reg("n")
-        guard.append(Cmp(on, ">=" if reached else "<", Const(view.bound[1])))
-    updates = ((Emit(word),) if word else ()) + ((ONWARD,) if to is not None else ())
-    return Rule(
-        f"r{number}", names[state], tuple(guard), updates, None if to is None else names[to]
-    )
+        kind, k = view.bound
+        index = HERE if step > 0 else Add(Reg("n"), HERE, -1, -1)
+        guard.append(Cmp(index if kind == INDEX else Reg("n"), ">=" if reached else "<", Const(k)))
+    updates = ((Emit(word),) if word else ()) + ((Set("p", further),) if to is not None else ())
+    goto = None if to is None else names[to]
+    return Rule(f"r{number}", names[state], tuple(guard), updates, goto)
 
 
 def _names(states: Sequence[State]) -> dict[State, str]:

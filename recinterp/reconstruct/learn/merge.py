@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from recinterp.reconstruct.learn.align import Row, Symbol, Word
 
-MOST_STATES = 40
+MOST_STATES = 24
 
 
 @dataclass(eq=False)
