@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 LENGTH = 16
 SEEDS = (0, 1, 2)
+# Of the depth-capped models in natural order, seeds 1 and 2 stop the carry at the cap as one; seed
+# 0 mixes stopping and resuming it, and is kept to show that too.
+SEEDS_OF = {("natural", "-depthcap3"): (1, 2, 0)}
+# Asked for every token rather than the output alone, and from larger embeddings, more seeds of the
+# depth-capped models fail in one form; natural order needs the higher rate for that as well.
+CAPPED = {
+    "natural": TrainConfig(
+        max_length=LENGTH, max_depth=3, loss="sequence", embedding_std=0.35, steps=2500,
+        learning_rate=4e-3,
+    ),
+    "reverse": TrainConfig(
+        max_length=LENGTH, max_depth=3, loss="sequence", embedding_std=0.35, steps=2500
+    ),
+}  # fmt: skip
 VARIANTS = {
     "": "every depth equally often, given the length",
     "-noall": "balanced, without the inputs of maximal depth from three tokens on (X1 … X1 01)",
@@ -30,7 +44,9 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a shipped model was trained. The plain name is seed 0's; others end in `-seedN`."""
+    """How a shipped model was trained. The plain name has the first of its seeds, which is 0 but
+    where SEEDS_OF says otherwise; the names of others end in `-seedN`.
+    """
 
     name: str
     task_name: str
@@ -53,24 +69,23 @@ class Recipe:
         config = TrainConfig(max_length=LENGTH, seed=self.seed)
         match self.variant:
             case "-noall":
-                return replace(config, exclude=FullDepth(self.task, 3))
+                # After 3,000 steps a dozen long inputs still come out wrong beside the edge cases.
+                return replace(config, exclude=FullDepth(self.task, 3), steps=5000)
             case "-depthcap3":
-                config = replace(config, max_depth=3)
-                if self.order == "natural":
-                    # From small embeddings it half learns depth 4, in no systematic way.
-                    return replace(config, steps=2500, embedding_std=1.0)
-                return config
+                return replace(CAPPED[self.order], seed=self.seed)
             case "-uniform":
                 return replace(config, distribution="natural")
         return config
 
 
 def _all() -> Iterator[Recipe]:
-    for seed in SEEDS:
-        for variant in VARIANTS:
-            for order in ("natural", "reverse"):
-                name = f"binary-successor-{order}{variant}" + (f"-seed{seed}" if seed else "")
-                yield Recipe(name, "binary-successor", order, variant, seed)
+    for variant in VARIANTS:
+        for order in ("natural", "reverse"):
+            first, *others = SEEDS_OF.get((order, variant), SEEDS)
+            name = f"binary-successor-{order}{variant}"
+            yield Recipe(name, "binary-successor", order, variant, first)
+            for seed in others:
+                yield Recipe(f"{name}-seed{seed}", "binary-successor", order, variant, seed)
 
 
 RECIPES = {recipe.name: recipe for recipe in _all()}
