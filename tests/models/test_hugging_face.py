@@ -154,6 +154,7 @@ def test_cached_and_whole_rows_agree_and_the_model_is_left_as_it_was(
 
 
 @bridged
+@pytest.mark.parametrize("family", ["t5"], indirect=True)
 def test_edited_weights_are_seen(theirs: Any, fitted: ri.Task) -> None:
     inputs = list(fitted.inputs(LENGTH))
     before = ri.predict(theirs, fitted, inputs)
