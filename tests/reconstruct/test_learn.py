@@ -16,7 +16,7 @@ from recinterp.reconstruct.probes import probes
 from recinterp.tasks import Domain, Task, task
 from tests import planted
 
-LONGEST, BEYOND = 10, 13
+LONGEST, BEYOND = 11, 13
 ORDERS: dict[str, Callable[[planted.Function], planted.Function]] = {
     "natural": lambda f: f,
     "reverse": planted.reverse,
