@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recinterp.errors import DomainError
+from recinterp.view.chart import chart_svg
 from recinterp.view.files import write_text
 from recinterp.view.report import FidelityRow, Share, fidelity_rows
 
@@ -61,7 +62,11 @@ class Plot:
             + "</tr>"
             for row in self.rows
         )
-        return f"<table><caption>{escape(self.title)}</caption><tr>{head}</tr>{body}</table>"
+        return (
+            f"<figure><figcaption>{escape(self.title)}</figcaption>"
+            f"{chart_svg(self.columns, self.rows)}<details><summary>as a table</summary>"
+            f"<table><tr>{head}</tr>{body}</table></details></figure>"
+        )
 
 
 CONFIG = {"displaylogo": False, "responsive": True}
@@ -125,9 +130,9 @@ class Plots:
         )  # fmt: skip
         figure.update_layout(yaxis_title="share, with 95 % interval", yaxis_range=[-0.03, 1.05])
         figure.update_layout(scattermode="group", scattergap=0.55)
-        table = [(r.stratum, *(_number(r.columns[c]) for c in shown), float(r.n)) for r in rows]
+        table = [(f"{r.stratum} ({r.n})", *(_number(r.columns[c]) for c in shown)) for r in rows]
         title = "Fidelity on held-out inputs"
-        return _made(figure, title, ("stratum", *shown, "n"), table)
+        return _made(figure, title, ("stratum", *shown), table)
 
     def depth(self) -> Plot:
         """Accuracy of model and machine by recursion depth, and the model's by depth and length.

@@ -8,6 +8,7 @@ import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
@@ -17,6 +18,7 @@ from recinterp.explain import Explanation
 from recinterp.perturb import head
 from recinterp.session import Cut
 from recinterp.view.ablation import AblationWidget, Newest, static_page
+from recinterp.view.chart import chart_svg
 from recinterp.view.standalone import StandAlone, in_script
 from recinterp.view.stepper import known_tokens, reduction
 from tests.view.builders import explanation
@@ -231,6 +233,15 @@ def test_depth_counts_what_the_model_writes() -> None:
     assert {row[1] for row in alone.plot.depth().rows} == {
         row[2] for row in alone.plot.depth().rows
     }
+
+
+def test_a_static_chart_marks_each_number_and_escapes_names() -> None:
+    svg = chart_svg(("<depth>", "a & b", "c"), [("0", 1.0, 0.5), ("1", "–", 0.25), ("2", 0.0, 2.0)])
+    root = fromstring(svg)
+    assert sum(e.tag.endswith("circle") for e in root.iter()) == 5
+    tops = [float(e.get("cy", "")) for e in root.iter() if e.tag.endswith("circle")]
+    assert min(tops) == tops[-1]  # the largest stands highest
+    assert "a & b" in "".join(root.itertext())
 
 
 def test_no_heads_no_figure_of_heads() -> None:
