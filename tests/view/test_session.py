@@ -75,7 +75,7 @@ def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     asked.warm()
     for _, x in asked.offered:
         asked.output(x)  # clean ones are remembered
-    real, passes = asked.adapter.run_with_hooks, []
+    real, passes, tokens = asked.adapter.run_with_hooks, [], 0
 
     def counted(*args: Any) -> torch.Tensor:
         passes[-1] += 1
@@ -87,7 +87,8 @@ def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
             passes.append(0)
             out = asked.answer(x, Cut((h,), "mean")).output
             assert passes[-1] <= len(out) + 2
-    assert sum(passes) / len(passes) <= 4
+            tokens += len(out) + 1
+    assert 2 * sum(passes) <= tokens  # token by token it would be as many
 
 
 def test_attention_is_the_models_own() -> None:
