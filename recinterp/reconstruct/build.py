@@ -15,6 +15,7 @@ from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
 from recinterp.reconstruct.edits import Edited, claim_cost, search, weight
+from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes
 from recinterp.reconstruct.region import restrict
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task
 
 KEPT = 6  # runners-up kept
+LEARNED, MISSED = 3, 0.02  # machines from logs looked at, and the share they may miss
 TRUE = "edits of the true machine"
 DOUBT = 0.02  # wrong claims among inputs as they come, before they are asked about too
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
@@ -81,11 +83,11 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     they come, once more from both.
     """
     logs = asked(oracle, task, probes(task, domain, seed=seed))
-    ranked = considered(task, logs)
+    ranked = considered(task, logs, seed)
     more = doubted(task, domain, ranked[0].machine, logs.inputs, seed=seed)
     if more and _wrong(ranked[0].machine, asked(oracle, task, more)) > DOUBT * len(more):
         logs = asked(oracle, task, [*map(list, logs.inputs), *more])
-        ranked = considered(task, logs)
+        ranked = considered(task, logs, seed)
     chosen = ranked[0]
     others = {(h.road, h.wrong, h.unclaimed, h.machine.size): h for h in reversed(ranked[1:])}
     lost = (replace(h, lost_because=_why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
@@ -101,15 +103,29 @@ def asked(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Logs:
     return Logs(inputs, outputs, machine.vocab, machine.arity, np.array(failed, dtype=bool))
 
 
-def considered(task: Task, logs: Logs) -> list[Hypothesis]:
+def considered(task: Task, logs: Logs, seed: int = 0) -> list[Hypothesis]:
     """Every machine that was looked at, the best first."""
     truth = task.machine
     found = [_hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
     for road in roads(task, logs):
-        if min(h.cost for h in found) <= ENOUGH * int(logs.failures.sum()):
+        if _enough(found, logs):
             break
         found += _walk(road, logs)
+    if not _enough(found, logs):
+        found += _from_logs(task, logs, seed)
     return sorted(found, key=lambda h: h.rank)
+
+
+def _enough(found: Sequence[Hypothesis], logs: Logs) -> bool:
+    return min(h.cost for h in found) <= ENOUGH * int(logs.failures.sum())
+
+
+def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
+    """The other road: machines learned from the logs alone, where they hold on those kept apart."""
+    for learned in learn(logs.inputs, logs.outputs, task, seed)[:LEARNED]:
+        if learned.missed <= MISSED * learned.asked:
+            edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
+            yield _hypothesis(f"learned from logs, {learned.text}", edited, task.machine, logs)
 
 
 def _wrong(machine: Machine, logs: Logs) -> int:

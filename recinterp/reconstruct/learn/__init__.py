@@ -59,19 +59,15 @@ def learn(
     grid = list(views(pairs))
     found = [made for view in grid if (made := _fit(pairs, view, task, seed))]
     best = min(found, key=_rank, default=None)
-    if (
-        best is None
-        or best.missed + best.wrong > FEW * len(pairs)
-        or len(best.machine.modes) > SMALL
-    ):
+    if best is None or not _suffices(best, len(pairs)):
         more = [v for view in _likeliest(pairs, grid) for v in _bounds(pairs, view)]
         found += [made for view in more if (made := _fit(pairs, view, task, seed))]
     distinct = {str(m.machine): m for m in sorted(found, key=_rank, reverse=True)}
     return sorted(distinct.values(), key=_rank)
 
 
-def _suffices(best: Learned) -> bool:
-    few = best.missed + best.wrong <= FEW * best.asked
+def _suffices(best: Learned, asked: int) -> bool:
+    few = best.missed + best.wrong <= FEW * asked
     return few and len(best.machine.modes) <= SMALL
 
 
