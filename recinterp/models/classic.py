@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -24,21 +25,24 @@ def under(start: str, named: Named) -> dict[str, Tensor]:
 
 def attention_to(shape: Shape, mine: Named) -> dict[str, Tensor]:
     """One matrix for queries, keys and values and one out -> one per head and kind."""
-    heads, width = shape.n_heads, shape.d_head
-    w = mine["qkv.weight"].view(3, heads, width, shape.d_model).transpose(2, 3)
-    b = mine["qkv.bias"].view(3, heads, width)
+    heads = shape.n_heads
+    w = rearrange(mine["qkv.weight"], "(qkv head d) model -> qkv head model d", qkv=3, head=heads)
+    b = rearrange(mine["qkv.bias"], "(qkv head d) -> qkv head d", qkv=3, head=heads)
     out = {f"W_{name}": w[i] for i, name in enumerate("QKV")}
     out |= {f"b_{name}": b[i] for i, name in enumerate("QKV")}
-    out["W_O"] = mine["out.weight"].T.reshape(heads, width, shape.d_model)
+    out["W_O"] = rearrange(mine["out.weight"], "model (head d) -> head d model", head=heads)
     return out | {"b_O": mine["out.bias"]}
 
 
 def attention_from(shape: Shape, theirs: Named) -> dict[str, Tensor]:
     """The inverse; KeyError or RuntimeError where something does not fit."""
-    w = torch.stack([theirs[f"W_{name}"] for name in "QKV"])  # (3, head, d_model, d_head)
+    w = torch.stack([theirs[f"W_{name}"] for name in "QKV"])
     b = torch.stack([theirs[f"b_{name}"] for name in "QKV"])
-    out = {"qkv.weight": w.transpose(2, 3).reshape(-1, shape.d_model), "qkv.bias": b.reshape(-1)}
-    out |= {"out.weight": theirs["W_O"].reshape(-1, shape.d_model).T}
+    out = {
+        "qkv.weight": rearrange(w, "qkv head model d -> (qkv head d) model"),
+        "qkv.bias": rearrange(b, "qkv head d -> (qkv head d)"),
+        "out.weight": rearrange(theirs["W_O"], "head d model -> model (head d)"),
+    }
     return out | {"out.bias": theirs["b_O"]}
 
 
