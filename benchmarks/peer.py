@@ -29,7 +29,7 @@ def nnsight_side(model: nn.Module) -> Callable[[Tensor, int, int, int], Tensor]:
             z = traced.transformer.h[layer].attn.c_proj.input
             z[:, :, head * width : (head + 1) * width] = 0
             logits = traced.lm_head.output.save()
-        return logits  # noqa: RET504: it has a value only after the trace
+        return logits  # noqa: RET504 (it has a value only after the trace)
 
     return run
 
