@@ -65,7 +65,8 @@ def test_the_static_page_switches_heads_off(
     readable(page.locator("body"))
     shot(page, f"ablate-static-{scheme}")
     page.locator(".head").nth(3).click()
-    assert "single heads and pairs" in page.locator(".status").inner_text()
+    said = "document.querySelector('.status').textContent.includes('single heads and pairs')"
+    page.wait_for_function(said)
 
 
 def row(page: Any, name: str) -> list[str]:
