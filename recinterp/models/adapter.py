@@ -111,6 +111,9 @@ class Adapter:
     def hook_names(self) -> tuple[str, ...]:
         """The hook points; of an encoder-decoder those of the stack of its blocks as well."""
         own = tuple(cast(Mapping[str, object], self.model.hook_dict))
+        if getattr(backend.config(self.model), "attn_only", False):
+            # TransformerLens 3.9 makes these points all the same; nothing ever passes through.
+            own = tuple(name for name in own if "mlp" not in name)
         return own if self._halves is None else (*own, *stack.sites(self._halves, own))
 
     @cached_property
