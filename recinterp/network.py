@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,22 +45,11 @@ def look_inside(model: object, task: Task, built: Reconstruction, seed: int) -> 
     if not isinstance(model, nn.Module):
         return NOTHING
     from recinterp.models import Adapter
+    from recinterp.models.training import one_thread
 
+    # Thousands of small forward passes: a second thread costs more than it brings.
     with one_thread():
         return _look_inside(Adapter(model, task), task, built, seed)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Thousands of small forward passes: a second thread costs more than it brings."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _look_inside(adapter: Adapter, task: Task, built: Reconstruction, seed: int) -> Network:
