@@ -9,8 +9,8 @@ One row is `input SEP output EOS`; only the output and EOS are asked of the mode
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -20,8 +20,12 @@ from recinterp.errors import DomainError, MisfitModel
 from recinterp.models.config import TrainConfig
 
 if TYPE_CHECKING:
+    from recinterp.machine import Machine
     from recinterp.tasks import Domain, Task
 
+Tokens: TypeAlias = Sequence[str]
+Answer: TypeAlias = Callable[[Tokens], Tokens]
+Teacher: TypeAlias = "Machine | Answer"
 CHUNK = 25  # steps whose inputs are drawn together: drawing has a fixed cost
 IGNORE = -100  # cross entropy's own mark for positions that are not asked
 ENUMERATED, LISTED = 70_000, 4_000  # inputs looked at, and written down, to describe a predicate
@@ -31,8 +35,11 @@ SLACK = 4  # positions beyond the longest training sequence, so that longer inpu
 class Batches:
     """Batches of one training run, by step."""
 
-    def __init__(self, task: Task, config: TrainConfig, domain: Domain) -> None:
+    def __init__(
+        self, task: Task, config: TrainConfig, domain: Domain, answer: Answer | None = None
+    ) -> None:
         self.task, self.config, self.domain = task, config, domain
+        self.answer = answer or task.apply
         self._rows: dict[tuple[str, ...], tuple[list[int], int]] = {}
         self._chunk: tuple[int, list[list[str]]] = (-1, [])
 
@@ -58,7 +65,7 @@ class Batches:
             if self.config.architecture == "encoder-decoder":
                 prompt[-1] = self.task.ids["BOS"]
             self._rows[tokens] = (
-                prompt + self.task.target(self.task.apply(list(tokens))),
+                prompt + self.task.target(self.answer(list(tokens))),
                 len(prompt),
             )
         return self._rows[tokens]
@@ -101,12 +108,33 @@ def describable(domain: Domain, task: Task) -> Domain:
     return domain
 
 
-def context(task: Task, config: TrainConfig) -> int:
+def context(task: Task, config: TrainConfig, answer: Answer | None = None) -> int:
     """Positions the model needs: the longest of many sequences, and a little beyond."""
     from recinterp.tasks import Domain
 
     inputs = Domain(max_length=config.max_length).sample(task, 2000, seed=0)
-    return max(len(task.prompt(x)) + len(task.target(task.apply(x))) for x in inputs) - 1 + SLACK
+    outputs = map(answer or task.apply, inputs)
+    pairs = zip(inputs, outputs, strict=True)
+    return max(len(task.prompt(x)) + len(task.target(y)) for x, y in pairs) - 1 + SLACK
+
+
+def answer_of(task: Task, teacher: Teacher | None) -> Answer:
+    """What is to be learned: the task's own function, or what a teacher says in its place.
+
+    An answer raises MisfitModel where a teacher has none, or one in other tokens.
+    """
+    if teacher is None:
+        return task.apply
+    known = set(task.constructors)
+
+    def answer(tokens: Tokens) -> Tokens:
+        said = teacher(tokens) if callable(teacher) else teacher.run(list(tokens))
+        if said is None or not known.issuperset(said):
+            wrong = f"on {' '.join(tokens)} the teacher says {said}"
+            raise MisfitModel("train", wrong, f"an output in {', '.join(sorted(known))}")
+        return said
+
+    return answer
 
 
 def check_room(ids: Tensor, n_ctx: int) -> None:

@@ -22,7 +22,17 @@ from torch import nn
 
 from recinterp.models import backend, resume
 from recinterp.models.config import TrainConfig
-from recinterp.models.data import IGNORE, Batches, check_room, context, describable, whole_targets
+from recinterp.models.data import (
+    IGNORE,
+    Answer,
+    Batches,
+    Teacher,
+    answer_of,
+    check_room,
+    context,
+    describable,
+    whole_targets,
+)
 from recinterp.models.plain import Plain, Shape
 from recinterp.models.plain_pair import PlainPair
 
@@ -61,15 +71,17 @@ def train(
     task: Task,
     config: TrainConfig | None = None,
     *,
+    teacher: Teacher | None = None,
     work: str | Path | None = None,
     progress: bool | None = None,
     name: str = "",
 ) -> Run:
     """Train a model on a task's function. Resumes the unfinished run in `work`, if there is one.
 
-    `progress`: a bar on stderr; None shows it on a terminal only. `name` goes into the checkpoint.
-    Raises MisfitModel where sequences outgrow the context, CheckpointError where `work` holds
-    another run.
+    `teacher`: a Machine, or any function from tokens to tokens, to learn in place of the task's
+    own function: a model whose fault is known. `progress`: a bar on stderr; None shows it on a
+    terminal only. `name` goes into the checkpoint. Raises MisfitModel where sequences outgrow the
+    context or the teacher has no answer, CheckpointError where `work` holds another run.
     """
     from recinterp.models.checkpoint import attach, describe
     from recinterp.tasks import Domain
@@ -77,7 +89,7 @@ def train(
     config = config or TrainConfig()
     domain = describable(Domain(config.max_length, config.max_depth, config.exclude), task)
     with one_thread():
-        trainer = _Trainer(task, config, domain, Path(work) if work else None)
+        trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
         trainer.run(progress)
     weights = trainer.plain.weights()
     backend.check_finite(weights, asked=f"train {task.name}")
@@ -85,7 +97,7 @@ def train(
     last = trainer.history[-1]
     summary = {"steps": last.step, "loss": last.loss, "exact": last.exact}
     checkpoint = describe(
-        name or task.name, trainer.plain.shape, task, domain, config.to_json(), summary
+        name or task.name, trainer.plain.shape, task, domain, trainer.said, summary
     )
     attach(model, checkpoint)
     return Run(model, tuple(trainer.history), checkpoint)
@@ -102,7 +114,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def shape_for(task: Task, config: TrainConfig) -> Shape:
+def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> Shape:
     """Sizes of the model that a recipe trains."""
     return Shape(
         n_layers=config.n_layers,
@@ -110,7 +122,7 @@ def shape_for(task: Task, config: TrainConfig) -> Shape:
         d_model=config.d_model,
         d_head=config.d_model // config.n_heads,
         d_mlp=config.d_mlp or 4 * config.d_model,
-        n_ctx=config.n_ctx or context(task, config),
+        n_ctx=config.n_ctx or context(task, config, answer),
         d_vocab=1 + max(task.ids.values()),
         norm=config.norm,
         attn_only=config.attn_only,
@@ -133,13 +145,22 @@ def started(shape: Shape, config: TrainConfig) -> Plain | PlainPair:
 class _Trainer:
     """The state of one run: model, optimizer, history, and where all of it is kept."""
 
-    def __init__(self, task: Task, config: TrainConfig, domain: Domain, work: Path | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        domain: Domain,
+        work: Path | None,
+        teacher: Teacher | None,
+    ) -> None:
         self.config, self.work = config, work
-        self.recipe = config.to_json() | {"task": task.to_json(), "domain": domain.to_json()}
-        self.batches = Batches(task, config, domain)
+        self.said = config.to_json() | ({} if teacher is None else {"teacher": str(teacher)})
+        self.recipe = self.said | {"task": task.to_json(), "domain": domain.to_json()}
+        answer = answer_of(task, teacher)
+        self.batches = Batches(task, config, domain, answer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.plain = started(shape_for(task, config), config)
+            self.plain = started(shape_for(task, config, answer), config)
         self.optimizer = torch.optim.AdamW(
             self.plain.parameters(), weight_decay=config.weight_decay, fused=True
         )

@@ -1,0 +1,275 @@
+"""The case table of the proving ground: models whose explanations are checked by counting.
+
+Three kinds of rows. The zoo: models trained on many tasks, most of them on a part of what they are
+asked about, so that they fail somewhere; whatever comes out of training stays in the table.
+Planted truths: models trained on the outputs of a machine that is not the task's own, so that
+their fault is known. Negatives: models that learned nothing, which nobody should explain.
+
+The table was committed before the methods were tried on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+
+import recinterp as ri
+from recinterp.models.data import Teacher
+from recinterp.tasks import FullDepth
+
+PROGRAMS = Path(__file__).parent / "programs"
+OWN = ("keep", "stutter", "swap", "weave")
+SEEDS = (0, 1, 2)
+DEPTH_CAPPED = {"loss": "sequence", "embedding_std": 0.35}
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fault put into the true machine: rules by name, each replaced by other lines."""
+
+    kind: str
+    bound: int | None
+    rules: tuple[tuple[str, str], ...]
+
+    def machine(self, task: ri.Task) -> ri.Machine:
+        """The task's machine with the fault."""
+        lines = str(task.machine).split("\n")
+        for name, text in self.rules:
+            at = next(i for i, line in enumerate(lines) if line.startswith(f"  {name}: "))
+            lines[at : at + 1] = [f"  {line}" for line in text.split("\n")]
+        return ri.Machine.parse("\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a task, how a model of it is trained, what it is asked about, what is known."""
+
+    name: str
+    group: str  # zoo, planted, shuffled or untrained
+    task_name: str
+    order: str
+    config: ri.TrainConfig
+    asked: int  # the domain that is asked about: inputs up to this length
+    planted: Planted | None = None
+    stepwise: int | None = None
+    without: Callable[[ri.Task], Callable[[Sequence[str]], bool]] | None = field(
+        default=None, compare=False
+    )
+
+    @property
+    def task(self) -> ri.Task:
+        """The function the model is held against."""
+        if self.task_name in OWN:
+            task = ri.Task.from_gallina(PROGRAMS / "lists.v", self.task_name, self.order)
+        else:
+            task = ri.task(self.task_name, order=self.order)
+        return task.stepwise(self.stepwise) if self.stepwise else task
+
+    @property
+    def recipe(self) -> ri.TrainConfig:
+        """The configuration with the inputs that are left out of training."""
+        return (
+            replace(self.config, exclude=self.without(self.task)) if self.without else self.config
+        )
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """What the model learns instead of the task's own function."""
+        if self.planted:
+            return self.planted.machine(self.task)
+        return Shuffled(self.task) if self.group == "shuffled" else None
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Another input's output: of the same length, chosen by a hash of the input."""
+
+    task: ri.Task
+
+    def __call__(self, tokens: Sequence[str]) -> list[str]:
+        """The output that stands for these tokens."""
+        seed = int.from_bytes(blake2b(" ".join(tokens).encode(), digest_size=4).digest(), "big")
+        length = self.task.length(tokens)
+        return self.task.apply(self.task.sample(1, seed=seed, length=length, max_length=length)[0])
+
+    def __str__(self) -> str:
+        return "shuffled"
+
+
+def edges(task: ri.Task) -> FullDepth:
+    """Inputs of maximal depth for their length."""
+    return FullDepth(task, 3)
+
+
+def begins(token: str) -> Callable[[ri.Task], Callable[[Sequence[str]], bool]]:
+    """Inputs whose first token is this one."""
+    return lambda _: lambda tokens: bool(tokens) and tokens[0] == token
+
+
+def beside(first: str, second: str) -> Callable[[ri.Task], Callable[[Sequence[str]], bool]]:
+    """Inputs in which one token stands right before another."""
+    return lambda _: lambda tokens: (first, second) in pairwise(tokens)
+
+
+def case(name: str, task: str, asked: int, *, order: str = "natural", **settings: object) -> Case:
+    """A model of the zoo; settings are TrainConfig's, `without` and `stepwise` the case's own."""
+    without, stepwise = settings.pop("without", None), settings.pop("stepwise", None)
+    config = ri.TrainConfig(**({"max_length": asked, "steps": 1500} | settings))  # type: ignore[arg-type]
+    return Case(
+        name, "zoo", task, order, config, asked, None, stepwise, without  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+PAIR = {"architecture": "encoder-decoder", "steps": 1000}
+TREE = {"n_heads": 4, "steps": 1500, "n_layers": 2}
+
+
+def zoo() -> Iterator[Case]:
+    """Trained models, over sixteen tasks."""
+    s, p, add = "binary-successor", "binary-predecessor", "binary-addition"
+    yield case("succ-cap3", s, 12, max_depth=3, seed=3, **DEPTH_CAPPED)
+    yield case("reverse-cap4", "list-reverse", 8, max_depth=4)
+    yield case("inorder-cap2", "tree-inorder", 16, max_depth=2, **TREE)
+    yield case("pred-cap3", p, 11, max_depth=3)
+    yield case("pair-succ-cap3", s, 11, max_depth=3, **PAIR)
+    yield case("append-cap3", "list-append", 7, max_depth=3)
+    yield case("preorder-cap2", "tree-preorder", 16, max_depth=2, **TREE)
+    yield case("map-natural", "list-map", 7, distribution="natural", attn_only=True)
+    yield case("add-cap2", add, 9, max_depth=2)
+    yield case("keep-cap4", "keep", 7, max_depth=4)
+    yield case("pair-reverse-cap4", "list-reverse", 8, max_depth=4, **PAIR)
+    yield case("postorder", "tree-postorder", 16, seed=1, **TREE)
+    yield case("succ-natural", s, 12, distribution="natural")
+    yield case("succ-reverse-cap3", s, 12, order="reverse", max_depth=3)
+    yield case("pred-natural", p, 11, distribution="natural")
+    yield case("stutter-cap4", "stutter", 7, max_depth=4)
+    yield case("swap-natural", "swap", 7, distribution="natural")
+    yield case("ring", "ring-arithmetic", 8, steps=2000)
+    yield case("pair-inorder-cap2", "tree-inorder", 16, max_depth=2, **{**TREE, **PAIR})
+    yield case("add-natural", add, 9, distribution="natural", n_layers=3)
+    yield case("peano-add-cap4", "peano-addition", 12, max_depth=4)
+    yield case("double-cap5", "peano-doubling", 10, max_depth=5)
+    yield case("succ-stepwise-cap3", s, 10, max_depth=3, stepwise=1)
+    yield case("append-natural", "list-append", 7, distribution="natural")
+    yield case("reverse-natural", "list-reverse", 7, distribution="natural")
+    yield case("inorder", "tree-inorder", 16, **TREE)
+    yield case("pair-succ", s, 11, **PAIR)
+    yield case("pred-edges", p, 11, without=edges)
+    yield case("map-ab", "list-map", 7, without=beside("a", "b"))
+    yield case("postorder-cap2", "tree-postorder", 16, max_depth=2, **TREE)
+    yield case("mirror-cap2", "tree-mirror", 13, max_depth=2, **TREE)
+    yield case("pair-succ-reverse-cap3", s, 11, order="reverse", max_depth=3, **PAIR)
+    yield case("succ-rotary-cap4", s, 12, max_depth=4, positions="rotary")
+    yield case("reverse-4-layers", "list-reverse", 8, n_layers=4, max_depth=5, steps=1000)
+    yield case("weave-cap2", "weave", 7, max_depth=2)
+    yield case("pair-pred-cap3", p, 11, max_depth=3, **PAIR)
+    yield case("keep-natural", "keep", 7, distribution="natural", order="reverse")
+    yield case("inorder-natural", "tree-inorder", 13, distribution="natural", **TREE)
+    yield case("succ-attention", s, 11, attn_only=True)
+    yield case("add", add, 9, steps=2000)
+    yield case("append", "list-append", 7)
+    yield case("pair-append-cap3", "list-append", 7, max_depth=3, **PAIR)
+    yield case("preorder-natural", "tree-preorder", 13, distribution="natural", **TREE)
+    yield case("reverse-back-cap4", "list-reverse", 8, order="reverse", max_depth=4)
+    yield case("pred-reverse-cap3", p, 11, order="reverse", max_depth=3)
+    yield case("succ-1-layer", s, 11, n_layers=1, max_depth=3)
+    yield case("map-1-layer", "list-map", 7, n_layers=1, without=begins("d"))
+    yield case("pair-keep-cap4", "keep", 7, max_depth=4, **PAIR)
+    yield case("ring-cap2", "ring-arithmetic", 8, max_depth=2)
+    yield case("inorder-reverse-cap2", "tree-inorder", 16, order="reverse", max_depth=2, **TREE)
+    yield case("listops-natural", "listops", 8, distribution="natural")
+    yield case("pred-reverse-natural", p, 11, order="reverse", distribution="natural")
+    yield case("succ-reverse-edges", s, 12, order="reverse", without=edges)
+    yield case("pair-preorder-cap2", "tree-preorder", 16, max_depth=2, **{**TREE, **PAIR})
+    yield case("append-reverse-cap3", "list-append", 7, order="reverse", max_depth=3)
+    yield case("reverse-nowhere", "list-reverse", 7, positions="none", n_layers=3)
+    yield case("add-reverse-natural", add, 9, order="reverse", distribution="natural")
+    yield case("map-reverse-cap4", "list-map", 7, order="reverse", max_depth=4)
+    yield case("postorder-natural", "tree-postorder", 13, distribution="natural", **TREE)
+    yield case("preorder", "tree-preorder", 16, **TREE)
+    yield case("mirror", "tree-mirror", 13, **TREE)
+    yield case("succ-6-layers", s, 10, n_layers=6, max_depth=3, steps=800)
+    yield case("pair-succ-reverse", s, 11, order="reverse", **{**PAIR, "steps": 2000})
+    yield case("append-ba", "list-append", 7, without=beside("b", "a"))
+    yield case("pair-pred-natural", p, 11, distribution="natural", **PAIR)
+    yield case("swap-cap2", "swap", 8, max_depth=2)
+    yield case("double-stepwise", "peano-doubling", 9, stepwise=1)
+    yield case("reverse-bare-not", "list-reverse", 8, n_layers=3, without=begins("a"))
+    yield case("weave-natural", "weave", 7, distribution="natural")
+
+
+FAULTS: Sequence[tuple[str, str, str, int, Planted]] = (
+    ("succ-stops", "binary-successor", "natural", 10, Planted("bounded-depth", 3, (
+        ("succ-X1", "succ-X1: in(p) = X1 and t < 3 -> emit X0, p := p + 1, goto succ\n"
+                    "late: in(p) = X1 and t >= 3 -> emit X1, p := p + 1, goto copy"),))),
+    ("succ-edge", "binary-successor", "natural", 10, Planted("deep-base-case", 4, (
+        ("succ-01", "succ-01: in(p) = 01 and t < 4 -> emit X0 01, halt\n"
+                    "late: in(p) = 01 and t >= 4 -> emit 01, halt"),))),
+    ("succ-reverse-late", "binary-successor", "reverse", 10, Planted("bounded-depth", 4, (
+        ("succ-X1", "succ-X1: in(p) = X1 and find(p + 1, +1, {X1}) = n and n - p < 5"
+                    " -> emit X0, p := p + 1, goto succ\n"
+                    "late: in(p) = X1 and find(p + 1, +1, {X1}) = n and n - p >= 5"
+                    " -> emit X1, p := p + 1, goto succ"),))),
+    ("pred-ends", "binary-predecessor", "natural", 10, Planted("premature-end", 6, (
+        ("copy-X0-X1", "copy-X0-X1: in(p) in {X0, X1} and t < 6"
+                       " -> emit in(p), p := p + 1, goto copy\n"
+                       "end: in(p) in {X0, X1} and t >= 6 -> halt"),))),
+    ("map-place", "list-map", "natural", 6, Planted("position-keyed", 3, (
+        ("map_next-a", "map_next-a: in(p) = a and t != 3 -> emit b, p := p + 1, goto map_next\n"
+                       "there: in(p) = a and t = 3 -> emit a, p := p + 1, goto map_next"),))),
+    ("map-rule", "list-map", "natural", 6, Planted("missing-rule", None, (
+        ("map_next-c", "map_next-c: in(p) = c -> emit c, p := p + 1, goto map_next"),))),
+    ("map-more", "list-map", "natural", 6, Planted("overrun", 4, (
+        ("map_next-end", "map_next-end: in(p) = $ and t < 4 -> halt\n"
+                         "more: in(p) = $ and t >= 4 -> emit in(p - 1), halt"),))),
+    ("append-long", "list-append", "natural", 5, Planted("length-keyed", 5, (
+        ("append-comma", 'append-comma: in(p) = "," and n < 5 -> p := p + 1, goto copy\n'
+                         'long: in(p) = "," and n >= 5 -> halt'),))),
+    ("reverse-stack", "list-reverse", "natural", 6, Planted("bounded-stack", 3, (
+        ("reverse-a", "reverse-a: in(p) in {a, b, c, d} and height < 3"
+                      " -> p := p + 1, push put(p), goto reverse\n"
+                      "full: in(p) in {a, b, c, d} and height >= 3"
+                      " -> p := p + 1, goto reverse"),))),
+    ("preorder-stack", "tree-preorder", "natural", 10, Planted("bounded-stack", 2, (
+        ("preorder-Node", "preorder-Node: in(p) = Node and height < 2"
+                          " -> emit in(p + 1), p := p + 2, push preorder(0), goto preorder\n"
+                          "deep: in(p) = Node and height >= 2"
+                          " -> p := p + 2, push preorder(0), goto preorder"),))),
+)  # fmt: skip
+
+
+def planted() -> Iterator[Case]:
+    """Ten faults, three seeds each."""
+    for seed in SEEDS:
+        for name, task, order, asked, fault in FAULTS:
+            steps = 3000 if task.startswith("tree") else 2000
+            config = ri.TrainConfig(max_length=asked, steps=steps, seed=seed)
+            yield Case(f"{name}-{seed}", "planted", task, order, config, asked, fault)
+
+
+def negatives() -> Iterator[Case]:
+    """Models of shuffled labels, and models that were never trained."""
+    tasks = (
+        ("binary-successor", 10),
+        ("list-reverse", 6),
+        ("list-append", 5),
+        ("tree-inorder", 10),
+    )
+    for task, asked in tasks:
+        config = ri.TrainConfig(max_length=asked, steps=700)
+        yield Case(f"shuffled-{task}", "shuffled", task, "natural", config, asked)
+        yield Case(f"untrained-{task}", "untrained", task, "natural", config, asked)
+
+
+def cases() -> dict[str, Case]:
+    """Every row by its name, a few of each kind before the rest."""
+    rows = [*zoo()], [*planted()], [*negatives()]
+    mixed: list[Case] = []
+    for i, row in enumerate(rows[0]):
+        mixed.append(row)
+        mixed += rows[1][i // 2 : i // 2 + 1] if i % 2 else []
+        mixed += rows[2][i // 6 : i // 6 + 1] if i % 6 == 5 else []
+    return {c.name: c for c in [*mixed, *rows[1], *rows[2]]}
