@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recinterp.perturb.border import Border, keys
 from recinterp.perturb.edits import Edit, Frozen, Look, Write
-from recinterp.perturb.fast import Pass, Queries, Table, forward
+from recinterp.perturb.fast import embed, forward
 from recinterp.perturb.fold import table_of
+from recinterp.perturb.layers import Pass
 from recinterp.perturb.lower import lower
 from recinterp.perturb.plan import (
     Ablate,
@@ -32,6 +34,7 @@ from recinterp.perturb.plan import (
     Swap,
     Transplant,
 )
+from recinterp.perturb.points import Queries, Table
 from recinterp.perturb.rows import At, Rows, Where, lay_out, so_far
 from recinterp.perturb.sources import kept_at_least
 from recinterp.perturb.weights import Weights
@@ -100,6 +103,7 @@ class _Decoding:
         self.ended = [False] * len(rows)
         self.open = [int(q) < adapter.n_ctx for q in rows.query]
         self.kv: list[Tensor] = []
+        self.border: Border | None = None
 
     def run(self) -> list[tuple[list[str], bool]]:
         """Step by step, until every row has ended or has no room."""
@@ -111,20 +115,30 @@ class _Decoding:
             self._write(logits.argmax(-1).tolist())
             if not any(self.open):
                 break
-            self.rows = lay_out(self.task, here.inputs, self.outs)
+            self.rows = lay_out(self.task, here.inputs, self._read())
             before, edits = edits, self._edits()
             if _at(before, query) or _at(edits, query):
                 self._step(here, query, edits)  # as what it is from now on
         return list(zip(self.outs, self.ended, strict=True))
+
+    def _read(self) -> list[list[str]]:
+        """What has been written, without a last token that there is no position for."""
+        room = (self.adapter.n_ctx - 1 - self.rows.sep).tolist()
+        return [out[:most] for out, most in zip(self.outs, room, strict=True)]
 
     def _prefill(self) -> None:
         device = self.weights.embed.device
         edits = self._edits()
         past = [edit for edit in edits if isinstance(edit, Write)]
         ids, query = self.rows.ids.to(device), self.rows.query.to(device)
-        clean = forward(self.weights, ids, query, self._table(past))
+        if self.weights.start is not None:
+            self.border = Border.of(self.rows.sep.to(device))
+        clean = forward(self.weights, ids, query, self._table(past), border=self.border)
         room = self.adapter.n_ctx - ids.shape[1]
-        self.kv = [F.pad(kv, (0, 0, 0, 0, 0, 0, 0, room)) for kv in clean.kv]
+        self.kv = [
+            F.pad(kv, (0, 0, 0, 0, 0, 0, 0, room)) if block.kind in "LD" else kv
+            for kv, block in zip(clean.kv, self.weights.blocks, strict=True)
+        ]
 
     def _edits(self) -> list[Edit]:
         return lower(self.adapter, self.task, self.rows, up_to_now(self.plan, self.rows))
@@ -137,7 +151,8 @@ class _Decoding:
         device = self.weights.embed.device
         ids = rows.ids[torch.arange(len(rows)), query].to(device)
         found = [_wide(edit, self.adapter.n_ctx) for edit in _at(edits, query)]
-        return step(self.weights, self.kv, ids, query.to(device), self._table(found))
+        table, width = self._table(found), self.adapter.n_ctx
+        return step(self.weights, self.kv, ids, query.to(device), table, width, self.border)
 
     def _write(self, tokens: list[int]) -> None:
         for i, token in enumerate(tokens):
@@ -148,7 +163,7 @@ class _Decoding:
                 continue
             name = self.adapter.token(token)
             self.outs[i].append(name)
-            fits = int(self.rows.query[i]) + 2 < self.adapter.n_ctx
+            fits = int(self.rows.query[i]) + 1 < self.adapter.n_ctx
             self.open[i] = fits and name in self.task.ids
 
 
@@ -178,27 +193,37 @@ def _wide(edit: Edit, width: int) -> Edit:
     return Look(edit.layer, edit.head, edit.row, edit.pos, pattern)
 
 
-def step(weights: Weights, kv: Sequence[Tensor], ids: Tensor, pos: Tensor, table: Table) -> Tensor:
+def step(
+    weights: Weights,
+    kv: Sequence[Tensor],
+    ids: Tensor,
+    pos: Tensor,
+    table: Table,
+    width: int,
+    border: Border | None = None,
+) -> Tensor:
     """Logits (row, vocab) after one more token per row; its keys and values are written to kv.
 
-    kv: per layer (row, room, 2, head, d_head); ids, pos: (row,).
+    kv: per layer (row, room, 2, head, d_head), with room up to position `width`; ids, pos: (row,).
     """
-    width = kv[0].shape[1]
-    run = Pass(weights, pos, width, table, None, bool((pos == width - 1).all()))
+    run = Pass(weights, pos, width, table, None, bool((pos == width - 1).all()), border)
     frame, rows = Queries(pos), torch.arange(len(ids), device=ids.device)
-    x = weights.embed[ids]
-    if weights.positions is not None:
-        x = x + weights.positions[pos]
+    x = embed(weights, ids, pos, border)
     for layer, block in enumerate(weights.blocks):
+        if block.kind == "E":  # it is done with
+            x = run.beyond(layer, x, frame)
+            continue
         x = run.edit(layer, "pre", x, frame)
-        qkv = F.linear(block.norm1(x), block.qkv, block.qkv_bias)
-        q, k, v = qkv.view(len(x), 3, weights.n_heads, weights.d_head).unbind(1)
-        for point, part in (("q", q), ("k", k), ("v", v)):
-            run.edit(layer, point, part, frame)
-        if weights.rotary is not None:
-            q, k = (weights.rotary(t[:, None], pos[:, None])[:, 0] for t in (q, k))
-        kv[layer][rows, pos, 0], kv[layer][rows, pos, 1] = k, v
-        z = run.attend(q, kv[layer], 0, last=True)
+        parts = block.part(block.norm1(x), 0, 1 if block.kind == "X" else 3, weights.d_head)
+        q = run.turned(run.edit(layer, "q", parts[:, 0], frame)[:, None], pos[:, None])
+        if block.kind != "X":
+            k, v = parts[:, 1], parts[:, 2]
+            run.edit(layer, "k", k, frame)
+            run.edit(layer, "v", v, frame)
+            at = pos - keys(block.kind, width, border)[0]
+            kv[layer][rows, at, 0] = run.turned(k[:, None], pos[:, None])[:, 0]
+            kv[layer][rows, at, 1] = v
+        z = run.attend(block.kind, q, kv[layer], pos[:, None])[:, 0]
         z = run.look(layer, z, kv[layer][:, :, 1], frame, None)
         x = run.after(layer, x, z, frame)
     return run.logits(x)
@@ -225,5 +250,5 @@ def _continue(weights: Weights, ids: Tensor, steps: int) -> Tensor:
         if t == start + steps - 1:
             break
         seen = [kept[:, : t + 1] for kept in kv]
-        token = step(weights, seen, token, torch.full_like(last, t), {}).argmax(-1)
+        token = step(weights, seen, token, torch.full_like(last, t), {}, t + 1).argmax(-1)
     return torch.stack(said, 1)

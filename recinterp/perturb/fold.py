@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recinterp.perturb.border import Border
 from recinterp.perturb.edits import Edit, Frozen, Look, Write
-from recinterp.perturb.fast import LOCAL, Clean, Group, Table, point_of, resume
+from recinterp.perturb.fast import Clean, resume
+from recinterp.perturb.points import LOCAL, Group, Table, point_of
 from recinterp.perturb.weights import Weights
 
 TOKENS = 1024  # of a call, on a CPU
@@ -31,8 +33,12 @@ class Shape:
     start: int
 
 
-def shape_of(edits: Sequence[Edit]) -> Shape | None:
-    """Where a lowered plan starts; None where it writes nothing. Hook names must be known ones."""
+def shape_of(edits: Sequence[Edit], border: Border | None = None) -> Shape | None:
+    """Where a lowered plan starts; None where it writes nothing. Hook names must be known ones.
+
+    An encoder sees both ways: from an edit of what it reads on, all of the row is computed anew.
+    """
+    begins = None if border is None else border.begins.cpu()
     touched = []
     for edit in edits:
         if isinstance(edit, Frozen):
@@ -40,7 +46,8 @@ def shape_of(edits: Sequence[Edit]) -> Shape | None:
         elif len(edit.pos):
             place = point_of(edit.hook)
             assert place is not None
-            touched.append((*place, int(edit.pos.min())))
+            read = begins is not None and bool((edit.pos < begins[edit.row]).any())
+            touched.append((*place, 0 if read else int(edit.pos.min())))
     if not touched:
         return None
     first = min(layer for layer, _, _ in touched)
@@ -78,7 +85,7 @@ def _calls(
     plans: Sequence[Sequence[Edit]], clean: Clean, n_layers: int, tokens: int
 ) -> Iterator[_Call]:
     rows = len(clean.query)
-    for start, single, members in _buckets(plans, clean.width, n_layers, rows):
+    for start, single, members in _buckets(plans, clean.border, n_layers, rows):
         each = 1 if single else clean.width - start
         lanes = max(1, tokens // each)
         if rows <= lanes:
@@ -92,12 +99,12 @@ def _calls(
 
 
 def _buckets(
-    plans: Sequence[Sequence[Edit]], width: int, n_layers: int, rows: int
+    plans: Sequence[Sequence[Edit]], border: Border | None, n_layers: int, rows: int
 ) -> Iterator[tuple[int, bool, list[int]]]:
     """(start, whether the query alone is computed, plans): those that can share a call."""
     found: dict[tuple[int, bool], list[tuple[int, int]]] = {}
     for number, edits in enumerate(plans):
-        shape = shape_of(edits)
+        shape = shape_of(edits, border)
         if shape is not None:
             key = (shape.first, shape.local)
             found.setdefault(key, []).append((shape.start, number))

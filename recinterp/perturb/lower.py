@@ -27,7 +27,7 @@ from recinterp.perturb.plan import (
     Unit,
     head,
 )
-from recinterp.perturb.rows import ALL, QUERY, Rows
+from recinterp.perturb.rows import ALL, QUERY, Rows, half_of
 from recinterp.perturb.sources import (
     everywhere,
     kept_at_least,
@@ -72,11 +72,16 @@ def _edits(
         case Interchange():
             return _interchange(adapter, task, rows, step)
         case Steer(unit, direction, scale):
-            return [_write(rows, unit, "add", scale * direction)]
+            return [_write(adapter, rows, unit, "add", scale * direction)]
     return []
 
 
+def _sites(adapter: Adapter, rows: Rows, unit: Unit) -> tuple[Tensor, Tensor]:
+    return rows.sites(unit.at, half_of(adapter, unit.hook))
+
+
 def _write(
+    adapter: Adapter,
     rows: Rows,
     unit: Unit,
     op: Literal["set", "add", "toward"],
@@ -88,33 +93,38 @@ def _write(
         raise InterventionError(
             str(unit), "a pattern is not a vector of features", "use Redirect or Transplant"
         )
-    row, pos = rows.sites(unit.at)
+    row, pos = _sites(adapter, rows, unit)
     return Write(unit.hook, unit.head, row, pos, op, value, per_site, noise)
 
 
-def read(rows: Rows, unit: Unit, value: Tensor) -> Tensor:
+def read(adapter: Adapter, rows: Rows, unit: Unit, value: Tensor) -> Tensor:
     """A unit's values in a cached activation: (sites, features), row by row."""
-    row, pos = rows.sites(unit.at)
+    row, pos = _sites(adapter, rows, unit)
     row, pos = row.to(value.device), pos.to(value.device)
     return value[row, pos] if unit.head is None else value[row, pos, unit.head]
 
 
 def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> Write:
-    if step.kind == "zero":
-        return _write(rows, step.unit, "set", torch.zeros(()))
+    sites = len(_sites(adapter, rows, step.unit)[0])
+    if step.kind == "zero" or not sites:
+        return _write(adapter, rows, step.unit, "set", torch.zeros(()))
     reference, unit = rows, step.unit
     if step.reference is not None:
         reference, unit = reference_rows(adapter, task, step), everywhere(step.unit)
-    values = read(reference, unit, read_sources(adapter, reference, [unit.hook])[unit.hook])
+    values = read(
+        adapter, reference, unit, read_sources(adapter, reference, [unit.hook])[unit.hook]
+    )
     if not len(values):
         raise InterventionError(
             f"ablation of {step.unit}", "the reference has no such position", "other inputs"
         )
     if step.kind == "mean":
-        return _write(rows, step.unit, "set", values.mean(0))
+        return _write(adapter, rows, step.unit, "set", values.mean(0))
     generator = torch.Generator().manual_seed(step.seed)
-    drawn = torch.randint(len(values), (len(rows.sites(step.unit.at)[0]),), generator=generator)
-    return _write(rows, step.unit, "set", values[drawn.to(values.device)], True)
+    drawn = torch.randint(
+        len(values), (len(_sites(adapter, rows, step.unit)[0]),), generator=generator
+    )
+    return _write(adapter, rows, step.unit, "set", values[drawn.to(values.device)], True)
 
 
 def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Write]:
@@ -124,14 +134,14 @@ def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) ->
     made = []
     for number, unit in enumerate(step.units):
         there = unit if step.at is None else Unit(unit.hook, unit.head, step.at)
-        _check_counts(rows, source, unit, there)
-        new = read(source, there, cache[unit.hook])
+        _check_counts(adapter, rows, source, unit, there)
+        new = read(adapter, source, there, cache[unit.hook])
         if step.scramble is None:
-            made.append(_write(rows, unit, "set", new, True))
+            made.append(_write(adapter, rows, unit, "set", new, True))
         else:
             generator = torch.Generator().manual_seed(step.scramble + 7919 * number)
             noise = torch.randn(new.shape, generator=generator)
-            made.append(_write(rows, unit, "toward", new, True, noise))
+            made.append(_write(adapter, rows, unit, "toward", new, True, noise))
     return made
 
 
@@ -141,10 +151,11 @@ def same_count(what: str, got: int, rows: int) -> None:
         raise InterventionError(f"{got} {what}", f"there are {rows} rows", "give one per row")
 
 
-def _check_counts(rows: Rows, source: Rows, unit: Unit, there: Unit) -> None:
-    if torch.equal(rows.sites(unit.at)[0], source.sites(there.at)[0]):
+def _check_counts(adapter: Adapter, rows: Rows, source: Rows, unit: Unit, there: Unit) -> None:
+    if torch.equal(_sites(adapter, rows, unit)[0], _sites(adapter, source, there)[0]):
         return
-    here, from_ = rows.mask(unit.at).sum(1), source.mask(there.at).sum(1)
+    half = half_of(adapter, unit.hook)
+    here, from_ = rows.mask(unit.at, half).sum(1), source.mask(there.at, half).sum(1)
     row = int((here != from_).nonzero()[0, 0])
     wrong = f"row {row} has {int(here[row])} such positions, its source {int(from_[row])}"
     raise UnknownSite(
@@ -184,7 +195,7 @@ def _path(adapter: Adapter, task: Task, rows: Rows, step: PathPatch) -> Write:
     hooks += [(into, lambda value, hook=None: held.__setitem__(into, value.detach().clone()))]
     adapter.run_with_hooks(rows.ids, hooks)
     unit = Unit(into, receiver)
-    return _write(rows, unit, "set", read(rows, unit, held[into]), True)
+    return _write(adapter, rows, unit, "set", read(adapter, rows, unit, held[into]), True)
 
 
 def _look(rows: Rows, layer: int, which: int | None, pattern: Tensor) -> Look:

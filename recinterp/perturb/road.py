@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from recinterp.models import backend
+from recinterp.perturb.border import Border, owns
 from recinterp.perturb.edits import Edit
-from recinterp.perturb.fast import POINTS, Clean, forward, point_of
+from recinterp.perturb.fast import Clean, forward
 from recinterp.perturb.fold import run_many
+from recinterp.perturb.points import POINTS, Frame, Suffix, point_of
 from recinterp.perturb.rows import Rows, hook_names
 from recinterp.perturb.weights import Weights, read
 
@@ -48,7 +51,8 @@ class Road:
             self._clean.move_to_end(rows.mark)
             return self._clean[rows.mark]
         device = self.weights.embed.device
-        made = _forward(self.weights, rows.ids.to(device), rows.query.to(device))
+        border = None if self.weights.start is None else Border.of(rows.sep.to(device))
+        made = _forward(self.weights, rows.ids.to(device), rows.query.to(device), border)
         if _bytes(made) * KEPT <= KEPT_BYTES:
             self._clean[rows.mark] = made
             if len(self._clean) > KEPT:
@@ -67,7 +71,7 @@ class Road:
                     found[hook] = clean.pre[layer + 1]
                 case "z":
                     found[hook] = clean.z[layer]
-                case "v":
+                case "v" if clean.border is None:
                     found[hook] = clean.kv[layer][:, :, 1]
         return found
 
@@ -81,12 +85,11 @@ def _bytes(clean: Clean) -> int:
     return sum(t.numel() * t.element_size() for t in kept)
 
 
-def _forward(weights: Weights, ids: Tensor, query: Tensor) -> Clean:
+def _forward(weights: Weights, ids: Tensor, query: Tensor, border: Border | None) -> Clean:
     """Some rows at a time, for the same reason as everywhere: what fits the caches is faster."""
     step = max(1, 2048 // ids.shape[1]) if ids.device.type == "cpu" else len(ids)
-    parts = [
-        forward(weights, ids[i : i + step], query[i : i + step]) for i in range(0, len(ids), step)
-    ]
+    some = [slice(i, i + step) for i in range(0, len(ids), step)]
+    parts = [forward(weights, ids[s], query[s], border=border and border.take(s)) for s in some]
     if len(parts) == 1:
         return parts[0]
     return Clean(
@@ -96,6 +99,7 @@ def _forward(weights: Weights, ids: Tensor, query: Tensor) -> Clean:
         [torch.cat(layers) for layers in zip(*(p.kv for p in parts), strict=True)],
         torch.cat([p.logits for p in parts]),
         all(p.full for p in parts),
+        border,
     )
 
 
@@ -121,8 +125,9 @@ def road_of(adapter: Adapter) -> Road | str:
 
 
 def _proven(adapter: Adapter) -> Road | str:
-    if adapter.architecture != "decoder-only":
-        return f"it is an {adapter.architecture}"
+    shape = backend.shape_of(adapter.model)
+    if adapter.architecture != "decoder-only" and shape is None:
+        return f"it is an {adapter.architecture} of another library"
     readings = read(adapter)
     if isinstance(readings, str):
         return readings
@@ -140,17 +145,26 @@ def _proven(adapter: Adapter) -> Road | str:
 @torch.no_grad()
 def _compare(adapter: Adapter, weights: Weights) -> tuple[frozenset[str], str]:
     """The hooks whose activations are reproduced, and what speaks against the whole."""
-    draw = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, adapter.d_vocab, (2, min(adapter.n_ctx, 24)), generator=draw)
-    ids = ids.to(adapter.device)
-    ours: dict[str, Tensor] = {}
-    names = {point: name for name, point in POINTS.items()}
+    ids, border = _batch(adapter, weights)
+    names, width = {point: name for name, point in POINTS.items()}, ids.shape[1]
+    ours: dict[str, tuple[Tensor, Suffix]] = {}
 
-    def tap(layer: int, point: str, value: Tensor) -> None:
-        ours[f"blocks.{layer}.{names[point]}"] = value.clone()
+    def tap(layer: int, point: str, value: Tensor, frame: Frame) -> None:
+        assert isinstance(frame, Suffix)
+        ours[f"blocks.{layer}.{names[point]}"] = (value.clone(), frame)
 
-    last = torch.full((len(ids),), ids.shape[1] - 1, device=ids.device)
-    logits = forward(weights, ids, last, tap=tap).logits
+    last = torch.full((len(ids),), width - 1, device=ids.device)
+
+    def reproduced(name: str) -> bool:
+        held, frame = ours[name]
+        there = theirs[name][:, frame.start : frame.stop]
+        if border is None or there.shape != held.shape:
+            return _same(there, held)
+        place = torch.arange(width, device=ids.device)[frame.start : frame.stop]
+        own = owns(_kind(weights, name), place, border.begins[:, None])
+        return _same(there[own], held[own])
+
+    logits = forward(weights, ids, last, tap=tap, border=border).logits
     wanted = [name for name in hook_names(adapter) if point_of(name) and name in ours]
     theirs = adapter.cache(ids, wanted)
     own = adapter.logits(ids)
@@ -159,8 +173,31 @@ def _compare(adapter: Adapter, weights: Weights) -> tuple[frozenset[str], str]:
     if not _same(own[:, -1], logits):
         away = float((own[:, -1] - logits).abs().max())
         return frozenset(), f"its logits come out different by {away:.1e}"
-    agree = [name for name in wanted if name in theirs and _same(theirs[name], ours[name])]
+    agree = [name for name in wanted if name in theirs and reproduced(name)]
     return frozenset(agree), ""
+
+
+def _kind(weights: Weights, hook: str) -> str:
+    """The kind of block whose positions a hook point has: the keys of X are E's."""
+    layer, point = point_of(hook) or (0, "")
+    kind = weights.blocks[layer].kind
+    return "E" if kind == "X" and point in ("k", "v") else kind
+
+
+def _batch(adapter: Adapter, weights: Weights) -> tuple[Tensor, Border | None]:
+    """Random rows; of an encoder-decoder, two that part at different places."""
+    draw = torch.Generator().manual_seed(0)
+    width = min(adapter.n_ctx, 24)
+    ids = torch.randint(0, adapter.d_vocab, (2, width), generator=draw)
+    if weights.start is None:
+        return ids.to(adapter.device), None
+    marks = (weights.start, adapter.task.sep)
+    other = next(i for i in range(adapter.d_vocab) if i not in marks)
+    begins = torch.tensor([width // 3, width // 2])
+    for mark in marks:
+        ids[ids == mark] = other
+    ids[torch.arange(2), begins] = weights.start
+    return ids.to(adapter.device), Border.of(begins.to(adapter.device))
 
 
 def _same(theirs: Tensor, ours: Tensor) -> bool:

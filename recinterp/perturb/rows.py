@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Tokens = tuple[str, ...]
 Kind = Literal["query", "sep", "input", "others", "some", "position", "inputs", "outputs", "all"]
+Half = Literal["both", "read", "written"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INDEXED: tuple[Kind, ...] = ("input", "others", "some", "position")
 
@@ -91,7 +92,9 @@ class Rows:
     length: Tensor
     sep: Tensor
     query: Tensor
-    _sites: dict[Where, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _sites: dict[tuple[Where, Half], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -101,20 +104,23 @@ class Rows:
         """What two layouts of the same rows have in common, quick to compare."""
         return hash((self.inputs, self.prefixes)), tuple(self.ids.shape), int(self.ids.sum())
 
-    def sites(self, where: Where) -> tuple[Tensor, Tensor]:
+    def sites(self, where: Where, half: Half = "both") -> tuple[Tensor, Tensor]:
         """The (row, position) pairs of some classes, row by row. Errors: UnknownSite."""
-        if where not in self._sites:
-            row, pos = self.mask(where).nonzero(as_tuple=True)
-            self._sites[where] = (row, pos)
-        return self._sites[where]
+        if (where, half) not in self._sites:
+            row, pos = self.mask(where, half).nonzero(as_tuple=True)
+            self._sites[where, half] = (row, pos)
+        return self._sites[where, half]
 
-    def mask(self, where: Where) -> Tensor:
+    def mask(self, where: Where, half: Half = "both") -> Tensor:
         """The positions of some classes: (batch, pos) of bool. Errors: UnknownSite."""
         classes = where if isinstance(where, tuple) else (where,)
         found = torch.zeros(self.ids.shape, dtype=torch.bool)
         for at in classes:
             found |= self._mask(at)
-        return found
+        if half == "both":
+            return found
+        reads = torch.arange(self.ids.shape[1]) < self.sep[:, None]
+        return found & (reads if half == "read" else ~reads)
 
     def _mask(self, at: At) -> Tensor:
         pos = torch.arange(self.ids.shape[1])[None]
@@ -202,6 +208,20 @@ def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:
         "the prompt does not hold the input",
         "a template with {input}",
     )
+
+
+def half_of(adapter: Adapter, hook: str) -> Half:
+    """The half of an encoder-decoder's rows that a hook point has; a stream's holds both.
+
+    At the other half's positions its activations are zero or unread, and edits mean nothing.
+    """
+    start, _, rest = hook.partition(".")
+    layer, _, name = rest.partition(".")
+    if adapter.architecture != "encoder-decoder" or start != "blocks" or "hook_resid" in name:
+        return "both"
+    kind = adapter.block_names[int(layer)][0]
+    asked = kind == "X" and name in ("attn.hook_k", "attn.hook_v")
+    return "read" if kind == "E" or asked else "written"
 
 
 def hook_names(adapter: Adapter) -> tuple[str, ...]:

@@ -3,23 +3,26 @@
     read(adapter)          # Weights, or a sentence that says what it has and the fast road has not
 
 What is understood: pre-norm decoders with learned, rotary or no positions, LN / RMS (with or
-without gain) / none, a plain or gated MLP or none, grouped keys. Whether it was understood right is
-measured in `fast.py`, never assumed.
+without gain) / none, a plain or gated MLP or none, grouped keys; and the encoder-decoders of
+models/encoder_decoder.py. Whether it was understood right is measured in `road.py`, never assumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recinterp.models import backend
+
 if TYPE_CHECKING:
     from recinterp.models import Adapter
 
+NAMED = {"learned": "standard"}  # positions, in TransformerLens's words
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
@@ -69,8 +72,12 @@ class Rotary:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One layer: matrices as (out, in), heads side by side."""
+    """One layer: matrices as (out, in), heads side by side.
 
+    kind: see border.py. asked: the norm of what X attends to, which is not what asks.
+    """
+
+    kind: str
     norm1: Norm
     qkv: Tensor
     qkv_bias: Tensor
@@ -82,11 +89,22 @@ class Block:
     gate: Tensor | None = None
     down: Tensor | None = None
     down_bias: Tensor | None = None
+    asked: Norm | None = None
+
+    def part(self, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
+        """Queries (0, 1), keys and values (1, 3) or all: (..., part, head, d_head)."""
+        size = len(self.qkv) // 3
+        rows = slice(start * size, stop * size)
+        made = F.linear(x, self.qkv[rows], self.qkv_bias[rows])
+        return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A decoder-only model in plain tensors."""
+    """A model in plain tensors.
+
+    start, written: of an encoder-decoder, the id that writing begins with, and its positions.
+    """
 
     n_heads: int
     d_head: int
@@ -99,6 +117,8 @@ class Weights:
     final: Norm
     unembed: Tensor
     unembed_bias: Tensor | None
+    start: int | None = None
+    written: Tensor | None = None
 
     @property
     def d_model(self) -> int:
@@ -113,13 +133,15 @@ def read(adapter: Adapter) -> list[Weights] | str:
     if wrong:
         return wrong
     try:
-        blocks = tuple(_block(adapter, said, layer) for layer in range(adapter.n_layers))
+        blocks = tuple(_block(adapter, said, place) for place in map(_place, adapter.block_names))
         unembed = _part(adapter.model, "unembed", "W_U")
         bias = _maybe(adapter.model, "unembed", "b_U")
         embed = _part(adapter.model, "embed", "W_E")
-        learned = said["positions"] == "standard"
-        positions = _part(adapter.model, "pos_embed", "W_pos") if learned else None
-        final = _norm(adapter.model, "ln_final", said, bool(said.get("final_rms")))
+        tables = [
+            _part(adapter.model, table, "W_pos") if said["positions"] == "standard" else None
+            for table in said["tables"]
+        ]
+        final = _norm(adapter.model, said["final"], said, bool(said.get("final_rms")))
     except (AttributeError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
         return f"its weights have another layout ({type(error).__name__}: {error})"
     scale = float(said.get("attn_scale") or -1.0)
@@ -130,20 +152,27 @@ def read(adapter: Adapter) -> list[Weights] | str:
             1.0 / (scale if scale > 0 else adapter.d_head**0.5),
             ACTIVATIONS[said["act"]],
             embed,
-            positions,
+            tables[0],
             rotary,
             blocks,
             final,
             unembed.T.contiguous(),
             bias,
+            said.get("start"),
+            tables[-1] if len(tables) > 1 else None,
         )
         for rotary in _rotaries(adapter, said)
     ]
 
 
 def _settings(adapter: Adapter) -> dict[str, Any]:
-    cfg = cast(Any, adapter.model).cfg
-    said = dict(vars(cfg))
+    shape = backend.shape_of(adapter.model)
+    if shape is not None and shape.kind == "encoder-decoder":
+        said = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
+        said |= {"positional_embedding_type": NAMED.get(shape.positions, shape.positions)}
+        said |= {"tables": ("encoder_pos_embed", "decoder_pos_embed"), "final": "decoder_final_ln"}
+    else:
+        said = vars(cast(Any, adapter.model).cfg) | {"tables": ("pos_embed",), "final": "ln_final"}
     said["norm"] = (said.get("normalization_type") or "none").removesuffix("Pre")
     said["act"] = str(said.get("act_fn") or "relu")
     said["positions"] = said.get("positional_embedding_type") or "standard"
@@ -194,35 +223,53 @@ def _first(model: nn.Module, place: str, names: Sequence[str]) -> Tensor | None:
     return next((value for value in found if value is not None), None)
 
 
-def _block(adapter: Adapter, said: dict[str, Any], layer: int) -> Block:
-    model, place = adapter.model, f"blocks.{layer}"
-    parts = [_heads(adapter, f"{place}.attn", f"W_{x}") for x in "QKV"]
-    biases = [_bias(adapter, f"{place}.attn", f"b_{x}", parts[0]) for x in "QKV"]
-    out = _part(model, f"{place}.attn", "W_O").flatten(0, -2).T.contiguous()
+@dataclass(frozen=True)
+class _Place:
+    """Where a block's parts are: attention, its norm, the MLP and its norm; D has no MLP."""
+
+    kind: str
+    attention: str
+    norm1: str
+    norm2: str | None
+    mlp: str
+
+
+def _place(block: str) -> _Place:
+    """The place of a block by its name: L0, E0, D0, X0."""
+    kind, layer = block[0], block[1:]
+    half = {"L": "blocks", "E": "encoder"}.get(kind, "decoder") + f".{layer}"
+    attention = f"{half}.{'cross_attn' if kind == 'X' else 'attn'}"
+    norms = {"D": ("ln1", None), "X": ("ln2", "ln3")}.get(kind, ("ln1", "ln2"))
+    norm2 = norms[1] and f"{half}.{norms[1]}"
+    return _Place(kind, attention, f"{half}.{norms[0]}", norm2, f"{half}.mlp")
+
+
+def _block(adapter: Adapter, said: dict[str, Any], place: _Place) -> Block:
+    model = adapter.model
+    parts = [_heads(adapter, place.attention, f"W_{x}") for x in "QKV"]
+    biases = [_bias(adapter, place.attention, f"b_{x}", parts[0]) for x in "QKV"]
     attention = Block(
-        _norm(model, f"{place}.ln1", said),
+        place.kind,
+        _norm(model, place.norm1, said),
         torch.cat([w.transpose(1, 2).flatten(0, 1) for w in parts]).contiguous(),
         torch.cat([b.flatten() for b in biases]).contiguous(),
-        out,
-        _maybe(model, f"{place}.attn", "b_O"),
+        _part(model, place.attention, "W_O").flatten(0, -2).T.contiguous(),
+        _maybe(model, place.attention, "b_O"),
+        asked=_norm(model, "encoder_final_ln", said) if place.kind == "X" else None,
     )
-    if said.get("attn_only"):
+    if said.get("attn_only") or place.norm2 is None:
         return attention
-    gate = _maybe(model, f"{place}.mlp", "W_gate") if said.get("gated_mlp") else None
+    gate = _maybe(model, place.mlp, "W_gate") if said.get("gated_mlp") else None
     if said.get("gated_mlp") and gate is None:
         raise AttributeError("mlp.W_gate")
-    return Block(
-        attention.norm1,
-        attention.qkv,
-        attention.qkv_bias,
-        attention.out,
-        attention.out_bias,
-        _norm(model, f"{place}.ln2", said),
-        _part(model, f"{place}.mlp", "W_in").T.contiguous(),
-        _maybe(model, f"{place}.mlp", "b_in"),
-        None if gate is None else gate.T.contiguous(),
-        _part(model, f"{place}.mlp", "W_out").T.contiguous(),
-        _maybe(model, f"{place}.mlp", "b_out"),
+    return replace(
+        attention,
+        norm2=_norm(model, place.norm2, said),
+        up=_part(model, place.mlp, "W_in").T.contiguous(),
+        up_bias=_maybe(model, place.mlp, "b_in"),
+        gate=None if gate is None else gate.T.contiguous(),
+        down=_part(model, place.mlp, "W_out").T.contiguous(),
+        down_bias=_maybe(model, place.mlp, "b_out"),
     )
 
 
