@@ -236,9 +236,16 @@ class Batch:
 
 
 def run_batch(
-    machine: Machine, inputs: Sequence[Sequence[str]] | Words, *, record: bool = False
+    machine: Machine,
+    inputs: Sequence[Sequence[str]] | Words,
+    *,
+    record: bool = False,
+    most: int | None = None,
 ) -> Batch:
-    """Run a machine over many inputs; `record` keeps the events."""
+    """Run a machine over many inputs; `record` keeps the events.
+
+    most: steps after which a run abstains, where the machine's own limit is too patient.
+    """
     words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
     batch = _begin(machine, words, np.arange(len(words.n)))
 
@@ -247,7 +254,7 @@ def run_batch(
             batch.events.append(Event(index, view))
         batch.apply(rule, view)
 
-    return _run(batch, fire)
+    return _run(batch, fire, most)
 
 
 def accepts(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
@@ -256,19 +263,25 @@ def accepts(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
     return _begin(machine, words, np.arange(len(words.n))).status == RUNNING
 
 
-def run_variants(machine: Machine, words: Words, rows: Ints, variants: Sequence[Variant]) -> Batch:
-    """Run every variant of a machine on the given inputs: rows are variants x inputs."""
-    batch = _begin(machine, words, np.tile(rows, len(variants)))
-    arranged = Variants(machine, variants, len(rows))
-    return _run(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view))
+def run_variants(
+    machine: Machine,
+    words: Words,
+    rows: Sequence[Ints],
+    variants: Sequence[Variant],
+    most: int | None = None,
+) -> Batch:
+    """Run every variant of a machine on inputs of its own, one variant's after the other's."""
+    batch = _begin(machine, words, np.concatenate(rows))
+    arranged = Variants(machine, variants, [len(r) for r in rows])
+    return _run(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most)
 
 
-def _run(batch: Batch, fire: Callable[[int, Rule, View], None]) -> Batch:
+def _run(batch: Batch, fire: Callable[[int, Rule, View], None], most: int | None = None) -> Batch:
     machine = batch.machine
     rules = [
         [(i, r) for i, r in enumerate(machine.rules) if r.mode == mode] for mode in machine.modes
     ]
-    for _ in range(machine.limit):
+    for _ in range(most or machine.limit):
         running = np.flatnonzero(batch.status == RUNNING)
         if not len(running):
             return batch

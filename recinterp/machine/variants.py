@@ -29,17 +29,18 @@ class Variant:
 class Variants:
     """Variants of one machine, arranged so that a step costs one pass per guard and act."""
 
-    def __init__(self, machine: Machine, variants: Sequence[Variant], size: int) -> None:
-        self.of_row = np.repeat(np.arange(len(variants)), size)
-        self.guards: dict[int, list[tuple[Atom, ...]]] = {}
-        self.acts: dict[int, list[Rule]] = {}
+    def __init__(self, machine: Machine, variants: Sequence[Variant], sizes: Sequence[int]) -> None:
+        self.of_row = np.repeat(np.arange(len(variants)), sizes)
+        guards: dict[int, dict[tuple[Atom, ...], int]] = {}
+        acts: dict[int, dict[Rule, int]] = {}
         self.guard = np.full((len(machine.rules), len(variants)), -1)
         self.act = np.full((len(machine.rules), len(variants)), -1)
         for i, v in enumerate(variants):
-            guards, acts = self.guards.setdefault(v.rule, []), self.acts.setdefault(v.rule, [])
             act = Rule("variant", machine.rules[v.rule].mode, (), v.updates, v.goto)
-            self.guard[v.rule, i] = _place(guards, v.guard)
-            self.act[v.rule, i] = _place(acts, act)
+            self.guard[v.rule, i] = _place(guards.setdefault(v.rule, {}), v.guard)
+            self.act[v.rule, i] = _place(acts.setdefault(v.rule, {}), act)
+        self.guards = {rule: tuple(known) for rule, known in guards.items()}
+        self.acts = {rule: tuple(known) for rule, known in acts.items()}
 
     def fire(self, batch: Batch, index: int, rule: Rule, view: View) -> None:
         """Fire a rule, or what a row's variant does instead of it."""
@@ -55,7 +56,5 @@ class Variants:
                 batch.apply(act, view.take(mine))
 
 
-def _place(known: list[Known], value: Known) -> int:
-    if value not in known:
-        known.append(value)
-    return known.index(value)
+def _place(known: dict[Known, int], value: Known) -> int:
+    return known.setdefault(value, len(known))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from recinterp.machine.batch import Event, View
 from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Out, Reg, minus, plus
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Mask = Bool[np.ndarray, "events"]
 HARM = 2.0  # of an unwanted event, where a rule does something else there
 MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
+PER_ATOM = 0.1  # what an atom costs, in events
+LOOKED = 150  # guards looked at, the best first, when those that fire alike are put together
 MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
 
 
@@ -115,53 +117,74 @@ def _places(machine: Machine) -> list[Expr]:
     return [*around, Const(0), plus(Reg("n"), -1)]
 
 
+@dataclass(frozen=True)
+class Pool:
+    """The atoms to choose from, and where each holds: one row of `table` for each."""
+
+    atoms: tuple[Atom, ...]
+    table: Float[np.ndarray, "atoms events"]
+
+    @classmethod
+    def of(cls, machine: Machine, view: View) -> Pool:
+        """Every atom that holds in some and not in all events of a view."""
+        found = list(single_atoms(machine, view))
+        masks = [m for _, m in found] or [np.zeros(len(view.rows), dtype=bool)][:0]
+        table = np.array(masks, dtype=np.float32).reshape(len(found), len(view.rows))
+        return cls(tuple(a for a, _ in found), table)
+
+
 def separating(
-    singles: Sequence[tuple[Atom, Mask]],
-    wanted: Mask,
-    unwanted: Mask,
-    *,
-    most: int = 6,
-    harm: float = HARM,
+    pool: Pool, wanted: Mask, unwanted: Mask, *, most: int = 6, harm: float = HARM
 ) -> list[Guard]:
     """Guards that fire on the wanted events and not on the unwanted ones, the best first.
 
     Single atoms, then pairs and triples of them, each while nothing shorter separates cleanly.
     harm: how many wanted events one unwanted weighs.
     """
-    found = _best([((a,), m) for a, m in singles], wanted, unwanted, most, harm)
+    everywhere = Guard((), np.ones(len(wanted), dtype=bool))
+    weights = wanted - harm * unwanted.astype(np.float32), wanted, unwanted
+    found = _best(pool, [everywhere], weights, most)
     if not unwanted.any():
-        found = [Guard((), np.ones(len(wanted), dtype=bool)), *found]
-    anyhow = -HARM * len(wanted)
-    wide = _best([((a,), m) for a, m in singles], wanted, unwanted, SEEDS, harm, anyhow)
+        found = [everywhere, *found]
+    wide = _best(pool, [everywhere], weights, SEEDS, anyhow=True)
     for _ in range(MOST_ATOMS - 1):
-        if found and not (found[0].mask & unwanted).any() and not (wanted & ~found[0].mask).any():
+        if not wide or (found and _clean(found[0], wanted, unwanted)):
             break
-        grown = [((*g.atoms, a), g.mask & m) for g in wide for a, m in singles if a not in g.atoms]
-        found = _best([(g.atoms, g.mask) for g in found] + grown, wanted, unwanted, most, harm)
-        wide = _best(grown, wanted, unwanted, SEEDS, harm, anyhow)
+        grown = _best(pool, wide, weights, most)
+        found = sorted([*found, *grown], key=lambda g: -_score(g, weights[0]))[:most]
+        wide = _best(pool, wide, weights, SEEDS, anyhow=True)
     return found
 
 
+def _clean(guard: Guard, wanted: Mask, unwanted: Mask) -> bool:
+    return not (guard.mask & unwanted).any() and not (wanted & ~guard.mask).any()
+
+
+def _score(guard: Guard, weight: np.ndarray) -> float:
+    return float(weight[guard.mask].sum()) - PER_ATOM * len(guard.atoms)
+
+
 def _best(
-    options: Sequence[tuple[tuple[Atom, ...], Mask]],
-    wanted: Mask,
-    unwanted: Mask,
+    pool: Pool,
+    grown_from: Sequence[Guard],
+    weights: tuple[np.ndarray, Mask, Mask],
     most: int,
-    harm: float,
-    least: float = 0.0,
+    anyhow: bool = False,
 ) -> list[Guard]:
-    if not options:
-        return []
-    masks = np.stack([m for _, m in options])
-    hits, harmed = masks[:, wanted].sum(axis=1), masks[:, unwanted].sum(axis=1)
-    score = hits - harm * harmed - 0.1 * np.array([len(atoms) for atoms, _ in options])
-    relevant = wanted | unwanted
-    guards: dict[bytes, Guard] = {}
-    for i in np.argsort(-score, kind="stable"):
-        if score[i] <= least or not hits[i]:
-            break
-        atoms, mask = options[i]
-        key = mask[relevant].tobytes()
+    """The best guards with one atom more, those that fire alike as one; `anyhow`: harm or no."""
+    weight, wanted, unwanted = weights
+    before = np.stack([g.mask for g in grown_from]).astype(np.float32)
+    score = (before * weight) @ pool.table.T - PER_ATOM * (1 + len(grown_from[0].atoms))
+    hits = (before * wanted) @ pool.table.T
+    allowed = (hits > 0) & (score > (-np.inf if anyhow else 0.0))
+    order = np.argsort(-np.where(allowed, score, -np.inf), axis=None, kind="stable")
+    relevant, guards = wanted | unwanted, dict[bytes, Guard]()
+    for flat in order[: int(allowed.sum())][:LOOKED].tolist():
+        of, at = divmod(flat, len(pool.atoms))
+        if pool.atoms[at] in grown_from[of].atoms:
+            continue
+        mask = grown_from[of].mask & (pool.table[at] > 0)
+        atoms, key = (*grown_from[of].atoms, pool.atoms[at]), mask[relevant].tobytes()
         if key in guards:
             same = guards[key]
             guards[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))

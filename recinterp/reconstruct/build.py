@@ -117,7 +117,7 @@ def considered(task: Task, logs: Logs, seed: int = 0) -> list[Hypothesis]:
 
 
 def _enough(found: Sequence[Hypothesis], logs: Logs) -> bool:
-    return min(h.cost for h in found) <= ENOUGH * int(logs.failures.sum())
+    return min(h.wrong + h.unclaimed for h in found) <= ENOUGH * int(logs.failures.sum())
 
 
 def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:

@@ -18,8 +18,8 @@ from jaxtyping import Float
 
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
-from recinterp.machine.syntax import Add, Atom, Copy, Emit, Lost, Reg, Rule, Set, plus
-from recinterp.reconstruct.atoms import HARM, Guard, Mask, gather, separating, single_atoms
+from recinterp.machine.syntax import Add, Atom, Cmp, Copy, Emit, Lost, Reg, Rule, Set, plus
+from recinterp.reconstruct.atoms import HARM, Guard, Mask, Pool, gather, separating, single_atoms
 from recinterp.reconstruct.cut import CUT, cut_after
 from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 
@@ -37,6 +37,8 @@ PER_NODE = 0.05  # what a node that an edit adds costs, in inputs
 READABLE = 70  # nodes that may be added at that price; beyond, each costs
 PER_NODE_BEYOND = 0.2
 LATER = 0.5  # how much a late first difference is better than an early one
+GUARDS = 60  # guards tried for each thing a rule could leave out
+TRIED = 500  # candidates run per round, the most promising
 WORDS = 6  # words tried per rule and round
 SAMPLE = 240  # inputs in the first, quick scoring
 CHUNK = 60_000  # runs held in memory at once
@@ -60,10 +62,16 @@ class Edited:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A variant to try, with the guards that cannot be told from its own on these events."""
+    """A variant to try, with the guards that cannot be told from its own on these events.
+
+    touched: the inputs on which it fires; the others come out as before. promise: how many of the
+    events that are to change it changes, less those that are not to.
+    """
 
     variant: Variant
     equals: tuple[tuple[Atom, ...], ...]
+    touched: Ints
+    promise: float
 
 
 @dataclass(frozen=True)
@@ -156,30 +164,54 @@ def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]
     acts: edits that do something else; otherwise edits that give up.
     """
     outcome = logs.run(parent.machine, record=True)
-    candidates = list(
-        {c.variant: c for c in _candidates(parent.machine, outcome, acts=acts)}.values()
-    )
-    sample = _sample(outcome)
-    few = _costs(parent.machine, candidates, logs, sample, cost)
-    here = float(cost(outcome)[sample].sum())
-    chosen = [candidates[i] for i in np.argsort(few, kind="stable")[: 6 * BEAM] if few[i] < here]
+    found = [*_candidates(parent.machine, outcome, acts=acts)]
+    if acts and parent.machine.frames:
+        found += omissions(parent.machine, outcome)
+    found.sort(key=lambda c: -c.promise)
+    candidates = list({c.variant: c for c in found}.values())[:TRIED]
+    here, sample = cost(outcome), _sample(outcome)
+    few = _gains(parent.machine, candidates, logs, sample, cost, here)
+    chosen = [candidates[i] for i in np.argsort(-few, kind="stable")[: 6 * BEAM] if few[i] > 0]
     everything = np.arange(len(logs.inputs))
-    full = _costs(parent.machine, chosen, logs, everything, cost)
+    full = parent.cost - _gains(parent.machine, chosen, logs, everything, cost, here)
     least = parent.cost - max(SUPPORT * (1 - UNCLAIMED), MINOR * float((~outcome.equal).sum()))
-    return [_edited(parent, c, v) for c, v in zip(chosen, full.tolist(), strict=True) if v <= least]
+    ranked = sorted(zip(full.tolist(), range(len(chosen)), strict=True))[: 2 * BEAM]
+    return [_edited(parent, chosen[i], v) for v, i in ranked if v <= least]
 
 
-def _costs(
-    machine: Machine, candidates: Sequence[Candidate], logs: Logs, rows: Ints, cost: Costs
+def _gains(
+    machine: Machine,
+    candidates: Sequence[Candidate],
+    logs: Logs,
+    rows: Ints,
+    cost: Costs,
+    here: Float[np.ndarray, "rows"],
 ) -> Float[np.ndarray, "candidates"]:
-    """What each candidate costs on some rows."""
-    parts = [np.zeros(0)]
-    step = max(1, CHUNK // max(1, len(rows)))
-    for i in range(0, len(candidates), step):
-        variants = [c.variant for c in candidates[i : i + step]]
-        ran = logs.run_variants(machine, rows, variants)
-        parts.append(cost(ran).reshape(len(variants), len(rows)).sum(axis=1))
-    return np.concatenate(parts)
+    """How much less each candidate costs on some rows than the machine it edits (`here`)."""
+    among = np.zeros(len(logs.inputs), dtype=bool)
+    among[rows] = True
+    touched = [c.touched[among[c.touched]] for c in candidates]
+    gains = np.zeros(len(candidates))
+    for part in _chunks([len(t) for t in touched]):
+        variants, mine = [candidates[i].variant for i in part], [touched[i] for i in part]
+        ran = cost(logs.run_variants(machine, mine, variants))
+        owner = np.repeat(part, [len(t) for t in mine])
+        gains -= np.bincount(owner, weights=ran, minlength=len(gains))
+        gains += np.bincount(owner, weights=here[np.concatenate(mine)], minlength=len(gains))
+    return gains
+
+
+def _chunks(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of candidates, so many at a time as their runs fit in memory together."""
+    part, held = list[int](), 0
+    for i, size in enumerate(sizes):
+        if part and held + size > CHUNK:
+            yield part
+            part, held = [], 0
+        part.append(i)
+        held += size
+    if part:
+        yield part
 
 
 def _sample(outcome: Outcome) -> Ints:
@@ -203,15 +235,45 @@ def _candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[C
         culprit |= (first < NEVER) & (first >= end) & last
         before = (first < NEVER) & order.before(number, view) & ~culprit
         sound = (first >= end) & ~culprit & ~before
+        if max(culprit.sum(), before.sum()) < 2:
+            continue
+        pool = Pool.of(machine, view)
         for bad in (culprit, before):
             if bad.sum() >= 2:
                 if acts:
                     options = _actions(machine, rule, view, bad, outcome)
-                    yield from _of_rule(machine, number, view, bad, sound, options, HARM)
+                    yield from _of_rule(pool, number, view, bad, sound, options, HARM)
                     continue
                 for harm in (HARM, TOLD):
-                    for c in _of_rule(machine, number, view, bad, sound, [(GIVE_UP, bad)], harm):
+                    for c in _of_rule(pool, number, view, bad, sound, [(GIVE_UP, bad)], harm):
                         yield _certain(c, view, outcome.logs)
+
+
+def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
+    """Edits that leave something out (a push, a token, a step), wherever a failing run passed.
+
+    What is not pushed is missed long after, so the first wrong token does not say where to look.
+    """
+    for number, rule in enumerate(machine.rules):
+        events = [e for e in outcome.batch.events if e.rule == number]
+        if not events or rule.lost:
+            continue
+        view = gather(events, outcome.batch.out)
+        sound = outcome.equal[view.rows]
+        if (~sound).sum() < 2:
+            continue
+        gain = {
+            atom: int((mask & ~sound).sum() - HARM * (mask & sound).sum())
+            for atom, mask in single_atoms(machine, view)
+            if isinstance(atom, Cmp)
+        }
+        clean = sorted((a for a in gain if gain[a] > 0), key=lambda a: -gain[a])[:GUARDS]
+        for left_out in rule.updates:
+            kept = tuple(u for u in rule.updates if u is not left_out)
+            for atom in clean:
+                touched = np.unique(view.inputs[view.holds(atom)])
+                variant = Variant(number, (atom,), kept, rule.goto)
+                yield Candidate(variant, (), touched, gain[atom])
 
 
 @dataclass(frozen=True)
@@ -257,7 +319,7 @@ def _event_order(outcome: Outcome) -> _Order:
 
 
 def _of_rule(
-    machine: Machine,
+    pool: Pool,
     number: int,
     view: View,
     bad: Mask,
@@ -266,17 +328,18 @@ def _of_rule(
     harm: float,
 ) -> Iterator[Candidate]:
     guards: dict[bytes, list[Guard]] = {}
-    singles = list(single_atoms(machine, view))
     for action, fits in options:
         wanted, unwanted = bad & fits, sound & ~fits
         if wanted.sum() < 2:
             continue
         key = wanted.tobytes() + unwanted.tobytes()
         if key not in guards:
-            guards[key] = separating(singles, wanted, unwanted, harm=harm)
+            guards[key] = separating(pool, wanted, unwanted, harm=harm)
         for guard in guards[key]:
             variant = Variant(number, guard.atoms, action.updates, action.goto)
-            yield Candidate(variant, guard.equals)
+            touched = np.unique(view.inputs[guard.mask])
+            promise = (guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum()
+            yield Candidate(variant, guard.equals, touched, float(promise))
 
 
 def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:

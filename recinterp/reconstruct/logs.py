@@ -25,6 +25,7 @@ from recinterp.machine.batch import (
 if TYPE_CHECKING:
     from recinterp.machine import Machine
 
+PATIENCE = 4  # steps of a variant, for each token it can read or write
 NEVER = 1 << 30  # index of the first difference where there is none
 UNKNOWN = -2  # a token the machine cannot write
 BEHIND = -1  # behind the end of an output
@@ -74,14 +75,19 @@ class Logs:
         )
 
     def run(self, machine: Machine, *, record: bool = False) -> Outcome:
-        """A machine's runs on the inputs, beside the outputs."""
-        return Outcome(self, run_batch(machine, self.words, record=record))
+        """A machine's runs on the inputs, beside the outputs; one that circles abstains."""
+        return Outcome(self, run_batch(machine, self.words, record=record, most=self._most))
 
     def run_variants(
-        self, machine: Machine, rows: Int[np.ndarray, "some"], variants: Sequence[Variant]
+        self, machine: Machine, rows: Sequence[Int[np.ndarray, "some"]], variants: Sequence[Variant]
     ) -> Outcome:
-        """Every variant's runs on some of the inputs: variants x rows."""
-        return Outcome(self, run_variants(machine, self.words, rows, variants))
+        """Every variant's runs on inputs of its own, one variant's after the other's."""
+        return Outcome(self, run_variants(machine, self.words, rows, variants, self._most))
+
+    @cached_property
+    def _most(self) -> int:
+        """A few times the steps that reading and writing all take."""
+        return PATIENCE * (2 + int(self.words.n.max(initial=0) + self.size.max(initial=0)))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHORT = 40  # a length with no more inputs than this is asked whole
 PER_CELL = 14
+PER_LENGTH = 56  # where a length has few depths, each is asked about more
 LONGEST = 16  # where a domain names no length
 DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machine departs
 
@@ -46,13 +47,14 @@ def doubted(
 
 
 def _draw(task: Task, domain: Domain, seed: int, per_cell: int) -> Iterator[list[str]]:
-    for length in range(1, (domain.max_length or LONGEST) + 1):
+    for length in range((domain.max_length or LONGEST) + 1):
         if task.count(length) <= SHORT:
             yield from task.inputs_of(length)
             continue
         depths = sorted(
             d for d in task.depths(length) if domain.max_depth is None or d <= domain.max_depth
         )
+        each = max(per_cell, per_cell * PER_LENGTH // (PER_CELL * max(1, len(depths))))
         for depth in depths:
             more = 2 if depth in depths[-2:] else 1
-            yield from task.sample(more * per_cell, seed=seed, length=length, depth=depth)
+            yield from task.sample(more * each, seed=seed, length=length, depth=depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -36,6 +37,17 @@ class Listed:
     def __call__(self, tokens: Sequence[str]) -> bool:
         """Whether these tokens are listed."""
         return tuple(tokens) in self.inputs
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Excludes inputs whose tokens, joined by spaces, a regular expression finds a match in."""
+
+    pattern: str
+
+    def __call__(self, tokens: Sequence[str]) -> bool:
+        """Whether the pattern is found in these tokens."""
+        return re.search(self.pattern, " ".join(tokens)) is not None
 
 
 @dataclass(frozen=True)
@@ -87,11 +99,13 @@ class Domain:
                 exclude = {"full_depth_from": from_length}
             case Listed(inputs=inputs):
                 exclude = {"listed": sorted(list(i) for i in inputs)}
+            case Matching(pattern=pattern):
+                exclude = {"matching": pattern}
             case None:
                 pass
             case other:
                 wrong = f"exclude is {other!r}, which has no finite description"
-                raise DomainError("save a domain", wrong, "use FullDepth or Listed")
+                raise DomainError("save a domain", wrong, "use FullDepth, Listed or Matching")
         return {"max_length": self.max_length, "max_depth": self.max_depth, "exclude": exclude}
 
     @classmethod
@@ -105,6 +119,8 @@ class Domain:
                     "load a domain", "it excludes by depth and no task is given", "pass task="
                 )
             exclude = FullDepth(task, int(described["full_depth_from"]))
+        elif described and "matching" in described:
+            exclude = Matching(str(described["matching"]))
         elif described:
             exclude = Listed(frozenset(tuple(i) for i in described["listed"]))
         return cls(data.get("max_length"), data.get("max_depth"), exclude)

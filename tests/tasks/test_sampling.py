@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from recinterp.errors import DomainError, UnknownName
-from recinterp.tasks import Domain, FullDepth, Listed, Task, held_out, task, tasks
+from recinterp.tasks import Domain, FullDepth, Listed, Matching, Task, held_out, task, tasks
 
 # Every input of the lengths that hold at most so many, each depth measured by running it.
 ENUMERATED = 700
@@ -190,6 +190,10 @@ def test_domains() -> None:
     listed = Domain(4, None, Listed(frozenset({("01",)})))
     assert Domain.from_json(listed.to_json()) == listed
     assert Domain.from_json(Domain().to_json()) == Domain()
+    matching = Domain(4, None, Matching(r"\bX1 X0\b"))
+    assert Domain.from_json(matching.to_json()) == matching
+    assert not matching.contains(t, ["X1", "X0", "01"])
+    assert matching.contains(t, ["X0", "X1", "01"])
     with pytest.raises(DomainError, match="finite description"):
         Domain(4, None, lambda tokens: False).to_json()
     with pytest.raises(DomainError, match="max_length"):
