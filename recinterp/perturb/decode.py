@@ -214,7 +214,7 @@ def step(
             x = run.beyond(layer, x, frame)
             continue
         x = run.edit(layer, "pre", x, frame)
-        parts = block.part(block.norm1(x), 0, 1 if block.kind == "X" else 3, weights.d_head)
+        parts = block.part(block.norm1, x, 0, 1 if block.kind == "X" else 3, weights.d_head)
         q = run.turned(run.edit(layer, "q", parts[:, 0], frame)[:, None], pos[:, None])
         if block.kind != "X":
             k, v = parts[:, 1], parts[:, 2]

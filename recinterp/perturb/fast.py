@@ -72,11 +72,11 @@ def forward(
     width = ids.shape[1]
     run = Pass(weights, query, width, table or {}, tap, border=border)
     x = embed(weights, ids, torch.arange(width, device=ids.device), border)
-    pre, z, kv = [x], [], []
+    pre, z, kv = [x.clone()], [], []
     for layer, block in enumerate(weights.blocks):
         x, read, made = run.layer(layer, x, 0, None, last=False)
         lo, hi = asks(block.kind, width, border)
-        pre.append(x)
+        pre.append(x.clone())  # the next layer goes on in place
         z.append(read if hi - lo == width else F.pad(read, (0, 0, 0, 0, lo, width - hi)))
         kv.append(made)
     rows = torch.arange(len(ids), device=ids.device)
@@ -153,7 +153,7 @@ def _asked(
 ) -> Tensor:
     """What heads read at single tokens whose queries are edited."""
     block = run.weights.blocks[layer]
-    q = block.part(block.norm1(x), 0, 1, run.weights.d_head)[:, 0]
+    q = block.part(block.norm1, x, 0, 1, run.weights.d_head)[:, 0]
     q = run.edit(layer, "q", q, frame)
     border = clean.border and clean.border.take(row)
     q = run.turned(q[:, None], pos[:, None])

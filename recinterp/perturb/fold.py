@@ -1,7 +1,8 @@
 """Many plans in few calls: plans that start alike are folded into one batch, large ones are cut up.
 
-A call holds about TOKENS tokens. Below that a call's fixed cost counts; above it the activations
-leave the caches, and on many machines the memory for them has to be mapped anew at every call.
+A call holds about TOKENS tokens. Below that a call's fixed cost counts; above it the memory for its
+activations has to be mapped anew at every call, on many machines. Their wide middles stay in the
+caches, since they are made some tokens at a time (`weights.slices`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from recinterp.perturb.fast import Clean, resume
 from recinterp.perturb.points import LOCAL, Group, Table, point_of
 from recinterp.perturb.weights import Weights
 
-TOKENS = 1024  # of a call, on a CPU
+TOKENS = 4096  # of a call, on a CPU
 DEVICE_TOKENS = 65536  # elsewhere
 WASTE = 192  # tokens computed in vain that cost as much as one more call
 PER_HEAD = ("q", "k", "v", "z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from recinterp.perturb.border import Border, asks, keys, owns, sees
 from recinterp.perturb.edits import write
 from recinterp.perturb.points import STREAM, Frame, Queries, Suffix, Table, Tap
-from recinterp.perturb.weights import Weights
+from recinterp.perturb.weights import Weights, add_to, slices
+
+INSIDE = ("attn_out", "mid", "mlp_pre", "mlp_post", "mlp_out")
 
 
 @dataclass(eq=False)
@@ -70,29 +73,44 @@ class Pass:
     ) -> Tensor:
         """The rest of a layer once its heads have read: x, z as the frame has them.
 
-        own: 0 at positions of the other half, where a layer adds nothing; None: there are none.
+        x: this call's own; it is written to. own: 0 at positions of the other half, where a layer
+        adds nothing; None: there are none.
         """
-        block = self.weights.blocks[layer]
-        z = self.edit(layer, "z", z, frame)
-        out = F.linear(z.flatten(-2), block.out, block.out_bias)
-        out = self.edit(layer, "attn_out", out if own is None else out.mul_(own), frame)
-        return self.mlp(layer, self.edit(layer, "mid", out.add_(x), frame), frame, own)
+        z = self.edit(layer, "z", z, frame).flatten(-2)
+        seen = self.tap is not None or any((layer, point) in self.table for point in INSIDE)
+        run = self._seen if seen else self._unseen
+        return self.edit(layer, "post", run(layer, x, z, frame, own), frame)
 
-    def mlp(self, layer: int, x: Tensor, frame: Frame, own: Tensor | None) -> Tensor:
-        """A layer's MLP, added to the stream."""
+    def _unseen(self, layer: int, x: Tensor, z: Tensor, frame: Frame, own: Tensor | None) -> Tensor:
+        """The same where nothing in between is edited or looked at."""
+        block, x = self.weights.blocks[layer], x.contiguous()
+        tokens, read = slices(x.view(-1, x.shape[-1])), slices(z.reshape(-1, z.shape[-1]))
+        owned: Sequence[Tensor | None] = [None] * len(tokens)
+        if own is not None:
+            owned = slices(own.expand_as(x[..., :1]).reshape(-1, 1))
+        for part, heads, held in zip(tokens, read, owned, strict=True):
+            add_to(part, heads, block.out, block.out_bias, held)
+            if block.down is not None:
+                hidden = self._hidden(*block.thought(part))
+                add_to(part, hidden, block.down, block.down_bias, held)
+        return x
+
+    def _hidden(self, up: Tensor, gate: Tensor | None) -> Tensor:
+        return self.weights.act(up) if gate is None else self.weights.act(gate) * up
+
+    def _seen(self, layer: int, x: Tensor, z: Tensor, frame: Frame, own: Tensor | None) -> Tensor:
+        """The same with the edits in between."""
         block = self.weights.blocks[layer]
-        if block.norm2 is not None and block.up is not None and block.down is not None:
-            h = block.norm2(x)
-            up = F.linear(h, block.up, block.up_bias)
-            if block.gate is None:
-                hidden = self.weights.act(self.edit(layer, "mlp_pre", up, frame))
-            else:
-                hidden = self.weights.act(F.linear(h, block.gate)) * up
-            hidden = self.edit(layer, "mlp_post", hidden, frame)
-            out = F.linear(hidden, block.down, block.down_bias)
-            out = out if own is None else out.mul_(own)
-            x = self.edit(layer, "mlp_out", out, frame).add_(x)
-        return self.edit(layer, "post", x, frame)
+        out = F.linear(z, block.out, block.out_bias)
+        out = self.edit(layer, "attn_out", out if own is None else out.mul_(own), frame)
+        x = self.edit(layer, "mid", out.add_(x), frame)
+        if block.down is None:
+            return x
+        up, gate = block.thought(x)
+        up = self.edit(layer, "mlp_pre", up, frame) if gate is None else up
+        hidden = self.edit(layer, "mlp_post", self._hidden(up, gate), frame)
+        out = F.linear(hidden, block.down, block.down_bias)
+        return self.edit(layer, "mlp_out", out if own is None else out.mul_(own), frame).add_(x)
 
     def layer(
         self, layer: int, x: Tensor, start: int, before: Tensor | None, last: bool
@@ -109,12 +127,13 @@ class Pass:
         here = x[:, lo - start : hi - start]
         frame: Frame = Suffix(lo, None if hi == self.width else hi)
         pos = torch.arange(lo, hi, device=x.device)
-        q, kv = self._qkv(layer, x, here, pos, before)
+        asking = here
         if last:
             lanes = torch.arange(len(x), device=x.device)
             at = (self.query - lo).clamp_min(0)  # before it: `resume` knows the answer
-            here, q, frame, pos = here[lanes, at], q[lanes, at], Queries(self.query), self.query
-            pos = pos[:, None]
+            asking, frame = here[lanes, at], Queries(self.query)
+        q, kv = self._qkv(layer, x, here, asking, pos, before)
+        pos = self.query[:, None] if last else pos
         q = self.edit(layer, "q", q, frame)
         q = q[:, None] if last else q
         z = self.attend(block.kind, self.turned(q, pos), kv, pos)
@@ -122,7 +141,7 @@ class Pass:
         if self.table:
             z = self._frozen(layer, z, kv[:, :, 1], frame)
             z = self.look(layer, z, kv[:, :, 1], frame, None)
-        out = self.after(layer, here, z, frame, None if last else self._own(block.kind, pos))
+        out = self.after(layer, asking, z, frame, None if last else self._own(block.kind, pos))
         if not last and hi - lo < x.shape[1]:
             out = self._beside(layer, x, out, lo, start)
         return out, z, kv
@@ -146,22 +165,33 @@ class Pass:
         return x if self.weights.rotary is None else self.weights.rotary(x, pos)
 
     def _qkv(
-        self, layer: int, x: Tensor, here: Tensor, pos: Tensor, before: Tensor | None
+        self,
+        layer: int,
+        x: Tensor,
+        here: Tensor,
+        asking: Tensor,
+        pos: Tensor,
+        before: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Queries of a span, and all keys with values; see `layer`."""
-        block = self.weights.blocks[layer]
-        if block.asked is None:
-            parts = block.part(block.norm1(here), 0, 3, self.weights.d_head)
-            kv = self._kept(layer, parts[..., 1:, :, :], pos)
-            if before is not None:
-                before[:, before.shape[1] - len(pos) :] = kv
-            return parts[..., 0, :, :], kv if before is None else before
-        q = block.part(block.norm1(here), 0, 1, self.weights.d_head)[..., 0, :, :]
-        if before is not None:  # nothing that was read has changed
-            return q, before
-        pos = torch.arange(*keys("X", self.width, self.border), device=x.device)
-        kv = block.part(block.asked(x[:, : len(pos)]), 1, 3, self.weights.d_head)
-        return q, self._kept(layer, kv, pos)
+        """Queries of those asking, of a span, and all keys with values; see `layer`."""
+        block, width = self.weights.blocks[layer], self.weights.d_head
+        if block.asked is None and asking is here:
+            parts = block.part(block.norm1, here, 0, 3, width)
+            q, kv = parts[..., 0, :, :], parts[..., 1:, :, :]
+        else:
+            q = block.part(block.norm1, asking, 0, 1, width)[..., 0, :, :]
+            if block.asked is None:
+                kv = block.part(block.norm1, here, 1, 3, width)
+            elif before is not None:  # nothing that was read has changed
+                return q, before
+            else:
+                pos = torch.arange(*keys("X", self.width, self.border), device=x.device)
+                kv = block.part(block.asked, x[:, : len(pos)], 1, 3, width)
+        kv = self._kept(layer, kv, pos)
+        if before is None:
+            return q, kv
+        before[:, before.shape[1] - len(pos) :] = kv
+        return q, before
 
     def _kept(self, layer: int, kv: Tensor, pos: Tensor) -> Tensor:
         """Keys and values of some positions, with edits; values of the other half's are 0."""

@@ -9,6 +9,7 @@ models/encoder_decoder.py. Whether it was understood right is measured in `road.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -23,12 +24,23 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
 
 NAMED = {"learned": "standard"}  # positions, in TransformerLens's words
+SLICE = 512  # tokens
+SLOPE, CUBIC = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by the tanh, which is x sigmoid(2 y); twice as fast on a CPU as the one op for it."""
+    if x.device.type != "cpu":
+        return F.gelu(x, approximate="tanh")
+    return torch.addcmul(x.new_tensor(SLOPE), x, x, value=CUBIC).mul_(x).sigmoid_().mul_(x)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_fast": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_new": gelu_tanh,
+    "gelu_fast": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
     "silu": F.silu,
 }
 
@@ -91,12 +103,41 @@ class Block:
     down_bias: Tensor | None = None
     asked: Norm | None = None
 
-    def part(self, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
+    def part(self, norm: Norm, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
         """Queries (0, 1), keys and values (1, 3) or all: (..., part, head, d_head)."""
         size = len(self.qkv) // 3
         rows = slice(start * size, stop * size)
-        made = F.linear(x, self.qkv[rows], self.qkv_bias[rows])
+        matrix, bias, flat = self.qkv[rows].T, self.qkv_bias[rows], x.reshape(-1, x.shape[-1])
+        made = flat.new_empty(len(flat), matrix.shape[1])
+        for source, target in zip(slices(flat), slices(made), strict=True):
+            torch.addmm(bias, norm(source), matrix, out=target)
         return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
+
+    def thought(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What an MLP's activation takes, and its gate if it has one."""
+        assert self.norm2 is not None
+        assert self.up is not None
+        h = self.norm2(x)
+        gate = None if self.gate is None else F.linear(h, self.gate)
+        return F.linear(h, self.up, self.up_bias), gate
+
+
+def slices(x: Tensor) -> Sequence[Tensor]:
+    """Some tokens of (token, ...) at a time: on a CPU, what is made of them stays in its cache."""
+    size = SLICE if x.device.type == "cpu" else max(1, len(x))
+    return [x[start : start + size] for start in range(0, len(x), size)]
+
+
+def add_to(
+    x: Tensor, read: Tensor, matrix: Tensor, bias: Tensor | None, own: Tensor | None
+) -> None:
+    """Add what a matrix makes of (token, d_in) to (token, d), in place, where it is `own`."""
+    if own is not None:
+        x.add_(F.linear(read, matrix, bias).mul_(own))
+        return
+    if bias is not None:
+        x.add_(bias)
+    x.addmm_(read, matrix.T)
 
 
 @dataclass(frozen=True, eq=False)
