@@ -99,9 +99,9 @@ def units_of(adapter: Adapter, plan: Plan) -> list[Unit]:
     found: list[Unit] = []
     for step in plan:
         match step:
-            case Ablate(unit=unit) | Steer(unit=unit):
+            case Steer(unit=unit):
                 found.append(unit)
-            case Interchange(units=units):
+            case Ablate(units=units) | Interchange(units=units):
                 found += units
             case Redirect(layer, h, _):
                 found.append(Unit(f"blocks.{layer}.attn.hook_pattern", h, QUERY))

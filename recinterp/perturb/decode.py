@@ -76,12 +76,16 @@ def _only(where: Where, kinds: Sequence[str]) -> bool:
 
 def up_to_now(plan: Plan, rows: Rows) -> list[Intervention]:
     """A plan for a moment of decoding: positions that are not there yet are left out."""
-    return [
-        replace(step, unit=replace(step.unit, at=so_far(step.unit.at, rows)))
-        if isinstance(step, Ablate | Steer)
-        else step
-        for step in plan
-    ]
+    return [_up_to_now(step, rows) for step in plan]
+
+
+def _up_to_now(step: Intervention, rows: Rows) -> Intervention:
+    match step:
+        case Steer(unit=unit):
+            return replace(step, unit=replace(unit, at=so_far(unit.at, rows)))
+        case Ablate(units=units):
+            return replace(step, unit=tuple(replace(u, at=so_far(u.at, rows)) for u in units))
+    return step
 
 
 @torch.no_grad()

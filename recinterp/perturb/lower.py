@@ -56,7 +56,7 @@ def _edits(
 ) -> Sequence[Edit]:
     match step:
         case Ablate():
-            return [_ablation(adapter, task, rows, step)]
+            return [_ablation(adapter, task, rows, step, unit) for unit in step.units]
         case Redirect():
             return [_redirection(rows, step)]
         case Transplant(through="z"):
@@ -104,27 +104,25 @@ def read(adapter: Adapter, rows: Rows, unit: Unit, value: Tensor) -> Tensor:
     return value[row, pos] if unit.head is None else value[row, pos, unit.head]
 
 
-def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate) -> Write:
-    sites = len(_sites(adapter, rows, step.unit)[0])
+def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate, unit: Unit) -> Write:
+    sites = len(_sites(adapter, rows, unit)[0])
     if step.kind == "zero" or not sites:
-        return _write(adapter, rows, step.unit, "set", torch.zeros(()))
-    reference, unit = rows, step.unit
+        return _write(adapter, rows, unit, "set", torch.zeros(()))
+    reference, there = rows, unit
     if step.reference is not None:
-        reference, unit = reference_rows(adapter, task, step), everywhere(step.unit)
-    values = read(
-        adapter, reference, unit, read_sources(adapter, reference, [unit.hook])[unit.hook]
-    )
+        reference, there = reference_rows(adapter, task, step), everywhere(unit)
+    cache = read_sources(adapter, reference, [unit.hook])
+    values = read(adapter, reference, there, cache[unit.hook])
     if not len(values):
         raise InterventionError(
-            f"ablation of {step.unit}", "the reference has no such position", "other inputs"
+            f"ablation of {unit}", "the reference has no such position", "other inputs"
         )
     if step.kind == "mean":
-        return _write(adapter, rows, step.unit, "set", values.mean(0))
+        return _write(adapter, rows, unit, "set", values.mean(0))
+    # The same seed for every unit of a set: they are drawn from the same places.
     generator = torch.Generator().manual_seed(step.seed)
-    drawn = torch.randint(
-        len(values), (len(_sites(adapter, rows, step.unit)[0]),), generator=generator
-    )
-    return _write(adapter, rows, step.unit, "set", values[drawn.to(values.device)], True)
+    drawn = torch.randint(len(values), (sites,), generator=generator)
+    return _write(adapter, rows, unit, "set", values[drawn.to(values.device)], True)
 
 
 def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Write]:

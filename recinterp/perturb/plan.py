@@ -93,13 +93,14 @@ def stratum(
 
 @dataclass(frozen=True)
 class Ablate:
-    """Take a component out: to zero, to its mean over `reference`, or to a reference row's value.
+    """Take out a component, or a set of them: to zero, its mean over `reference`, or a row's value.
 
-    reference: where the mean or the resampled value is read: a named set, or inputs; None: the
+    unit: one or several; resampled heads of a set take their values from the same rows. reference:
+    where the mean or the resampled value is read: a named set, or inputs; None: the
     batch itself.
     """
 
-    unit: Unit
+    unit: Unit | tuple[Unit, ...]
     kind: Literal["zero", "mean", "resample"] = "zero"
     reference: tuple[Tokens, ...] | Reference | None = None
     seed: int = 0
@@ -109,14 +110,22 @@ class Ablate:
             raise InterventionError(
                 f"ablation {self.kind!r}", "no such kind", "zero, mean or resample"
             )
+        if not self.units:
+            raise InterventionError("ablation of nothing", "the set is empty", "one unit or more")
         if self.reference is not None and not self.reference:  # a Reference is never empty
+            named = " and ".join(map(str, self.units))
             raise InterventionError(
-                f"ablation of {self.unit}", "the reference set is empty", "give inputs, or None"
+                f"ablation of {named}", "the reference set is empty", "give inputs, or None"
             )
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """All of them."""
+        return (self.unit,) if isinstance(self.unit, Unit) else self.unit
 
     def take(self, picked: Sequence[int]) -> Ablate:
         """The same for some of the rows."""
-        return replace(self, unit=self.unit.take(picked))
+        return replace(self, unit=tuple(unit.take(picked) for unit in self.units))
 
 
 @dataclass(frozen=True)

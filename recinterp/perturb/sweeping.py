@@ -5,7 +5,8 @@
 
 Plans may come from a generator and need never exist at once. What is kept of each is what `measure`
 makes of its logits. With `save`, every finished block is on disk, and the same call goes on from
-there; `stream` gives the blocks one by one, so that whatever stops it, what was done is yours.
+there, once it has seen that the plans done are the same; `stream` gives the blocks one by one, so
+that whatever stops it, what was done is yours.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from recinterp.errors import InterventionError
 from recinterp.models import Adapter
 from recinterp.perturb.compile import check_unit, units_of
 from recinterp.perturb.engine import BATCH, next_logits, pick
+from recinterp.perturb.fingerprint import Chain
 from recinterp.perturb.live import prove
 from recinterp.perturb.lower import lower
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap
@@ -90,15 +92,18 @@ def sweep(
     plans: any iterable, in an order that is the same again when the call is repeated to go on.
     progress: called with the number of plans done. save: where finished blocks are kept; the same
     call goes on from them. memory: bytes a block may take. Errors: as `run`; InterventionError
-    where `save` holds another sweep.
+    where `save` holds another sweep, or other plans than the first ones of these.
     """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     rows = lay_out(task, inputs, prefixes)
     job = _Job(adapter, task, rows, measure, memory)
-    store = None if save is None else _Store(Path(save), job.name)
+    left, store = iter(plans), None
+    if save is not None:
+        store = _Store(Path(save), job.name)
+        left = store.rest(left)
     done = 0 if store is None else store.done
     found: list[Tensor] = []
-    for _, values in job.blocks(islice(iter(plans), done, None), done):
+    for _, values in job.blocks(left, done):
         done += len(values)
         if store is None:
             found.append(values)
@@ -222,7 +227,8 @@ class _Store:
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.note = path, path.with_name(path.name + ".json")
-        self.done, self.shape, self.name = 0, [], name
+        self.done, self.shape, self.name, self.plans = 0, [], name, ""
+        self.chain = Chain()
         if not self.note.exists():
             path.write_bytes(b"")
             return
@@ -230,15 +236,31 @@ class _Store:
         if said["sweep"] != name:
             wrong = "it holds another sweep: other inputs, another model or another measure"
             raise InterventionError(f"going on with {path}", wrong, "another path")
-        self.done, self.shape = said["done"], said["shape"]
+        self.done, self.shape, self.plans = said["done"], said["shape"], said.get("plans")
         os.truncate(path, 4 * self.done * int(np.prod(self.shape)))  # a block cut off half-way
 
+    def rest(self, plans: Iterator[Plan]) -> Iterator[Plan]:
+        """The plans after those that are done. Errors: InterventionError where those are others."""
+        for plan in islice(plans, self.done):
+            self.chain.add(plan)
+        if self.chain.hex != self.plans:
+            wrong = f"it holds the results of {self.done} other plans than the first of these"
+            wanted = "the same plans in the same order, or another path"
+            raise InterventionError(f"going on with {self.path}", wrong, wanted)
+        return self._watched(plans)
+
+    def _watched(self, plans: Iterator[Plan]) -> Iterator[Plan]:
+        for plan in plans:
+            self.chain.add(plan)
+            yield plan
+
     def add(self, values: Tensor) -> None:
-        """Append a block; only then is it counted."""
+        """Append a block, of all plans taken since the last; only then is it counted."""
         with self.path.open("ab") as file:
             file.write(values.detach().cpu().float().numpy().tobytes())
         self.done, self.shape = self.done + len(values), list(values.shape[1:])
         said = {"sweep": self.name, "done": self.done, "shape": self.shape}
+        said |= {"plans": self.chain.hex}
         half = self.note.with_name(self.note.name + ".part")
         half.write_text(json.dumps(said))
         half.replace(self.note)

@@ -20,6 +20,7 @@ from recinterp.perturb import (
     Steer,
     Swap,
     Transplant,
+    Unit,
     head,
     lay_out,
     layer_output,
@@ -28,6 +29,7 @@ from recinterp.perturb import (
     run,
     untrained_twin,
 )
+from recinterp.perturb.lower import lower
 from tests.perturb.planted import LENGTH, Words, planted
 
 pytestmark = pytest.mark.backend
@@ -88,6 +90,29 @@ def test_resampling_draws_from_the_reference_and_is_a_function_of_its_seed(copie
     ]
     assert set(draws[0].edited) > {"a", "b"} - {"?"}
     assert draws[0].edited == draws[1].edited != draws[2].edited
+
+
+def test_a_set_of_heads_is_ablated_at_once(parity: Adapter) -> None:
+    words, pair = PARITY.sample(12), (head(0, 0), head(0, 1, QUERY))
+    for kind in ("zero", "mean", "resample"):
+        one = run(parity, PARITY, words, [Ablate(pair, kind)])
+        apart = run(parity, PARITY, words, [Ablate(unit, kind) for unit in pair])
+        assert torch.equal(one.logits, apart.logits)
+        assert not torch.equal(one.logits, one.clean_logits)
+    whole = run(parity, PARITY, words, [Ablate(pair)], whole=True)
+    assert whole.outputs != whole.clean_outputs
+    split = run(parity, PARITY, words, [Ablate(unit) for unit in pair], whole=True)
+    assert whole.outputs == split.outputs
+
+
+def test_resampled_units_of_a_set_take_their_values_from_the_same_places(copier: Adapter) -> None:
+    # Two names of one stream: their values are alike if, and only if, they were drawn together.
+    words, names = COPY.sample(40), ("blocks.0.hook_resid_pre", "hook_embed")
+    both = Ablate(tuple(Unit(name, None, INPUTS) for name in names), "resample")
+    stream, tokens = lower(copier, COPY, lay_out(COPY, words), [both])
+    vocabulary = slice(len(COPY.ids))
+    assert torch.equal(stream.value[:, vocabulary], tokens.value[:, vocabulary])
+    assert len(tokens.value.unique(dim=0)) == 2
 
 
 def test_redirecting_a_head_makes_it_read_there(copier: Adapter) -> None:
@@ -194,6 +219,8 @@ def test_values_refuse_what_means_nothing(copier: Adapter) -> None:
         Ablate(head(0, 0), "median")  # type: ignore[arg-type]
     with pytest.raises(InterventionError, match="empty"):
         Ablate(head(0, 0), "mean", ())
+    with pytest.raises(InterventionError, match="one unit or more"):
+        Ablate(())
     with pytest.raises(UnknownSite, match="one of"):
         At("somewhere")  # type: ignore[arg-type]
     with pytest.raises(UnknownSite, match="which input"):

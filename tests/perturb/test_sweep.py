@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from recinterp.perturb import (
 from tests.perturb.test_fast import INPUT, SHAPES, TASK, _model
 
 pytestmark = pytest.mark.backend
+FLIP = ((0, "X1"),) * 8
 PLACES = list(itertools.product(range(3), range(4), range(5)))
 
 
@@ -95,6 +96,45 @@ def test_a_sweep_that_was_stopped_goes_on(adapter: Adapter, tmp_path: Path) -> N
     assert torch.equal(again.values, whole.values)
     with pytest.raises(InterventionError, match="another sweep"):
         sweep(adapter, TASK, INPUT, ablations(), measure=changed, **small)
+
+
+def directions(*values: float) -> Iterator[list[Intervention]]:
+    return ([Steer(layer_output(0), torch.full((32,), value))] for value in values)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (lambda: ablations(), lambda: itertools.islice(ablations(), 30)),
+        (lambda: ablations(), lambda: itertools.islice(ablations(), 1, None)),
+        (
+            lambda: iter(sorted(ablations(), key=str)),
+            lambda: iter(sorted(ablations(), key=str)[::-1]),
+        ),
+        (lambda: directions(1, 2, 3), lambda: directions(1, 2, 4, 5)),
+        (lambda: iter([[Ablate(head(0, 1))]]), lambda: iter([[Ablate(head(0, 1), "mean")]])),
+        (lambda: iter([[Ablate(head(0, 1))]]), lambda: iter([[Ablate(head(0, 1)), Swap(FLIP)]])),
+    ],
+    ids=["fewer", "shifted", "another order", "other numbers", "another kind", "one step more"],
+)
+def test_other_plans_do_not_go_on_from_what_is_saved(
+    adapter: Adapter,
+    tmp_path: Path,
+    before: Callable[[], Iterator[list[Intervention]]],
+    after: Callable[[], Iterator[list[Intervention]]],
+) -> None:
+    saved = {"save": tmp_path / "sweep"}
+    done = sweep(adapter, TASK, INPUT, before(), **saved)
+    with pytest.raises(InterventionError, match="other plans than the first of these"):
+        sweep(adapter, TASK, INPUT, after(), **saved)
+    assert torch.equal(sweep(adapter, TASK, INPUT, before(), **saved).values, done.values)
+
+
+def test_more_of_the_same_plans_goes_on(adapter: Adapter, tmp_path: Path) -> None:
+    saved = {"save": tmp_path / "sweep"}
+    sweep(adapter, TASK, INPUT, directions(1, 2), **saved)
+    more = sweep(adapter, TASK, INPUT, directions(1, 2, 3), **saved)
+    torch.testing.assert_close(more.values, sweep(adapter, TASK, INPUT, directions(1, 2, 3)).values)
 
 
 def test_without_memory_for_a_block_it_halves_and_says_so_once(

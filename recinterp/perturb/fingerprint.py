@@ -1,0 +1,58 @@
+"""What tells a sequence of plans from every other, in bounded memory.
+
+chain = Chain()
+for plan in plans:
+    chain.add(plan)
+chain.hex                     # of these plans in this order
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from recinterp.perturb.plan import Plan
+
+KEPT = 256  # values held whose digests are known
+
+
+class Chain:
+    """A digest that grows plan by plan."""
+
+    def __init__(self) -> None:
+        self.hex = ""
+        self._known: dict[int, tuple[object, bytes]] = {}
+
+    def add(self, plan: Plan) -> None:
+        """One more plan."""
+        parts = b"".join(self._digest(step) for step in plan)
+        self.hex = hashlib.sha256(self.hex.encode() + parts).hexdigest()
+
+    def _digest(self, value: object) -> bytes:
+        # A sweep names the same sources a thousand times: by identity, as long as they are held.
+        held = self._known.get(id(value))
+        if held is not None and held[0] is value:
+            return held[1]
+        digest = hashlib.sha256(self._spelled(value)).digest()
+        if isinstance(value, tuple | Tensor):
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            self._known[id(value)] = (value, digest)
+        return digest
+
+    def _spelled(self, value: object) -> bytes:
+        """Everything that is in a value, with what kind of value it is."""
+        kind = type(value).__name__.encode()
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu().contiguous()
+            return b"|".join((kind, repr(plain.shape).encode(), plain.numpy().tobytes()))
+        if is_dataclass(value):
+            parts = [self._digest(getattr(value, field.name)) for field in fields(value)]
+            return kind + b"".join(parts)
+        if isinstance(value, tuple | list):
+            return b"tuple" + b"".join(self._digest(part) for part in value)
+        return kind + repr(value).encode()
