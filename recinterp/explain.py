@@ -24,6 +24,7 @@ from recinterp.machine import Machine
 from recinterp.machine.batch import HALTED, LOST_WRONG, run_batch
 from recinterp.reconstruct.build import Reconstruction, answers, reconstruct
 from recinterp.reconstruct.oracle import Oracle
+from recinterp.reconstruct.rivals import Rival
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ FORMAT = "recinterp-explanation/1"
 class Explanation:
     """What `explain` found.
 
-    Of behaviour: machine, diff, fidelity. Of the network: heads, layers, sites, mechanism.
+    Of behaviour: machine, diff, fidelity; rivals: machines that nothing in the domain tells from
+    this one, with a longer input that would. Of the network: heads, layers, sites, mechanism.
     """
 
     model_name: str
@@ -63,6 +65,7 @@ class Explanation:
     runners_up: tuple[str, ...]
     probes: int
     seconds: float
+    rivals: tuple[Rival, ...] = ()
     model: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -192,7 +195,7 @@ def explain(
         name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
         inside.heads, inside.layers, inside.sites, inside.mechanism,
         tuple(map(str, built.runners_up)), len(built.logs.inputs),
-        time.perf_counter() - began, model,
+        time.perf_counter() - began, built.rivals, model,
     )  # fmt: skip
 
 
@@ -276,4 +279,4 @@ def _parts(network: type) -> Iterator[tuple[str, Any]]:
     hints = get_type_hints(network)
     yield from ((k, hints[k]) for k in ("heads", "layers", "sites", "mechanism"))
     yield from (("machine", Machine), ("truth", Machine), ("diff", Diff), ("fidelity", Fidelity))
-    yield "runners_up", tuple[str, ...]
+    yield from (("runners_up", tuple[str, ...]), ("rivals", tuple[Rival, ...]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Mask = Bool[np.ndarray, "rows"]
 Ints = Int[np.ndarray, "rows"]
 NEVER = -1
+ENOUGH = 4  # inputs of a length, to say that all of them are copied from the same places
 
 
 @dataclass(frozen=True)
@@ -42,36 +44,43 @@ class Measures:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a kind may speak of, for every input: numbers read off the true machine's runs."""
+    """What a kind may speak of, for every input: numbers read off both machines' runs."""
 
     depth: Ints
     full_depth: Mask
     length: Ints
     height: Ints
-    last_at: (
-        Ints  # last output index at which the departing step's rule fires, NEVER if it does not
-    )
+    fires: Bool[np.ndarray, "rows time"]  # at which output indices the departing step's rule fires
     prefix: Mask  # the learned output is a proper beginning of the true one
     beyond: Mask  # the true output is a proper beginning of the learned one
+    learned: Batch
+
+    @cached_property
+    def last_at(self) -> Ints:
+        """The last output index at which the departing step's rule fires, NEVER if it does not."""
+        at = np.arange(self.fires.shape[1])
+        return np.where(self.fires, at, NEVER).max(axis=1, initial=NEVER)
 
 
 def facts(measures: Measures, truth: Batch, learned: Batch, rules: set[int]) -> Facts:
     """The facts for one group: `rules` are the true machine's rules that own the departure."""
     size = len(measures.depth)
-    last, height = np.full(size, NEVER), np.zeros(size, dtype=np.int64)
+    fires = np.zeros((size, 1 + int(truth.t.max(initial=0))), dtype=bool)
+    height = np.zeros(size, dtype=np.int64)
     for event in truth.events:
         height[event.view.inputs] = np.maximum(height[event.view.inputs], event.view.height)
         if event.rule in rules:
-            last[event.view.inputs] = np.maximum(last[event.view.inputs], event.view.t)
+            fires[event.view.inputs, event.view.t] = True
     same, claimed = _common(truth, learned), learned.status == HALTED
     return Facts(
         measures.depth,
         measures.full_depth,
         measures.length,
         height,
-        last,
+        fires,
         claimed & (same == learned.t) & (learned.t < truth.t),
         claimed & (same == truth.t) & (truth.t < learned.t),
+        learned,
     )
 
 
@@ -95,6 +104,10 @@ def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | Non
         ("length-keyed", f.length, fires),
     ):
         bound = _from(group, departs, value, among)
+        if bound is None and name == "position-keyed":
+            bound = _only(group, departs, f.fires)
+        if bound is None and name == "length-keyed":
+            bound = _only(group, departs, fires[:, None] & _one_hot(f.length))
         if bound is not None:
             yield name, bound - 1 if name in ("bounded-stack", "bounded-depth") else bound
     if departs[fires].all() and fires[group].all():
@@ -103,6 +116,38 @@ def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | Non
         yield "premature-end", None
     if f.beyond[group].all():
         yield "overrun", None
+    if _copied(group, f.learned):
+        yield "copied-pattern", None
+
+
+def _only(group: Mask, departs: Mask, at: Bool[np.ndarray, "rows value"]) -> int | None:
+    """k, where the group lies in the inputs that `at` marks at k, all of which depart."""
+    for k in np.flatnonzero(at[group].all(axis=0)).tolist():
+        if departs[at[:, k]].all() and at[:, k].sum() < at.any(axis=1).sum():
+            return int(k)
+    return None
+
+
+def _one_hot(value: Ints) -> Bool[np.ndarray, "rows value"]:
+    return value[:, None] == np.arange(1 + int(value.max(initial=0)))
+
+
+def _copied(group: Mask, learned: Batch) -> bool:
+    """Whether every output token stands at one place of the input, the same for a whole length."""
+    words, rows = learned.words, np.flatnonzero(group & (learned.status == HALTED))
+    n, seen = words.n[rows], False
+    for length in np.unique(n).tolist():
+        mine = rows[n == length]
+        ends, read = learned.t[mine], words.tokens[mine, :length]
+        if len(mine) < ENOUGH or not ends.any():
+            continue
+        written = learned.out[mine, : int(ends.max())]
+        if (ends != ends[0]).any():
+            return False
+        if not (read[:, None, :] == written[:, :, None]).all(axis=0).any(axis=1).all():
+            return False
+        seen = True
+    return seen
 
 
 def _from(group: Mask, departs: Mask, value: Ints, among: Mask) -> int | None:
@@ -119,8 +164,9 @@ TEXT: dict[str, Callable[[int | None], str]] = {
     "bounded-depth": lambda k: f"follows the recursion to depth {k} and no further",
     "bounded-stack": lambda k: f"right while at most {k} calls are pending, then not",
     "deep-base-case": lambda k: f"takes the base case wrongly after {k} or more recursive steps",
-    "position-keyed": lambda k: f"takes this step wrongly from output position {k} on",
-    "length-keyed": lambda k: f"takes this step wrongly in inputs of {k} or more tokens",
+    "position-keyed": lambda k: f"takes this step wrongly by where it is written: position {k}",
+    "length-keyed": lambda k: f"takes this step wrongly by the input's length: {k} tokens",
+    "copied-pattern": lambda _: "copies fixed places of the input, the same for a whole length",
     "missing-rule": lambda _: "never takes this step rightly",
     "premature-end": lambda _: "stops writing too early",
     "overrun": lambda _: "writes on where the output should end",

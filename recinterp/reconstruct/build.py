@@ -14,11 +14,12 @@ import numpy as np
 from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
-from recinterp.reconstruct.edits import Edited, claim_cost, search, weight
+from recinterp.reconstruct.edits import Edited, alternatives, claim_cost, search, weight
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes
 from recinterp.reconstruct.region import restrict
+from recinterp.reconstruct.rivals import Rival, rivals, undecided
 
 if TYPE_CHECKING:
     from recinterp.reconstruct.oracle import Oracle, Tokens
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 KEPT = 6  # runners-up kept
 LEARNED, MISSED = 3, 0.02  # machines from logs looked at, and the share they may miss
+FEWEST = 8  # failures among the probes, or nothing is learned from logs
 TRUE = "edits of the true machine"
 DOUBT = 0.02  # wrong claims among inputs as they come, before they are asked about too
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
@@ -44,6 +46,7 @@ class Hypothesis:
     asked: int
     cost: float
     extra: int  # nodes more than the true machine of its road
+    equal: tuple[Machine, ...] = ()  # machines that explain the same, by other guards
     lost_because: str = ""
 
     @property
@@ -64,6 +67,7 @@ class Reconstruction:
     runners_up: tuple[Hypothesis, ...]
     truth: Machine
     logs: Logs
+    rivals: tuple[Rival, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,26 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     """The machine that explains an oracle on a domain best, built from probes alone.
 
     First from probes of every stratum; then, if what it claims there does not hold among inputs as
-    they come, once more from both.
+    they come, or machines are left that some input tells apart, once more from those too.
     """
     logs = asked(oracle, task, probes(task, domain, seed=seed))
     ranked = considered(task, logs, seed)
-    more = doubted(task, domain, ranked[0].machine, logs.inputs, seed=seed)
-    if more and _wrong(ranked[0].machine, asked(oracle, task, more)) > DOUBT * len(more):
-        logs = asked(oracle, task, [*map(list, logs.inputs), *more])
+    best = ranked[0].machine
+    more = undecided(task, domain, best, ranked[0].equal, seed=seed)
+    told = more and asked(oracle, task, more).run(best).equal.all()
+    wide = doubted(task, domain, best, logs.inputs, seed=seed)
+    if (more and not told) or (
+        wide and _wrong(best, asked(oracle, task, wide)) > DOUBT * len(wide)
+    ):
+        known = dict.fromkeys(map(tuple, [*logs.inputs, *more, *wide]))
+        logs = asked(oracle, task, [list(x) for x in known])
         ranked = considered(task, logs, seed)
     chosen = ranked[0]
     others = {(h.road, h.wrong, h.unclaimed, h.machine.size): h for h in reversed(ranked[1:])}
     lost = (replace(h, lost_because=_why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
     evident = replace(chosen, machine=with_evidence(chosen.machine, logs))
-    return Reconstruction(evident, tuple(lost), task.machine, logs)
+    left = rivals(task, domain, chosen.machine, chosen.equal, seed=seed)
+    return Reconstruction(evident, tuple(lost), task.machine, logs, left)
 
 
 def asked(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Logs:
@@ -121,7 +132,12 @@ def _enough(found: Sequence[Hypothesis], logs: Logs) -> bool:
 
 
 def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
-    """The other road: machines learned from the logs alone, where they hold on those kept apart."""
+    """The other road: machines learned from the logs alone, where they hold on those kept apart.
+
+    A few failures are no ground to learn from: a machine that fits them is a table.
+    """
+    if logs.failures.sum() < FEWEST:
+        return
     for learned in learn(logs.inputs, logs.outputs, task, seed)[:LEARNED]:
         if learned.missed <= MISSED * learned.asked:
             edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
@@ -152,9 +168,10 @@ def _walk(road: Road, logs: Logs) -> Iterator[Hypothesis]:
         for machine in dict.fromkeys([e.machine, restrict(e.machine, road.logs)]):
             try:
                 edited = replace(e, machine=road.back(machine))
+                same = [road.back(m) for m in alternatives(e)] if machine is e.machine else []
             except MachineError:  # an edit that cannot be read back in the other direction
                 continue
-            yield _hypothesis(road.name, edited, base, logs)
+            yield replace(_hypothesis(road.name, edited, base, logs), equal=tuple(same))
 
 
 def _hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothesis:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
+from recinterp.errors import MachineError
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Add, Atom, Cmp, Copy, Emit, Lost, Reg, Rule, Set, plus
@@ -38,6 +39,7 @@ READABLE = 70  # nodes that may be added at that price; beyond, each costs
 PER_NODE_BEYOND = 0.2
 LATER = 0.5  # how much a late first difference is better than an early one
 GUARDS = 60  # guards tried for each thing a rule could leave out
+EQUALS = 6  # rivals kept for each edit
 TRIED = 500  # candidates run per round, the most promising
 WORDS = 6  # words tried per rule and round
 SAMPLE = 240  # inputs in the first, quick scoring
@@ -53,6 +55,8 @@ class Edited:
     equals: Mapping[str, tuple[tuple[Atom, ...], ...]]
     cost: float
     base: int  # size of the machine that was edited
+    root: Machine | None = None  # before the first edit of the chain
+    chain: tuple[Candidate, ...] = ()
 
     @property
     def rank(self) -> float:
@@ -427,4 +431,35 @@ def _edited(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     new = Rule(name, rule.mode, guard, variant.updates, variant.goto, rule.origin)
     rules = [r for old in machine.rules for r in ([*kept, new] if old is rule else [old])]
     equals = {**parent.equals, name: candidate.equals}
-    return Edited(machine.with_rules(rules), (*parent.added, name), equals, cost, parent.base)
+    root, chain = parent.root or machine, (*parent.chain, candidate)
+    added = (*parent.added, name)
+    return Edited(machine.with_rules(rules), added, equals, cost, parent.base, root, chain)
+
+
+def alternatives(edited: Edited) -> Iterator[Machine]:
+    """The machines with one guard replaced by an equal of as many atoms, a few for each."""
+    for i, candidate in enumerate(edited.chain):
+        same = [g for g in candidate.equals if len(g) == len(candidate.variant.guard)]
+        for guard in _unlike(same):
+            changed = replace(candidate, variant=replace(candidate.variant, guard=guard))
+            chain = (*edited.chain[:i], changed, *edited.chain[i + 1 :])
+            assert edited.root is not None
+            grown = Edited(edited.root, (), {}, 0.0, edited.base)
+            try:
+                for c in chain:
+                    grown = _edited(grown, c, 0.0)
+            except MachineError:  # rules that overlap under the other guard
+                continue
+            yield grown.machine
+
+
+def _unlike(guards: Sequence[tuple[Atom, ...]]) -> list[tuple[Atom, ...]]:
+    """One guard for each thing that is looked at, in order."""
+    seen: dict[tuple[str, ...], tuple[Atom, ...]] = {}
+    for guard in guards:
+        seen.setdefault(tuple(_subject(a) for a in guard), guard)
+    return list(seen.values())[:EQUALS]
+
+
+def _subject(atom: Atom) -> str:
+    return f"{atom.a} {atom.op}" if isinstance(atom, Cmp) else f"{atom}"

@@ -56,6 +56,7 @@ def _body(found: Report) -> str:
             _fidelity(found.fidelity),
             _heads(found),
             _sites(found),
+            _list("Machines that nothing here tells from this one", found.rivals),
             _list("Other machines that were considered", found.runners_up),
             _list("How far to trust this", found.trust),
             _texts(found),

@@ -166,6 +166,7 @@ class Report:
     sites: tuple[SiteRow, ...]
     layers: tuple[str, ...]
     runners_up: tuple[str, ...]
+    rivals: tuple[str, ...]
     probes: int
     trust: tuple[str, ...]
     seconds: float
@@ -223,6 +224,7 @@ def report(ex: Explanation) -> Report:
         sites=tuple(map(_site, ex.sites)),
         layers=tuple(str(finding.text) for finding in ex.layers),
         runners_up=tuple(dict.fromkeys(ex.runners_up)),
+        rivals=tuple(map(str, ex.rivals)),
         probes=ex.probes,
         trust=trust(ex),
         seconds=ex.seconds,

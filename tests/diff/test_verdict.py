@@ -104,3 +104,46 @@ def test_a_fault_that_takes_two_rules_to_say_is_one_shortcut() -> None:
     assert diff.verdict == "shortcut"
     assert len(diff.shortcuts) == 1
     assert diff.shortcuts[0].counterexample == ["S"] * 4 + ["O"]
+
+
+def wrong_at(k: int) -> planted.Function:
+    """The next label of each, but for `a` at one place, which stays."""
+    task = ri.task("list-map")
+
+    def f(x: list[str]) -> list[str]:
+        return ["a" if i == k and x[i] == "a" else y for i, y in enumerate(task.apply(x))]
+
+    return f
+
+
+def test_a_step_that_fails_at_one_place_alone_is_keyed_to_it() -> None:
+    diff = explained_map(wrong_at(1), 4).diff
+    assert diff.verdict == "shortcut"
+    assert ("position-keyed", 1) in diff.shortcuts[0].bounds
+
+
+def test_machines_that_only_a_longer_input_tells_apart_are_both_reported() -> None:
+    """Up to four labels, "at index 3" and "from index 3 on" are one."""
+    f = wrong_at(3)
+    ex = explained_map(f, 4)
+    assert ex.rivals
+    for rival in ex.rivals:
+        assert len(rival.input) > 4
+        said = [m.run(list(rival.input)) for m in (rival.machine, ex.machine)]
+        assert said == [list(x) if x is not None else None for x in (rival.says, rival.chosen)]
+        assert said[0] != said[1]
+        inputs = list(ex.task.inputs(4))
+        assert rival.machine.run_many(inputs) == [f(x) for x in inputs]
+
+
+def test_places_copied_whatever_stands_there_are_a_copied_pattern() -> None:
+    """Reversal of the first three of however many."""
+    task = ri.task("list-reverse")
+    ex = ri.explain(planted.many(lambda x: x[:3][::-1]), task, domain=ri.Domain(max_length=5))
+    assert ex.diff.verdict == "shortcut"
+    found = {bound for s in ex.diff.shortcuts for bound in s.bounds}
+    assert {("bounded-stack", 3), ("copied-pattern", None)} <= found
+
+
+def explained_map(f: planted.Function, longest: int) -> ri.Explanation:
+    return ri.explain(planted.many(f), ri.task("list-map"), domain=ri.Domain(max_length=longest))
