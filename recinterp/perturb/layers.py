@@ -91,12 +91,9 @@ class Pass:
         for part, heads, held in zip(tokens, read, owned, strict=True):
             add_to(part, heads, block.out, block.out_bias, held)
             if block.down is not None:
-                hidden = self._hidden(*block.thought(part))
+                hidden = block.hidden(*block.thought(part), self.weights.act)
                 add_to(part, hidden, block.down, block.down_bias, held)
         return x
-
-    def _hidden(self, up: Tensor, gate: Tensor | None) -> Tensor:
-        return self.weights.act(up) if gate is None else self.weights.act(gate) * up
 
     def _seen(self, layer: int, x: Tensor, z: Tensor, frame: Frame, own: Tensor | None) -> Tensor:
         """The same with the edits in between."""
@@ -108,7 +105,7 @@ class Pass:
             return x
         up, gate = block.thought(x)
         up = self.edit(layer, "mlp_pre", up, frame) if gate is None else up
-        hidden = self.edit(layer, "mlp_post", self._hidden(up, gate), frame)
+        hidden = self.edit(layer, "mlp_post", block.hidden(up, gate, self.weights.act), frame)
         out = F.linear(hidden, block.down, block.down_bias)
         return self.edit(layer, "mlp_out", out if own is None else out.mul_(own), frame).add_(x)
 

@@ -86,7 +86,8 @@ class Rotary:
 class Block:
     """One layer: matrices as (out, in), heads side by side.
 
-    kind: see border.py. asked: the norm of what X attends to, which is not what asks.
+    kind: see border.py. asked: the norm of what X attends to, which is not what asks. gated_bias:
+    what is added to what a gate has let through.
     """
 
     kind: str
@@ -102,6 +103,7 @@ class Block:
     down: Tensor | None = None
     down_bias: Tensor | None = None
     asked: Norm | None = None
+    gated_bias: Tensor | None = None
 
     def part(self, norm: Norm, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
         """Queries (0, 1), keys and values (1, 3) or all: (..., part, head, d_head)."""
@@ -120,6 +122,13 @@ class Block:
         h = self.norm2(x)
         gate = None if self.gate is None else F.linear(h, self.gate)
         return F.linear(h, self.up, self.up_bias), gate
+
+    def hidden(self, up: Tensor, gate: Tensor | None, act: Callable[[Tensor], Tensor]) -> Tensor:
+        """What an MLP's activation makes of that."""
+        if gate is None:
+            return act(up)
+        made = act(gate).mul_(up)
+        return made if self.gated_bias is None else made.add_(self.gated_bias)
 
 
 def slices(x: Tensor) -> Sequence[Tensor]:
@@ -195,7 +204,7 @@ def read(adapter: Adapter) -> list[Weights] | str:
             embed,
             tables[0],
             rotary,
-            blocks,
+            read_as,
             final,
             unembed.T.contiguous(),
             bias,
@@ -203,7 +212,16 @@ def read(adapter: Adapter) -> list[Weights] | str:
             tables[-1] if len(tables) > 1 else None,
         )
         for rotary in _rotaries(adapter, said)
+        for read_as in _biased(blocks)
     ]
+
+
+def _biased(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
+    """TransformerLens adds a gated MLP's b_in after the gate, its bridges before."""
+    if not any(block.gate is not None and block.up_bias is not None for block in blocks):
+        return [blocks]
+    late = tuple(replace(block, up_bias=None, gated_bias=block.up_bias) for block in blocks)
+    return [blocks, late]
 
 
 def _settings(adapter: Adapter) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -47,6 +49,8 @@ PREFIX = ((), ("X0",)) * 4
 SHAPES = {
     "LN, gelu": Shape(3, 4, 32, 8, 64, 24, 8, act="gelu", norm="LN"),
     "LNPre, no MLP": Shape(3, 4, 32, 8, 64, 24, 8, act="relu", norm="LNPre", attn_only=True),
+    "rotary": Shape(3, 4, 32, 8, 64, 24, 8, act="gelu_new", norm="LNPre", positions="rotary"),
+    "no positions": Shape(3, 4, 32, 8, 64, 24, 8, act="silu", norm="LN", positions="none"),
 }
 
 
@@ -176,35 +180,47 @@ def test_a_model_that_is_not_what_its_settings_say_goes_through_hooks() -> None:
     torch.testing.assert_close(shut.logits, wanted)
 
 
-@pytest.mark.skipif(not has_bridge(), reason="3.9 builds them under other settings")
 @pytest.mark.parametrize("gated", [False, True])
-def test_rotary_positions_root_mean_square_norms_and_grouped_keys(gated: bool) -> None:
-    adapter = Adapter(_rotary(gated), TASK)
+@pytest.mark.parametrize("turned", [8, 4])
+def test_rotary_positions_root_mean_square_norms_and_gates(gated: bool, turned: int) -> None:
+    adapter = Adapter(_rotary(gated, turned), TASK)
     rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
     assert isinstance(road, Road), road
     asked = [[Ablate(head(layer, 1, at), "mean")] for layer in (0, 1) for at in (INPUTS, QUERY)]
     asked += [[Redirect(0, 1, INPUTS)], [Ablate(Unit("blocks.0.attn.hook_q", 1, QUERY))]]
     asked += [[Ablate(layer_output(0, At("input", 3)), "mean")]]
+    asked += [[Interchange((Unit("blocks.0.attn.hook_k", 2, INPUTS),), SOURCE, PREFIX)]]
     for plan in asked:
         assert hooks_needed(adapter, plan) == ""
         got = road.run(rows, [lower(adapter, TASK, rows, plan)])[0]
         assert float((through_hooks(adapter, rows, plan) - got).abs().max()) < 1e-5, plan
 
 
-def _rotary(gated: bool) -> nn.Module:
-    import transformer_lens.model_bridge.sources  # noqa: F401
-    from transformer_lens.config import TransformerBridgeConfig
-    from transformer_lens.model_bridge import TransformerBridge
-
+def _rotary(gated: bool, turned: int) -> nn.Module:
+    """Settings that no checkpoint of ours has, as the installed TransformerLens takes them."""
+    said: dict[str, Any] = {
+        "n_layers": 2, "n_heads": 4, "d_model": 32, "d_head": 8, "d_mlp": 64, "n_ctx": 24,
+        "d_vocab": 8, "act_fn": "silu", "normalization_type": "RMS", "gated_mlp": gated,
+        "positional_embedding_type": "rotary", "rotary_dim": turned,
+    }  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        config = TransformerBridgeConfig(
-            n_layers=2, n_heads=4, d_model=32, d_head=8, d_mlp=64, n_ctx=24, d_vocab=8,
-            act_fn="silu", normalization_type="RMS", positional_embedding_type="rotary",
-            gated_mlp=gated, rotary_dim=8,
-        )  # fmt: skip
-        bridge = TransformerBridge.boot_native(config)
+        model = _built(said)
         with torch.no_grad():
-            for parameter in bridge.parameters():
+            for parameter in model.parameters():
                 parameter.normal_(0.2, 0.3)
-        return bridge.eval()
+        return model.eval()
+
+
+def _built(said: dict[str, Any]) -> nn.Module:
+    if has_bridge():
+        import transformer_lens.model_bridge.sources  # noqa: F401
+        from transformer_lens.config import TransformerBridgeConfig
+        from transformer_lens.model_bridge import TransformerBridge
+
+        return TransformerBridge.boot_native(TransformerBridgeConfig(**said))
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return HookedTransformer(HookedTransformerConfig(**said))
