@@ -6,7 +6,8 @@
 that whatever else the machine does hits all alike; a ratio is of medians. Where a side would take
 minutes it does a part, drawn over all layers (or fewer rows), and time per patch (per row) is what
 is compared; the results of that part are compared with ours one by one. Rows: head, head_position,
-ablate, generate, peers (benchmarks/peers.sh installs them), limit, growth.
+ablate, generate, pair (heads of our encoder-decoder), peers (benchmarks/peers.sh installs them),
+limit, growth.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from torch import Tensor
 import recinterp as ri
 from recinterp.models import Adapter, backend
 from recinterp.models.plain import Plain, Shape
+from recinterp.models.plain_pair import PlainPair
 from recinterp.perturb import Ablate, At, Interchange, head, lay_out, sweep
 
 LAYERS, HEADS, WIDTH, CONTEXT, VOCAB = 4, 8, 128, 64, 16
@@ -84,7 +86,8 @@ def turns(
 def model(shape: Shape = SHAPE) -> Adapter:
     """Random weights; what a forward costs does not depend on them."""
     torch.manual_seed(0)
-    return Adapter(backend.hooked(shape, Plain(shape).weights()), TASK)
+    plain = PlainPair(shape) if shape.kind == "encoder-decoder" else Plain(shape)
+    return Adapter(backend.hooked(shape, plain.weights()), TASK)
 
 
 def words(batch: int, seed: int, context: int = CONTEXT) -> tuple[tuple[str, ...], ...]:
@@ -184,18 +187,21 @@ def position_patches(batch: int) -> Result:
     return Result(slow / len(some), fast / len(plans), _apart(found))
 
 
+def zero(which: int) -> Callable[..., Tensor]:
+    """A hook that cuts one head."""
+
+    def hook(value: Tensor, hook: object) -> Tensor:
+        value[:, :, which] = 0.0
+        return value
+
+    return hook
+
+
 def ablations(batch: int) -> Result:
     """Zero ablation of every head through `run_with_hooks`."""
     at = case(batch)
     ids, found = at.ids, {}
     plans = [[Ablate(head(*where))] for where in ALL_HEADS]
-
-    def zero(which: int) -> Callable[..., Tensor]:
-        def hook(value: Tensor, hook: object) -> Tensor:
-            value[:, :, which] = 0.0
-            return value
-
-        return hook
 
     def theirs() -> None:
         with torch.no_grad():
@@ -212,6 +218,29 @@ def ablations(batch: int) -> Result:
 
     def ours() -> None:
         found["ours"] = at.ours(plans)
+
+    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    return Result(slow / len(plans), fast / len(plans), _apart(found))
+
+
+def pair(batch: int) -> Result:
+    """Zero ablation of every head of our encoder-decoder, 2 + 2 layers, half of a row read."""
+    half = CONTEXT // 2
+    shape = replace(SHAPE, n_layers=2, kind="encoder-decoder", start=TASK.ids["BOS"])
+    adapter, read = model(shape), words(batch, 1, half)
+    written = tuple(x[: half - 1] for x in words(batch, 2))
+    ids = lay_out(TASK, read, written).ids
+    heads = [(block, h) for block in range(adapter.n_layers) for h in range(HEADS)]
+    plans, found = [[Ablate(head(*where))] for where in heads], {}
+
+    def theirs() -> None:
+        edits = [(f"blocks.{block}.attn.hook_z", zero(h)) for block, h in heads]
+        logits = [adapter.run_with_hooks(ids, [edit])[:, -1] for edit in edits]
+        found["theirs"] = torch.stack([metric(x) for x in logits])
+
+    def ours() -> None:
+        swept = sweep(adapter, TASK, read, plans, written, measure=lambda logits, _: metric(logits))
+        found["ours"] = swept.values
 
     slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
     return Result(slow / len(plans), fast / len(plans), _apart(found))
@@ -318,7 +347,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000, help="of generation")
     parser.add_argument("--threads", type=int, default=2, help="of every side")
     asked = parser.parse_args()
-    rows = [*PATCHES, "generate", *([] if asked.json else ["peers", "limit", "growth"])]
+    rows = [*PATCHES, "generate", *([] if asked.json else ["pair", "peers", "limit", "growth"])]
     rows = asked.only.split(",") if asked.only else rows
     batches = [int(batch) for batch in asked.batches.split(",")]
     torch.set_num_threads(asked.threads)
@@ -332,6 +361,8 @@ def main() -> None:
             got = PATCHES[name](key) if name in PATCHES else generated(key, asked.rows)
             ratios[name][str(key)] = round(got.ratio, 2)
             say(line(name, key, got, GOAL[name][key]))
+        if name == "pair":
+            say(*(line(name, batch, pair(batch)) for batch in batches))
         if name == "peers":
             say(*peers(batches, asked.threads))
         if name == "limit":
