@@ -20,7 +20,7 @@ from torch import Tensor
 
 from recinterp.perturb.border import Border, asks, owns
 from recinterp.perturb.layers import Pass
-from recinterp.perturb.points import LOCAL, Frame, Queries, Table, Tap, Touched
+from recinterp.perturb.points import LOCAL, Frame, Queries, Suffix, Table, Tap, Touched
 from recinterp.perturb.weights import Weights
 
 
@@ -95,8 +95,7 @@ def resume(weights: Weights, clean: Clean, lanes: Tensor, table: Table, start: i
     first, n = min(layer for layer, _ in table), len(weights.blocks)
     local = all(point in LOCAL for layer, point in table if layer == first)
     if local and first == n - 1:
-        keys = torch.arange(len(lanes), device=lanes.device)
-        x = _local(run, clean, lanes, first, lanes, query, Queries(query), keys)
+        x = _local(run, clean, lanes, first, lanes, query, Queries(query))
         return run.logits(x)
     if local:
         x, first = _enter(run, clean, lanes, first, start), first + 1
@@ -117,34 +116,44 @@ def _enter(run: Pass, clean: Clean, lanes: Tensor, layer: int, start: int) -> Te
     groups = [group for (at, _), found in run.table.items() if at == layer for group in found]
     width, keep = clean.width, clean.width - start
     keys = torch.unique(torch.cat([group.lane * width + group.pos for group in groups]))
+    if len(keys) == len(lanes) * keep and (layer, "q") not in run.table:
+        x, z = clean.pre[layer][lanes, start:], clean.z[layer][lanes, start:]
+        pos = torch.arange(start, width, device=lanes.device).expand(len(lanes), -1)
+        return _on(run, clean, lanes, layer, x, z, lanes[:, None], pos, Suffix(start))
     lane, pos = keys // width, keys % width
-    new = _local(run, clean, lanes, layer, lanes[lane], pos, Touched(keys, width), lane)
-    if len(keys) == len(lanes) * keep:
-        return new.view(len(lanes), keep, -1)
+    new = _local(run, clean, lanes, layer, lanes[lane], pos, Touched(keys, width))
     x = clean.pre[layer + 1][lanes, start:]
     x[lane, pos - start] = new
     return x
 
 
 def _local(
-    run: Pass,
-    clean: Clean,
-    lanes: Tensor,
-    layer: int,
-    row: Tensor,
-    pos: Tensor,
-    frame: Frame,
-    lane: Tensor,
+    run: Pass, clean: Clean, lanes: Tensor, layer: int, row: Tensor, pos: Tensor, frame: Frame
 ) -> Tensor:
     """A layer at single tokens whose keys and values are the clean run's: (token, d)."""
     x, z = clean.pre[layer][row, pos], clean.z[layer][row, pos]
     if (layer, "q") in run.table:
         z = _asked(run, clean, layer, x, row, pos, frame)
+    return _on(run, clean, lanes, layer, x, z, row, pos, frame)
+
+
+def _on(
+    run: Pass,
+    clean: Clean,
+    lanes: Tensor,
+    layer: int,
+    x: Tensor,
+    z: Tensor,
+    row: Tensor,
+    pos: Tensor,
+    frame: Frame,
+) -> Tensor:
+    """A layer from what its heads have read on, at those rows' positions."""
     z = run.look(layer, z, clean.kv[layer][:, :, 1], frame, lanes)
     own = None
     if clean.border is not None:
-        kind, begins = run.weights.blocks[layer].kind, clean.border.begins[row]
-        own = owns(kind, pos, begins)[:, None].to(x)
+        kind = run.weights.blocks[layer].kind
+        own = owns(kind, pos, clean.border.begins[row])[..., None].to(x)
     return run.after(layer, x, z, frame, own)
 
 

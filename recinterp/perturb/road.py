@@ -103,25 +103,42 @@ def _forward(weights: Weights, ids: Tensor, query: Tensor, border: Border | None
     )
 
 
-@dataclass(frozen=True)
 class _Known:
-    state: tuple[tuple[int, int], ...]
-    road: Road | str
+    """What was found of a model, and what must not have changed since: asked thousands of times."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        modules = list(adapter.model.modules())
+        self._weights = [module._parameters for module in modules if module._parameters]
+        self._parts = [module._modules for module in modules if module._modules]
+        self._points = list(cast(Mapping[str, object], adapter.model.hook_dict).values())
+        self._state = self._now()
+        self.road: Road | str | None = None
+
+    def _now(self) -> tuple[object, ...]:
+        weights = (p for held in self._weights for p in held.values() if p is not None)
+        parts = (id(part) for held in self._parts for part in held.values())
+        return *((p.data_ptr(), p._version) for p in weights), *parts
+
+    def holds(self) -> bool:
+        """Whether weights and parts are those that were looked at."""
+        return self._state == self._now()
+
+    def hooked(self) -> bool:
+        """Whether somebody has hung hooks on the model."""
+        return any(getattr(point, "fwd_hooks", ()) for point in self._points)
 
 
 def road_of(adapter: Adapter) -> Road | str:
     """The fast road of a model, or why it has to take the hooks."""
-    model = adapter.model
-    points = cast(Mapping[str, object], model.hook_dict)
-    if any(getattr(point, "fwd_hooks", ()) for point in points.values()):
+    held: _Known | None = adapter.model.__dict__.get("_recinterp_road")
+    if held is None or not held.holds():  # first use, or the model has been edited since
+        held = _Known(adapter)
+        adapter.model.__dict__["_recinterp_road"] = held
+    if held.hooked():
         return "the model has hooks of its own"
-    state = tuple((p.data_ptr(), p._version) for p in model.parameters())
-    held = model.__dict__.get("_recinterp_road")
-    if held is None or held.state != state:  # first use, or the weights have been edited since
-        held = _Known(state, _proven(adapter))
-        model.__dict__["_recinterp_road"] = held
-    road: Road | str = held.road
-    return road
+    if held.road is None:
+        held.road = _proven(adapter)
+    return held.road
 
 
 def _proven(adapter: Adapter) -> Road | str:

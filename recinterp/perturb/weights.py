@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
 
 NAMED = {"learned": "standard"}  # positions, in TransformerLens's words
-SLICE = 512  # tokens
+SLICE = 512  # tokens a core
 SLOPE, CUBIC = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
 
 
@@ -132,8 +132,8 @@ class Block:
 
 
 def slices(x: Tensor) -> Sequence[Tensor]:
-    """Some tokens of (token, ...) at a time: on a CPU, what is made of them stays in its cache."""
-    size = SLICE if x.device.type == "cpu" else max(1, len(x))
+    """Some tokens of (token, ...) at a time: on a CPU, what is made of them stays in its caches."""
+    size = SLICE * torch.get_num_threads() if x.device.type == "cpu" else max(1, len(x))
     return [x[start : start + size] for start in range(0, len(x), size)]
 
 
