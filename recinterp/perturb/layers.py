@@ -143,6 +143,39 @@ class Pass:
             out = self._beside(layer, x, out, lo, start)
         return out, z, kv
 
+    def absorbs(self, layer: int, start: int) -> bool:
+        """Whether a last layer can be asked without keys and values: nothing touches those."""
+        kind = self.weights.blocks[layer].kind
+        touched = any((layer, point) in self.table for point in ("k", "v", "look", "frozen"))
+        return self.weights.rotary is None and not touched and (kind == "L" or not start)
+
+    def answer(self, layer: int, x: Tensor, start: int, earlier: Tensor) -> Tensor:
+        """The last layer at the queries alone, (lane, d); earlier: the stream before `start`.
+
+        A query meets h in q . (K h + b), which is (K' q) . h and as much again for every key; what
+        is read is V applied to the mean of h: for one query that is far less than making keys.
+        """
+        block, heads = self.weights.blocks[layer], self.weights.n_heads
+        x = self.edit(layer, "pre", x, Suffix(start))
+        at = (self.query - start).clamp_min(0)  # before it: `resume` knows the answer
+        asking, frame = x[torch.arange(len(x), device=x.device), at], Queries(self.query)
+        q = block.part(block.norm1, asking, 0, 1, self.weights.d_head)[:, 0]
+        q = self.edit(layer, "q", q, frame) * self.weights.scale
+        held = torch.cat((earlier, x), 1) if start else x
+        held = held[:, slice(*keys(block.kind, self.width, self.border))]
+        h = (block.asked or block.norm1)(held)
+        _, key, value = block.qkv.view(3, heads, -1, x.shape[-1]).unbind()
+        scores = torch.einsum("lhe,hed->lhd", q, key) @ h.transpose(1, 2)
+        mask = None
+        if block.kind == "X" or not self.full:
+            mask = sees(block.kind, self.query[:, None], self.width, self.border)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        pattern = scores.softmax(-1).nan_to_num(0.0)  # nothing was read: nothing is seen
+        z = torch.einsum("lhd,hed->lhe", pattern @ h, value)
+        z += pattern.sum(-1, keepdim=True) * block.qkv_bias.view(3, heads, -1)[2]
+        return self.after(layer, asking, z, frame)
+
     def _own(self, kind: str, pos: Tensor) -> Tensor | None:
         """Which of a span's positions are the block's own, (lane, pos, 1); None: all."""
         if self.border is None or self.border.even:
