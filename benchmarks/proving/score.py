@@ -81,10 +81,11 @@ class Row:
     missed: int | None  # inputs on which a planted model is not its machine
     longer: tuple[int, int] | None  # machine from short inputs: matches on longer ones, of
     interventional: tuple[int, int] | None
-    rivals: tuple[int, int] | None
+    rivals: int  # machines that nothing in the domain tells from the one chosen
     sites: tuple[Found, ...]
     size: int
     modes: int
+    confidence: float  # what the explanation itself says: the low end of its match, held out
     mechanism: str
     headline: str
     seconds: float
@@ -134,7 +135,7 @@ def score(case: Case) -> Row:
         missed=None if case.planted is None else missed(model, case),
         longer=longer(model, case) if ex.diff.verdict in ("exact", "shortcut") else None,
         interventional=None if found is None else (found.hits, found.total),
-        rivals=None,
+        rivals=len(ex.rivals),
         sites=tuple(
             Found(s.variable, "; ".join(s.where), s.accuracy, s.control,
                   (s.strict.hits, s.strict.total), s.pairs, s.accepted)
@@ -142,6 +143,7 @@ def score(case: Case) -> Row:
         ),
         size=ex.machine.size,
         modes=len(ex.machine.modes),
+        confidence=round(ex.fidelity.overall.match.interval[0], 4),
         mechanism=ex.diff.mechanism,
         headline=ex.diff.headline,
         seconds=round(seconds, 1),

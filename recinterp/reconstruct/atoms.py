@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from recinterp.machine.batch import Event, View
 from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Out, Reg, minus, plus
@@ -25,6 +25,7 @@ Mask = Bool[np.ndarray, "events"]
 HARM = 2.0  # of an unwanted event, where a rule does something else there
 MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
 PER_ATOM = 0.1  # what an atom costs, in events
+MOST_EVENTS = 1_500  # events that a guard is weighed on
 LOOKED = 150  # guards looked at, the best first, when those that fire alike are put together
 MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
 
@@ -142,17 +143,15 @@ def separating(
     harm: how many wanted events one unwanted weighs.
     """
     everywhere = Guard((), np.ones(len(wanted), dtype=bool))
-    weights = wanted - harm * unwanted.astype(np.float32), wanted, unwanted
-    found = _best(pool, [everywhere], weights, most)
+    judge = _Judge.of(pool, wanted, unwanted, harm)
+    found, wide = judge.grown([everywhere], most)
     if not unwanted.any():
         found = [everywhere, *found]
-    wide = _best(pool, [everywhere], weights, SEEDS, anyhow=True)
     for _ in range(MOST_ATOMS - 1):
         if not wide or (found and _clean(found[0], wanted, unwanted)):
             break
-        grown = _best(pool, wide, weights, most)
-        found = sorted([*found, *grown], key=lambda g: -_score(g, weights[0]))[:most]
-        wide = _best(pool, wide, weights, SEEDS, anyhow=True)
+        grown, wide = judge.grown(wide, most)
+        found = sorted([*found, *grown], key=lambda g: -judge.score(g))[:most]
     return found
 
 
@@ -160,34 +159,57 @@ def _clean(guard: Guard, wanted: Mask, unwanted: Mask) -> bool:
     return not (guard.mask & unwanted).any() and not (wanted & ~guard.mask).any()
 
 
-def _score(guard: Guard, weight: np.ndarray) -> float:
-    return float(weight[guard.mask].sum()) - PER_ATOM * len(guard.atoms)
+@dataclass(frozen=True)
+class _Judge:
+    """What a guard is worth: the wanted events it fires on, less the unwanted.
 
+    columns: the events that matter, or some of them, evenly, where they are many.
+    """
 
-def _best(
-    pool: Pool,
-    grown_from: Sequence[Guard],
-    weights: tuple[np.ndarray, Mask, Mask],
-    most: int,
-    anyhow: bool = False,
-) -> list[Guard]:
-    """The best guards with one atom more, those that fire alike as one; `anyhow`: harm or no."""
-    weight, wanted, unwanted = weights
-    before = np.stack([g.mask for g in grown_from]).astype(np.float32)
-    score = (before * weight) @ pool.table.T - PER_ATOM * (1 + len(grown_from[0].atoms))
-    hits = (before * wanted) @ pool.table.T
-    allowed = (hits > 0) & (score > (-np.inf if anyhow else 0.0))
-    order = np.argsort(-np.where(allowed, score, -np.inf), axis=None, kind="stable")
-    relevant, guards = wanted | unwanted, dict[bytes, Guard]()
-    for flat in order[: int(allowed.sum())][:LOOKED].tolist():
-        of, at = divmod(flat, len(pool.atoms))
-        if pool.atoms[at] in grown_from[of].atoms:
-            continue
-        mask = grown_from[of].mask & (pool.table[at] > 0)
-        atoms, key = (*grown_from[of].atoms, pool.atoms[at]), mask[relevant].tobytes()
-        if key in guards:
-            same = guards[key]
-            guards[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
-        elif len(guards) < most:
-            guards[key] = Guard(atoms, mask)
-    return list(guards.values())
+    pool: Pool
+    columns: Int[np.ndarray, "some"]
+    weight: Float[np.ndarray, "events"]
+    wanted: Mask
+    table: Float[np.ndarray, "atoms some"]
+
+    @classmethod
+    def of(cls, pool: Pool, wanted: Mask, unwanted: Mask, harm: float) -> _Judge:
+        relevant = np.flatnonzero(wanted | unwanted)
+        columns = relevant[:: 1 + len(relevant) // MOST_EVENTS]
+        weight = wanted - harm * unwanted.astype(np.float32)
+        return cls(pool, columns, weight, wanted, pool.table[:, columns])
+
+    def score(self, guard: Guard) -> float:
+        """What a guard is worth, its length counted."""
+        return float(self.weight[self.columns] @ guard.mask[self.columns]) - PER_ATOM * len(
+            guard.atoms
+        )
+
+    def grown(self, guards: Sequence[Guard], most: int) -> tuple[list[Guard], list[Guard]]:
+        """The best guards of one atom more that are worth something; and the best to grow on."""
+        before = np.stack([g.mask[self.columns] for g in guards]).astype(np.float32)
+        score = (before * self.weight[self.columns]) @ self.table.T
+        score -= PER_ATOM * (1 + len(guards[0].atoms))
+        hits = (before * self.wanted[self.columns]) @ self.table.T
+        order = np.argsort(-np.where(hits > 0, score, -np.inf), axis=None, kind="stable")
+        order = order[: min(int((hits > 0).sum()), LOOKED)]
+        found = self._distinct(guards, order, max(most, SEEDS))
+        return [g for g in found if self.score(g) > 0][:most], found[:SEEDS]
+
+    def _distinct(
+        self, guards: Sequence[Guard], order: Int[np.ndarray, "some"], most: int
+    ) -> list[Guard]:
+        """Guards by number, the best first, those that fire alike as one."""
+        found: dict[bytes, Guard] = {}
+        for flat in order.tolist():
+            of, at = divmod(flat, len(self.pool.atoms))
+            if self.pool.atoms[at] in guards[of].atoms:
+                continue
+            mask = guards[of].mask & (self.pool.table[at] > 0)
+            atoms, key = (*guards[of].atoms, self.pool.atoms[at]), mask[self.columns].tobytes()
+            if key in found:
+                same = found[key]
+                found[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
+            elif len(found) < most:
+                found[key] = Guard(atoms, mask)
+        return list(found.values())

@@ -134,9 +134,10 @@ def _enough(found: Sequence[Hypothesis], logs: Logs) -> bool:
 def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
     """The other road: machines learned from the logs alone, where they hold on those kept apart.
 
-    A few failures are no ground to learn from: a machine that fits them is a table.
+    A few failures are no ground to learn from: a machine that fits them is a table. Where a token
+    has two parts that recur, a machine needs a stack, and none is learned.
     """
-    if logs.failures.sum() < FEWEST:
+    if logs.failures.sum() < FEWEST or max(logs.arity, default=0) > 1:
         return
     for learned in learn(logs.inputs, logs.outputs, task, seed)[:LEARNED]:
         if learned.missed <= MISSED * learned.asked:

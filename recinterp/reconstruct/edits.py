@@ -20,7 +20,7 @@ from recinterp.errors import MachineError
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Add, Atom, Cmp, Copy, Emit, Lost, Reg, Rule, Set, plus
-from recinterp.reconstruct.atoms import HARM, Guard, Mask, Pool, gather, separating, single_atoms
+from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
 from recinterp.reconstruct.cut import CUT, cut_after
 from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 
@@ -41,6 +41,7 @@ LATER = 0.5  # how much a late first difference is better than an early one
 GUARDS = 60  # guards tried for each thing a rule could leave out
 EQUALS = 6  # rivals kept for each edit
 TRIED = 500  # candidates run per round, the most promising
+FITS = 10  # sets of events that a rule's other acts would explain, the largest
 WORDS = 6  # words tried per rule and round
 SAMPLE = 240  # inputs in the first, quick scoring
 CHUNK = 60_000  # runs held in memory at once
@@ -331,19 +332,19 @@ def _of_rule(
     options: Iterable[tuple[Action, Mask]],
     harm: float,
 ) -> Iterator[Candidate]:
-    guards: dict[bytes, list[Guard]] = {}
+    kept: dict[bytes, tuple[Mask, Mask, list[Action]]] = {}
     for action, fits in options:
         wanted, unwanted = bad & fits, sound & ~fits
-        if wanted.sum() < 2:
-            continue
-        key = wanted.tobytes() + unwanted.tobytes()
-        if key not in guards:
-            guards[key] = separating(pool, wanted, unwanted, harm=harm)
-        for guard in guards[key]:
-            variant = Variant(number, guard.atoms, action.updates, action.goto)
+        if wanted.sum() >= 2:
+            key = wanted.tobytes() + unwanted.tobytes()
+            kept.setdefault(key, (wanted, unwanted, []))[2].append(action)
+    for wanted, unwanted, actions in sorted(kept.values(), key=lambda k: -int(k[0].sum()))[:FITS]:
+        for guard in separating(pool, wanted, unwanted, harm=harm):
             touched = np.unique(view.inputs[guard.mask])
-            promise = (guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum()
-            yield Candidate(variant, guard.equals, touched, float(promise))
+            promise = float((guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum())
+            for action in actions:
+                variant = Variant(number, guard.atoms, action.updates, action.goto)
+                yield Candidate(variant, guard.equals, touched, promise)
 
 
 def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:

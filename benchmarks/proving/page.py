@@ -1,0 +1,279 @@
+"""The rows that score.py counted, as one JSON and as the documentation's page of all of them.
+
+    python benchmarks/proving/page.py          # results.json and docs/proving-rows.md from the rows
+
+Without new rows the page is written from results.json as it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cases import cases
+
+from recinterp.view.chart import chart_svg
+
+HERE = Path(__file__).resolve().parent
+ROWS = HERE.parents[1] / "runs" / "proving" / "rows"
+RESULTS = HERE / "results.json"
+PAGE, FIGURE = HERE.parents[1] / "docs" / "proving-rows.md", "risk-coverage.svg"
+FEW = 0.01  # failures of a model that counts as having some
+
+Row = dict[str, Any]
+Rows = Sequence[Row]
+
+
+def gathered() -> list[Row]:
+    """Every row there is, in the case table's order; those kept before where none is new."""
+    kept = {r["name"]: r for r in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
+    for path in ROWS.glob("*.json"):
+        row = json.loads(path.read_text())
+        kept[row["name"]] = row
+    return [kept[name] for name in cases() if name in kept]
+
+
+def determined(r: Row) -> bool:
+    """Whether a row has a verdict that says something."""
+    return r["verdict"] != "undetermined"
+
+
+def failing(r: Row) -> bool:
+    """Whether a model gets at least 1 % of what was counted wrong."""
+    return bool(r["failures"] >= FEW * r["inputs"])
+
+
+def share(hits: int, total: int) -> str:
+    """A count of a count, and its share."""
+    return f"{hits} of {total} ({hits / total:.0%})" if total else "–"
+
+
+def average(rates: Iterable[tuple[int, int]]) -> str:
+    """The mean of rates, model by model, and of how many models."""
+    found = [hits / total for hits, total in rates if total]
+    return f"{mean(found):.1%} over {len(found)} models" if found else "–"
+
+
+def planted_kind(r: Row) -> bool:
+    """Whether the fault that was put in is among the kinds, with its bound."""
+    return any(list(k) == list(r["planted"]) for k in r["kinds"])
+
+
+def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
+    """What the table shows: a name, the bar, the figure."""
+    ok = [r for r in rows if "error" not in r]
+    real = [r for r in ok if r["group"] in ("zoo", "planted")]
+    zoo = [r for r in ok if r["group"] == "zoo"]
+    bad = [r for r in zoo if failing(r)]
+    spoken = [r for r in real if determined(r) and r["failures"]]
+    exact = [r for r in ok if r["group"] == "planted" and r["missed"] == 0]
+    right = [r for r in ok if r["divergent"][0] == 0]
+    none = [r for r in ok if r["group"] in ("shuffled", "untrained")]
+    held = [r for r in real if r["longer"]]
+    sites = [s for r in real for s in r["sites"] if s["accepted"]]
+    moved = [r["interventional"] for r in real if r["interventional"] and r["interventional"][1]]
+    several: dict[tuple[str, str], list[Row]] = {}
+    for r in real:
+        for s in r["sites"]:
+            several.setdefault((r["name"], s["variable"]), []).append(s)
+    placed = sum(any(s["accepted"] for s in found) for found in several.values())
+    yield (
+        "zoo: a verdict other than `undetermined`",
+        "80 %",
+        share(sum(map(determined, zoo)), len(zoo)),
+    )
+    yield (
+        "the same, models with 1 % failures or more",
+        "60 %",
+        share(sum(map(determined, bad)), len(bad)),
+    )
+    yield "with the planted models: all", "80 %", share(sum(map(determined, real)), len(real))
+    yield (
+        "with the planted models: with failures",
+        "60 %",
+        share(sum(determined(r) for r in real if failing(r)), sum(map(failing, real))),
+    )
+    yield (
+        "for those: failures predicted exactly",
+        "95 %",
+        average((r["told"], r["failures"]) for r in spoken),
+    )
+    yield (
+        "for those: predicted failures exactly right",
+        "95 %",
+        average((r["kept"], r["claims"]) for r in spoken),
+    )
+    yield (
+        "beside it, a nearest neighbour among the probes tells",
+        "",
+        average((r["guessed"], r["inputs"]) for r in spoken),
+    )
+    yield (
+        "planted models that are exactly their machine",
+        "",
+        share(len(exact), sum(r["group"] == "planted" for r in ok)),
+    )
+    yield (
+        "for those: the planted kind among the kinds, with its bound",
+        "95 %",
+        share(sum(map(planted_kind, exact)), len(exact)),
+    )
+    yield (
+        "exactly right models called `shortcut`",
+        "0",
+        share(sum(r["verdict"] == "shortcut" for r in right), len(right)),
+    )
+    yield (
+        "shuffled and untrained models given `exact` or `shortcut`",
+        "0",
+        share(sum(r["verdict"] in ("exact", "shortcut") for r in none), len(none)),
+    )
+    yield (
+        "machines made from shorter inputs that hold (99 %) on longer ones",
+        "90 %",
+        share(sum(r["longer"][0] >= 0.99 * r["longer"][1] for r in held), len(held)),
+    )
+    yield (
+        "variables with a site at .85 interchange accuracy or more",
+        "80 %",
+        share(placed, len(several)),
+    )
+    yield (
+        "accepted sites whose random control is .2 at most",
+        "all",
+        share(sum(s["control"] <= 0.2 for s in sites), len(sites)),
+    )
+    yield (
+        "interventional match, median over models",
+        ".85",
+        (f"{median(h / n for h, n in moved):.2f} over {len(moved)} models" if moved else "–"),
+    )
+    yield (
+        "`will_fail`: recall, models with failures that are not undetermined",
+        "95 %",
+        average((r["flagged_right"], r["failures"]) for r in spoken),
+    )
+    yield (
+        "`will_fail`: precision",
+        "90 %",
+        average((r["flagged_right"], r["flagged"]) for r in spoken),
+    )
+    yield (
+        "`will_fail` on undetermined models: recall",
+        "",
+        average((r["flagged_right"], r["failures"]) for r in real if not determined(r)),
+    )
+    yield (
+        "`will_fail` on undetermined models: precision",
+        "",
+        average((r["flagged_right"], r["flagged"]) for r in real if not determined(r)),
+    )
+    yield "seconds for one explanation, median and longest, other work running", "60; 120", (
+        f"{median(r['seconds'] for r in ok):.0f}; {max(r['seconds'] for r in ok):.0f}")  # fmt: skip
+
+
+def risk_coverage(rows: Rows) -> list[tuple[float, float]]:
+    """(coverage, risk) as models are taken in by what their explanations say of themselves.
+
+    coverage: the share of models taken in; risk: the mean share of their inputs on which the
+    machine is not what the model does.
+    """
+    ok = sorted((r for r in rows if "error" not in r), key=lambda r: -r["confidence"])
+    missed = [1 - r["match"] / r["inputs"] for r in ok]
+    return [((i + 1) / len(ok), mean(missed[: i + 1])) for i in range(len(ok))]
+
+
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "model": lambda r: r["name"],
+    "task": lambda r: f"{r['task']}{'' if r['order'] == 'natural' else ', reverse'}",
+    "what": lambda r: ("pair, " if r["architecture"] != "decoder-only" else "")
+    + f"{r['layers']} layer{'s' * (r['layers'] > 1)}",
+    "counted": lambda r: f"{r['inputs']:,}",
+    "failures": lambda r: f"{r['failures']:,}",
+    "match": lambda r: f"{r['match'] / r['inputs']:.2%}",
+    "told": lambda r: f"{r['told']:,}" if r["failures"] else "–",
+    "kept": lambda r: f"{r['kept']:,} of {r['claims']:,}" if r["claims"] else "–",
+    "flagged": lambda r: f"{r['flagged_right']:,} of {r['flagged']:,}" if r["flagged"] else "–",
+    "verdict": lambda r: r["verdict"],
+    "kinds": lambda r: ", ".join(k if b is None else f"{k} {b}" for k, b in r["kinds"]) or "–",
+    "planted": lambda r: "–" if not r["planted"] else " ".join(
+        str(x) for x in r["planted"] if x is not None
+    ) + (f" ({r['missed']} missed)" if r["missed"] else ""),
+    "s": lambda r: f"{r['seconds']:.0f}",
+}  # fmt: skip
+
+TEXT = """# The proving ground, row by row
+
+Written by `python benchmarks/proving/page.py` from what `benchmarks/proving/train.py` trained and
+`benchmarks/proving/score.py` counted; the case table is `benchmarks/proving/cases.py`. Every count
+is on inputs held out of every fit: all of a domain's, or 20,000 of them balanced over lengths and
+depths. Figures are means over models, whatever their size.
+
+*Failures*: the model is not the function. *Match*: the machine is what the model does (an
+abstention is a miss). *Told*: failures whose wrong output the machine gives, token for token.
+*Kept*: of the wrong outputs it claims, those that the model gives. *Flagged*: of the inputs that
+`will_fail` names, those that fail.
+
+{summary}
+
+{notes}
+
+## How far to trust an explanation's word of itself
+
+Models are taken in by the low end of the match that their own explanation reports, the surest
+first; risk is the mean share of inputs on which the machine is not what the model does.
+
+![risk by coverage]({figure})
+
+{curve}
+
+## Every model
+
+{rows}
+"""
+NOTES = HERE / "notes.md"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def page(rows: Rows) -> str:
+    """The page."""
+    found = risk_coverage(rows)
+    steps = [found[max(0, round(k * len(found) / 10) - 1)] for k in range(1, 11)]
+    refused = [r for r in rows if "error" in r]
+    listed = [[column(r) for column in COLUMNS.values()] for r in rows if "error" not in r]
+    listed += [[r["name"], r["error"], *[""] * (len(COLUMNS) - 2)] for r in refused]
+    return TEXT.format(
+        summary=table(("", "bar", "measured"), summary(rows)),
+        notes=NOTES.read_text().strip() if NOTES.exists() else "",
+        figure=FIGURE,
+        curve=table(
+            ("models taken in", "risk"), [(f"{c:.0%}", f"{risk:.2%}") for c, risk in steps]
+        ),
+        rows=table(tuple(COLUMNS), listed),
+    )
+
+
+def main() -> None:
+    """Write results, figure and page."""
+    rows = gathered()
+    RESULTS.write_text(json.dumps(rows, indent=0, ensure_ascii=False) + "\n")
+    curve = [(f"{round(100 * c)}", risk) for c, risk in risk_coverage(rows)]
+    figure = chart_svg(("% of models taken in, the surest first", "risk"), curve)
+    (PAGE.parent / FIGURE).write_text(figure + "\n")
+    PAGE.write_text(page(rows))
+
+
+if __name__ == "__main__":
+    main()
