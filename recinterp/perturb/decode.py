@@ -119,16 +119,11 @@ class _Decoding:
             self._write(logits.argmax(-1).tolist())
             if not any(self.open):
                 break
-            self.rows = lay_out(self.task, here.inputs, self._read())
+            self.rows = lay_out(self.task, here.inputs, self.outs)
             before, edits = edits, self._edits()
             if _at(before, query) or _at(edits, query):
                 self._step(here, query, edits)  # as what it is from now on
         return list(zip(self.outs, self.ended, strict=True))
-
-    def _read(self) -> list[list[str]]:
-        """What has been written, without a last token that there is no position for."""
-        room = (self.adapter.n_ctx - 1 - self.rows.sep).tolist()
-        return [out[:most] for out, most in zip(self.outs, room, strict=True)]
 
     def _prefill(self) -> None:
         device = self.weights.embed.device
@@ -167,7 +162,7 @@ class _Decoding:
                 continue
             name = self.adapter.token(token)
             self.outs[i].append(name)
-            fits = int(self.rows.query[i]) + 1 < self.adapter.n_ctx
+            fits = int(self.rows.query[i]) + 2 < self.adapter.n_ctx
             self.open[i] = fits and name in self.task.ids
 
 

@@ -169,7 +169,7 @@ def _anew(adapter: Adapter, task: Task, rows: Rows, plan: Plan) -> tuple[Tokens,
         steps = up_to_now([step.take(open_) for step in rest], now)
         for i, token in zip(open_, say(adapter, task, now, steps), strict=True):
             outs[i].append(token)
-        room = [int(q) + 1 < adapter.n_ctx for q in now.query]
+        room = [int(q) + 2 < adapter.n_ctx for q in now.query]
         open_ = _still_open(open_, outs, room, task)
     return tuple(tuple(out[:-1] if out[-1] == END else out) for out in outs)
 
