@@ -29,6 +29,7 @@ Tokens = list[str]
 PREDICTED = 0.9
 LEAST = 3  # departures a rule has to predict, or it is no rule
 RARE = 0.001
+VARIED = 8  # true outputs of one length, or one output for all of them says little
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,13 @@ def _unexplained(census: Census, i: int) -> bool:
 
 
 def _ignores_input(census: Census) -> bool:
-    """Whether inputs of one length nearly always get one and the same output."""
-    by_length: dict[int, set[tuple[str, ...]]] = {}
-    sizes: dict[int, int] = {}
-    for x, y in zip(census.inputs, census.outputs, strict=True):
-        by_length.setdefault(len(x), set()).add(tuple(y))
-        sizes[len(x)] = sizes.get(len(x), 0) + 1
-    large = [n for n, size in sizes.items() if size >= 8]
-    return bool(large) and all(len(by_length[n]) == 1 for n in large)
+    """Whether inputs of a length all get one output, where the truth tells them apart."""
+    given, true = dict[int, set[tuple[str, ...]]](), dict[int, set[tuple[str, ...]]]()
+    for x, y, z in zip(census.inputs, census.outputs, census.expected, strict=True):
+        given.setdefault(len(x), set()).add(tuple(y))
+        true.setdefault(len(x), set()).add(tuple(z))
+    told_apart = [n for n, outputs in true.items() if len(outputs) >= VARIED]
+    return bool(told_apart) and all(len(given[n]) == 1 for n in told_apart)
 
 
 def _degenerate(census: Census) -> Shortcut:

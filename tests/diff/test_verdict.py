@@ -65,6 +65,13 @@ def test_a_constant_model_is_undetermined_and_degenerate() -> None:
     assert [s.kind for s in diff.shortcuts] == ["degenerate"]
 
 
+def test_a_function_that_goes_by_the_length_alone_is_not_degenerate() -> None:
+    """The sum of two Peano numbers depends on how many tokens there are, and on nothing else."""
+    task = ri.task("peano-addition")
+    diff = ri.explain(task.apply_many, task, domain=ri.Domain(max_length=11)).diff
+    assert diff.verdict == "exact"
+
+
 def test_shuffled_answers_are_never_explained() -> None:
     inputs = list(planted.words(8))
     answers = [planted.successor(x) for x in inputs]
