@@ -214,7 +214,7 @@ FAULTS: Sequence[tuple[str, str, str, int, Planted]] = (
                     " -> emit X0, p := p + 1, goto succ\n"
                     "late: in(p) = X1 and find(p + 1, +1, {X1}) = n and n - p >= 5"
                     " -> emit X1, p := p + 1, goto succ"),))),
-    ("pred-ends", "binary-predecessor", "natural", 10, Planted("premature-end", 6, (
+    ("pred-ends", "binary-predecessor", "natural", 10, Planted("premature-end", None, (
         ("copy-X0-X1", "copy-X0-X1: in(p) in {X0, X1} and t < 6"
                        " -> emit in(p), p := p + 1, goto copy\n"
                        "end: in(p) in {X0, X1} and t >= 6 -> halt"),))),
@@ -223,7 +223,7 @@ FAULTS: Sequence[tuple[str, str, str, int, Planted]] = (
                        "there: in(p) = a and t = 3 -> emit a, p := p + 1, goto map_next"),))),
     ("map-rule", "list-map", "natural", 6, Planted("missing-rule", None, (
         ("map_next-c", "map_next-c: in(p) = c -> emit c, p := p + 1, goto map_next"),))),
-    ("map-more", "list-map", "natural", 6, Planted("overrun", 4, (
+    ("map-more", "list-map", "natural", 6, Planted("overrun", None, (
         ("map_next-end", "map_next-end: in(p) = $ and t < 4 -> halt\n"
                          "more: in(p) = $ and t >= 4 -> emit in(p - 1), halt"),))),
     ("append-long", "list-append", "natural", 5, Planted("length-keyed", 4, (

@@ -113,7 +113,8 @@ def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | Non
     if departs[fires].all() and fires[group].all():
         yield "missing-rule", None
     if f.prefix[group].all():
-        yield "premature-end", None
+        ends = f.learned.t[group]
+        yield "premature-end", int(ends[0]) if (ends == ends[0]).all() else None
     if f.beyond[group].all():
         yield "overrun", None
     if _copied(group, f.learned):
@@ -168,7 +169,7 @@ TEXT: dict[str, Callable[[int | None], str]] = {
     "length-keyed": lambda k: f"takes this step wrongly by the input's length: {k} tokens",
     "copied-pattern": lambda _: "copies fixed places of the input, the same for a whole length",
     "missing-rule": lambda _: "never takes this step rightly",
-    "premature-end": lambda _: "stops writing too early",
+    "premature-end": lambda k: "stops writing too early" + ("" if k is None else f", after {k}"),
     "overrun": lambda _: "writes on where the output should end",
     "degenerate": lambda _: "writes the same whatever the input",
     "other": lambda _: "departs in a way that no named kind describes",
