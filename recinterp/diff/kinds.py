@@ -169,7 +169,9 @@ TEXT: dict[str, Callable[[int | None], str]] = {
     "length-keyed": lambda k: f"takes this step wrongly by the input's length: {k} tokens",
     "copied-pattern": lambda _: "copies fixed places of the input, the same for a whole length",
     "missing-rule": lambda _: "never takes this step rightly",
-    "premature-end": lambda k: "stops writing too early" + ("" if k is None else f", after {k}"),
+    "premature-end": lambda k: (
+        "stops writing too early" + ("" if k is None else f", after {k} tokens")
+    ),
     "overrun": lambda _: "writes on where the output should end",
     "degenerate": lambda _: "writes the same whatever the input",
     "other": lambda _: "departs in a way that no named kind describes",
