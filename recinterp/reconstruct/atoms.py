@@ -25,7 +25,7 @@ Mask = Bool[np.ndarray, "events"]
 HARM = 2.0  # of an unwanted event, where a rule does something else there
 MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
 PER_ATOM = 0.1  # what an atom costs, in events
-MOST_EVENTS = 1_500  # events that a guard is weighed on
+MOST_EVENTS = 20_000  # events that a guard is weighed on: fewer, and guards that differ look alike
 LOOKED = 150  # guards looked at, the best first, when those that fire alike are put together
 MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
 
