@@ -121,9 +121,14 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
         average((r["told"], r["failures"]) for r in spoken if r["verdict"] == "shortcut"),
     )
     yield (
-        "beside it, a nearest neighbour among the probes tells",
+        "beside it, saying that a model fails beyond its trained depth: recall",
         "",
-        average((r["guessed"], r["inputs"]) for r in spoken),
+        average((r["beyond_cap"][1], r["failures"]) for r in real if r["beyond_cap"][0]),
+    )
+    yield (
+        "the same: precision",
+        "",
+        average((r["beyond_cap"][1], r["beyond_cap"][0]) for r in real if r["beyond_cap"][0]),
     )
     yield (
         "planted models that are exactly their machine",

@@ -71,7 +71,6 @@ class Row:
     kept: int  # of those, where the model gives exactly that
     flagged: int  # will_fail says so
     flagged_right: int
-    guessed: int  # failures told exactly by a nearest neighbour among the builder's probes
     beyond_cap: tuple[int, int]  # will it fail? by "deeper than trained": flagged, and rightly so
     verdict: str
     kinds: tuple[tuple[str, int | None], ...]
@@ -106,7 +105,6 @@ def score(case: Case) -> Row:
     cap = case.recipe.max_depth
     deep = [y != z for x, y, z in zip(inputs, outputs, truth, strict=True)
             if cap is not None and task.depth(x) > cap]  # fmt: skip
-    neighbour = ex.fidelity.overall.baselines["nearest neighbour"]
     found = ex.fidelity.interventional
     return Row(
         name=case.name,
@@ -125,7 +123,6 @@ def score(case: Case) -> Row:
         kept=sum(y == m for y, m in claims),
         flagged=sum(bool(flag) for *_, flag in rows),
         flagged_right=sum(y != z for y, z, _, flag in rows if flag),
-        guessed=neighbour.hits,
         beyond_cap=(len(deep), sum(deep)),
         verdict=ex.diff.verdict,
         kinds=tuple(dict.fromkeys(b for s in ex.diff.shortcuts for b in s.bounds)),
