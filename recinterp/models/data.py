@@ -125,6 +125,9 @@ def answer_of(task: Task, teacher: Teacher | None) -> Answer:
     """
     if teacher is None:
         return task.apply
+    if not callable(teacher) and not hasattr(teacher, "run"):
+        wrong = f"the teacher is {teacher!r}"
+        raise MisfitModel("train", wrong, "a Machine or a function from tokens to tokens")
     known = set(task.constructors)
 
     def answer(tokens: Tokens) -> Tokens:

@@ -14,12 +14,12 @@ import numpy as np
 from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
-from recinterp.reconstruct.edits import Edited, alternatives, claim_cost, search, weight
+from recinterp.reconstruct.edits import Edited, claim_cost, search, weight
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes
 from recinterp.reconstruct.region import restrict
-from recinterp.reconstruct.rivals import Rival, rivals, undecided
+from recinterp.reconstruct.rivals import Rival, alternatives, rivals, undecided
 
 if TYPE_CHECKING:
     from recinterp.reconstruct.oracle import Oracle, Tokens

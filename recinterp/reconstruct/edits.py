@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from recinterp.errors import MachineError
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Add, Atom, Cmp, Copy, Emit, Lost, Reg, Rule, Set, plus
 from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
+from recinterp.reconstruct.blame import event_order
 from recinterp.reconstruct.cut import CUT, cut_after
 from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 
@@ -39,7 +39,6 @@ READABLE = 70  # nodes that may be added at that price; beyond, each costs
 PER_NODE_BEYOND = 0.2
 LATER = 0.5  # how much a late first difference is better than an early one
 GUARDS = 60  # guards tried for each thing a rule could leave out
-EQUALS = 6  # rivals kept for each edit
 TRIED = 500  # candidates run per round, the most promising
 FITS = 10  # sets of events that a rule's other acts would explain, the largest
 WORDS = 6  # words tried per rule and round
@@ -181,7 +180,7 @@ def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]
     full = parent.cost - _gains(parent.machine, chosen, logs, everything, cost, here)
     least = parent.cost - max(SUPPORT * (1 - UNCLAIMED), MINOR * float((~outcome.equal).sum()))
     ranked = sorted(zip(full.tolist(), range(len(chosen)), strict=True))[: 2 * BEAM]
-    return [_edited(parent, chosen[i], v) for v, i in ranked if v <= least]
+    return [edited_by(parent, chosen[i], v) for v, i in ranked if v <= least]
 
 
 def _gains(
@@ -226,7 +225,7 @@ def _sample(outcome: Outcome) -> Ints:
 
 def _candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[Candidate]:
     """Edits of the rules that wrote the first wrong tokens, and of those that fired just before."""
-    batch, order = outcome.batch, _event_order(outcome)
+    batch, order = outcome.batch, event_order(outcome)
     for number, rule in enumerate(machine.rules):
         events = [e for e in batch.events if e.rule == number]
         if not events:
@@ -279,48 +278,6 @@ def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
                 touched = np.unique(view.inputs[view.holds(atom)])
                 variant = Variant(number, (atom,), kept, rule.goto)
                 yield Candidate(variant, (), touched, gain[atom])
-
-
-@dataclass(frozen=True)
-class _Order:
-    """Which event of a row came last before its first difference, and which one before that."""
-
-    final: dict[tuple[int, int], int]
-    previous: dict[tuple[int, int], int]
-
-    def last(self, rule: int, view: View) -> Mask:
-        return self._flags(self.final, rule, view)
-
-    def before(self, rule: int, view: View) -> Mask:
-        return self._flags(self.previous, rule, view)
-
-    @staticmethod
-    def _flags(table: dict[tuple[int, int], int], rule: int, view: View) -> Mask:
-        return np.array(
-            [
-                table.get((row, t)) == rule
-                for row, t in zip(view.rows.tolist(), view.t.tolist(), strict=True)
-            ],
-            dtype=bool,
-        )
-
-
-def _event_order(outcome: Outcome) -> _Order:
-    history: dict[int, list[tuple[int, int, int]]] = {}
-    first = outcome.first_difference
-    rules = outcome.batch.machine.rules
-    for event in outcome.batch.events:
-        bad = first[event.view.rows] < NEVER
-        width = len(rules[event.rule].word)
-        for row, t in zip(event.view.rows[bad].tolist(), event.view.t[bad].tolist(), strict=True):
-            if t <= first[row]:
-                history.setdefault(row, []).append((t, event.rule, t + width))
-    final, previous = {}, {}
-    for row, seen in history.items():
-        final[row, seen[-1][0]] = seen[-1][1]
-        if len(seen) > 1:
-            previous[row, seen[-2][0]] = seen[-2][1]
-    return _Order(final, previous)
 
 
 def _of_rule(
@@ -414,7 +371,7 @@ def _words(
     return [(w, m, size == view.t + len(w)) for w, m in options.items() if (m & bad).sum() >= 2]
 
 
-def _edited(parent: Edited, candidate: Candidate, cost: float) -> Edited:
+def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     """The parent with one rule split in two: as before, and otherwise under the guard."""
     machine, variant = parent.machine, candidate.variant
     rule, taken = machine.rules[variant.rule], {r.name for r in machine.rules}
@@ -435,32 +392,3 @@ def _edited(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     root, chain = parent.root or machine, (*parent.chain, candidate)
     added = (*parent.added, name)
     return Edited(machine.with_rules(rules), added, equals, cost, parent.base, root, chain)
-
-
-def alternatives(edited: Edited) -> Iterator[Machine]:
-    """The machines with one guard replaced by an equal of as many atoms, a few for each."""
-    for i, candidate in enumerate(edited.chain):
-        same = [g for g in candidate.equals if len(g) == len(candidate.variant.guard)]
-        for guard in _unlike(same):
-            changed = replace(candidate, variant=replace(candidate.variant, guard=guard))
-            chain = (*edited.chain[:i], changed, *edited.chain[i + 1 :])
-            assert edited.root is not None
-            grown = Edited(edited.root, (), {}, 0.0, edited.base)
-            try:
-                for c in chain:
-                    grown = _edited(grown, c, 0.0)
-            except MachineError:  # rules that overlap under the other guard
-                continue
-            yield grown.machine
-
-
-def _unlike(guards: Sequence[tuple[Atom, ...]]) -> list[tuple[Atom, ...]]:
-    """One guard for each thing that is looked at, in order."""
-    seen: dict[tuple[str, ...], tuple[Atom, ...]] = {}
-    for guard in guards:
-        seen.setdefault(tuple(_subject(a) for a in guard), guard)
-    return list(seen.values())[:EQUALS]
-
-
-def _subject(atom: Atom) -> str:
-    return f"{atom.a} {atom.op}" if isinstance(atom, Cmp) else f"{atom}"

@@ -8,18 +8,21 @@ beyond the domain, both are kept, with the shortest input found that would tell 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from recinterp.errors import MachineError
 from recinterp.machine.batch import run_batch
-from recinterp.machine.syntax import Machine
+from recinterp.machine.syntax import Atom, Cmp, Machine
 from recinterp.machine.text import guard
+from recinterp.reconstruct.edits import Edited, edited_by
 from recinterp.tasks.split import held_out
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Rule
     from recinterp.tasks import Domain, Task
 
+EQUALS = 6  # rivals kept for each edit
 LONGER = 4  # tokens beyond the domain that are looked at
 DRAWN, ASKED = 1_500, 40  # inputs looked at, and asked about, where rivals part
 
@@ -46,6 +49,35 @@ class Rival:
             f"{'; '.join(self.rules)}: the same on this domain; on {' '.join(self.input)}"
             f" it would write {said[0]} instead of {said[1]}"
         )
+
+
+def alternatives(edited: Edited) -> Iterator[Machine]:
+    """The machines with one guard replaced by an equal of as many atoms, a few for each."""
+    for i, candidate in enumerate(edited.chain):
+        same = [g for g in candidate.equals if len(g) == len(candidate.variant.guard)]
+        for other in _unlike(same):
+            changed = replace(candidate, variant=replace(candidate.variant, guard=other))
+            chain = (*edited.chain[:i], changed, *edited.chain[i + 1 :])
+            assert edited.root is not None
+            grown = Edited(edited.root, (), {}, 0.0, edited.base)
+            try:
+                for c in chain:
+                    grown = edited_by(grown, c, 0.0)
+            except MachineError:  # rules that overlap under the other guard
+                continue
+            yield grown.machine
+
+
+def _unlike(guards: Sequence[tuple[Atom, ...]]) -> list[tuple[Atom, ...]]:
+    """One guard for each thing that is looked at, in order."""
+    seen: dict[tuple[str, ...], tuple[Atom, ...]] = {}
+    for one in guards:
+        seen.setdefault(tuple(_subject(a) for a in one), one)
+    return list(seen.values())[:EQUALS]
+
+
+def _subject(atom: Atom) -> str:
+    return f"{atom.a} {atom.op}" if isinstance(atom, Cmp) else f"{atom}"
 
 
 def undecided(

@@ -41,9 +41,19 @@ class Listed:
 
 @dataclass(frozen=True)
 class Matching:
-    """Excludes inputs whose tokens, joined by spaces, a regular expression finds a match in."""
+    """Excludes inputs whose tokens, joined by spaces, a regular expression finds a match in.
+
+    Errors: DomainError for what is no regular expression.
+    """
 
     pattern: str
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            wrong = f"{self.pattern!r} is no regular expression ({error})"
+            raise DomainError("exclude by a pattern", wrong, r"for instance r'\bX1 X0\b'") from None
 
     def __call__(self, tokens: Sequence[str]) -> bool:
         """Whether the pattern is found in these tokens."""

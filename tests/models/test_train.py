@@ -17,7 +17,7 @@ import torch.nn.functional as F
 import recinterp as ri
 from recinterp.errors import CheckpointError, DomainError, MisfitModel, ModelError
 from recinterp.models import Run, backend, resume
-from recinterp.models.data import IGNORE, Batches, whole_targets
+from recinterp.models.data import IGNORE, Batches, answer_of, whole_targets
 from recinterp.tasks import FullDepth, Listed
 from tests.models.conftest import TINY
 
@@ -291,3 +291,14 @@ def test_the_bar_is_on_stderr_and_only_when_asked(
     out, err = capsys.readouterr()
     assert out == ""
     assert "2/2" in err
+
+
+def test_a_teacher_stands_in_for_the_function_and_is_held_to_its_tokens() -> None:
+    task = ri.task("binary-successor")
+    config = ri.TrainConfig(max_length=3, d_model=16, steps=2)
+    run = ri.train(task, config, teacher=lambda x: x, progress=False)
+    assert "teacher" in run.checkpoint.recipe
+    assert answer_of(task, task.machine)(["X1", "01"]) == ["X0", "X0", "01"]
+    for teacher in (lambda x: ["Z"], lambda x: None, 5):
+        with pytest.raises(MisfitModel, match="teacher"):
+            ri.train(task, config, teacher=teacher, progress=False)

@@ -193,6 +193,8 @@ def test_domains() -> None:
     matching = Domain(4, None, Matching(r"\bX1 X0\b"))
     assert Domain.from_json(matching.to_json()) == matching
     assert not matching.contains(t, ["X1", "X0", "01"])
+    with pytest.raises(DomainError, match="regular expression"):
+        Matching("(")
     assert matching.contains(t, ["X0", "X1", "01"])
     with pytest.raises(DomainError, match="finite description"):
         Domain(4, None, lambda tokens: False).to_json()
