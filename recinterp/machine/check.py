@@ -7,6 +7,7 @@ differ say so about the same expression.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 from math import inf
 from typing import TYPE_CHECKING
@@ -91,7 +92,9 @@ def disjoint(one: tuple[Atom, ...], other: tuple[Atom, ...]) -> bool:
     return any(_exclude(a, b) for a in one for b in other)
 
 
+@lru_cache(maxsize=1 << 17)
 def _exclude(a: Atom, b: Atom) -> bool:
+    """Whether two atoms cannot both hold; asked again and again of grown guards."""
     match a, b:
         case In(at, xs), In(other, ys):
             return at == other and not set(xs) & set(ys)

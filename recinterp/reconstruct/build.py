@@ -14,12 +14,14 @@ import numpy as np
 from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
-from recinterp.reconstruct.edits import Edited, claim_cost, search, weight
+from recinterp.reconstruct.edits import TOLD, UNCLAIMED, Edited, search
+from recinterp.reconstruct.hypothesis import Hypothesis, again, hypothesis, why
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
-from recinterp.reconstruct.probes import doubted, probes
+from recinterp.reconstruct.probes import doubted, probes, wider
 from recinterp.reconstruct.region import restrict
 from recinterp.reconstruct.rivals import Rival, alternatives, rivals, undecided
+from recinterp.reconstruct.trees import Grown, grown
 
 if TYPE_CHECKING:
     from recinterp.reconstruct.oracle import Oracle, Tokens
@@ -29,34 +31,8 @@ KEPT = 6  # runners-up kept
 LEARNED, MISSED = 3, 0.02  # machines from logs looked at, and the share they may miss
 FEWEST = 8  # failures among the probes, or nothing is learned from logs
 TRUE = "edits of the true machine"
+TREES = "guard trees on the true machine's control"
 DOUBT = 0.02  # wrong claims among inputs as they come, before they are asked about too
-ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A machine that was considered: how many of the probes it explains, and why it lost."""
-
-    machine: Machine
-    road: str
-    added: tuple[str, ...]
-    equals: int
-    wrong: int
-    unclaimed: int
-    asked: int
-    cost: float
-    extra: int  # nodes more than the true machine of its road
-    equal: tuple[Machine, ...] = ()  # machines that explain the same, by other guards
-    lost_because: str = ""
-
-    @property
-    def rank(self) -> float:
-        """Cost and size together, as the search for edits weighs them."""
-        return self.cost + weight(self.extra)
-
-    def __str__(self) -> str:
-        claims = f"{self.wrong} wrong and {self.unclaimed} unclaimed of {self.asked}"
-        return f"{self.road}, size {self.machine.size}: {claims}; {self.lost_because}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +60,8 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     """The machine that explains an oracle on a domain best, built from probes alone.
 
     First from probes of every stratum; then, if what it claims there does not hold among inputs as
-    they come, or machines are left that some input tells apart, once more from those too.
+    they come, or machines are left that some input tells apart, once more from those too. Where
+    that explains too few failures, many more inputs are asked about, and guard trees grown.
     """
     logs = asked(oracle, task, probes(task, domain, seed=seed))
     ranked = considered(task, logs, seed)
@@ -98,9 +75,14 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
         known = dict.fromkeys(map(tuple, [*logs.inputs, *more, *wide]))
         logs = asked(oracle, task, [list(x) for x in known])
         ranked = considered(task, logs, seed)
+    if logs.failures.sum() >= FEWEST:
+        many = asked(oracle, task, wider(task, domain, logs.inputs, seed=seed))
+        if not again(ranked[0], many).enough(int(many.failures.sum())):
+            kept = [again(h, many) for h in ranked[:KEPT]]
+            logs, ranked = many, _best(many, [*kept, *_grown(task, many, seed)])
     chosen = ranked[0]
     others = {(h.road, h.wrong, h.unclaimed, h.machine.size): h for h in reversed(ranked[1:])}
-    lost = (replace(h, lost_because=_why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
+    lost = (replace(h, lost_because=why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
     evident = replace(chosen, machine=with_evidence(chosen.machine, logs))
     left = rivals(task, domain, chosen.machine, chosen.equal, seed=seed)
     return Reconstruction(evident, tuple(lost), task.machine, logs, left)
@@ -117,18 +99,52 @@ def asked(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Logs:
 def considered(task: Task, logs: Logs, seed: int = 0) -> list[Hypothesis]:
     """Every machine that was looked at, the best first."""
     truth = task.machine
-    found = [_hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
+    found = [hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
     for road in roads(task, logs):
         if _enough(found, logs):
             break
         found += _walk(road, logs)
     if not _enough(found, logs):
         found += _from_logs(task, logs, seed)
-    return sorted(found, key=lambda h: h.rank)
+    return _best(logs, found)
+
+
+def _best(logs: Logs, found: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """The best first: what explains nine in ten of the failures before what does not."""
+    failures = int(logs.failures.sum())
+    return sorted(found, key=lambda h: (not h.enough(failures), h.rank))
+
+
+def _grown(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
+    """Guard trees on the true machine's control, and the same where it is to be believed.
+
+    Weighed by what trees grown without an input say of it: a table of inputs explains nothing.
+    """
+    for road in roads(task, logs):
+        turned = road.machine is not task.machine
+        tree = grown(road.machine, road.logs, seed, looks_back=not turned)
+        try:
+            machine = road.back(tree.machine)
+        except MachineError:  # a guard that cannot be read back in the other direction
+            continue
+        name = f"{TREES}, read from the right" if turned else TREES
+        for m in dict.fromkeys([machine, restrict(machine, logs, tree.explained)]):
+            yield _tried(name, m, tree, task.machine, logs)
+
+
+def _tried(road: str, machine: Machine, tree: Grown, truth: Machine, logs: Logs) -> Hypothesis:
+    outcome = logs.run(machine)
+    silent = outcome.unclaimed & ~outcome.wrong
+    wrong = ~silent & ~tree.explained
+    cost = float((wrong + np.where(outcome.failures_told, TOLD, UNCLAIMED) * silent).sum())
+    return Hypothesis(
+        machine, road, (), 0, int(wrong.sum()), int(silent.sum()), len(logs.inputs), cost,
+        machine.size - truth.size, leaves=tree.leaves,
+    )  # fmt: skip
 
 
 def _enough(found: Sequence[Hypothesis], logs: Logs) -> bool:
-    return min(h.wrong + h.unclaimed for h in found) <= ENOUGH * int(logs.failures.sum())
+    return any(h.enough(int(logs.failures.sum())) for h in found)
 
 
 def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
@@ -142,7 +158,7 @@ def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
     for learned in learn(logs.inputs, logs.outputs, task, seed)[:LEARNED]:
         if learned.missed <= MISSED * learned.asked:
             edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
-            yield _hypothesis(f"learned from logs, {learned.text}", edited, task.machine, logs)
+            yield hypothesis(f"learned from logs, {learned.text}", edited, task.machine, logs)
 
 
 def _wrong(machine: Machine, logs: Logs) -> int:
@@ -172,37 +188,7 @@ def _walk(road: Road, logs: Logs) -> Iterator[Hypothesis]:
                 same = [road.back(m) for m in alternatives(e)] if machine is e.machine else []
             except MachineError:  # an edit that cannot be read back in the other direction
                 continue
-            yield replace(_hypothesis(road.name, edited, base, logs), equal=tuple(same))
-
-
-def _hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothesis:
-    outcome = logs.run(edited.machine)
-    return Hypothesis(
-        edited.machine,
-        road,
-        edited.added,
-        sum(map(len, edited.equals.values())),
-        int(outcome.wrong.sum()),
-        int(outcome.unclaimed.sum()),
-        len(logs.inputs),
-        float(claim_cost(outcome).sum()),
-        edited.machine.size - base.size,
-    )
-
-
-def _why(lost: Hypothesis, chosen: Hypothesis) -> str:
-    if lost.wrong > chosen.wrong:
-        return f"{lost.wrong - chosen.wrong} more wrong claims"
-    if lost.unclaimed > chosen.unclaimed:
-        return f"claims {lost.unclaimed - chosen.unclaimed} inputs fewer"
-    if lost.wrong < chosen.wrong:
-        more, size = chosen.wrong - lost.wrong, lost.machine.size
-        return (
-            f"{more} fewer wrong claims, too few for size {size} instead of {chosen.machine.size}"
-        )
-    if lost.machine.size > chosen.machine.size:
-        return f"explains no more and is larger than {chosen.machine.size}"
-    return "explains no more"
+            yield replace(hypothesis(road.name, edited, base, logs), equal=tuple(same))
 
 
 def with_evidence(machine: Machine, logs: Logs) -> Machine:

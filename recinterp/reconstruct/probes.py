@@ -8,6 +8,8 @@ greatest depths, where base cases meet full recursion.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from random import Random
 from typing import TYPE_CHECKING
 
 from recinterp.tasks.split import held_out
@@ -20,6 +22,8 @@ SHORT = 40  # a length with no more inputs than this is asked whole
 PER_CELL = 14
 PER_LENGTH = 56  # where a length has few depths, each is asked about more
 LONGEST = 16  # where a domain names no length
+WIDE = 15_000  # inputs asked about where a few hundred leave too much unexplained
+LISTED = 100_000  # a domain with no more inputs is listed, a larger one drawn from
 DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machine departs
 
 
@@ -44,6 +48,21 @@ def doubted(
     new = [list(x) for x in dict.fromkeys(map(tuple, drawn)) if x not in seen and not held_out(x)]
     rows = zip(new, task.apply_many(new), machine.run_many(new), strict=True)
     return [x for x, true, claim in rows if claim is not None and claim != true][:DOUBTED]
+
+
+def wider(
+    task: Task, domain: Domain, known: Sequence[Sequence[str]], *, seed: int = 0
+) -> list[list[str]]:
+    """The known inputs and many more, none held out: all of a small domain, else a draw.
+
+    The known are of every stratum, the others as they come.
+    """
+    listed = list(islice(domain.inputs(task), LISTED + 1))
+    if len(listed) > LISTED:
+        listed = domain.sample(task, 2 * DRAWN, seed=seed + 2, distribution="uniform")
+    Random(seed).shuffle(listed)
+    new = dict.fromkeys(tuple(x) for x in listed if not held_out(x))
+    return [list(x) for x in dict.fromkeys([*map(tuple, known), *islice(new, WIDE)])]
 
 
 def _draw(task: Task, domain: Domain, seed: int, per_cell: int) -> Iterator[list[str]]:

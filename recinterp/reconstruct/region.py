@@ -57,14 +57,16 @@ class Leaf:
         return bool(self.failed[self.rows].all())
 
 
-def restrict(machine: Machine, logs: Logs) -> Machine:
-    """The machine, entered only by inputs where it was right nearly always."""
-    outcome = logs.run(machine)
-    if outcome.wrong.sum() <= (1 - PURE) * len(logs.inputs):
+def restrict(machine: Machine, logs: Logs, good: Mask | None = None) -> Machine:
+    """The machine, entered only by inputs where it was right nearly always.
+
+    good: where it was, if that is not what it says of the logs it was made from.
+    """
+    good = ~logs.run(machine).wrong if good is None else good
+    if (~good).sum() <= (1 - PURE) * len(logs.inputs):
         return machine
     view = run_batch(machine, logs.words).view(np.arange(len(logs.inputs)))
     atoms = [(a, m) for a, m in _entry_atoms(machine, view) if m.any() and not m.all()]
-    good = ~outcome.wrong
     everything = np.ones(len(good), dtype=bool)
     failed = ~everything if logs.failed is None else logs.failed
     leaves = list(_grow(Leaf((), everything, good, failed), atoms, machine.vocab))

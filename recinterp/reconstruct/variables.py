@@ -32,6 +32,7 @@ from recinterp.machine.text import expr
 Kind = Literal["mode", "content", "lookahead", "pointer", "frame", "previous output"]
 Value = int | str | None
 EOS = "EOS"
+MOST = 10  # variables that are looked for in the network
 MOST_SILENT = 64  # steps without output after which a counterfactual is given up
 
 
@@ -45,13 +46,23 @@ class Variable:
 
 
 def variables(machine: Machine) -> tuple[Variable, ...]:
-    """The variables a machine's rules read, the mode first."""
+    """The variables a machine's rules read, the mode first.
+
+    Grown guards read all over the input. Where they are many, those stay that hold a state: the
+    mode, the stack, registers, and what is read at them.
+    """
     found: list[Variable] = []
     if len(machine.modes) > 1:
         found.append(Variable("mode", "mode"))
     for node in dict.fromkeys(_read(machine)):
         found += _of_node(node)
-    return tuple(dict.fromkeys(found))
+    distinct = tuple(dict.fromkeys(found))
+    if len(distinct) <= MOST:
+        return distinct
+    registers = [Reg(name) for name, _ in machine.registers] + [Reg("top")]
+    state = [v for v in distinct if v.node is None or v.node in registers]
+    at = [v for v in distinct if v.kind == "content" and v.node in registers]
+    return tuple(dict.fromkeys([*state, *at]))[:MOST]
 
 
 def _read(machine: Machine) -> Iterator[Node]:

@@ -1,0 +1,90 @@
+"""A machine that was considered, what it explains of the logs, and why it lost or won."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from recinterp.reconstruct.edits import Edited, claim_cost, weight
+
+if TYPE_CHECKING:
+    from recinterp.machine.syntax import Machine
+    from recinterp.reconstruct.logs import Logs
+
+ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
+PER_LEAF = 0.5  # what a leaf of a guard tree costs, in inputs
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A machine that was considered: how many of the probes it explains, and why it lost."""
+
+    machine: Machine
+    road: str
+    added: tuple[str, ...]
+    equals: int
+    wrong: int
+    unclaimed: int
+    asked: int
+    cost: float
+    extra: int  # nodes more than the true machine of its road
+    equal: tuple[Machine, ...] = ()  # machines that explain the same, by other guards
+    leaves: int = 0  # of guard trees
+    lost_because: str = ""
+
+    @property
+    def rank(self) -> float:
+        """Cost and size together, as the search for edits weighs them; a tree by its leaves."""
+        return self.cost + (PER_LEAF * self.leaves if self.leaves else weight(self.extra))
+
+    def enough(self, failures: int) -> bool:
+        """Whether so much is explained that no other road need be tried."""
+        return self.wrong + self.unclaimed <= ENOUGH * failures
+
+    def __str__(self) -> str:
+        claims = f"{self.wrong} wrong and {self.unclaimed} unclaimed of {self.asked}"
+        return f"{self.road}, size {self.machine.size}: {claims}; {self.lost_because}"
+
+
+def hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothesis:
+    """A machine weighed on logs."""
+    outcome = logs.run(edited.machine)
+    return Hypothesis(
+        edited.machine,
+        road,
+        edited.added,
+        sum(map(len, edited.equals.values())),
+        int(outcome.wrong.sum()),
+        int(outcome.unclaimed.sum()),
+        len(logs.inputs),
+        float(claim_cost(outcome).sum()),
+        edited.machine.size - base.size,
+    )
+
+
+def why(lost: Hypothesis, chosen: Hypothesis) -> str:
+    """Why one machine lost against another."""
+    if lost.wrong > chosen.wrong:
+        return f"{lost.wrong - chosen.wrong} more wrong claims"
+    if lost.unclaimed > chosen.unclaimed:
+        return f"claims {lost.unclaimed - chosen.unclaimed} inputs fewer"
+    if lost.wrong < chosen.wrong:
+        more, size = chosen.wrong - lost.wrong, lost.machine.size
+        return (
+            f"{more} fewer wrong claims, too few for size {size} instead of {chosen.machine.size}"
+        )
+    if lost.machine.size > chosen.machine.size:
+        return f"explains no more and is larger than {chosen.machine.size}"
+    return "explains no more"
+
+
+def again(known: Hypothesis, logs: Logs) -> Hypothesis:
+    """The same machine, weighed on other logs."""
+    outcome = logs.run(known.machine)
+    return replace(
+        known,
+        wrong=int(outcome.wrong.sum()),
+        unclaimed=int(outcome.unclaimed.sum()),
+        asked=len(logs.inputs),
+        cost=float(claim_cost(outcome).sum()),
+    )

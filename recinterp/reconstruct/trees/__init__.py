@@ -1,0 +1,96 @@
+"""Guard trees: a machine's control as it is, what each step writes learned from logs.
+
+Between the two other roads: an edit changes a rule or two and says why; state merging knows
+nothing of the function. Here the control states, registers and stack of the true machine stay, and
+for each state a decision tree over tokens at pointers, indices, lengths and runs says which token
+comes: the machine's own, another, a copy from elsewhere, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool
+
+from recinterp.reconstruct.trees.rules import machine_of
+from recinterp.reconstruct.trees.split import Scene, grow
+from recinterp.reconstruct.trees.steps import one_by_one, stages
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+    from recinterp.reconstruct.logs import Logs
+
+Mask: TypeAlias = "Bool[np.ndarray, 'logs']"
+FOLDS = 4  # one log in so many is kept apart, each once, while it is found how far to grow
+MOST_LEAVES = 150  # more is no explanation, whatever it foretells
+LEAF = 1.0  # inputs kept apart that a leaf has to explain
+SLACK = 0.01  # of the failures: so many more may be missed for fewer leaves
+HEAVIER = 5.0  # what an event of a failing input weighs at most, so that few count as much as many
+TELLS = 0.905  # of the failures, with a little to spare
+STALE = 120  # leaves added without any more of those kept apart explained
+
+__all__ = ["Grown", "grown"]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A machine with grown guards. explained: the logs that trees grown without them explain."""
+
+    machine: Machine
+    leaves: int
+    explained: Bool[np.ndarray, "logs"]
+
+
+def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> Grown:
+    """The machine that writes what was seen, as far as guard trees hold on logs kept apart.
+
+    looks_back: guards may ask what was written before (a machine to be turned around may not).
+    """
+    base, failed = one_by_one(machine), logs.failures
+    balance = (~failed).sum() / max(failed.sum(), 1)
+    weight = np.where(failed, np.clip(balance, 1.0, HEAVIER), 1.0).astype(np.float32)
+    seen = stages(base, logs, weight, looks_back)
+    scenes = [s.scene for s in seen]
+    fold = np.random.default_rng(seed).permutation(len(failed)) % FOLDS
+    paths = [_path(scenes, fold == k) for k in range(FOLDS)]
+    most = max(max(p) for p in paths)
+    right = {
+        leaves: np.logical_or.reduce([_at(p, leaves) for p in paths])
+        for leaves in range(len(scenes), most + 1)
+    }
+    leaves = _fewest(right, failed)
+    roots = grow(scenes, np.zeros(len(failed), dtype=bool), leaves)
+    return Grown(machine_of(base, seen, roots), leaves, right[leaves])
+
+
+def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:
+    """The fewest leaves that explain nearly as much as any number does.
+
+    Where some number explains nine in ten of the failures, one of those.
+    """
+    worth = {k: right[k].sum() - LEAF * k for k in right}
+    told = {k: (right[k] & failed).sum() >= TELLS * failed.sum() for k in right}
+    least = max(worth.values()) - SLACK * failed.sum()
+    near = [k for k in worth if worth[k] >= least]
+    return min((k for k in near if told[k]), default=min(near))
+
+
+def _path(scenes: Sequence[Scene], apart: Mask) -> dict[int, Mask]:
+    """By number of leaves: which of the logs kept apart are explained."""
+    found = dict[int, Mask]()
+    counts = dict[int, int]()
+
+    def look(leaves: int, right: Mask) -> bool:
+        found[leaves] = apart & right
+        counts[leaves] = int(found[leaves].sum())
+        return leaves - max(counts, key=lambda k: (counts[k], -k)) < STALE
+
+    grow(scenes, apart, MOST_LEAVES, look)
+    return found
+
+
+def _at(path: dict[int, Mask], leaves: int) -> Mask:
+    return path[min(leaves, max(path))]

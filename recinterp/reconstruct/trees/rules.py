@@ -1,0 +1,148 @@
+"""Trees as rules: one for each leaf that a rule of the machine reaches, and nothing else said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeGuard
+
+import numpy as np
+
+from recinterp.machine.check import negate, simplify
+from recinterp.machine.syntax import END, Emit, In, Machine, Rule
+from recinterp.reconstruct.trees.steps import OWN, STOP, TAIL, Act, Stage
+
+if TYPE_CHECKING:
+    from recinterp.machine.syntax import Atom, Expr
+    from recinterp.reconstruct.trees.split import Node
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A question, and what follows from either answer: an act or a further question."""
+
+    atom: Atom
+    yes: Branch | Act
+    no: Branch | Act
+
+
+def machine_of(machine: Machine, stages: Sequence[Stage], roots: Sequence[Node]) -> Machine:
+    """The machine that writes one by one, each of its rules split as the trees say."""
+    trees = {stage.mode: (stage, root) for stage, root in zip(stages, roots, strict=True)}
+    rules = list[Rule]()
+    for number, rule in enumerate(machine.rules):
+        if rule.mode not in trees or not (rule.word or rule.mode == TAIL):
+            rules.append(rule)
+            continue
+        stage, root = trees[rule.mode]
+        events = np.flatnonzero(stage.rules == number)
+        kept = _projected(stage, root, events) if len(events) else (OWN, "")
+        paths = list(_paths(kept, (), machine.vocab))
+        for i, (guard, act) in enumerate(paths):
+            name = rule.name if len(paths) == 1 else f"{rule.name}.{i + 1}"
+            split = replace(rule, name=name, guard=simplify((*rule.guard, *guard)))
+            rules.append(_acting(split, act))
+    return machine.with_rules(_merged(_whole(rules, machine.start), machine.vocab))
+
+
+def _projected(stage: Stage, node: Node, events: np.ndarray) -> Branch | Act:
+    """What the tree says of some events, questions with only one answer among them left out."""
+    if node.yes is None or node.no is None:
+        return stage.acts[node.act]
+    held = stage.scene.holds[events, node.atom]
+    if held.all():
+        return _projected(stage, node.yes, events)
+    if not held.any():
+        return _projected(stage, node.no, events)
+    yes, no = _projected(stage, node.yes, events[held]), _projected(stage, node.no, events[~held])
+    return yes if yes == no else Branch(stage.atoms[node.atom], yes, no)
+
+
+def _paths(
+    tree: Branch | Act, guard: tuple[Atom, ...], vocab: tuple[str, ...]
+) -> Iterator[tuple[tuple[Atom, ...], Act]]:
+    if not isinstance(tree, Branch):
+        yield guard, tree
+        return
+    yield from _paths(tree.yes, (*guard, tree.atom), vocab)
+    yield from _paths(tree.no, (*guard, negate(tree.atom, vocab)), vocab)
+
+
+def _acting(rule: Rule, act: Act) -> Rule:
+    kind, what = act
+    if kind == OWN:
+        return rule
+    if kind == STOP:
+        return replace(rule, updates=(), goto=None)
+    others = tuple(u for u in rule.updates if not isinstance(u, Emit))
+    return replace(rule, updates=(Emit((what,)), *others), goto=rule.goto or TAIL)
+
+
+def _whole(rules: Sequence[Rule], start: str) -> list[Rule]:
+    """The same rules without the modes that writing one by one added and nothing needed."""
+    while (idle := _idle(rules, start)) is not None:
+        rules = [_joined(r, idle) for r in rules if r is not idle]
+    reached = _reached(rules, start)
+    return [r for r in rules if r.mode in reached]
+
+
+def _idle(rules: Sequence[Rule], start: str) -> Rule | None:
+    """A rule that always follows, whose mode is there for it alone."""
+    for rule in rules:
+        alone = sum(r.mode == rule.mode for r in rules) == 1
+        added = rule.mode == TAIL or "~" in rule.mode
+        if alone and added and not rule.guard and rule.mode not in (start, rule.goto):
+            return rule
+    return None
+
+
+def _joined(rule: Rule, then: Rule) -> Rule:
+    """A rule with what always follows it: it has moved nothing itself, or nothing is read then."""
+    if rule.goto != then.mode:
+        return rule
+    others = [u for r in (rule, then) for u in r.updates if not isinstance(u, Emit)]
+    word = (*rule.word, *then.word)
+    emit = (Emit(word),) if word else ()
+    return replace(rule, updates=(*emit, *others), goto=then.goto)
+
+
+def _reached(rules: Sequence[Rule], start: str) -> set[str]:
+    found, ahead = set[str](), [start]
+    while ahead:
+        mode = ahead.pop()
+        if mode not in found:
+            found.add(mode)
+            ahead += [r.goto for r in rules if r.mode == mode and r.goto is not None]
+    return found
+
+
+def _merged(rules: Sequence[Rule], vocab: tuple[str, ...]) -> list[Rule]:
+    """The same rules, those that differ only in the tokens read at one place said as one."""
+    kept = dict.fromkeys(rules)
+    while (pair := _alike(kept)) is not None:
+        one, other, at = pair
+        tokens = {x for r in (one, other) for a in r.guard if _reads(a, at) for x in a.tokens}
+        rest = tuple(a for a in one.guard if not _reads(a, at))
+        both = In(at, tuple(x for x in (*vocab, END) if x in tokens))
+        everything = len(tokens) == len(vocab) + 1
+        new = replace(one, guard=rest if everything else (both, *rest))
+        kept = {new if r is one else r: None for r in kept if r is not other}
+    return list(kept)
+
+
+def _alike(rules: Iterable[Rule]) -> tuple[Rule, Rule, Expr] | None:
+    """Two rules that do the same where one place reads one thing or another."""
+    seen = dict[tuple[object, ...], Rule]()
+    for rule in rules:
+        for atom in rule.guard:
+            if isinstance(atom, In):
+                rest = frozenset(a for a in rule.guard if a is not atom)
+                key = (rule.mode, rule.updates, rule.goto, rest, atom.at)
+                if key in seen:
+                    return seen[key], rule, atom.at
+                seen[key] = rule
+    return None
+
+
+def _reads(atom: Atom, at: Expr) -> TypeGuard[In]:
+    return isinstance(atom, In) and atom.at == at
