@@ -9,12 +9,13 @@ comes: the machine's own, another, a copy from elsewhere, or none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
 
+from recinterp.machine.syntax import Cmp, Const, Reg
 from recinterp.reconstruct.trees.rules import machine_of
 from recinterp.reconstruct.trees.split import Scene, grow
 from recinterp.reconstruct.trees.steps import one_by_one, stages
@@ -47,7 +48,8 @@ class Grown:
 def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> Grown:
     """The machine that writes what was seen, as far as guard trees hold on logs kept apart.
 
-    looks_back: guards may ask what was written before (a machine to be turned around may not).
+    It claims nothing of longer inputs than it was grown on. looks_back: guards may ask what was
+    written before (a machine to be turned around may not).
     """
     base, failed = one_by_one(machine), logs.failures
     balance = (~failed).sum() / max(failed.sum(), 1)
@@ -63,7 +65,9 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
     }
     leaves = _fewest(right, failed)
     roots = grow(scenes, np.zeros(len(failed), dtype=bool), leaves)
-    return Grown(machine_of(base, seen, roots), leaves, right[leaves])
+    longest = Cmp(Reg("n"), "<=", Const(int(logs.words.n.max(initial=0))))
+    within = replace(base, domain=(*base.domain, longest))
+    return Grown(machine_of(within, seen, roots), leaves, right[leaves])
 
 
 def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:

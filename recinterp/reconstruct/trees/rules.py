@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from recinterp.machine.check import negate, simplify
-from recinterp.machine.syntax import END, Emit, In, Machine, Rule
+from recinterp.machine.syntax import END, Copy, Emit, In, Machine, Rule
 from recinterp.reconstruct.trees.steps import OWN, STOP, TAIL, Act, Stage
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ def _acting(rule: Rule, act: Act) -> Rule:
     if kind == STOP:
         return replace(rule, updates=(), goto=None)
     others = tuple(u for u in rule.updates if not isinstance(u, Emit))
+    known = {a.at: a.tokens[0] for a in rule.guard if isinstance(a, In) and len(a.tokens) == 1}
+    if isinstance(what, Copy):
+        what = known.get(what.at, what)
     return replace(rule, updates=(Emit((what,)), *others), goto=rule.goto or TAIL)
 
 

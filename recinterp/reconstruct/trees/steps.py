@@ -127,10 +127,10 @@ def _stage(
     fits: dict[Act, np.ndarray] = {(OWN, ""): _own(machine, view, rules, mode) == y}
     if mode != TAIL:
         fits[STOP, ""] = y == BEHIND
-    for at in places(machine, view):
-        fits[COPY, Copy(at)] = view.read(at) == y
     for number, token in enumerate(machine.vocab):
         fits[TOKEN, token] = y == number
+    for at in places(machine, view):
+        fits[COPY, Copy(at)] = view.read(at) == y
     table = _distinct(fits)
     asked = _atoms(machine, view)
     atoms = {a: mask for a, mask in asked if looks_back or not isinstance(a, Out)}
