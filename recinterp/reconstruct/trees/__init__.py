@@ -17,8 +17,8 @@ from jaxtyping import Bool
 
 from recinterp.machine.syntax import Cmp, Const, Reg
 from recinterp.reconstruct.trees.rules import machine_of
-from recinterp.reconstruct.trees.split import Scene, grow
-from recinterp.reconstruct.trees.steps import one_by_one, stages
+from recinterp.reconstruct.trees.split import Node, Scene, grow
+from recinterp.reconstruct.trees.steps import LOST, OWN, Stage, one_by_one, stages
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -31,6 +31,7 @@ LEAF = 1.0  # inputs kept apart that a leaf has to explain
 SLACK = 0.01  # of the failures: so many more may be missed for fewer leaves
 HEAVIER = 5.0  # what an event of a failing input weighs at most, so that few count as much as many
 TELLS = 0.905  # of the failures, with a little to spare
+TRUSTED = 0.7  # of the inputs that come to a leaf: if fewer are told, it gives up
 STALE = 120  # leaves added without any more of those kept apart explained
 
 __all__ = ["Grown", "grown"]
@@ -65,6 +66,8 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
     }
     leaves = _fewest(right, failed)
     roots = grow(scenes, np.zeros(len(failed), dtype=bool), leaves)
+    for stage, root in zip(seen, roots, strict=True):
+        _resign(stage, root, right[leaves], failed)
     longest = Cmp(Reg("n"), "<=", Const(int(logs.words.n.max(initial=0))))
     within = replace(base, domain=(*base.domain, longest))
     return Grown(machine_of(within, seen, roots), leaves, right[leaves])
@@ -80,6 +83,17 @@ def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:
     least = max(worth.values()) - SLACK * failed.sum()
     near = [k for k in worth if worth[k] >= least]
     return min((k for k in near if told[k]), default=min(near))
+
+
+def _resign(stage: Stage, node: Node, explained: Mask, failed: Mask) -> None:
+    """Leaves that write something else and are not to be trusted give up instead."""
+    if node.yes is not None and node.no is not None:
+        _resign(stage, node.yes, explained, failed)
+        _resign(stage, node.no, explained, failed)
+        return
+    inputs = stage.scene.inputs[node.events]
+    if stage.acts[node.act][0] != OWN and explained[inputs].mean() < TRUSTED:
+        node.act = stage.acts.index((LOST, "wrong" if failed[inputs].all() else ""))
 
 
 def _path(scenes: Sequence[Scene], apart: Mask) -> dict[int, Mask]:

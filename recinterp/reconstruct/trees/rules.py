@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from recinterp.machine.check import negate, simplify
-from recinterp.machine.syntax import END, Copy, Emit, In, Machine, Rule
-from recinterp.reconstruct.trees.steps import OWN, STOP, TAIL, Act, Stage
+from recinterp.machine.syntax import END, Copy, Emit, In, Lost, Machine, Rule
+from recinterp.reconstruct.trees.steps import LOST, OWN, STOP, TAIL, Act, Stage
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Atom, Expr
@@ -74,6 +74,8 @@ def _acting(rule: Rule, act: Act) -> Rule:
         return rule
     if kind == STOP:
         return replace(rule, updates=(), goto=None)
+    if kind == LOST:
+        return replace(rule, updates=(Lost(wrong=what == "wrong"),), goto=None)
     others = tuple(u for u in rule.updates if not isinstance(u, Emit))
     known = {a.at: a.tokens[0] for a in rule.guard if isinstance(a, In) and len(a.tokens) == 1}
     if isinstance(what, Copy):

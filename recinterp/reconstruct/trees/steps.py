@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from recinterp.reconstruct.logs import Logs
 
 TAIL = "tail"
-OWN, STOP, COPY, TOKEN = "own", "stop", "copy", "token"
+OWN, STOP, COPY, TOKEN, LOST = "own", "stop", "copy", "token", "lost"
 Act: TypeAlias = "tuple[str, str | Copy]"  # what kind, and which token or place
 AROUND = (0, 1, -1, 2, -2)
 PLACES = 16  # places counted from either end of the input
@@ -47,7 +47,7 @@ LONGER = 24  # tokens behind the machine's own output that are looked at
 
 @dataclass(frozen=True)
 class Stage:
-    """One control state: its events, the atoms and acts to choose from."""
+    """One control state: its events, the atoms and acts to choose from, to give up last of all."""
 
     mode: str
     atoms: tuple[Atom, ...]
@@ -137,7 +137,7 @@ def _stage(
     return Stage(
         mode,
         tuple(atoms),
-        tuple(table),
+        (*table, (LOST, ""), (LOST, "wrong")),
         rules,
         Scene(
             _columns(list(atoms.values()), len(y)),
