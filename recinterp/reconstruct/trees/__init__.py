@@ -66,8 +66,9 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
     }
     leaves = _fewest(right, failed)
     roots = grow(scenes, np.zeros(len(failed), dtype=bool), leaves)
-    for stage, root in zip(seen, roots, strict=True):
-        _resign(stage, root, right[leaves], failed)
+    if (right[leaves] & failed).sum() < TELLS * failed.sum():
+        for stage, root in zip(seen, roots, strict=True):
+            _resign(stage, root, right[leaves], failed)
     longest = Cmp(Reg("n"), "<=", Const(int(logs.words.n.max(initial=0))))
     within = replace(base, domain=(*base.domain, longest))
     return Grown(machine_of(within, seen, roots), leaves, right[leaves])
