@@ -47,7 +47,7 @@ class Case:
     """One row: a task, how a model of it is trained, what it is asked about, what is known."""
 
     name: str
-    group: str  # zoo, planted, shuffled or untrained
+    group: str  # zoo, planted, compiled, shuffled or untrained
     task_name: str
     order: str
     config: ri.TrainConfig
@@ -251,6 +251,25 @@ def planted() -> Iterator[Case]:
             yield Case(f"{name}-{seed}", "planted", task, order, config, asked, fault)
 
 
+def compiled() -> Iterator[Case]:
+    """RASP programs compiled to weights: four that are the function, two with a known fault."""
+    stuck = Planted("position-keyed", 4, (
+        ("return-put", "return-put: top is put and t < 4 -> emit in(top), pop, goto return\n"
+                       "stuck: top is put and t >= 4 -> emit in(n - 4), pop, goto return"),
+    ))  # fmt: skip
+    turned = next(fault for name, _, _, _, fault in FAULTS if name == "map-rule")
+    for name, task, asked, fault in (
+        ("reverse", "list-reverse", 6, None),
+        ("reverse-stuck", "list-reverse", 6, stuck),
+        ("map", "list-map", 6, None),
+        ("map-rule", "list-map", 6, turned),
+        ("append", "list-append", 5, None),
+        ("stutter", "stutter", 5, None),
+    ):
+        config = ri.TrainConfig(max_length=asked, n_layers=3)
+        yield Case(f"compiled-{name}", "compiled", task, "natural", config, asked, fault)
+
+
 def negatives() -> Iterator[Case]:
     """Models of shuffled labels, and models that were never trained."""
     tasks = (
@@ -273,4 +292,4 @@ def cases() -> dict[str, Case]:
         mixed.append(row)
         mixed += rows[1][i // 2 : i // 2 + 1] if i % 2 else []
         mixed += rows[2][i // 6 : i // 6 + 1] if i % 6 == 5 else []
-    return {c.name: c for c in [*mixed, *rows[1], *rows[2]]}
+    return {c.name: c for c in [*mixed, *rows[1], *rows[2], *compiled()]}

@@ -23,6 +23,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import compiled
 import torch
 from cases import Case, cases
 from train import HOME, missed
@@ -78,7 +79,9 @@ class Row:
     exhaustive: bool
     planted: tuple[str, int | None] | None
     missed: int | None  # inputs on which a planted model is not its machine
-    longer: tuple[int, int] | None  # machine from short inputs: matches on longer ones, of
+    longer: (
+        tuple[int, int, int] | None
+    )  # made from short inputs: matches on longer ones, of, claims
     interventional: tuple[int, int] | None
     rivals: int  # machines that nothing in the domain tells from the one chosen
     sites: tuple[Found, ...]
@@ -92,7 +95,7 @@ class Row:
 
 def score(case: Case) -> Row:
     """One model's row."""
-    model, task = ri.load(str(HOME / case.name)), case.task
+    model, task = loaded(case)
     domain = ri.Domain(max_length=case.asked)
     began = time.perf_counter()
     ex = ri.explain(model, task, domain=domain, seed=0)
@@ -129,8 +132,8 @@ def score(case: Case) -> Row:
         divergent=(ex.diff.divergent, ex.diff.total),
         exhaustive=ex.diff.exhaustive,
         planted=None if case.planted is None else (case.planted.kind, case.planted.bound),
-        missed=None if case.planted is None else missed(model, case),
-        longer=longer(model, case) if ex.diff.verdict in ("exact", "shortcut") else None,
+        missed=None if case.planted is None else missed(model, task, case),
+        longer=longer(model, task, case) if ex.diff.verdict in ("exact", "shortcut") else None,
         interventional=None if found is None else (found.hits, found.total),
         rivals=len(ex.rivals),
         sites=tuple(
@@ -145,6 +148,13 @@ def score(case: Case) -> Row:
         headline=ex.diff.headline,
         seconds=round(seconds, 1),
     )  # fmt: skip
+
+
+def loaded(case: Case) -> tuple[torch.nn.Module, ri.Task]:
+    """A row's model, and its task as that model writes it."""
+    if case.group == "compiled":
+        return compiled.load(case)
+    return ri.load(str(HOME / case.name)), case.task
 
 
 def counted(task: ri.Task, domain: ri.Domain) -> list[list[str]]:
@@ -164,9 +174,9 @@ def counted(task: ri.Task, domain: ri.Domain) -> list[list[str]]:
     return [list(x) for x in drawn][:COUNTED]
 
 
-def longer(model: torch.nn.Module, case: Case) -> tuple[int, int] | None:
-    """A machine made from shorter inputs, on held-out longer ones: matches, of how many."""
-    task, short = case.task, case.asked - SHORTER * (4 if "tree" in case.task_name else 1)
+def longer(model: torch.nn.Module, task: ri.Task, case: Case) -> tuple[int, int, int] | None:
+    """A machine made from shorter inputs, on held-out longer ones: matches, of how many, claims."""
+    short = case.asked - SHORTER * (4 if "tree" in case.task_name else 1)
     machine = reconstruct(
         Oracle(lambda xs: ri.predict(model, task, xs)), task, ri.Domain(max_length=short)
     ).chosen.machine
@@ -174,8 +184,9 @@ def longer(model: torch.nn.Module, case: Case) -> tuple[int, int] | None:
     if not inputs:
         return None
     outputs = ri.predict(model, task, inputs)
-    pairs = zip(machine.run_many(inputs), outputs, strict=True)
-    return sum(m == y for m, y in pairs), len(inputs)
+    said = machine.run_many(inputs)
+    hits = sum(m == y for m, y in zip(said, outputs, strict=True))
+    return hits, len(inputs), sum(m is not None for m in said)
 
 
 def refused(case: Case, error: ri.RecinterpError) -> dict[str, str]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from recinterp.machine.batch import HALTED, LOST_WRONG, Batch, Words, run_batch
+from recinterp.machine.batch import HALTED, LOST_WRONG, Batch, View, Words, run_batch
+from recinterp.machine.syntax import Emit
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
+    from recinterp.machine.syntax import Rule
 
 NEVER = 1 << 30
 
@@ -45,6 +48,38 @@ class Runs:
         status = self.learned.status
         departs: Bool[np.ndarray, "rows"] = (status == HALTED) & (self.first < NEVER)
         return departs | (status == LOST_WRONG)
+
+    @cached_property
+    def astray(self) -> Bool[np.ndarray, "rows"]:
+        """Where it departs, or does what the truth never would and happens to come out right.
+
+        A pointer that is stuck reads, now and then, an equal token.
+        """
+        astray, mine, true = self.departs.copy(), self.learned.machine, self.truth.machine
+        if (mine.vocab, mine.registers, mine.frames) != (true.vocab, true.registers, true.frames):
+            return astray
+        for event in self.learned.events:
+            rule = mine.rules[event.rule]
+            if rule.mode in true.modes and rule.lost is None:
+                astray[event.view.inputs] |= ~_as_true(rule, event.view, true)
+        return astray
+
+
+def _as_true(rule: Rule, view: View, truth: Machine) -> Bool[np.ndarray, "events"]:
+    """In which states some rule of the truth would have fired and done the same."""
+    same = np.zeros(len(view.rows), dtype=bool)
+    for other in truth.rules_of(rule.mode):
+        if _moves(rule) != _moves(other) or len(rule.word) != len(other.word):
+            continue
+        fires = view.all_hold(other.guard)
+        for a, b in zip(rule.word, other.word, strict=True):
+            fires &= view.token(a) == view.token(b)
+        same |= fires
+    return same
+
+
+def _moves(rule: Rule) -> tuple[object, ...]:
+    return (rule.goto, *(u for u in rule.updates if not isinstance(u, Emit)))
 
 
 def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:

@@ -1,7 +1,8 @@
 """The kinds of shortcut: each a property of *where* a machine departs, checked input by input.
 
-A kind with bound k fits a group of departures when the inputs it describes all depart (in this
-group or another) and the group holds none besides. `docs/` defines each. Two kinds that describe
+A kind with bound k fits a group of departures when the machine goes astray on all inputs that it
+describes (in this group or another; now and then what is written comes out right all the same) and
+the group holds none besides. `docs/` defines each. Two kinds that describe
 the same inputs on the domain both fit: nothing seen there tells them apart.
 """
 
@@ -93,7 +94,7 @@ def _common(one: Batch, other: Batch) -> Ints:
     return np.where(equal.all(axis=1), width, equal.argmin(axis=1))
 
 
-def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | None]]:
+def kinds(group: Mask, astray: Mask, f: Facts) -> Iterator[tuple[str, int | None]]:
     """Every kind that fits a group of departures, with its bound, the most specific first."""
     fires = f.last_at >= 0
     for name, value, among in (
@@ -103,14 +104,14 @@ def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | Non
         ("position-keyed", f.last_at, fires),
         ("length-keyed", f.length, fires),
     ):
-        bound = _from(group, departs, value, among)
+        bound = _from(group, astray, value, among)
         if bound is None and name == "position-keyed":
-            bound = _only(group, departs, f.fires)
+            bound = _only(group, astray, f.fires)
         if bound is None and name == "length-keyed":
-            bound = _only(group, departs, fires[:, None] & _one_hot(f.length))
+            bound = _only(group, astray, fires[:, None] & _one_hot(f.length))
         if bound is not None:
             yield name, bound - 1 if name in ("bounded-stack", "bounded-depth") else bound
-    if departs[fires].all() and fires[group].all():
+    if astray[fires].all() and fires[group].all():
         yield "missing-rule", None
     if f.prefix[group].all():
         ends = f.learned.t[group]
@@ -121,10 +122,10 @@ def kinds(group: Mask, departs: Mask, f: Facts) -> Iterator[tuple[str, int | Non
         yield "copied-pattern", None
 
 
-def _only(group: Mask, departs: Mask, at: Bool[np.ndarray, "rows value"]) -> int | None:
-    """k, where the group lies in the inputs that `at` marks at k, all of which depart."""
+def _only(group: Mask, astray: Mask, at: Bool[np.ndarray, "rows value"]) -> int | None:
+    """k, where the group lies in the inputs that `at` marks at k, all of which go astray."""
     for k in np.flatnonzero(at[group].all(axis=0)).tolist():
-        if departs[at[:, k]].all() and at[:, k].sum() < at.any(axis=1).sum():
+        if astray[at[:, k]].all() and at[:, k].sum() < at.any(axis=1).sum():
             return int(k)
     return None
 
@@ -151,14 +152,14 @@ def _copied(group: Mask, learned: Batch) -> bool:
     return seen
 
 
-def _from(group: Mask, departs: Mask, value: Ints, among: Mask) -> int | None:
-    """k, where the group lies in {among, value >= k}, that all departs, and some of it does not."""
+def _from(group: Mask, astray: Mask, value: Ints, among: Mask) -> int | None:
+    """k, where the group lies in {among, value >= k}, all of it astray, and some is below."""
     if not among[group].all():
         return None
     k = int(value[group].min())
     described = among & (value >= k)
     some_do_not = bool((among & (value < k)).any())
-    return k if some_do_not and departs[described].all() else None
+    return k if some_do_not and astray[described].all() else None
 
 
 TEXT: dict[str, Callable[[int | None], str]] = {

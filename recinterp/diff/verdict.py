@@ -203,20 +203,20 @@ def _fault(census: Census, truth: Machine, runs: Runs, group: Group) -> _Fault:
         else {group.step}
     )
     known = facts(census.measures, runs.truth, runs.learned, owners)
-    return _Fault(group, known, tuple(kinds(group.rows, runs.departs, known)))
+    return _Fault(group, known, tuple(kinds(group.rows, runs.astray, known)))
 
 
 def _one(fault: _Fault, other: _Fault, runs: Runs) -> bool:
     """Whether a kind with a bound that fits both describes them together."""
     shared = {k for k, bound in fault.kinds if bound is not None} & {k for k, _ in other.kinds}
-    together = kinds(fault.group.rows | other.group.rows, runs.departs, other.known)
+    together = kinds(fault.group.rows | other.group.rows, runs.astray, other.known)
     return bool(shared & {name for name, _ in together})
 
 
 def _joined(fault: _Fault, first: _Fault, runs: Runs) -> _Fault:
     """Two faults as one, under the rule and step of the first, which is the larger."""
     rows = first.group.rows | fault.group.rows
-    found = tuple(kinds(rows, runs.departs, first.known))
+    found = tuple(kinds(rows, runs.astray, first.known))
     return _Fault(replace(first.group, rows=rows), first.known, found)
 
 

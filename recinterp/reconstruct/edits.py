@@ -18,7 +18,19 @@ from jaxtyping import Float
 
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
-from recinterp.machine.syntax import Add, Atom, Cmp, Copy, Emit, Lost, Reg, Rule, Set, plus
+from recinterp.machine.syntax import (
+    Add,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Emit,
+    Lost,
+    Reg,
+    Rule,
+    Set,
+    plus,
+)
 from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
 from recinterp.reconstruct.blame import event_order
 from recinterp.reconstruct.cut import CUT, cut_after
@@ -27,6 +39,7 @@ from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 if TYPE_CHECKING:
     from recinterp.machine import Machine, Update
     from recinterp.machine.batch import View
+    from recinterp.machine.syntax import Expr
 
 BEAM = 3
 ROUNDS = 4
@@ -41,6 +54,7 @@ LATER = 0.5  # how much a late first difference is better than an early one
 GUARDS = 60  # guards tried for each thing a rule could leave out
 TRIED = 500  # candidates run per round, the most promising
 FITS = 10  # sets of events that a rule's other acts would explain, the largest
+ENDS = 6  # places at either end of the input that a token may be copied from
 WORDS = 6  # words tried per rule and round
 SAMPLE = 240  # inputs in the first, quick scoring
 CHUNK = 60_000  # runs held in memory at once
@@ -337,6 +351,13 @@ def _advance(machine: Machine) -> tuple[Update, ...]:
     return (max(moves, key=moves.count),) if moves else ()
 
 
+def _readable(machine: Machine) -> list[Expr]:
+    """Where a token that is written may be copied from: at pointers, and near both ends."""
+    around: list[Expr] = [plus(Reg(name), k) for name, _ in machine.registers for k in (0, 1, -1)]
+    ends = [e for k in range(ENDS) for e in (Const(k), plus(Reg("n"), -1 - k))]
+    return [*around, *ends]
+
+
 def _words(
     machine: Machine, view: View, bad: Mask, outcome: Outcome
 ) -> list[tuple[tuple[str | Copy, ...], Mask, Mask]]:
@@ -351,11 +372,7 @@ def _words(
         at = view.t + offset
         return np.where(at < size, y[here, np.minimum(at, y.shape[1] - 1)], -1)
 
-    copies = {
-        Copy(plus(Reg(name), k)): view.read(plus(Reg(name), k))
-        for name, _ in machine.registers
-        for k in (0, 1, -1)
-    }
+    copies = {Copy(at): view.read(at) for at in _readable(machine)}
     options: dict[tuple[str | Copy, ...], Mask] = {(): np.ones(len(here), dtype=bool)}
     for depth in range(3):
         for word, fits in list(options.items()):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recinterp.perturb import Transplant, lay_out, say, sources_kept
+from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful
 from recinterp.reconstruct.sites import Site, answers
@@ -167,7 +167,8 @@ def _transplants(adapter: Adapter, task: Task, finder: Pairs, each: int) -> list
     kept = faithful(adapter, task, pairs)[:each]
     if not kept:
         return []
-    every = tuple((i, h) for i in range(adapter.n_layers) for h in range(adapter.n_heads))
+    layers = [i for i in range(adapter.n_layers) if is_live(adapter, task, head(i).hook)]
+    every = tuple((i, h) for i in layers for h in range(adapter.n_heads))
     plan = [
         Transplant(
             every, tuple(p.source.tokens for p in kept), tuple(p.source.prefix for p in kept)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 import recinterp as ri
+from recinterp.diff.verdict import Census, judge_departures
 from recinterp.errors import DomainError
+from recinterp.tasks.split import held_out
 from tests import planted
 
 DOMAIN = ri.Domain(max_length=10)
@@ -154,3 +156,32 @@ def test_places_copied_whatever_stands_there_are_a_copied_pattern() -> None:
 
 def explained_map(f: planted.Function, longest: int) -> ri.Explanation:
     return ri.explain(planted.many(f), ri.task("list-map"), domain=ri.Domain(max_length=longest))
+
+
+def test_a_stuck_pointer_is_named_though_it_reads_an_equal_token_now_and_then():
+    task = ri.task("list-reverse")
+
+    def stuck(xs):
+        return [[x[len(x) - 1 - min(t, 3)] for t in range(len(x))] for x in xs]
+
+    ex = ri.explain(stuck, task, domain=ri.Domain(max_length=6))
+    assert ex.diff.verdict == "shortcut"
+    assert ("position-keyed", 4) in ex.diff.shortcuts[0].bounds
+    assert stuck([list("aabcd")]) == task.apply_many([list("aabcd")])  # a coincidence
+    inputs = list(task.inputs(6))
+    assert ex.machine.run_many(inputs) == stuck(inputs)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "shortcut"), (0.6, "undetermined")])
+def test_a_shortcut_has_to_hold_of_inputs_held_out(share, verdict):
+    """Nine in ten told over all is not enough where the rest are those nobody asked about."""
+    task = ri.task("binary-successor")
+    inputs = [list(x) for x in task.inputs(9)]
+    true = task.apply_many(inputs)
+    outputs = [["01"] if task.depth(x) > 2 else y for x, y in zip(inputs, true, strict=True)]
+    apart = [i for i, x in enumerate(inputs) if held_out(x) and outputs[i] != true[i]]
+    silent = set(apart[int(share * len(apart)) :])
+    claimed = [true[i] if i in silent else y for i, y in enumerate(outputs)]
+    census = Census(task, task.machine, inputs, outputs, true, claimed, True)
+    assert len(silent) < 0.1 * sum(y != z for y, z in zip(outputs, true, strict=True))
+    assert judge_departures(census, task.machine, "", "").verdict == verdict

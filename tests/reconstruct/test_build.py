@@ -93,13 +93,13 @@ def test_same_seed_same_machine() -> None:
 
 
 def test_what_is_no_edit_of_the_truth_is_learned_from_logs() -> None:
-    """Every token becomes that of the run it is read behind: two states, read from the right."""
+    """Whether the X1 from here on are odd in number: two states, read from the right."""
 
-    def last_run_copied(x: list[str]) -> list[str]:
-        return [x[-2] if len(x) > 1 else "X0"] * (len(x) - 1) + ["01"]
+    def odd_behind(x: list[str]) -> list[str]:
+        return [f"X{x[i:].count('X1') % 2}" for i in range(len(x) - 1)] + ["01"]
 
     task = ri.task("binary-successor")
-    found = reconstruct(Oracle(planted.many(last_run_copied)), task, ri.Domain(max_length=10))
+    found = reconstruct(Oracle(planted.many(odd_behind)), task, ri.Domain(max_length=10))
     assert found.chosen.road.startswith("learned from logs")
     inputs = list(task.inputs(12))
-    assert found.chosen.machine.run_many(inputs) == [last_run_copied(x) for x in inputs]
+    assert found.chosen.machine.run_many(inputs) == [odd_behind(x) for x in inputs]

@@ -9,7 +9,7 @@ import pytest
 from recinterp.machine import Machine
 from recinterp.machine.syntax import Find, Reg
 from recinterp.models import Adapter, load
-from recinterp.perturb import untrained_twin
+from recinterp.perturb import is_live, untrained_twin
 from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
 from recinterp.reconstruct.pairs import Pairs
@@ -142,6 +142,15 @@ def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     twin = Adapter(untrained_twin(planted(COPY), 1), COPY)
     wrong = interventional(twin, COPY, machine(COPY), found, words, seed=0)
     assert not wrong.match.total or wrong.match.value < 0.6
+
+
+def test_a_layer_whose_attention_writes_nothing_is_left_out_of_transplants() -> None:
+    """Compiled models have such layers; an edit there is refused, since it cannot be seen."""
+    adapter = Adapter(planted(COPY, n_layers=2), COPY)
+    words = list(COPY.inputs(LENGTH))
+    assert not is_live(adapter, COPY, "blocks.1.attn.hook_z")
+    found = interventional(adapter, COPY, machine(COPY), (), words, seed=0)
+    assert found.by_kind["row transplant"].value == 1.0
 
 
 def test_the_same_seed_gives_the_same_sites_and_mechanism(parity: Adapter) -> None:
