@@ -105,10 +105,19 @@ class Run:
                 return compare(self.value(a), op, self.value(b))
 
     def enabled(self) -> Rule | None:
-        """The one rule that can fire."""
-        return next(
-            (r for r in self.machine.rules_of(self.mode) if all(map(self.holds, r.guard))), None
-        )
+        """The one rule that can fire. Grown rules share their atoms: each is asked once."""
+        atoms, guards = self.machine.guards_of(self.mode)
+        known: list[bool | None] = [None] * len(atoms)
+        for rule, guard in guards:
+            for i in guard:
+                held = known[i]
+                if held is None:
+                    held = known[i] = self.holds(atoms[i])
+                if not held:
+                    break
+            else:
+                return rule
+        return None
 
     def fire(self, rule: Rule) -> None:
         """Apply a rule's updates, all reading the old state."""

@@ -181,6 +181,9 @@ class Rule:
         return next((u for u in self.updates if isinstance(u, Lost)), None)
 
 
+Guarded: TypeAlias = "tuple[Rule, tuple[int, ...]]"
+
+
 @dataclass(frozen=True)
 class Machine:
     """An executable machine; refuses overlapping guards, unknown modes, registers and frames.
@@ -224,6 +227,19 @@ class Machine:
     def rules_of(self, mode: str) -> tuple[Rule, ...]:
         """The rules that can fire in a mode."""
         return self._by_mode.get(mode, ())
+
+    def guards_of(self, mode: str) -> tuple[tuple[Atom, ...], tuple[Guarded, ...]]:
+        """The distinct atoms of a mode, and its rules with their guards as numbers of those."""
+        return self._guards.get(mode, ((), ()))
+
+    @cached_property
+    def _guards(self) -> dict[str, tuple[tuple[Atom, ...], tuple[Guarded, ...]]]:
+        found = {}
+        for mode, rules in self._by_mode.items():
+            number = {a: i for i, a in enumerate(dict.fromkeys(a for r in rules for a in r.guard))}
+            guards = tuple((r, tuple(number[a] for a in r.guard)) for r in rules)
+            found[mode] = (tuple(number), guards)
+        return found
 
     @cached_property
     def _by_mode(self) -> dict[str, tuple[Rule, ...]]:
