@@ -128,8 +128,9 @@ def _grown(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
         except MachineError:  # a guard that cannot be read back in the other direction
             continue
         name = f"{TREES}, read from the right" if turned else TREES
-        for m in dict.fromkeys([machine, restrict(machine, logs, tree.explained)]):
-            yield _tried(name, m, tree, task.machine, logs)
+        tried = dict.fromkeys([machine, restrict(machine, logs, tree.explained)])
+        weighed = [_tried(name, m, tree, task.machine, logs) for m in tried]
+        yield from (h for h in weighed if h.unclaimed < h.asked)
 
 
 def _tried(road: str, machine: Machine, tree: Grown, truth: Machine, logs: Logs) -> Hypothesis:

@@ -9,7 +9,6 @@ edge only shows what differs from it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from recinterp.view.wording import atom_text, expr_text, focus_of, piece_text
 HALT = "halt"
 SAME = "same"
 EMPTY = "ε"
-DRAWN = 36  # rules of a machine that are drawn
+DRAWN, SHOWN = 30, 5  # rules of a machine that are drawn; words shown where they are counted
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ def extract(
     machine: asm.Machine, marks: Mapping[str, Mark] | None = None, *, title: str = ""
 ) -> Graph:
     """The picture of a machine; `marks` says by rule name how it differs from another's."""
-    usual, shown = habits(machine), busiest(machine)
+    usual = habits(machine)
     groups: dict[tuple[str, str, str], list[Line]] = {}
-    for rule in shown:
+    for rule in machine.rules:
         mark = (marks or {}).get(rule.name, Mark(SAME, ""))
         line = Line(rule_text(rule, usual), mark.status, mark.tag, rule.name)
         target = f"{rule.mode} {HALT}" if rule.goto is None else rule.goto
@@ -109,25 +108,23 @@ def extract(
         )  # a loop is drawn once, whatever it holds
         groups.setdefault((rule.mode, target, apart), []).append(line)
     edges = tuple(Edge(a, b, tuple(lines)) for (a, b, _), lines in groups.items())
-    left_out = len(machine.rules) - len(shown)
-    note = f"{left_out} more rules, which fired least, are not drawn: the text has them all."
-    notes = (*_notes(machine, usual), *((note,) if left_out else ()))
-    return Graph(_nodes(machine), edges, title, notes)
+    graph = Graph(_nodes(machine), edges, title, _notes(machine, usual))
+    return graph if len(machine.rules) <= DRAWN else _counted(graph, machine, usual)
 
 
-def busiest(machine: asm.Machine) -> list[asm.Rule]:
-    """The rules that are drawn: all of them, or of very many those that fired on most probes."""
-    if len(machine.rules) <= DRAWN:
-        return list(machine.rules)
-    order = sorted(machine.rules, key=lambda r: -_fired(r))
-    kept = {r.name for r in order[:DRAWN]}
-    return [r for r in machine.rules if r.name in kept]
-
-
-def _fired(rule: asm.Rule) -> int:
-    """How many probes a rule fired on, as its evidence says."""
-    found = re.search(r"of (\d+) probes", rule.evidence or "")
-    return int(found[1]) if found else 0
+def _counted(graph: Graph, machine: asm.Machine, usual: Habits) -> Graph:
+    """The picture of a machine of very many rules: how many an edge holds, and what they write."""
+    written = {r.name: _written(r, usual) or EMPTY for r in machine.rules}
+    edges = []
+    for edge in graph.edges:
+        words = Counter(written[line.rule] for line in edge.lines).most_common(SHOWN + 1)
+        more = ", …" if len(words) > SHOWN else ""
+        said = ", ".join(word for word, _ in words[:SHOWN]) + more
+        first = max(edge.lines, key=lambda line: line.status != SAME)
+        many = f"{len(edge.lines)} rules" if len(edge.lines) > 1 else "1 rule"
+        edges.append(replace(edge, lines=(replace(first, text=f"{many} / {said}"),)))
+    note = "Rules are counted, not drawn; the tree says when each fires."
+    return replace(graph, edges=tuple(edges), notes=(note, *graph.notes))
 
 
 def _nodes(machine: asm.Machine) -> tuple[Node, ...]:

@@ -173,7 +173,12 @@ def _machines(found: Report) -> str:
         '<span class="k-changed">▲ changed</span> '
         '<span class="k-missing">▲ missing in the learned machine</span></p>'
     )
-    return _section("The two machines", f'<div class="pair">{body}</div>{legend}')
+    tree = _folded("when each rule of the learned machine fires, as a tree", found.outline)
+    return _section("The two machines", f'<div class="pair">{body}</div>{legend}{tree}')
+
+
+def _folded(name: str, text: str) -> str:
+    return f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>" if text else ""
 
 
 def _figure(graph: Graph, caption: str) -> str:
@@ -272,9 +277,7 @@ def _list(title: str, items: Sequence[str]) -> str:
 
 
 def _texts(found: Report) -> str:
-    body = "".join(
-        f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>"
-        for name, text in (("learned machine", found.learned), ("true machine", found.truth))
-    )
+    texts = {"learned machine": found.learned, "true machine": found.truth}
+    body = "".join(_folded(name, text) for name, text in texts.items())
     note = "recinterp reads these back: Machine.parse(text)."
     return _section("Both machines as text", body, note)

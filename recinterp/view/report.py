@@ -14,6 +14,7 @@ from recinterp.diff.kinds import TEXT
 from recinterp.rate import Rate
 from recinterp.view.compare import compare
 from recinterp.view.graph import Graph
+from recinterp.view.outline import outline
 from recinterp.view.phrases import domain_text, sentence, trust
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class Report:
     unexplained: tuple[Case, ...]
     unexplained_total: int
     learned: str
+    outline: str
     learned_size: int
     learned_modes: int
     truth: str
@@ -213,6 +215,7 @@ def report(ex: Explanation) -> Report:
         unexplained=tuple(map(Case.listed, diff.unexplained[:LISTED])),
         unexplained_total=len(diff.unexplained),
         learned=str(ex.machine),
+        outline=outline(ex.machine),
         learned_size=ex.machine.size,
         learned_modes=len(ex.machine.modes),
         truth=str(ex.truth),

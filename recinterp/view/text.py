@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from recinterp.diff import Comparison
 
 LISTED = 8  # inputs that no rule tells, as shown in a terminal; the page lists more
+LINES = 40  # of a long tree
 STYLES = {"exact": "green", "shortcut": "red", "sporadic": "yellow", "undetermined": "magenta"}
 MARKS = {"changed": "yellow", "added": "red", "missing": "blue", SAME: ""}
 
@@ -63,6 +64,7 @@ def report_text(found: Report) -> RenderableType:
     parts += [_shortcut(s, first) for s in found.shortcuts[:1]]
     parts += _section("Other departures", _others(found.shortcuts[1:]))
     parts += _section("The two machines", machines_text(found))
+    parts += _section("When each rule of the learned machine fires", _cut(found.outline))
     parts += _section(
         "Where it departs: % of the inputs of each length and depth",
         Text(heat_text(merged_cells(found.shortcuts))),
@@ -194,6 +196,13 @@ def machine_table(graph: Graph, title: str) -> Table:
             if line.tag:
                 table.add_row("", f"▲ {line.tag}", "", style=style)
     return table
+
+
+def _cut(text: str) -> Text:
+    """A long text's beginning, and how much more there is."""
+    lines = text.split("\n")
+    more = [f"… and {len(lines) - LINES} lines more: print(ex.machine)"] * (len(lines) > LINES)
+    return Text("\n".join([*lines[:LINES], *more]), no_wrap=True, overflow="ellipsis")
 
 
 SHORT = {

@@ -74,6 +74,7 @@ def test_where_edits_explain_too_little_trees_are_grown():
 
     found = reconstruct(Oracle(tangled), task, ri.Domain(max_length=6))
     assert found.chosen.road == TREES
+    assert ri.Machine.parse(str(found.chosen.machine)) == found.chosen.machine
     apart = [x for x in task.inputs(6) if held_out(x) and len(x) >= 4]
     said = found.chosen.machine.run_many(apart)
     assert np.mean([m == y for m, y in zip(said, tangled(apart), strict=True)]) >= 0.9
@@ -101,7 +102,9 @@ def test_outputs_that_end_elsewhere_or_are_read_elsewhere_are_told(fault):
     inputs = list(task.inputs(6))
     logs = asked(Oracle(model), task, [x for x in inputs if not held_out(x)])
     apart = [x for x in inputs if held_out(x)]
-    assert grown(task.machine, logs).machine.run_many(apart) == model(apart)
+    machine = grown(task.machine, logs).machine
+    assert machine.run_many(apart) == model(apart)
+    assert ri.Machine.parse(str(machine)) == machine
 
 
 def test_noise_is_not_learned_and_no_table_is_made_of_it():

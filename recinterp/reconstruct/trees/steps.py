@@ -165,7 +165,7 @@ def places(machine: Machine, view: View) -> list[Expr]:
     pointers: list[Expr] = [Reg(name) for name, _ in machine.registers]
     if machine.frames:
         pointers.append(Reg("top"))
-    last = minus(plus(n, -1), t)
+    last = minus(n, t, -1)
     around = [plus(e, k) for e in (*pointers, t, last) for k in AROUND]
     longest = min(int(view.words.n.max(initial=0)), PLACES)
     ends = [e for k in range(longest) for e in (Const(k), plus(n, -1 - k))]
