@@ -15,7 +15,7 @@ from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
 from recinterp.reconstruct.edits import TOLD, UNCLAIMED, Edited, search
-from recinterp.reconstruct.hypothesis import Hypothesis, again, hypothesis, why
+from recinterp.reconstruct.hypothesis import PLENTY, Hypothesis, again, hypothesis, why
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes, wider
@@ -77,9 +77,9 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
         ranked = considered(task, logs, seed)
     if logs.failures.sum() >= FEWEST:
         many = asked(oracle, task, wider(task, domain, logs.inputs, seed=seed))
-        if not again(ranked[0], many).enough(int(many.failures.sum())):
+        if not again(ranked[0], many).enough(int(many.failures.sum()), PLENTY):
             kept = [again(h, many) for h in ranked[:KEPT]]
-            logs, ranked = many, _best(many, [*kept, *_grown(task, many, seed)])
+            logs, ranked = many, _best(many, [*kept, *_grown(task, many, ranked, seed)])
     chosen = ranked[0]
     others = {(h.road, h.wrong, h.unclaimed, h.machine.size): h for h in reversed(ranked[1:])}
     lost = (replace(h, lost_because=why(h, chosen)) for h in list(others.values())[::-1][:KEPT])
@@ -115,22 +115,32 @@ def _best(logs: Logs, found: Sequence[Hypothesis]) -> list[Hypothesis]:
     return sorted(found, key=lambda h: (not h.enough(failures), h.rank))
 
 
-def _grown(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
-    """Guard trees on the true machine's control, and the same where it is to be believed.
+def _grown(task: Task, logs: Logs, known: Sequence[Hypothesis], seed: int) -> Iterator[Hypothesis]:
+    """Guard trees on a machine's control, and the same where it is to be believed.
 
-    Weighed by what trees grown without an input say of it: a table of inputs explains nothing.
+    The machine: the true one, and of its edits the one that tells most. Weighed by what trees grown
+    without an input say of it: a table of inputs explains nothing.
     """
     for road in roads(task, logs):
-        turned = road.machine is not task.machine
-        tree = grown(road.machine, road.logs, seed, looks_back=not turned)
-        try:
-            machine = road.back(tree.machine)
-        except MachineError:  # a guard that cannot be read back in the other direction
-            continue
-        name = f"{TREES}, read from the right" if turned else TREES
-        tried = dict.fromkeys([machine, restrict(machine, logs, tree.explained)])
-        weighed = [_tried(name, m, tree, task.machine, logs) for m in tried]
-        yield from (h for h in weighed if h.unclaimed < h.asked)
+        edits = dict.fromkeys(h.acting for h in known if h.road == road.name and h.acting)
+        best = max(edits, key=lambda m: int(road.logs.run(m).equal.sum()), default=road.machine)
+        for machine in dict.fromkeys([road.machine, best]):
+            yield from _trees(task, logs, road, machine, seed)
+
+
+def _trees(task: Task, logs: Logs, road: Road, machine: Machine, seed: int) -> Iterator[Hypothesis]:
+    """Guard trees on one machine, in its road's direction."""
+    turned = road.machine is not task.machine
+    tree = grown(machine, road.logs, seed, looks_back=not turned)
+    try:
+        whole = road.back(tree.machine)
+    except MachineError:  # a guard that cannot be read back in the other direction
+        return
+    name = TREES if machine is road.machine else f"{TREES}, edited"
+    name += ", read from the right" * turned
+    tried = dict.fromkeys([whole, restrict(whole, logs, tree.explained)])
+    weighed = [_tried(name, m, tree, task.machine, logs) for m in tried]
+    yield from (h for h in weighed if h.unclaimed < h.asked)
 
 
 def _tried(road: str, machine: Machine, tree: Grown, truth: Machine, logs: Logs) -> Hypothesis:

@@ -70,6 +70,7 @@ class Edited:
     cost: float
     base: int  # size of the machine that was edited
     root: Machine | None = None  # before the first edit of the chain
+    acting: Machine | None = None  # before rules that give up were added
     chain: tuple[Candidate, ...] = ()
 
     @property
@@ -127,7 +128,10 @@ def search(machine: Machine, logs: Logs) -> list[Edited]:
     """
     found = _beam(machine, logs)[:BEAM]
     start = Edited(machine, (), {}, 0.0, machine.size)
-    claims = [replace(e, cost=_total(claim_cost, logs.run(e.machine))) for e in (*found, start)]
+    claims = [
+        replace(e, cost=_total(claim_cost, logs.run(e.machine)), acting=e.machine)
+        for e in (*found, start)
+    ]
     return _distinct([*(_give_up(e, logs) for e in claims), claims[-1]])
 
 
@@ -408,4 +412,6 @@ def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     equals = {**parent.equals, name: candidate.equals}
     root, chain = parent.root or machine, (*parent.chain, candidate)
     added = (*parent.added, name)
-    return Edited(machine.with_rules(rules), added, equals, cost, parent.base, root, chain)
+    return Edited(
+        machine.with_rules(rules), added, equals, cost, parent.base, root, parent.acting, chain
+    )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recinterp.reconstruct.logs import Logs
 
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
+PLENTY = 0.05  # of the failures among many inputs: where more are left, guard trees are tried too
 PER_LEAF = 0.5  # what a leaf of a guard tree costs, in inputs
 
 
@@ -30,6 +31,7 @@ class Hypothesis:
     extra: int  # nodes more than the true machine of its road
     equal: tuple[Machine, ...] = ()  # machines that explain the same, by other guards
     leaves: int = 0  # of guard trees
+    acting: Machine | None = None  # in its road's direction, before rules that give up were added
     lost_because: str = ""
 
     @property
@@ -37,9 +39,9 @@ class Hypothesis:
         """Cost and size together, as the search for edits weighs them; a tree by its leaves."""
         return self.cost + (PER_LEAF * self.leaves if self.leaves else weight(self.extra))
 
-    def enough(self, failures: int) -> bool:
-        """Whether so much is explained that no other road need be tried."""
-        return self.wrong + self.unclaimed <= ENOUGH * failures
+    def enough(self, failures: int, left: float = ENOUGH) -> bool:
+        """Whether no more than a share of the failures is left unexplained."""
+        return self.wrong + self.unclaimed <= left * failures
 
     def __str__(self) -> str:
         claims = f"{self.wrong} wrong and {self.unclaimed} unclaimed of {self.asked}"
@@ -59,6 +61,7 @@ def hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothes
         len(logs.inputs),
         float(claim_cost(outcome).sum()),
         edited.machine.size - base.size,
+        acting=edited.acting,
     )
 
 

@@ -122,7 +122,7 @@ def _counted(graph: Graph, machine: asm.Machine, usual: Habits) -> Graph:
         said = ", ".join(word for word, _ in words[:SHOWN]) + more
         first = max(edge.lines, key=lambda line: line.status != SAME)
         many = f"{len(edge.lines)} rules" if len(edge.lines) > 1 else "1 rule"
-        edges.append(replace(edge, lines=(replace(first, text=f"{many} / {said}"),)))
+        edges.append(replace(edge, lines=(replace(first, text=f"{many} / {said}", rule=many),)))
     note = "Rules are counted, not drawn; the tree says when each fires."
     return replace(graph, edges=tuple(edges), notes=(note, *graph.notes))
 

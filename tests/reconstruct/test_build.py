@@ -7,7 +7,7 @@ import pytest
 import recinterp as ri
 from recinterp.errors import HeldOut
 from recinterp.reconstruct import Oracle, reconstruct
-from recinterp.reconstruct.probes import probes
+from recinterp.reconstruct.probes import WIDE, probes, wider
 from recinterp.tasks.split import held_out
 from tests import planted
 
@@ -103,3 +103,20 @@ def test_what_is_no_edit_of_the_truth_is_learned_from_logs() -> None:
     assert found.chosen.road.startswith("learned from logs")
     inputs = list(task.inputs(12))
     assert found.chosen.machine.run_many(inputs) == [odd_behind(x) for x in inputs]
+
+
+def test_many_inputs_hold_the_known_and_every_stratum_and_none_held_out() -> None:
+    task, domain = ri.task("binary-successor"), ri.Domain(max_length=13)
+    known = probes(task, domain)
+    found = [tuple(x) for x in wider(task, domain, known)]
+    assert len(set(found)) == len(found) <= WIDE + len(known)
+    assert {tuple(x) for x in known} <= set(found)
+    assert not any(held_out(x) for x in found)
+    cells = {(task.length(x), task.depth(x)) for x in known}
+    assert {(task.length(x), task.depth(x)) for x in found} == cells
+
+
+def test_of_a_small_domain_every_input_that_is_not_held_out_is_asked() -> None:
+    task, domain = ri.task("list-reverse"), ri.Domain(max_length=4)
+    expected = {tuple(x) for x in task.inputs(4) if not held_out(x)}
+    assert {tuple(x) for x in wider(task, domain, [])} == expected
