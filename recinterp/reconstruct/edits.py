@@ -19,27 +19,20 @@ from jaxtyping import Float
 from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import (
-    Add,
     Atom,
     Cmp,
-    Const,
-    Copy,
-    Emit,
     Lost,
-    Reg,
     Rule,
-    Set,
-    plus,
 )
+from recinterp.reconstruct.acts import Action, actions
 from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
 from recinterp.reconstruct.blame import event_order
 from recinterp.reconstruct.cut import CUT, cut_after
 from recinterp.reconstruct.logs import NEVER, Logs, Outcome
 
 if TYPE_CHECKING:
-    from recinterp.machine import Machine, Update
+    from recinterp.machine import Machine
     from recinterp.machine.batch import View
-    from recinterp.machine.syntax import Expr
 
 BEAM = 3
 ROUNDS = 4
@@ -54,8 +47,6 @@ LATER = 0.5  # how much a late first difference is better than an early one
 GUARDS = 60  # guards tried for each thing a rule could leave out
 TRIED = 500  # candidates run per round, the most promising
 FITS = 10  # sets of events that a rule's other acts would explain, the largest
-ENDS = 6  # places at either end of the input that a token may be copied from
-WORDS = 6  # words tried per rule and round
 SAMPLE = 240  # inputs in the first, quick scoring
 CHUNK = 60_000  # runs held in memory at once
 
@@ -91,14 +82,6 @@ class Candidate:
     equals: tuple[tuple[Atom, ...], ...]
     touched: Ints
     promise: float
-
-
-@dataclass(frozen=True)
-class Action:
-    """What a rule does instead: its updates, and where it goes."""
-
-    updates: tuple[Update, ...]
-    goto: str | None
 
 
 GIVE_UP = Action((Lost(),), None)
@@ -263,7 +246,7 @@ def _candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[C
         for bad in (culprit, before):
             if bad.sum() >= 2:
                 if acts:
-                    options = _actions(machine, rule, view, bad, outcome)
+                    options = actions(machine, rule, view, bad, outcome)
                     yield from _of_rule(pool, number, view, bad, sound, options, HARM)
                     continue
                 for harm in (HARM, TOLD):
@@ -313,11 +296,11 @@ def _of_rule(
         if wanted.sum() >= 2:
             key = wanted.tobytes() + unwanted.tobytes()
             kept.setdefault(key, (wanted, unwanted, []))[2].append(action)
-    for wanted, unwanted, actions in sorted(kept.values(), key=lambda k: -int(k[0].sum()))[:FITS]:
+    for wanted, unwanted, fitting in sorted(kept.values(), key=lambda k: -int(k[0].sum()))[:FITS]:
         for guard in separating(pool, wanted, unwanted, harm=harm):
             touched = np.unique(view.inputs[guard.mask])
             promise = float((guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum())
-            for action in actions:
+            for action in fitting:
                 variant = Variant(number, guard.atoms, action.updates, action.goto)
                 yield Candidate(variant, guard.equals, touched, promise)
 
@@ -330,66 +313,6 @@ def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:
     ):
         return candidate
     return replace(candidate, variant=replace(candidate.variant, updates=(Lost(wrong=True),)))
-
-
-def _actions(
-    machine: Machine, rule: Rule, view: View, bad: Mask, outcome: Outcome
-) -> Iterator[tuple[Action, Mask]]:
-    """What could have happened instead, with the events whose next outputs agree with it."""
-    others = tuple(u for u in rule.updates if not isinstance(u, Emit | Lost))
-    gotos = dict.fromkeys([rule.goto, *(m for m in machine.modes)])
-    for word, fits, ends in _words(machine, view, bad, outcome):
-        emit = (Emit(word),) if word else ()
-        if (fits & ends & bad).any():
-            yield Action(emit, None), fits & ends
-        for goto in gotos:
-            if goto is not None and (fits & ~ends & bad).any():
-                yield Action((*emit, *(others or _advance(machine))), goto), fits & ~ends
-
-
-def _advance(machine: Machine) -> tuple[Update, ...]:
-    """How the machine's rules usually move their registers (a halting rule moves none)."""
-    moves = [
-        u for r in machine.rules for u in r.updates if isinstance(u, Set) and isinstance(u.to, Add)
-    ]
-    return (max(moves, key=moves.count),) if moves else ()
-
-
-def _readable(machine: Machine) -> list[Expr]:
-    """Where a token that is written may be copied from: at pointers, and near both ends."""
-    around: list[Expr] = [plus(Reg(name), k) for name, _ in machine.registers for k in (0, 1, -1)]
-    ends = [e for k in range(ENDS) for e in (Const(k), plus(Reg("n"), -1 - k))]
-    return [*around, *ends]
-
-
-def _words(
-    machine: Machine, view: View, bad: Mask, outcome: Outcome
-) -> list[tuple[tuple[str | Copy, ...], Mask, Mask]]:
-    """Words that stand in the outputs at the bad events, most frequent first.
-
-    Each with the events at which the outputs continue so, and those at which they then end.
-    """
-    y, size = outcome.logs.y[view.rows], outcome.logs.size[view.rows]
-    here = np.arange(len(view.rows))
-
-    def seen(offset: int) -> np.ndarray:
-        at = view.t + offset
-        return np.where(at < size, y[here, np.minimum(at, y.shape[1] - 1)], -1)
-
-    copies = {Copy(at): view.read(at) for at in _readable(machine)}
-    options: dict[tuple[str | Copy, ...], Mask] = {(): np.ones(len(here), dtype=bool)}
-    for depth in range(3):
-        for word, fits in list(options.items()):
-            if len(word) != depth:
-                continue
-            token = seen(depth)
-            for copy, read in copies.items():
-                options[(*word, copy)] = fits & (read == token)
-            for number in np.unique(token[bad & fits & (token >= 0)]).tolist():
-                options[(*word, machine.vocab[number])] = fits & (token == number)
-        ranked = sorted(options.items(), key=lambda kv: -int((kv[1] & bad).sum()))
-        options = dict(ranked[: WORDS * (depth + 2)])
-    return [(w, m, size == view.t + len(w)) for w, m in options.items() if (m & bad).sum() >= 2]
 
 
 def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:

@@ -41,7 +41,9 @@ def mixed(task):
 def test_writing_one_token_at_a_time_changes_nothing(name, order):
     task = ri.task(name, order=order)
     inputs = [list(x) for x in task.inputs(6)][:400]
-    assert one_by_one(task.machine).run_many(inputs) == task.apply_many(inputs)
+    machine = one_by_one(task.machine)
+    assert machine.run_many(inputs) == task.apply_many(inputs)
+    assert ri.Machine.parse(str(machine)) == machine
 
 
 @pytest.mark.parametrize(("name", "order"), CASES)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from jaxtyping import Bool
 
+from recinterp.machine.batch import HALTED
 from recinterp.machine.syntax import Cmp, Const, Reg
 from recinterp.reconstruct.trees.rules import machine_of
 from recinterp.reconstruct.trees.split import Node, Scene, grow
@@ -60,8 +61,9 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
     fold = np.random.default_rng(seed).permutation(len(failed)) % FOLDS
     paths = [_path(scenes, fold == k) for k in range(FOLDS)]
     most = max(max(p) for p in paths)
+    ends = logs.run(base).batch.status == HALTED
     right = {
-        leaves: np.logical_or.reduce([_at(p, leaves) for p in paths])
+        leaves: ends & np.logical_or.reduce([_at(p, leaves) for p in paths])
         for leaves in range(len(scenes), most + 1)
     }
     leaves = _fewest(right, failed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import END, Copy, Emit, In, Lost, Machine, Rule
-from recinterp.reconstruct.trees.steps import LOST, OWN, STOP, TAIL, Act, Stage
+from recinterp.reconstruct.trees.steps import LOST, OWN, STOP, TAIL, THEN, Act, Stage
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Atom, Expr
@@ -95,7 +95,7 @@ def _idle(rules: Sequence[Rule], start: str) -> Rule | None:
     """A rule that always follows, whose mode is there for it alone."""
     for rule in rules:
         alone = sum(r.mode == rule.mode for r in rules) == 1
-        added = rule.mode == TAIL or "~" in rule.mode
+        added = rule.mode == TAIL or THEN in rule.mode
         if alone and added and not rule.guard and rule.mode not in (start, rule.goto):
             return rule
     return None

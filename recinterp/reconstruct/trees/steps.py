@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from recinterp.reconstruct.logs import Logs
 
-TAIL = "tail"
+TAIL, THEN = "the.end", ".then"  # in names of added modes: no function of a program is called so
 OWN, STOP, COPY, TOKEN, LOST = "own", "stop", "copy", "token", "lost"
 Act: TypeAlias = "tuple[str, str | Copy]"  # what kind, and which token or place
 AROUND = (0, 1, -1, 2, -2)
@@ -72,7 +72,7 @@ def _apart(rule: Rule) -> Iterator[Rule]:
     others = tuple(u for u in rule.updates if not isinstance(u, Emit))
     name, mode, guard = rule.name, rule.mode, rule.guard
     for i, token in enumerate(rule.word[:-1]):
-        after = f"{rule.name}~{i + 1}"
+        after = f"{rule.name}{THEN}{i + 1}"
         emit = (Emit((token,)),)
         yield replace(rule, name=name, mode=mode, guard=guard, updates=emit, goto=after)
         name, mode, guard = after, after, ()

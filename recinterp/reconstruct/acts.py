@@ -1,0 +1,89 @@
+"""What a rule could have done instead: words that stand in the outputs there, and a goto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recinterp.machine.syntax import Add, Const, Copy, Emit, Lost, Reg, Rule, Set, plus
+from recinterp.reconstruct.atoms import Mask
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine, Update
+    from recinterp.machine.batch import View
+    from recinterp.machine.syntax import Expr
+    from recinterp.reconstruct.logs import Outcome
+
+ENDS = 6  # places at either end of the input that a token may be copied from
+WORDS = 6  # words tried per rule and round
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a rule does instead: its updates, and where it goes."""
+
+    updates: tuple[Update, ...]
+    goto: str | None
+
+
+def actions(
+    machine: Machine, rule: Rule, view: View, bad: Mask, outcome: Outcome
+) -> Iterator[tuple[Action, Mask]]:
+    """What could have happened instead, with the events whose next outputs agree with it."""
+    others = tuple(u for u in rule.updates if not isinstance(u, Emit | Lost))
+    gotos = dict.fromkeys([rule.goto, *(m for m in machine.modes)])
+    for word, fits, ends in _words(machine, view, bad, outcome):
+        emit = (Emit(word),) if word else ()
+        if (fits & ends & bad).any():
+            yield Action(emit, None), fits & ends
+        for goto in gotos:
+            if goto is not None and (fits & ~ends & bad).any():
+                yield Action((*emit, *(others or _advance(machine))), goto), fits & ~ends
+
+
+def _advance(machine: Machine) -> tuple[Update, ...]:
+    """How the machine's rules usually move their registers (a halting rule moves none)."""
+    moves = [
+        u for r in machine.rules for u in r.updates if isinstance(u, Set) and isinstance(u.to, Add)
+    ]
+    return (max(moves, key=moves.count),) if moves else ()
+
+
+def _readable(machine: Machine) -> list[Expr]:
+    """Where a token that is written may be copied from: at pointers, and near both ends."""
+    around: list[Expr] = [plus(Reg(name), k) for name, _ in machine.registers for k in (0, 1, -1)]
+    ends = [e for k in range(ENDS) for e in (Const(k), plus(Reg("n"), -1 - k))]
+    return [*around, *ends]
+
+
+def _words(
+    machine: Machine, view: View, bad: Mask, outcome: Outcome
+) -> list[tuple[tuple[str | Copy, ...], Mask, Mask]]:
+    """Words that stand in the outputs at the bad events, most frequent first.
+
+    Each with the events at which the outputs continue so, and those at which they then end.
+    """
+    y, size = outcome.logs.y[view.rows], outcome.logs.size[view.rows]
+    here = np.arange(len(view.rows))
+
+    def seen(offset: int) -> np.ndarray:
+        at = view.t + offset
+        return np.where(at < size, y[here, np.minimum(at, y.shape[1] - 1)], -1)
+
+    copies = {Copy(at): view.read(at) for at in _readable(machine)}
+    options: dict[tuple[str | Copy, ...], Mask] = {(): np.ones(len(here), dtype=bool)}
+    for depth in range(3):
+        for word, fits in list(options.items()):
+            if len(word) != depth:
+                continue
+            token = seen(depth)
+            for copy, read in copies.items():
+                options[(*word, copy)] = fits & (read == token)
+            for number in np.unique(token[bad & fits & (token >= 0)]).tolist():
+                options[(*word, machine.vocab[number])] = fits & (token == number)
+        ranked = sorted(options.items(), key=lambda kv: -int((kv[1] & bad).sum()))
+        options = dict(ranked[: WORDS * (depth + 2)])
+    return [(w, m, size == view.t + len(w)) for w, m in options.items() if (m & bad).sum() >= 2]
