@@ -5,7 +5,8 @@ shortcut       they do not, and of the departures that the machine predicts at l
                model's, token for token; it predicts at least 90 % of the model's, or all but a
                sporadic rest, which is listed; and both hold of the inputs held out of its making
 sporadic       they differ on under 0.1 % of inputs, most of them unpredicted: all are listed
-undetermined   anything else, with the region that does hold
+undetermined   anything else, with the region that does hold; a model that is right nowhere, unless
+               a readable edit of the truth says how
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ Tokens = list[str]
 PREDICTED = 0.9
 LEAST = 3  # departures a rule has to predict, or it is no rule
 RARE = 0.001
+READABLE = 70  # nodes by which a machine differs from the true one and can still be read as it
 VARIED = 8  # true outputs of one length, or one output for all of them says little
 
 
@@ -87,7 +89,8 @@ def judge_departures(census: Census, truth: Machine, mechanism: str, beyond: str
     """Verdict and shortcuts. beyond: a sentence on where the statement ends, for the headline."""
     departures, predicted = census.departures, census.predicted
     degenerate = _ignores_input(census)
-    name = "undetermined" if degenerate else _verdict(census, departures, predicted)
+    lost = degenerate or _follows_nowhere(census, truth)
+    name = "undetermined" if lost else _verdict(census, departures, predicted)
     found = [_degenerate(census)] if degenerate else _shortcuts(census, truth)
     wrong = [i for i in range(len(census.inputs)) if _unexplained(census, i)]
     shown = min(departures, key=lambda i: len(census.inputs[i]), default=None)
@@ -148,6 +151,17 @@ def _ignores_input(census: Census) -> bool:
         true.setdefault(len(x), set()).add(tuple(z))
     told_apart = [n for n, outputs in true.items() if len(outputs) >= VARIED]
     return bool(told_apart) and all(len(given[n]) == 1 for n in told_apart)
+
+
+def _follows_nowhere(census: Census, truth: Machine) -> bool:
+    """Whether hardly any output is right, and no readable edit of the truth says why.
+
+    A network as it was initialised is a simple function too, and no shortcut of this one.
+    """
+    rows = zip(census.outputs, census.expected, strict=True)
+    right = {tuple(z) for y, z in rows if y == z}
+    enough = min(VARIED, len({tuple(z) for z in census.expected}) / 2)
+    return len(right) < enough and census.machine.size > truth.size + READABLE
 
 
 def _degenerate(census: Census) -> Shortcut:

@@ -185,3 +185,31 @@ def test_a_shortcut_has_to_hold_of_inputs_held_out(share, verdict):
     census = Census(task, task.machine, inputs, outputs, true, claimed, True)
     assert len(silent) < 0.1 * sum(y != z for y, z in zip(outputs, true, strict=True))
     assert judge_departures(census, task.machine, "", "").verdict == verdict
+
+
+def test_another_function_is_no_shortcut_of_this_one_however_well_it_is_told():
+    """As untrained networks are: a function of few tokens, right nowhere, which a tree tells."""
+    task = ri.task("binary-successor")
+
+    def other(xs):
+        def token(x, t):
+            return f"X{(x[t // 2] == x[-2]) ^ (x[(t * 3) % len(x)] == 'X0')}"
+
+        return [[token(x, t) for t in range(len(x))] if len(x) > 1 else ["X1"] for x in xs]
+
+    ex = ri.explain(other, task, domain=ri.Domain(max_length=9))
+    inputs = list(task.inputs(9))
+    assert other(inputs) != task.apply_many(inputs)
+    assert ex.diff.verdict == "undetermined"
+    assert all(ex.will_fail(inputs))
+
+
+def test_an_edit_that_spoils_every_output_is_still_a_shortcut():
+    task = ri.task("list-map")
+
+    def longer(xs):
+        return [[*y, "a"] for y in task.apply_many(xs)]
+
+    ex = ri.explain(longer, task, domain=ri.Domain(max_length=5))
+    assert ex.diff.verdict == "shortcut"
+    assert "overrun" in ex.diff.shortcuts[0].kinds
