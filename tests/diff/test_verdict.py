@@ -193,13 +193,14 @@ def test_another_function_is_no_shortcut_of_this_one_however_well_it_is_told():
 
     def other(xs):
         def token(x, t):
-            return f"X{(x[t // 2] == x[-2]) ^ (x[(t * 3) % len(x)] == 'X0')}"
+            return "X1" if (x[t // 2] == x[-2]) == (t % 2 == 0) else "X0"
 
         return [[token(x, t) for t in range(len(x))] if len(x) > 1 else ["X1"] for x in xs]
 
     ex = ri.explain(other, task, domain=ri.Domain(max_length=9))
     inputs = list(task.inputs(9))
-    assert other(inputs) != task.apply_many(inputs)
+    said = zip(ex.machine.run_many(inputs), other(inputs), strict=True)
+    assert sum(m == y for m, y in said) >= 0.95 * len(inputs)
     assert ex.diff.verdict == "undetermined"
     assert all(ex.will_fail(inputs))
 
