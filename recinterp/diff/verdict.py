@@ -21,6 +21,7 @@ import numpy as np
 from recinterp.diff.groups import Group, Runs, groups, run_both
 from recinterp.diff.kinds import TEXT, Facts, Measures, facts, kinds, sentence
 from recinterp.diff.results import Diff, Divergence, ShareRow, Shortcut
+from recinterp.reconstruct.edits import READABLE
 from recinterp.tasks.split import held_out
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ Tokens = list[str]
 PREDICTED = 0.9
 LEAST = 3  # departures a rule has to predict, or it is no rule
 RARE = 0.001
-READABLE = 70  # nodes by which a machine differs from the true one and can still be read as it
 VARIED = 8  # true outputs of one length, or one output for all of them says little
 
 

@@ -26,9 +26,11 @@ class Order:
     previous: dict[tuple[int, int], int]
 
     def last(self, rule: int, view: View) -> Mask:
+        """Where a rule's event is the last before the difference."""
         return self._flags(self.final, rule, view)
 
     def before(self, rule: int, view: View) -> Mask:
+        """Where it is the one before that."""
         return self._flags(self.previous, rule, view)
 
     @staticmethod
@@ -43,6 +45,7 @@ class Order:
 
 
 def event_order(outcome: Outcome) -> Order:
+    """The events of failing runs, up to their first difference."""
     history: dict[int, list[tuple[int, int, int]]] = {}
     first = outcome.first_difference
     rules = outcome.batch.machine.rules
