@@ -3,6 +3,7 @@
 from recinterp.machine.syntax import (
     END,
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -26,6 +27,7 @@ from recinterp.machine.syntax import (
 )
 
 __all__ = [
-    "END", "Add", "Atom", "Cmp", "Const", "Copy", "Emit", "Expr", "Find", "In", "Lost", "Machine",
-    "MachineState", "Out", "Pop", "Push", "Reg", "Rule", "Set", "Span", "TopIs", "Update",
+    "END", "Add", "AtLeast", "Atom", "Cmp", "Const", "Copy", "Emit", "Expr", "Find", "In", "Lost",
+    "Machine", "MachineState", "Out", "Pop", "Push", "Reg", "Rule", "Set", "Span", "TopIs",
+    "Update",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from recinterp.machine.syntax import (
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -109,6 +110,10 @@ class View:
                 return on_top
             case Cmp(a, op, b):
                 return OPS[op](self.value(a), self.value(b))
+            case AtLeast(least, atoms):
+                votes = np.array([self.holds(x) for x in atoms], dtype=np.int8)
+                enough: Flags = votes.reshape(len(atoms), len(self.rows)).sum(axis=0) >= least
+                return enough
 
     def all_hold(self, guard: Sequence[Atom]) -> Flags:
         """Whether a conjunction holds, row by row."""

@@ -10,6 +10,7 @@ from lark import Token, Transformer
 from recinterp.errors import MachineError
 from recinterp.machine.syntax import Add as Sum
 from recinterp.machine.syntax import (
+    AtLeast,
     Cmp,
     Const,
     Copy,
@@ -128,6 +129,10 @@ class Builder(Transformer[Token, Machine]):
 
     def empty(self, _: Items) -> TopIs:
         return TopIs(None)
+
+    def at_least(self, items: Items) -> AtLeast:
+        least, *atoms = items
+        return AtLeast(int(least), tuple(a for a in atoms if a is not None))
 
     def compare(self, items: Items) -> Cmp:
         return Cmp(items[0], str(items[1]), items[2])

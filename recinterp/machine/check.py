@@ -12,11 +12,14 @@ from itertools import combinations
 from math import inf
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recinterp.errors import MachineError, OverlappingRules
 from recinterp.machine.syntax import (
     END,
     READ_ONLY,
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -52,13 +55,47 @@ def check(machine: Machine) -> None:
     for rule in machine.rules:
         _check_names(machine, rule, modes)
     for mode in modes:
-        for one, other in combinations(machine.rules_of(mode), 2):
-            if not disjoint(one.guard, other.guard):
-                raise OverlappingRules(
-                    f"machine, mode {mode}",
-                    f"rules {one.name} and {other.name} can both fire",
-                    "add to each a guard on the same expression, with values that differ",
-                )
+        pair = _overlapping(machine, mode)
+        if pair is not None:
+            raise OverlappingRules(
+                f"machine, mode {mode}",
+                f"rules {pair[0].name} and {pair[1].name} can both fire",
+                "add to each a guard on the same expression, with values that differ",
+            )
+
+
+def _overlapping(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
+    """Two rules of a mode that may both fire, as far as atoms about the same thing tell.
+
+    Grown rules are many and share their atoms, so that each two atoms are compared once.
+    """
+    rules = machine.rules_of(mode)
+    if len(rules) < 2:
+        return None
+    guards = [(*r.guard, *(x for a in r.guard for x in _inner(a))) for r in rules]
+    number = {a: i for i, a in enumerate(dict.fromkeys(a for guard in guards for a in guard))}
+    apart = np.zeros((len(number), len(number)), dtype=bool)
+    for (a, i), (b, j) in combinations(number.items(), 2):
+        apart[i, j] = apart[j, i] = _exclude(a, b)
+    for a, i in number.items():
+        apart[i, i] = _exclude(a, a)
+    asked = np.zeros((len(rules), len(number)), dtype=np.float32)
+    for k, rule in enumerate(rules):
+        asked[k, [number[a] for a in rule.guard]] = 1
+    excluded = asked @ apart > 0  # by a rule's guard, each atom
+    disjoint = excluded @ asked.T > 0
+    for k, rule in enumerate(rules):
+        for vote in (a for a in rule.guard if isinstance(a, AtLeast)):
+            left = ~excluded[:, [number[a] for a in vote.atoms]]
+            outvoted = left.sum(axis=1) < vote.least
+            disjoint[k] |= outvoted
+            disjoint[:, k] |= outvoted
+    both = np.argwhere(np.triu(~disjoint, 1))
+    return None if not len(both) else (rules[both[0][0]], rules[both[0][1]])
+
+
+def _inner(atom: Atom) -> tuple[Atom, ...]:
+    return atom.atoms if isinstance(atom, AtLeast) else ()
 
 
 def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
@@ -73,6 +110,16 @@ def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
                 raise MachineError(asked, f"there is no {kind} {name!r}", f"declare it: {line}")
         if isinstance(node, Set) and node.reg in READ_ONLY:
             raise MachineError(asked, f"{node.reg} is read-only", "set a register of your own")
+        if isinstance(node, AtLeast):
+            _check_vote(asked, node)
+
+
+def _check_vote(asked: str, vote: AtLeast) -> None:
+    if not 1 <= vote.least <= len(vote.atoms):
+        what = f"{vote.least} of {len(vote.atoms)} atoms always or never hold"
+        raise MachineError(asked, what, "ask for 1 of them up to all")
+    if any(isinstance(x, TopIs) for x in vote.atoms):
+        raise MachineError(asked, "a vote asks for the frame on top", "guard on `height`")
 
 
 def _names(node: Node) -> Iterator[tuple[str, str, str]]:
@@ -87,14 +134,9 @@ def _names(node: Node) -> Iterator[tuple[str, str, str]]:
             yield "frame", frame, "frames"
 
 
-def disjoint(one: tuple[Atom, ...], other: tuple[Atom, ...]) -> bool:
-    """Whether no state satisfies both guards, as far as atoms about the same thing tell."""
-    return any(_exclude(a, b) for a in one for b in other)
-
-
 @lru_cache(maxsize=1 << 17)
 def _exclude(a: Atom, b: Atom) -> bool:
-    """Whether two atoms cannot both hold; asked again and again of grown guards."""
+    """Whether two atoms cannot both hold; asked again for every machine that shares them."""
     match a, b:
         case In(at, xs), In(other, ys):
             return at == other and not set(xs) & set(ys)
@@ -112,6 +154,10 @@ def _exclude(a: Atom, b: Atom) -> bool:
                 return not _overlap(left, right)
             if key == _mirror(other_key):
                 return not _overlap(left, tuple((-high, -low) for low, high in right))
+        case AtLeast(least, xs), AtLeast(other_least, ys) if len(xs) == len(ys):
+            # Each atom of the one against one of the other: of every two at most one can hold.
+            opposed = all(_exclude(x, y) for x, y in zip(xs, ys, strict=True))
+            return opposed and least + other_least > len(xs)
     return False
 
 
@@ -159,6 +205,8 @@ def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
             return Out(back, tuple(x for x in (*vocab, END) if x not in tokens))
         case Cmp(a, op, b):
             return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
+        case AtLeast(least, atoms):
+            return AtLeast(len(atoms) - least + 1, tuple(negate(x, vocab) for x in atoms))
     raise MachineError("negation of a guard", "TopIs has no single opposite", "guard on `height`")
 
 

@@ -17,6 +17,7 @@ from recinterp.machine import syntax as asm
 from recinterp.machine.syntax import (
     END,
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -39,10 +40,10 @@ from recinterp.machine.syntax import (
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 TAKEN = {"tokens", "out", "stack", "n", "read", "find", "span", "mode", "word", "pushed", "arity"}
-TAKEN |= {"len", "max", "min", "all", "x", "at", "step", "skip", "open_"}
+TAKEN |= {"len", "max", "min", "all", "x", "at", "step", "skip", "open_", "sum", "map", "bool"}
 NODES = (
-    "Const", "Reg", "Add", "Find", "Span", "In", "Out", "Cmp", "TopIs", "Copy", "Emit", "Set",
-    "Push", "Pop", "Lost", "Rule", "Machine",
+    "Const", "Reg", "Add", "Find", "Span", "In", "Out", "Cmp", "TopIs", "AtLeast", "Copy", "Emit",
+    "Set", "Push", "Pop", "Lost", "Rule", "Machine",
 )  # fmt: skip
 
 
@@ -246,6 +247,8 @@ def _atom(a: Atom) -> str:
             return f"stack and stack[-1][0] == {frame!r}"
         case Cmp(x, op, y):
             return f"{_value(x)} {'==' if op == '=' else op} {_value(y)}"
+        case AtLeast(least, atoms):
+            return f"sum(map(bool, [{', '.join(map(_atom, atoms))}])) >= {least}"
 
 
 def _among(tokens: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from recinterp.errors import MachineError
 from recinterp.machine.syntax import (
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -104,6 +105,8 @@ class _Turn:
                 return In(self.at(at), tokens)
             case Cmp(a, op, b):
                 return _compare(self.value(a), op, self.value(b))
+            case AtLeast(least, atoms):
+                return AtLeast(least, tuple(map(self.atom, atoms)))
         raise MachineError(
             "flip a machine", "a guard reads the output or the stack", "flip one that does not"
         )

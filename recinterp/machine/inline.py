@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from recinterp.machine.syntax import (
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -110,6 +111,8 @@ def _in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
             return In(put(at, env), tokens)
         case Cmp(x, op, y):
             return Cmp(put(x, env), op, put(y, env))
+        case AtLeast(least, atoms):
+            return AtLeast(least, tuple(_in_atom(x, env) for x in atoms))
         case _:
             return a
 

@@ -14,6 +14,7 @@ from recinterp.machine.syntax import (
     END,
     READ_ONLY,
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -103,6 +104,8 @@ class Run:
                 return (self.stack[-1][0] if self.stack else None) == frame
             case Cmp(a, op, b):
                 return compare(self.value(a), op, self.value(b))
+            case AtLeast(least, atoms):
+                return sum(map(self.holds, atoms)) >= least
 
     def enabled(self) -> Rule | None:
         """The one rule that can fire. Grown rules share their atoms: each is asked once."""

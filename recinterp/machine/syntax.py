@@ -109,7 +109,15 @@ class TopIs:
     frame: str | None
 
 
-Atom: TypeAlias = In | Out | Cmp | TopIs
+@dataclass(frozen=True)
+class AtLeast:
+    """A vote: `least` of some atoms hold, or more."""
+
+    least: int
+    atoms: tuple[Atom, ...]
+
+
+Atom: TypeAlias = In | Out | Cmp | TopIs | AtLeast
 
 
 @dataclass(frozen=True)
@@ -219,8 +227,8 @@ class Machine:
         """Rules + guard atoms + expression nodes: what a reader has to take in."""
         return sum(
             1
-            + len(r.guard)
-            + sum(isinstance(x, Expr) for part in (*r.guard, *r.updates) for x in walk(part))
+            + sum(isinstance(x, Expr | Atom) for a in r.guard for x in walk(a))
+            + sum(isinstance(x, Expr) for u in r.updates for x in walk(u))
             for r in self.rules
         )
 
@@ -316,6 +324,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return (at,)
         case Cmp(a, _, b):
             return (a, b)
+        case AtLeast(atoms=atoms):
+            return atoms
         case Set(to=to):
             return (to,)
         case Emit(word):

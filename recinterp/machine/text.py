@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from recinterp.errors import MachineError, MachineSyntaxError, RecinterpError
 from recinterp.machine.syntax import (
     Add,
+    AtLeast,
     Atom,
     Cmp,
     Const,
@@ -60,6 +61,7 @@ KEYWORDS = frozenset(
         "stack",
         "is",
         "empty",
+        "of",
         "emit",
         "push",
         "pop",
@@ -126,6 +128,8 @@ def atom(a: Atom) -> str:
             return "stack is empty"
         case TopIs(frame):
             return f"top is {frame}"
+        case AtLeast(least, atoms):
+            return f"{least} of [{', '.join(map(atom, atoms))}]"
 
 
 def update(u: Update) -> str:

@@ -21,7 +21,7 @@ from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes, wider
 from recinterp.reconstruct.region import restrict
 from recinterp.reconstruct.rivals import Rival, alternatives, rivals, undecided
-from recinterp.reconstruct.trees import Grown, grown
+from recinterp.reconstruct.trees import Grown, grown, promise
 
 if TYPE_CHECKING:
     from recinterp.reconstruct.oracle import Oracle, Tokens
@@ -115,32 +115,39 @@ def _best(logs: Logs, found: Sequence[Hypothesis]) -> list[Hypothesis]:
     return sorted(found, key=lambda h: (not h.enough(failures), h.rank))
 
 
-def _grown(task: Task, logs: Logs, known: Sequence[Hypothesis], seed: int) -> Iterator[Hypothesis]:
-    """Guard trees on a machine's control, and the same where it is to be believed.
+def _grown(task: Task, logs: Logs, known: Sequence[Hypothesis], seed: int) -> list[Hypothesis]:
+    """Guard trees on the machine that promises most, and the same where it is to be believed.
 
-    The machine: the true one, and of its edits the one that tells most. Weighed by what trees grown
-    without an input say of it: a table of inputs explains nothing.
+    Of each road the true machine, and of its edits the one that tells most. Weighed by what trees
+    grown without an input say of it: a table of inputs explains nothing.
     """
+    grounds = list[tuple[int, Road, Machine]]()
     for road in roads(task, logs):
         edits = dict.fromkeys(h.acting for h in known if h.road == road.name and h.acting)
         best = max(edits, key=lambda m: int(road.logs.run(m).equal.sum()), default=road.machine)
         for machine in dict.fromkeys([road.machine, best]):
-            yield from _trees(task, logs, road, machine, seed)
+            back = road.machine is task.machine
+            grounds.append((promise(machine, road.logs, seed, looks_back=back), road, machine))
+    for _, road, machine in sorted(grounds, key=lambda g: -g[0]):
+        found = _trees(task, logs, road, machine, seed)
+        if found:
+            return found
+    return []
 
 
-def _trees(task: Task, logs: Logs, road: Road, machine: Machine, seed: int) -> Iterator[Hypothesis]:
+def _trees(task: Task, logs: Logs, road: Road, machine: Machine, seed: int) -> list[Hypothesis]:
     """Guard trees on one machine, in its road's direction."""
     turned = road.machine is not task.machine
     tree = grown(machine, road.logs, seed, looks_back=not turned)
     try:
         whole = road.back(tree.machine)
     except MachineError:  # a guard that cannot be read back in the other direction
-        return
+        return []
     name = TREES if machine is road.machine else f"{TREES}, edited"
     name += ", read from the right" * turned
     tried = dict.fromkeys([whole, restrict(whole, logs, tree.explained)])
     weighed = [_tried(name, m, tree, task.machine, logs) for m in tried]
-    yield from (h for h in weighed if h.unclaimed < h.asked)
+    return [h for h in weighed if h.unclaimed < h.asked]
 
 
 def _tried(road: str, machine: Machine, tree: Grown, truth: Machine, logs: Logs) -> Hypothesis:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful
+from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful, fits
 from recinterp.reconstruct.sites import Site, answers
 from recinterp.reconstruct.variables import go_on
 
@@ -80,7 +80,7 @@ def _faithful_steps(
     """Steps at which the model writes what the machine writes."""
     rng = random.Random(f"{seed} steps")
     steps = [finder.step(x, t) for x in finder.inputs for t in range(1, len(finder.run(x).owners))]
-    steps = rng.sample(steps, min(count, len(steps)))
+    steps = [s for s in rng.sample(steps, min(count, len(steps))) if fits(adapter, task, s)]
     if not steps:
         return []
     rows = lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps])

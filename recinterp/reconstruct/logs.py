@@ -68,6 +68,15 @@ class Logs:
         """Lengths of the outputs."""
         return np.array([len(x) for x in self.outputs], dtype=np.int64)
 
+    def take(self, rows: Int[np.ndarray, "some"]) -> Logs:
+        """Some of them."""
+        return replace(
+            self,
+            inputs=[self.inputs[i] for i in rows],
+            outputs=[self.outputs[i] for i in rows],
+            failed=self.failures[rows],
+        )
+
     def reversed(self) -> Logs:
         """Inputs and outputs read from their right ends."""
         return replace(

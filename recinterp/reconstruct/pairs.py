@@ -258,10 +258,19 @@ class Pairs:
 
 
 def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs at whose base and source the model says what the machine says."""
+    """The pairs at whose base and source the model says what the machine says.
+
+    A machine may write on where the model has no position left: such steps are left out.
+    """
+    pairs = [p for p in pairs if all(fits(adapter, task, s) for s in (p.base, p.source))]
     if not pairs:
         return []
     steps = [s for p in pairs for s in (p.base, p.source)]
     said = say(adapter, task, lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps]))
     right = [a == s.says for a, s in zip(said, steps, strict=True)]
     return [p for i, p in enumerate(pairs) if right[2 * i] and right[2 * i + 1]]
+
+
+def fits(adapter: Adapter, task: Task, step: Step) -> bool:
+    """Whether the model has a position for every token of a step."""
+    return len(task.prompt(list(step.tokens))) + len(step.prefix) <= adapter.n_ctx

@@ -22,7 +22,7 @@ SHORT = 40  # a length with no more inputs than this is asked whole
 PER_CELL = 14
 PER_LENGTH = 56  # where a length has few depths, each is asked about more
 LONGEST = 16  # where a domain names no length
-WIDE = 12_000  # inputs asked about where a few hundred leave too much unexplained
+WIDE = 30_000  # inputs asked about where a few hundred leave too much unexplained
 LISTED = 100_000  # a domain with no more inputs is listed, a larger one drawn from
 DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machine departs
 
@@ -59,9 +59,9 @@ def wider(
     """
     listed = list(islice(domain.inputs(task), LISTED + 1))
     if len(listed) > LISTED:
-        listed = domain.sample(task, 2 * DRAWN, seed=seed + 2, distribution="uniform")
+        listed = domain.sample(task, WIDE, seed=seed + 2, distribution="uniform")
     Random(seed).shuffle(listed)
-    even = domain.sample(task, DRAWN, seed=seed + 3)
+    even = domain.sample(task, WIDE, seed=seed + 3)
     level = dict.fromkeys(tuple(x) for x in even if not held_out(x))
     plain = (tuple(x) for x in listed if not held_out(x))
     new = dict.fromkeys([*islice(level, WIDE // 2), *plain])

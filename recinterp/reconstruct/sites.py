@@ -207,6 +207,7 @@ def _candidates(
             for place in ("sep", *reads, "changed", "others", "inputs"):
                 yield (Part(hook, place),)
             yield (Part(hook, "inputs"), Part(hook, "query"))
+            yield from ((Part(hook, place), Part(hook, "query")) for place in reads)
         if not moves:
             yield (Part(hook, "outputs"),)
             yield (Part(hook, "outputs"), Part(hook, "query"))
@@ -214,6 +215,8 @@ def _candidates(
         hook = f"blocks.{layer}.attn.hook_z"
         yield from ((Part(hook, "query", h),) for h in range(adapter.n_heads))
         yield (Part(hook, "query"),)
+    if len(layers) > 1:
+        yield tuple(Part(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
 
 
 def is_single(patch: Patch) -> bool:

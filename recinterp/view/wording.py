@@ -54,6 +54,9 @@ def atom_text(a: asm.Atom, focus: asm.Expr | None = None) -> str:
             return "stack empty"
         case asm.TopIs(frame):
             return f"top is {frame}"
+        case asm.AtLeast(least, atoms):
+            said = [atom_text(x, focus) for x in atoms]
+            return f"({' or '.join(said)})" if least == 1 else f"{least} of ({'; '.join(said)})"
 
 
 def piece_text(

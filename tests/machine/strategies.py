@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from recinterp.machine import (
     END,
     Add,
+    AtLeast,
     Cmp,
     Const,
     Copy,
@@ -24,6 +25,7 @@ from recinterp.machine import (
     Span,
     TopIs,
 )
+from recinterp.machine.check import negate
 from recinterp.machine.syntax import plus
 
 VOCAB = ("X0", "01", "a b", "emit", ",")
@@ -57,12 +59,21 @@ def _sum(a: object, b: object, sign: int) -> object:
 
 
 expressions = st.recursive(leaves, _grown, max_leaves=3)
-atoms = st.one_of(
+plain_atoms = st.one_of(
     st.builds(In, expressions, some_tokens),
     st.builds(Out, st.integers(1, 3), some_tokens),
     st.builds(Cmp, expressions, st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), expressions),
-    st.builds(TopIs, st.sampled_from([*FRAMES, None])),
 )
+
+
+@st.composite
+def votes(draw: st.DrawFn) -> AtLeast:
+    """So many of a few atoms, never none of them."""
+    among = draw(st.lists(plain_atoms, min_size=1, max_size=4))
+    return AtLeast(draw(st.integers(1, len(among))), tuple(among))
+
+
+atoms = st.one_of(plain_atoms, st.builds(TopIs, st.sampled_from([*FRAMES, None])), votes())
 pieces = st.one_of(tokens, st.builds(Copy, expressions))
 
 
@@ -83,13 +94,16 @@ def updates(draw: st.DrawFn) -> tuple:
 @st.composite
 def splits(draw: st.DrawFn) -> list:
     """Guard atoms of which at most one can hold."""
-    kind = draw(st.integers(0, 3))
+    kind = draw(st.integers(0, 4))
     if kind == 0:
         e = draw(expressions)
         k = draw(st.integers(0, 3))
         return [Cmp(e, "<", Const(k)), Cmp(e, ">=", Const(k))]
     if kind == 1:
         return [TopIs(x) for x in (*FRAMES, None)]
+    if kind == 4:
+        vote = draw(votes())
+        return [vote, negate(vote, VOCAB)]
     everything = draw(st.permutations((*VOCAB, END)))
     cut = draw(st.integers(1, len(everything) - 1))
     parts = (tuple(everything[:cut]), tuple(everything[cut:]))

@@ -46,6 +46,9 @@ def test_two_rules_that_may_both_fire_are_refused(one: str, other: str) -> None:
         ("in(p) = A", "p >= n"),
         ("in(p) = A and p = 0", "in(p) = A and p = 1"),
         ("find(p, +1, {A}) = n", "find(p, +1, {A}) < n"),
+        ("2 of [in(p) = A, p < 3, p < n]", "2 of [in(p) in {B, $}, p >= 3, p >= n]"),
+        ("1 of [in(p) = A, p < 3]", "in(p) = B and p >= 3"),
+        ("3 of [in(p) = A, p < 3, n > 4]", "in(p) = B"),
     ],
 )
 def test_two_rules_that_exclude_each_other_are_not(one: str, other: str) -> None:
@@ -62,11 +65,27 @@ def test_two_rules_that_exclude_each_other_are_not(one: str, other: str) -> None
         ("r: in(p) = A -> n := 0, halt", "n is read-only"),
         ("r: in(p) = A -> emit A", "r"),
         ("r: in(p) = A -> goto m, halt", "r"),
+        ("r: 0 of [in(p) = A] -> halt", "0 of 1"),
+        ("r: 3 of [in(p) = A, p < 2] -> halt", "3 of 2"),
+        ("r: 1 of [top is F, p < 2] -> halt", "frame"),
     ],
 )
 def test_names_that_are_not_there_are_named(rule: str, named: str) -> None:
     with pytest.raises(MachineError, match=named):
         machine(rule)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2 of [in(p) = A, p < 3, p < n]", "1 of [in(p) in {B, $}, p >= 3, p >= n]"),
+        ("1 of [in(p) = A, p < 3]", "in(p) = B"),
+        ("2 of [in(p) = A, p < 3, n > 4]", "in(p) = B"),
+    ],
+)
+def test_votes_that_can_both_be_won_overlap(one: str, other: str) -> None:
+    with pytest.raises(OverlappingRules):
+        machine(f"r1: {one} -> halt", f"r2: {other} -> halt")
 
 
 def test_a_syntax_error_has_line_column_and_caret() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from recinterp.machine.batch import HALTED
 from recinterp.machine.syntax import Cmp, Const, Reg
@@ -33,9 +33,10 @@ SLACK = 0.01  # of the failures: so many more may be missed for fewer leaves
 HEAVIER = 5.0  # what an event of a failing input weighs at most, so that few count as much as many
 TELLS = 0.905  # of the failures, with a little to spare
 TRUSTED = 0.7  # of the inputs that come to a leaf: if fewer are told, it gives up
+LOOK = 6_000  # logs by which machines to grow on are compared
 STALE = 120  # leaves added without any more of those kept apart explained
 
-__all__ = ["Grown", "grown"]
+__all__ = ["Grown", "grown", "promise"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,9 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
     written before (a machine to be turned around may not).
     """
     base, failed = one_by_one(machine), logs.failures
-    balance = (~failed).sum() / max(failed.sum(), 1)
-    weight = np.where(failed, np.clip(balance, 1.0, HEAVIER), 1.0).astype(np.float32)
-    seen = stages(base, logs, weight, looks_back)
+    seen = _seen(base, logs, looks_back)
     scenes = [s.scene for s in seen]
-    fold = np.random.default_rng(seed).permutation(len(failed)) % FOLDS
+    fold = _folds(logs, seed)
     paths = [_path(scenes, fold == k) for k in range(FOLDS)]
     most = max(max(p) for p in paths)
     ends = logs.run(base).batch.status == HALTED
@@ -74,6 +73,26 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
     longest = Cmp(Reg("n"), "<=", Const(int(logs.words.n.max(initial=0))))
     within = replace(base, domain=(*base.domain, longest))
     return Grown(machine_of(within, seen, roots), leaves, right[leaves])
+
+
+def promise(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> int:
+    """How many logs kept apart trees grown on a machine explain: a first look, on some logs."""
+    some = logs.take(np.unique(np.linspace(0, len(logs.inputs) - 1, LOOK).astype(np.int64)))
+    scenes = [s.scene for s in _seen(one_by_one(machine), some, looks_back)]
+    path = _path(scenes, _folds(some, seed) == 0)
+    return max(int((m & some.failures).sum()) for m in path.values())
+
+
+def _seen(base: Machine, logs: Logs, looks_back: bool) -> list[Stage]:
+    """The control states with their events; those of failing inputs weigh more where few fail."""
+    failed = logs.failures
+    balance = (~failed).sum() / max(failed.sum(), 1)
+    weight = np.where(failed, np.clip(balance, 1.0, HEAVIER), 1.0).astype(np.float32)
+    return stages(base, logs, weight, looks_back)
+
+
+def _folds(logs: Logs, seed: int) -> Int[np.ndarray, "logs"]:
+    return np.random.default_rng(seed).permutation(len(logs.inputs)) % FOLDS
 
 
 def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:

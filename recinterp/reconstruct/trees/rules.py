@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from recinterp.machine.check import negate, simplify
-from recinterp.machine.syntax import END, Copy, Emit, In, Lost, Machine, Rule
+from recinterp.machine.syntax import END, AtLeast, Copy, Emit, In, Lost, Machine, Rule
 from recinterp.reconstruct.trees.steps import LOST, OWN, STOP, TAIL, THEN, Act, Stage
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Atom, Expr
-    from recinterp.reconstruct.trees.split import Node
+    from recinterp.reconstruct.trees.split import Node, Question
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A question, and what follows from either answer: an act or a further question."""
+    """A question as atoms that say yes, and as atoms that say no, and what follows from either."""
 
-    atom: Atom
+    asked: tuple[Atom, ...]
+    denied: tuple[Atom, ...]
     yes: Branch | Act
     no: Branch | Act
 
@@ -36,8 +37,8 @@ def machine_of(machine: Machine, stages: Sequence[Stage], roots: Sequence[Node])
             continue
         stage, root = trees[rule.mode]
         events = np.flatnonzero(stage.rules == number)
-        kept = _projected(stage, root, events) if len(events) else (OWN, "")
-        paths = list(_paths(kept, (), machine.vocab))
+        kept = _projected(stage, root, events, machine.vocab) if len(events) else (OWN, "")
+        paths = list(_paths(kept, ()))
         for i, (guard, act) in enumerate(paths):
             name = rule.name if len(paths) == 1 else f"{rule.name}.{i + 1}"
             split = replace(rule, name=name, guard=simplify((*rule.guard, *guard)))
@@ -45,27 +46,43 @@ def machine_of(machine: Machine, stages: Sequence[Stage], roots: Sequence[Node])
     return machine.with_rules(_merged(_whole(rules, machine.start), machine.vocab))
 
 
-def _projected(stage: Stage, node: Node, events: np.ndarray) -> Branch | Act:
+def _projected(
+    stage: Stage, node: Node, events: np.ndarray, vocab: tuple[str, ...]
+) -> Branch | Act:
     """What the tree says of some events, questions with only one answer among them left out."""
-    if node.yes is None or node.no is None:
+    if node.question is None or node.yes is None or node.no is None:
         return stage.acts[node.act]
-    held = stage.scene.holds[events, node.atom]
+    held = node.question.held(stage.scene, events)
     if held.all():
-        return _projected(stage, node.yes, events)
+        return _projected(stage, node.yes, events, vocab)
     if not held.any():
-        return _projected(stage, node.no, events)
-    yes, no = _projected(stage, node.yes, events[held]), _projected(stage, node.no, events[~held])
-    return yes if yes == no else Branch(stage.atoms[node.atom], yes, no)
+        return _projected(stage, node.no, events, vocab)
+    yes = _projected(stage, node.yes, events[held], vocab)
+    no = _projected(stage, node.no, events[~held], vocab)
+    return yes if yes == no else Branch(*_said(stage, node.question, vocab), yes, no)
 
 
-def _paths(
-    tree: Branch | Act, guard: tuple[Atom, ...], vocab: tuple[str, ...]
-) -> Iterator[tuple[tuple[Atom, ...], Act]]:
+def _said(
+    stage: Stage, question: Question, vocab: tuple[str, ...]
+) -> tuple[tuple[Atom, ...], tuple[Atom, ...]]:
+    """A question and its opposite as atoms that hold together: votes only where they are needed."""
+    atoms = tuple(
+        stage.atoms[k] if so else negate(stage.atoms[k], vocab) for k, so in question.atoms
+    )
+    against = tuple(negate(a, vocab) for a in atoms)
+    return _voted(question.least, atoms), _voted(len(atoms) - question.least + 1, against)
+
+
+def _voted(least: int, atoms: tuple[Atom, ...]) -> tuple[Atom, ...]:
+    return atoms if least == len(atoms) else (AtLeast(least, atoms),)
+
+
+def _paths(tree: Branch | Act, guard: tuple[Atom, ...]) -> Iterator[tuple[tuple[Atom, ...], Act]]:
     if not isinstance(tree, Branch):
         yield guard, tree
         return
-    yield from _paths(tree.yes, (*guard, tree.atom), vocab)
-    yield from _paths(tree.no, (*guard, negate(tree.atom, vocab)), vocab)
+    yield from _paths(tree.yes, (*guard, *tree.asked))
+    yield from _paths(tree.no, (*guard, *tree.denied))
 
 
 def _acting(rule: Rule, act: Act) -> Rule:

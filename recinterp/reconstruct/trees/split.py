@@ -1,17 +1,20 @@
-"""Growing guard trees: which atom parts the events of a node best, and which act each leaf takes.
+"""Growing guard trees: which question parts the events of a node best, and what each leaf does.
 
 An event may be explained by several acts (a token that is copied is also some token), so classes
 are made anew in every node: the act that explains most of its events first, then the act that
-explains most of the rest. Splits are those of a classification tree (Gini), the best of all trees
-first; how far to grow is read off whole outputs that were kept apart.
+explains most of the rest. A question is an atom, or a vote among a few: at least m of n hold, grown
+atom by atom as long as it parts the classes clearly better. Splits are those of a classification
+tree (Gini), the best of all trees first; how far to grow is read off outputs that were kept apart.
 
-Source: L. Breiman et al., Classification and Regression Trees (1984), for the criterion.
+Sources: L. Breiman et al., Classification and Regression Trees (1984), for the criterion;
+M. Craven, J. Shavlik, Extracting tree-structured representations of trained networks (1996), for
+questions of m of n, asked of a network.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +22,10 @@ from jaxtyping import Bool, Float, Int
 
 CLASSES = 10  # acts told apart in one node
 LEAST = 2  # events on each side of a split
+FIRST = 2  # atoms that a vote is begun with
+MOST_VOTES = 4  # atoms of a vote
+BETTER = 1.05  # so much better has a vote to part for one atom more
+LOOKED_AT = 6_000  # events that a question is chosen by
 Some = Int[np.ndarray, "some"]
 
 
@@ -35,25 +42,37 @@ class Scene:
     weight: Float[np.ndarray, "events"]
 
 
+@dataclass(frozen=True)
+class Question:
+    """At least so many of some atoms hold; each by its column, and whether it or its opposite."""
+
+    least: int
+    atoms: tuple[tuple[int, bool], ...]
+
+    def held(self, scene: Scene, events: Some) -> Bool[np.ndarray, "some"]:
+        """At which events the answer is yes."""
+        return _votes(scene.holds[events], self) >= self.least
+
+
 @dataclass
 class Node:
-    """A node: the events grown from and all of them, the act, and once split the atom and sides."""
+    """A node: the events grown from and all of them, the act, and once split question and sides."""
 
     scene: int
     grown: Some
     events: Some
     act: int
-    atom: int = -1
+    question: Question | None = None
     yes: Node | None = None
     no: Node | None = None
 
 
 @dataclass(frozen=True)
 class Split:
-    """The best split of a node."""
+    """The best split of a node, and what it gains."""
 
     gain: float
-    atom: int
+    question: Question
 
 
 def grow(
@@ -85,12 +104,12 @@ def grow(
     while heap and leaves < most and seen(leaves, wrong == 0):
         _, _, node, split = heapq.heappop(heap)
         scene = scenes[node.scene]
-        held = scene.holds[:, split.atom]
         _count(wrong, scene, node, -1)
-        node.atom = split.atom
+        node.question = split.question
+        grown, every = (split.question.held(scene, e) for e in (node.grown, node.events))
         node.yes, node.no = (
-            _node(node.scene, scene, node.grown[side[node.grown]], node.events[side[node.events]])
-            for side in (held, ~held)
+            _node(node.scene, scene, node.grown[grown == side], node.events[every == side])
+            for side in (True, False)
         )
         leaves += 1
         for child in (node.yes, node.no):
@@ -101,19 +120,77 @@ def grow(
 
 
 def best_split(scene: Scene, events: Some) -> Split | None:
-    """The atom that leaves the purest sides; None where one act explains every event."""
-    fits, weight = scene.fits[events], scene.weight[events]
-    labels = _classes(fits, weight)
-    if labels is None:
+    """The question that leaves the purest sides; None where one act explains every event."""
+    share = max(1.0, len(events) / LOOKED_AT)
+    some = events[(np.arange(int(len(events) / share)) * share).astype(np.int64)]
+    weight = scene.weight[some]
+    labels = _classes(scene.fits[some], weight)
+    if labels is None or not scene.holds.shape[1]:
         return None
-    mass = labels * weight[:, None]
-    held = scene.holds[events].astype(np.float32)
-    inside, total = held.T @ mass, mass.sum(axis=0)
-    outside, count = total - inside, held.sum(axis=0)
-    purity = _purity(inside) + _purity(outside) - _purity(total[None, :])
-    purity[(count < LEAST) | (len(events) - count < LEAST)] = -np.inf
-    best = int(np.argmax(purity)) if len(purity) else -1
-    return Split(float(purity[best]), best) if best >= 0 and purity[best] > 1e-6 else None
+    ballot = Ballot(scene.holds[some], labels * weight[:, None])
+    found = [ballot.grown(q) for q in ballot.first()]
+    best = max(found, key=lambda s: s.gain, default=None)
+    return None if best is None else Split(best.gain * share, best.question)
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """The events of a node with their weight by class, and how well questions part them."""
+
+    holds: Bool[np.ndarray, "some atoms"]
+    mass: Float[np.ndarray, "some classes"]
+
+    def first(self) -> list[Split]:
+        """The single atoms that part best, those that gain anything."""
+        nothing = np.zeros(len(self.holds), dtype=np.int64)
+        gain = self._gains(nothing, 1, opposite=False)
+        best = np.argsort(-gain, kind="stable")[:FIRST]
+        return [
+            Split(float(gain[k]), Question(1, ((int(k), True),))) for k in best if gain[k] > 1e-6
+        ]
+
+    def grown(self, split: Split) -> Split:
+        """A question with further atoms, as long as each lets it part clearly better."""
+        while len(split.question.atoms) < MOST_VOTES:
+            more = max(self._with_one_more(split.question), key=lambda s: s.gain)
+            if more.gain <= BETTER * split.gain:
+                break
+            split = more
+        return split
+
+    def _with_one_more(self, question: Question) -> Iterator[Split]:
+        """The best questions of one atom more: as many of them have to hold, or one more."""
+        votes = _votes(self.holds, question)
+        asked = [k for k, _ in question.atoms]
+        for least in (question.least, question.least + 1):
+            for opposite in (False, True):
+                gain = self._gains(votes, least, opposite=opposite)
+                gain[asked] = -np.inf
+                best = int(np.argmax(gain))
+                atoms = (*question.atoms, (best, not opposite))
+                yield Split(float(gain[best]), Question(least, atoms))
+
+    def _gains(
+        self, votes: Int[np.ndarray, "some"], least: int, *, opposite: bool
+    ) -> Float[np.ndarray, "atoms"]:
+        """What each atom (or its opposite) gains as a vote more: it decides where one is short."""
+        sure, open_ = votes >= least, votes == least - 1
+        held, mass = self.holds[open_], self.mass[open_]
+        yes, count = held.astype(np.float32).T @ mass, held.sum(axis=0)
+        if opposite:
+            yes, count = mass.sum(axis=0) - yes, len(held) - count
+        yes, count = yes + self.mass[sure].sum(axis=0), count + sure.sum()
+        total = self.mass.sum(axis=0)
+        gain = _purity(yes) + _purity(total - yes) - _purity(total[None, :])
+        gain[(count < LEAST) | (len(votes) - count < LEAST)] = -np.inf
+        return gain
+
+
+def _votes(holds: Bool[np.ndarray, "some atoms"], question: Question) -> Int[np.ndarray, "some"]:
+    """How many of a question's atoms hold at each event."""
+    columns = [k for k, _ in question.atoms]
+    signs = np.array([is_so for _, is_so in question.atoms])
+    return np.count_nonzero(holds[:, columns] == signs, axis=1)
 
 
 def _purity(mass: Float[np.ndarray, "rows classes"]) -> Float[np.ndarray, "rows"]:
