@@ -77,6 +77,12 @@ def mute(r: Row) -> bool:
     return bool(claims) and claims[0] < 0.5 * total
 
 
+def carries(site: Row) -> bool:
+    """Whether a site passes on the variable alone: where the source's own answer is wrong too."""
+    hits, total = site["strict"]
+    return bool(total >= APART and hits >= 0.85 * total)
+
+
 def sizes(rows: Rows, planted: Rows) -> str:
     """How large the machines of some rows are, beside those of planted faults."""
     if not rows or not planted:
@@ -105,6 +111,8 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
         for s in r["sites"]:
             several.setdefault((r["name"], s["variable"]), []).append(s)
     placed = sum(any(s["accepted"] for s in found) for found in several.values())
+    apart = [found for found in several.values() if any(s["strict"][1] >= APART for s in found)]
+    alone = sum(any(s["accepted"] and carries(s) for s in found) for found in apart)
     yield (
         "zoo: a verdict other than `undetermined`",
         "80 %",
@@ -186,6 +194,11 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
         share(placed, len(several)),
     )
     yield (
+        "the same, and at .85 where the source writes something else than base and counterfactual",
+        "80 %",
+        share(alone, len(apart)),
+    )
+    yield (
         "accepted sites whose random control is .2 at most",
         "all",
         share(sum(s["control"] <= 0.2 for s in sites), len(sites)),
@@ -255,6 +268,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "s": lambda r: f"{r['seconds']:.0f}",
 }  # fmt: skip
 
+APART = 10  # pairs whose three outputs differ, or nothing is said of them
 TEXT = """# The proving ground, row by row
 
 Written by `python benchmarks/proving/page.py` from what `benchmarks/proving/train.py` trained and

@@ -66,13 +66,20 @@ class Runs:
 
 
 def _as_true(rule: Rule, view: View, truth: Machine) -> Bool[np.ndarray, "events"]:
-    """In which states some rule of the truth would have fired and done the same."""
+    """In which states some rule of the truth would have fired and done the same.
+
+    A rule that leads to a mode unknown to the truth may go on there with what the other does at
+    once (guard trees write token by token); so far it has done the same.
+    """
     same = np.zeros(len(view.rows), dtype=bool)
+    begun = rule.goto is not None and rule.goto not in truth.modes
     for other in truth.rules_of(rule.mode):
-        if _moves(rule) != _moves(other) or len(rule.word) != len(other.word):
+        if not begun and (_moves(rule) != _moves(other) or len(rule.word) != len(other.word)):
+            continue
+        if len(rule.word) > len(other.word):
             continue
         fires = view.all_hold(other.guard)
-        for a, b in zip(rule.word, other.word, strict=True):
+        for a, b in zip(rule.word, other.word, strict=False):
             fires &= view.token(a) == view.token(b)
         same |= fires
     return same

@@ -164,7 +164,7 @@ def _from(group: Mask, astray: Mask, value: Ints, among: Mask) -> int | None:
 
 TEXT: dict[str, Callable[[int | None], str]] = {
     "bounded-depth": lambda k: f"follows the recursion to depth {k} and no further",
-    "bounded-stack": lambda k: f"right while at most {k} calls are pending, then not",
+    "bounded-stack": lambda k: f"is right while at most {k} calls are pending, then not",
     "deep-base-case": lambda k: f"takes the base case wrongly after {k} or more recursive steps",
     "position-keyed": lambda k: f"takes this step wrongly by where it is written: position {k}",
     "length-keyed": lambda k: f"takes this step wrongly by the input's length: {k} tokens",

@@ -27,7 +27,7 @@ KINDS: dict[str, str] = {
     "missing-rule": "has no rule for one step, {step}, and is right wherever that never fires",
     "premature-end": "stops writing too early",
     "overrun": "does not stop where the recursion does",
-    "copied-pattern": "copies fixed places of the input, the same for every input of a length,",
+    "copied-pattern": "copies fixed places of the input, the same ones for all inputs of a length",
     "degenerate": "writes the same whatever it reads",
     "other": "leaves the recursion in a way that no named kind describes",
 }

@@ -7,6 +7,7 @@ import pytest
 import recinterp as ri
 from recinterp.diff.verdict import Census, judge_departures
 from recinterp.errors import DomainError
+from recinterp.reconstruct.trees.steps import TAIL
 from recinterp.tasks.split import held_out
 from tests import planted
 
@@ -214,3 +215,18 @@ def test_an_edit_that_spoils_every_output_is_still_a_shortcut():
     ex = ri.explain(longer, task, domain=ri.Domain(max_length=5))
     assert ex.diff.verdict == "shortcut"
     assert "overrun" in ex.diff.shortcuts[0].kinds
+
+
+def test_a_kind_does_not_speak_of_inputs_that_a_grown_machine_gets_right() -> None:
+    """Beyond four labels one in six comes out wrong: no bound, though the machine writes apart."""
+    task = ri.task("list-reverse")
+
+    def twice(x: list[str]) -> list[str]:
+        y = task.apply(x)
+        return [*y[:-1], *y[-2:]] if len(x) > 4 and x[:3].count("b") >= 2 else y
+
+    ex = ri.explain(planted.many(twice), task, domain=ri.Domain(max_length=6))
+    assert ex.diff.verdict == "shortcut"
+    assert TAIL in ex.machine.modes  # grown, token by token
+    named = {name for s in ex.diff.shortcuts for name, _ in s.bounds}
+    assert not named & {"bounded-stack", "bounded-depth", "deep-base-case", "missing-rule"}

@@ -9,7 +9,7 @@ import recinterp as ri
 from recinterp.machine import AtLeast
 from recinterp.reconstruct.build import TREES, asked, reconstruct
 from recinterp.reconstruct.oracle import Oracle
-from recinterp.reconstruct.trees import grown
+from recinterp.reconstruct.trees import HEAVIER, grown
 from recinterp.reconstruct.trees.rules import machine_of
 from recinterp.reconstruct.trees.split import BETTER, MOST_VOTES, Scene, best_split, grow
 from recinterp.reconstruct.trees.steps import one_by_one, stages
@@ -143,7 +143,7 @@ def test_what_a_tree_explains_is_counted_on_what_it_was_not_grown_from():
     logs = asked(Oracle(model), task, [x for x in task.inputs(9) if not held_out(x)])
     tree = grown(task.machine, logs)
     base = one_by_one(task.machine)
-    weight = np.where(logs.failures, 5.0, 1.0).astype(np.float32)
+    weight = np.where(logs.failures, HEAVIER, 1.0).astype(np.float32)
     fold = np.random.default_rng(0).permutation(len(logs.inputs)) % 4 == 0
     seen = stages(base, logs, weight)
     roots = grow([s.scene for s in seen], fold, tree.leaves)
@@ -203,7 +203,7 @@ def test_a_majority_is_one_question():
     logs = asked(Oracle(model), task, [x for x in task.inputs(6) if not held_out(x)])
     tree = grown(task.machine, logs)
     atoms = {a for r in tree.machine.rules for a in r.guard}
-    assert any(isinstance(a, AtLeast) and a.least == 2 and len(a.atoms) == 3 for a in atoms)
+    assert any(isinstance(a, AtLeast) and 1 < a.least < len(a.atoms) for a in atoms)
     apart = [x for x in task.inputs(6) if held_out(x)]
     assert tree.machine.run_many(apart) == model(apart)
     assert ri.Machine.parse(str(tree.machine)) == tree.machine
