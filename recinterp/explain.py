@@ -224,7 +224,12 @@ def _judged(
         _Remembered(seen, getattr(model, "checkpoint", None)),
         task, built.chosen.machine, asked, seed=seed, queries=answers(built.logs),
     )  # fmt: skip
-    return replace(judged, interventional=inside.interventional, false_effects=inside.false_effects)
+    return replace(
+        judged,
+        interventional=inside.interventional,
+        false_effects=inside.false_effects,
+        rivals_apart=inside.rivals_apart,
+    )
 
 
 class _Remembered(Answers):

@@ -29,12 +29,13 @@ class Network:
     mechanism: Mechanism
     interventional: Rate | None
     false_effects: Rate | None
+    rivals_apart: Rate | None
 
 
 NOTHING = Network(
     (), (), (),
     Mechanism("neither", Rate(0, 0), Rate(0, 0), None, "Only its outputs were looked at."),
-    None, None,
+    None, None, None,
 )  # fmt: skip
 
 
@@ -59,4 +60,7 @@ def _look_inside(adapter: Adapter, task: Task, built: Reconstruction, seed: int)
     held = sites(adapter, task, machine, inputs, seed)
     how = mechanism(adapter, task, machine, inputs, seed, found=held)
     foretold = interventional(adapter, task, machine, held, inputs, seed)
-    return Network(report.heads, report.layers, held, how, foretold.match, foretold.false_effects)
+    return Network(
+        report.heads, report.layers, held, how,
+        foretold.match, foretold.false_effects, foretold.rivals_apart,
+    )  # fmt: skip

@@ -106,6 +106,9 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
     astray = [r for r in held if r["longer"][0] < 0.99 * r["longer"][1]]
     sites = [s for r in real for s in r["sites"] if s["accepted"]]
     moved = [r["interventional"] for r in real if r["interventional"] and r["interventional"][1]]
+    parted = [
+        r["rivals_apart"] for r in real if r["rivals_apart"] and r["rivals_apart"][1] >= APART
+    ]
     several: dict[tuple[str, str], list[Row]] = {}
     for r in real:
         for s in r["sites"]:
@@ -207,6 +210,11 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
         "interventional match, median over models",
         ".85",
         (f"{median(h / n for h, n in moved):.2f} over {len(moved)} models" if moved else "–"),
+    )
+    yield (
+        "the same, where a machine with its state in the output says other (10 trials or more)",
+        ".85",
+        (f"{median(h / n for h, n in parted):.2f} over {len(parted)} models" if parted else "–"),
     )
     yield (
         "`will_fail`: recall, models with failures that are not undetermined",

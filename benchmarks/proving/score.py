@@ -83,6 +83,7 @@ class Row:
         tuple[int, int, int] | None
     )  # made from short inputs: matches on longer ones, of, claims
     interventional: tuple[int, int] | None
+    rivals_apart: tuple[int, int] | None  # the same, where a machine carried in the output differs
     rivals: int  # machines that nothing in the domain tells from the one chosen
     sites: tuple[Found, ...]
     size: int
@@ -108,7 +109,7 @@ def score(case: Case) -> Row:
     cap = case.recipe.max_depth
     deep = [y != z for x, y, z in zip(inputs, outputs, truth, strict=True)
             if cap is not None and task.depth(x) > cap]  # fmt: skip
-    found = ex.fidelity.interventional
+    found, apart = ex.fidelity.interventional, ex.fidelity.rivals_apart
     return Row(
         name=case.name,
         group=case.group,
@@ -135,6 +136,7 @@ def score(case: Case) -> Row:
         missed=None if case.planted is None else missed(model, task, case),
         longer=longer(model, task, case) if ex.diff.verdict in ("exact", "shortcut") else None,
         interventional=None if found is None else (found.hits, found.total),
+        rivals_apart=None if apart is None else (apart.hits, apart.total),
         rivals=len(ex.rivals),
         sites=tuple(
             Found(s.variable, "; ".join(s.where), s.accuracy, s.control,

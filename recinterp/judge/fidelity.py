@@ -46,12 +46,18 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Every stratum, all of them together, and how well interventions are foretold."""
+    """Every stratum, all of them together, and how well interventions are foretold.
+
+    interventional: of those that should change a token; rivals_apart: of those at which the same
+    machine, carrying its state in the output, foretells another; false_effects: changes where
+    none was foretold.
+    """
 
     strata: tuple[Stratum, ...]
     overall: Stratum
     interventional: Rate | None = None
     false_effects: Rate | None = None
+    rivals_apart: Rate | None = None
 
     def __str__(self) -> str:
         rows = [*self.strata, self.overall]

@@ -2,6 +2,9 @@
 
 A prediction counts where the machine says that the token changes; where it says that nothing
 changes, a change of the model's is a *false effect*, counted apart.
+
+Beside the machine, which reads its state off the input, stands a rival: the same machine carrying
+its state in the output. Where the two foretell different tokens, the model decides between them.
 """
 
 from __future__ import annotations
@@ -9,8 +12,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from recinterp.machine.run import Run
 from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful, fits
@@ -28,15 +32,23 @@ class Interventional:
     """How well a machine foretells interventions on the model.
 
     match: share foretold, of those that should change the token; by_kind: the same, apart;
-    false_effects: share of changed tokens among interventions that should change nothing.
+    false_effects: share of changed tokens among interventions that should change nothing;
+    rivals_apart: share foretold, of those at which the machine carried in the output says other.
     """
 
     match: Rate
     by_kind: Mapping[str, Rate]
     false_effects: Rate
+    rivals_apart: Rate
 
 
-Trial = tuple[bool, bool, bool]  # should change, did change, is what was foretold
+class Trial(NamedTuple):
+    """One intervention: should and did the token change, was it foretold, does a rival differ."""
+
+    should: bool
+    did: bool
+    hit: bool
+    parts: bool = False
 
 
 def interventional(
@@ -66,12 +78,16 @@ def interventional(
             kind = f"site of {site.variable}"
             trials[kind] = trials.get(kind, []) + _at_site(adapter, task, finder, site, each)
     by_kind = {
-        kind: Rate.of(hit for should, _, hit in done if should) for kind, done in trials.items()
+        kind: Rate.of(trial.hit for trial in done if trial.should) for kind, done in trials.items()
     }
+    every = [trial for done in trials.values() for trial in done]
     scored = [rate for rate in by_kind.values() if rate.total]
-    idle = [did for done in trials.values() for should, did, _ in done if not should]
-    match = Rate(sum(r.hits for r in scored), sum(r.total for r in scored))
-    return Interventional(match, {k: r for k, r in by_kind.items() if r.total}, Rate.of(idle))
+    return Interventional(
+        Rate(sum(r.hits for r in scored), sum(r.total for r in scored)),
+        {k: r for k, r in by_kind.items() if r.total},
+        Rate.of(trial.did for trial in every if not trial.should),
+        Rate.of(trial.hit for trial in every if trial.parts),
+    )
 
 
 def _faithful_steps(
@@ -95,21 +111,44 @@ def _forced_tokens(
     steps = _faithful_steps(adapter, task, finder, seed, each)
     if not steps:
         return []
-    prefixes, told = [], []
+    carried = _states(finder)
+    prefixes, told, rivals = [], [], []
     for step in steps:
         back = rng.choice((1, 1, 1, 2)) if step.t > 1 else 1
         wrong = rng.choice([x for x in task.constructors if x != step.prefix[-back]])
         prefix = (*step.prefix[: step.t - back], wrong, *step.prefix[step.t - back + 1 :])
         owner = finder.run(step.tokens).owners[step.t]
-        fresh = replace(owner, out=list(prefix[: len(owner.out)]), registers=dict(owner.registers))
+        out = prefix[: len(owner.out)]
         prefixes.append(prefix)
-        told.append(go_on(replace(fresh, stack=list(owner.stack)), step.t))
+        told.append(_continued(owner, step.tokens, out, step.t))
+        state = carried.get((len(step.tokens), prefix))
+        rivals.append(None if state is None else _continued(state, step.tokens, state.out, step.t))
     said = say(adapter, task, lay_out(task, [s.tokens for s in steps], prefixes))
-    return [_trial(s.says, a, b) for s, a, b in zip(steps, said, told, strict=True)]
+    return [_trial(s.says, a, b, c) for s, a, b, c in zip(steps, said, told, rivals, strict=True)]
 
 
-def _trial(old: str, said: str, told: str | None) -> Trial:
-    return told != old, said != old, said == told
+def _states(finder: Pairs) -> dict[tuple[int, Tokens], Run]:
+    """In which state a machine stands behind an output, by the input's length; one alone each."""
+    found = dict[tuple[int, Tokens], dict[object, Run]]()
+    for x in finder.inputs:
+        line = finder.run(x)
+        for t, owner in enumerate(line.owners):
+            state = (owner.mode, *owner.registers.items(), *owner.stack, len(owner.out))
+            found.setdefault((len(x), tuple(line.says[:t])), {})[state] = owner
+    return {key: next(iter(all_.values())) for key, all_ in found.items() if len(all_) == 1}
+
+
+def _continued(state: Run, tokens: Tokens, out: Sequence[str], t: int) -> str | None:
+    """Output t of a machine that goes on from a state, on an input and an output put there."""
+    now = replace(
+        state, tokens=tokens, out=list(out), registers=dict(state.registers),
+        stack=list(state.stack),
+    )  # fmt: skip
+    return go_on(now, t)
+
+
+def _trial(old: str, said: str, told: str | None, rival: str | None = None) -> Trial:
+    return Trial(told != old, said != old, said == told, rival is not None and rival != told)
 
 
 def _swaps(
@@ -149,10 +188,12 @@ def _swapped(
 ) -> list[Trial]:
     rows = lay_out(task, [new for _, new in picked], [step.prefix for step, _ in picked])
     said = say(adapter, task, rows)
-    return [
-        _trial(step.says, a, finder.run(new).says[step.t])
-        for a, (step, new) in zip(said, picked, strict=True)
-    ]
+    done = []
+    for a, (step, new) in zip(said, picked, strict=True):
+        owner = finder.run(step.tokens).owners[step.t]
+        rival = _continued(owner, new, owner.out, step.t)
+        done.append(_trial(step.says, a, finder.run(new).says[step.t], rival))
+    return done
 
 
 def _transplants(adapter: Adapter, task: Task, finder: Pairs, each: int) -> list[Trial]:

@@ -109,6 +109,9 @@ def _under_intervention(ex: Explanation) -> str:
     if rate is None or not rate.total:
         return "It was not tested under intervention: it says what the model does, not how."
     said = f"Under intervention on the network it foretells {rate}"
+    apart = ex.fidelity.rivals_apart
+    if apart is not None and apart.total:
+        said += f", {apart} where a machine with its state in the output would say other"
     return said + (f"; effects where it foretells none: {false}." if false is not None else ".")
 
 
