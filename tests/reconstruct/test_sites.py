@@ -144,6 +144,14 @@ def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     assert not wrong.match.total or wrong.match.value < 0.6
 
 
+def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Adapter) -> None:
+    """Parity written token by token: a wrong token forced, the model goes on from there."""
+    words = list(PARITY.inputs(LENGTH))
+    found = interventional(parity, PARITY, machine(PARITY), (), words, seed=0)
+    assert found.rivals_apart.total >= 10
+    assert found.rivals_apart.hits == 0
+
+
 def test_a_layer_whose_attention_writes_nothing_is_left_out_of_transplants() -> None:
     """Compiled models have such layers; an edit there is refused, since it cannot be seen."""
     adapter = Adapter(planted(COPY, n_layers=2), COPY)
