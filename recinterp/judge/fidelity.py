@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.judge.answers import Answers, Tokens
-from recinterp.judge.nearest import nearest
+from recinterp.judge.nearest import Nearest
 from recinterp.judge.strata import strata
 from recinterp.machine.batch import HALTED, LOST_WRONG, run_batch
 from recinterp.rate import Rate
@@ -86,11 +86,12 @@ def fidelity(
     answers = Answers.of(model, task)
     sets = strata(task, asked, trained=trained, distribution=distribution, seed=seed)
     cap = trained.max_depth if trained else None
+    near = Nearest(queries, task)
     judged = tuple(
-        _stratum(name, x, answers(x), task, machine, cap, queries) for name, x in sets.items()
+        _stratum(name, x, answers(x), task, machine, cap, near) for name, x in sets.items()
     )
     every = [list(x) for x in dict.fromkeys(tuple(x) for xs in sets.values() for x in xs)]
-    overall = _stratum("all held out", every, answers(every), task, machine, cap, queries)
+    overall = _stratum("all held out", every, answers(every), task, machine, cap, near)
     return Fidelity(judged, overall)
 
 
@@ -125,7 +126,7 @@ def _stratum(
     task: Task,
     machine: Machine,
     cap: int | None,
-    queries: Pairs,
+    nearest: Nearest,
 ) -> Stratum:
     truth = task.apply_many(inputs)
     batch = run_batch(machine, inputs)
@@ -133,7 +134,7 @@ def _stratum(
     rows = list(zip(outputs, truth, said, batch.status == LOST_WRONG, strict=True))
     fails = [y != z for y, z, _, _ in rows]
     flags = [bool(lost) or (m is not None and m != z) for _, z, m, lost in rows]
-    near = nearest(inputs, truth, queries, task)
+    near = nearest(inputs, truth)
     return Stratum(
         name,
         len(inputs),
