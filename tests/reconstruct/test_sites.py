@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from recinterp.models import Adapter, load
 from recinterp.perturb import is_live, untrained_twin
 from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
-from recinterp.reconstruct.pairs import Pairs
+from recinterp.reconstruct.pairs import Pair, Pairs, faithful
 from recinterp.reconstruct.sites import Site, sites
 from recinterp.reconstruct.variables import Variable, forced, timeline, variables
 from tests.perturb.planted import LENGTH, Words, machine, planted
@@ -142,6 +143,17 @@ def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     twin = Adapter(untrained_twin(planted(COPY), 1), COPY)
     wrong = interventional(twin, COPY, machine(COPY), found, words, seed=0)
     assert not wrong.match.total or wrong.match.value < 0.6
+
+
+def test_steps_the_model_has_no_position_for_are_left_out() -> None:
+    """A machine may write on where a model cannot."""
+    adapter = Adapter(planted(COPY), COPY)
+    words = [tuple(x) for x in COPY.inputs(LENGTH)]
+    step = Pairs(COPY, machine(COPY), words, 0).step(words[-1], 1)
+    long = replace(step, prefix=step.prefix * adapter.n_ctx)
+    assert faithful(adapter, COPY, [Pair(step, step, step.says, True)])
+    assert faithful(adapter, COPY, [Pair(step, long, step.says, True)]) == []
+    assert faithful(adapter, COPY, [Pair(long, step, step.says, True)]) == []
 
 
 def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Adapter) -> None:
