@@ -76,7 +76,7 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
 
 
 def promise(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> int:
-    """How many logs kept apart trees grown on a machine explain: a first look, on some logs."""
+    """How many failures kept apart trees grown on a machine explain: a first look, on some logs."""
     some = logs.take(np.unique(np.linspace(0, len(logs.inputs) - 1, LOOK).astype(np.int64)))
     scenes = [s.scene for s in _seen(one_by_one(machine), some, looks_back)]
     path = _path(scenes, _folds(some, seed) == 0)
