@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.machine.run import Run
@@ -19,7 +19,7 @@ from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_k
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful, fits
 from recinterp.reconstruct.sites import Site, answers
-from recinterp.reconstruct.variables import go_on
+from recinterp.reconstruct.variables import from_state
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Machine
@@ -120,9 +120,9 @@ def _forced_tokens(
         owner = finder.run(step.tokens).owners[step.t]
         out = prefix[: len(owner.out)]
         prefixes.append(prefix)
-        told.append(_continued(owner, step.tokens, out, step.t))
+        told.append(from_state(owner, step.tokens, step.t, out))
         state = carried.get((len(step.tokens), prefix))
-        rivals.append(None if state is None else _continued(state, step.tokens, state.out, step.t))
+        rivals.append(None if state is None else from_state(state, step.tokens, step.t, state.out))
     said = say(adapter, task, lay_out(task, [s.tokens for s in steps], prefixes))
     return [_trial(s.says, a, b, c) for s, a, b, c in zip(steps, said, told, rivals, strict=True)]
 
@@ -136,15 +136,6 @@ def _states(finder: Pairs) -> dict[tuple[int, Tokens], Run]:
             state = (owner.mode, *owner.registers.items(), *owner.stack, len(owner.out))
             found.setdefault((len(x), tuple(line.says[:t])), {})[state] = owner
     return {key: next(iter(all_.values())) for key, all_ in found.items() if len(all_) == 1}
-
-
-def _continued(state: Run, tokens: Tokens, out: Sequence[str], t: int) -> str | None:
-    """Output t of a machine that goes on from a state, on an input and an output put there."""
-    now = replace(
-        state, tokens=tokens, out=list(out), registers=dict(state.registers),
-        stack=list(state.stack),
-    )  # fmt: skip
-    return go_on(now, t)
 
 
 def _trial(old: str, said: str, told: str | None, rival: str | None = None) -> Trial:
@@ -191,7 +182,7 @@ def _swapped(
     done = []
     for a, (step, new) in zip(said, picked, strict=True):
         owner = finder.run(step.tokens).owners[step.t]
-        rival = _continued(owner, new, owner.out, step.t)
+        rival = from_state(owner, new, step.t, owner.out)
         done.append(_trial(step.says, a, finder.run(new).says[step.t], rival))
     return done
 

@@ -22,7 +22,7 @@ from recinterp.perturb import lay_out, say
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pair, Pairs, Tokens, faithful
 from recinterp.reconstruct.sites import FEWEST, Site, described, sites, words
-from recinterp.reconstruct.variables import Timeline, go_on, pointer
+from recinterp.reconstruct.variables import Timeline, from_state, pointer
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Machine
@@ -86,7 +86,8 @@ def state_pairs(finder: Pairs, seed: int) -> tuple[list[Pair], list[Pair]]:
     for base, source, t in _meetings(finder, random.Random(f"{seed} mechanism")):
         one, other = finder.run(base), finder.run(source)
         pair = Pair(finder.step(base, t), finder.step(source, t), other.says[t], False)
-        carried = _from_state_of(one, other, t)
+        state = other.owners[t]
+        carried = from_state(state, base, t, state.out)
         if carried not in (None, one.says[t]) and len(prefixes) < WANTED:
             prefixes.append(replace(pair, goal=str(carried)))
         if other.says[t] != one.says[t]:
@@ -109,13 +110,6 @@ def _meetings(finder: Pairs, rng: random.Random) -> list[tuple[Tokens, Tokens, i
                 found += [(x, other, t) for t in rng.sample(range(1, shared), min(4, shared - 1))]
     rng.shuffle(found)
     return found[: 40 * WANTED]
-
-
-def _from_state_of(one: Timeline, other: Timeline, t: int) -> str | None:
-    """What the machine writes at step t of one input if it stands in the other's state."""
-    owner = other.owners[t]
-    out, stack, registers = list(owner.out), list(owner.stack), dict(owner.registers)
-    return go_on(replace(owner, tokens=one.tokens, out=out, stack=stack, registers=registers), t)
 
 
 def _same_reading(one: Timeline, other: Timeline, t: int) -> bool:

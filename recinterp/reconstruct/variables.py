@@ -229,6 +229,11 @@ def go_on(now: Run, t: int) -> str | None:
     return None
 
 
+def from_state(state: Run, tokens: Sequence[str], t: int, out: Sequence[str]) -> str | None:
+    """Output t on an input, from a state of some run and behind an output put there."""
+    return go_on(replace(_copy(state), tokens=tuple(tokens), out=list(out)), t)
+
+
 def pointer(run: Run) -> int | None:
     """The input position that a state's rule reads: what it copies, else its first plain `in`."""
     rule = run.enabled()
