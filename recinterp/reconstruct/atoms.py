@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from recinterp.machine.batch import Event, View
 from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Out, Reg, minus, plus
@@ -120,18 +120,20 @@ def _places(machine: Machine) -> list[Expr]:
 
 @dataclass(frozen=True)
 class Pool:
-    """The atoms to choose from, and where each holds: one row of `table` for each."""
+    """The atoms to choose from, and where each holds: one row of `table` for each, and as bits."""
 
     atoms: tuple[Atom, ...]
     table: Float[np.ndarray, "atoms events"]
+    bits: UInt8[np.ndarray, "atoms bytes"]
 
     @classmethod
     def of(cls, machine: Machine, view: View) -> Pool:
         """Every atom that holds in some and not in all events of a view."""
         found = list(single_atoms(machine, view))
         masks = [m for _, m in found] or [np.zeros(len(view.rows), dtype=bool)][:0]
-        table = np.array(masks, dtype=np.float32).reshape(len(found), len(view.rows))
-        return cls(tuple(a for a, _ in found), table)
+        held = np.array(masks, dtype=bool).reshape(len(found), len(view.rows))
+        atoms = tuple(a for a, _ in found)
+        return cls(atoms, held.astype(np.float32), np.packbits(held, axis=1))
 
 
 def separating(
@@ -163,7 +165,7 @@ def _clean(guard: Guard, wanted: Mask, unwanted: Mask) -> bool:
 class _Judge:
     """What a guard is worth: the wanted events it fires on, less the unwanted.
 
-    columns: the events that matter, or some of them, evenly, where they are many.
+    columns: the events that matter, or some of them, evenly, where they are many; bits: the same.
     """
 
     pool: Pool
@@ -171,13 +173,17 @@ class _Judge:
     weight: Float[np.ndarray, "events"]
     wanted: Mask
     table: Float[np.ndarray, "atoms some"]
+    bits: UInt8[np.ndarray, "bytes"]
 
     @classmethod
     def of(cls, pool: Pool, wanted: Mask, unwanted: Mask, harm: float) -> _Judge:
         relevant = np.flatnonzero(wanted | unwanted)
         columns = relevant[:: 1 + len(relevant) // MOST_EVENTS]
         weight = wanted - harm * unwanted.astype(np.float32)
-        return cls(pool, columns, weight, wanted, pool.table[:, columns])
+        looked_at = np.zeros(len(wanted), dtype=bool)
+        looked_at[columns] = True
+        bits = np.packbits(looked_at)
+        return cls(pool, columns, weight, wanted, pool.table[:, columns], bits)
 
     def score(self, guard: Guard) -> float:
         """What a guard is worth, its length counted."""
@@ -201,15 +207,16 @@ class _Judge:
     ) -> list[Guard]:
         """Guards by number, the best first, those that fire alike as one."""
         found: dict[bytes, Guard] = {}
-        for flat in order.tolist():
-            of, at = divmod(flat, len(self.pool.atoms))
+        here = np.packbits(np.stack([g.mask for g in guards]), axis=1) & self.bits
+        parents, added = np.divmod(order, len(self.pool.atoms))
+        fired = here[parents] & self.pool.bits[added]
+        for of, at, key in zip(parents.tolist(), added.tolist(), map(bytes, fired), strict=True):
             if self.pool.atoms[at] in guards[of].atoms:
                 continue
-            mask = guards[of].mask & (self.pool.table[at] > 0)
-            atoms, key = (*guards[of].atoms, self.pool.atoms[at]), mask[self.columns].tobytes()
+            atoms = (*guards[of].atoms, self.pool.atoms[at])
             if key in found:
                 same = found[key]
                 found[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
             elif len(found) < most:
-                found[key] = Guard(atoms, mask)
+                found[key] = Guard(atoms, guards[of].mask & (self.pool.table[at] > 0))
         return list(found.values())

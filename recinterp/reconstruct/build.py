@@ -15,7 +15,7 @@ from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
 from recinterp.reconstruct.edits import TOLD, UNCLAIMED, Edited, search
-from recinterp.reconstruct.hypothesis import PLENTY, Hypothesis, again, hypothesis, why
+from recinterp.reconstruct.hypothesis import ENOUGH, PLENTY, Hypothesis, again, hypothesis, why
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes, wider
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task
 
 KEPT = 6  # runners-up kept
-LEARNED, MISSED = 3, 0.02  # machines from logs looked at, and the share they may miss
+LEARNED, CLASHES = 3, 2  # machines from logs looked at; steps left apart, by wrong outputs allowed
 FEWEST = 8  # failures among the probes, or nothing is learned from logs
 TRUE = "edits of the true machine"
 TREES = "guard trees on the true machine's control"
@@ -168,15 +168,16 @@ def _enough(found: Sequence[Hypothesis], logs: Logs) -> bool:
 def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
     """The other road: machines learned from the logs alone, where they hold on those kept apart.
 
-    A few failures are no ground to learn from: a machine that fits them is a table. Where a token
-    has two parts that recur, a machine needs a stack, and none is learned.
+    A few failures are no ground to learn from: a machine that fits them is a table. Nor are logs
+    that no view tells apart: each step left so costs an output. Where a token has two parts that
+    recur, a machine needs a stack, and none is learned.
     """
     if logs.failures.sum() < FEWEST or max(logs.arity, default=0) > 1:
         return
-    for learned in learn(logs.inputs, logs.outputs, task, seed)[:LEARNED]:
-        if learned.missed <= MISSED * learned.asked:
-            edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
-            yield hypothesis(f"learned from logs, {learned.text}", edited, task.machine, logs)
+    most = CLASHES * ENOUGH * logs.failures.sum()
+    for learned in learn(logs.inputs, logs.outputs, task, seed, most)[:LEARNED]:
+        edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
+        yield hypothesis(f"learned from logs, {learned.text}", edited, task.machine, logs)
 
 
 def _wrong(machine: Machine, logs: Logs) -> int:

@@ -6,6 +6,7 @@ finds what is no small edit: read from the right, "copy the last run" is two sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 KEPT_APART = 4  # one log in so many is kept apart, to see whether what was merged holds
-WORST = 0.5  # of those kept apart: a machine that misses more of them has learned nothing
+WORST = 0.08  # of those kept apart: a machine that misses more of them is a table of the others
 MOST_CONFLICTS = 0.2  # of the logs: a view with more cannot say what was seen
 FEW, SMALL = 0.01, 8  # share of wrong outputs, and control states, that leave nothing to look for
 BOUNDED, BOUNDS = 2, 2  # views that are tried with a bound, and bounds on each
@@ -48,20 +49,26 @@ class Learned:
 
 
 def learn(
-    inputs: Sequence[Sequence[str]], outputs: Sequence[Sequence[str]], task: Task, seed: int = 0
+    inputs: Sequence[Sequence[str]],
+    outputs: Sequence[Sequence[str]],
+    task: Task,
+    seed: int = 0,
+    most: float = math.inf,
 ) -> list[Learned]:
     """Machines that explain logs of a task's inputs (token lists) and outputs, the best first.
 
+    most: steps that a view may fail to tell apart; of one that leaves more none is learned.
     Best: smallest, where a wrong output, among all logs or among those kept apart from the merging,
     weighs what it would take to write it down. Empty where no view of the logs gives a machine.
     """
     pairs = list(dict.fromkeys((tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)))
+    most = min(most, MOST_CONFLICTS * len(pairs))
     grid = list(views(pairs))
-    found = [made for view in grid if (made := _fit(pairs, view, task, seed))]
+    found = [made for view in grid if (made := _fit(pairs, view, task, seed, most))]
     best = min(found, key=_rank, default=None)
     if best is None or not _suffices(best, len(pairs)):
-        more = [v for view in _likeliest(pairs, grid) for v in _bounds(pairs, view)]
-        found += [made for view in more if (made := _fit(pairs, view, task, seed))]
+        more = [v for view in _likeliest(pairs, grid) for v in _bounds(pairs, view, most)]
+        found += [made for view in more if (made := _fit(pairs, view, task, seed, most))]
     distinct = {str(m.machine): m for m in sorted(found, key=_rank, reverse=True)}
     return sorted(distinct.values(), key=_rank)
 
@@ -77,11 +84,11 @@ def _likeliest(pairs: list[Pair], grid: list[View]) -> list[View]:
     return sorted(plain, key=lambda view: conflicts(view.rows(pairs)))[:BOUNDED]
 
 
-def _bounds(pairs: list[Pair], view: View) -> list[View]:
+def _bounds(pairs: list[Pair], view: View, most: float) -> list[View]:
     """The bounds on a view that leave the fewest conflicts, and of those the fewest states."""
     found = {v: conflicts(v.rows(pairs)) for v in bounds(pairs, view)}
     least = min(found.values(), default=0)
-    tied = [v for v, clashes in found.items() if clashes == least]
+    tied = [v for v, clashes in found.items() if clashes == least <= most]
     return sorted(tied, key=lambda v: _states(pairs, v))[:BOUNDS]
 
 
@@ -95,10 +102,10 @@ def _states(pairs: list[Pair], view: View) -> int:
     return len(merged(tree(view.rows(pairs))) or range(MOST_STATES + 1))
 
 
-def _fit(pairs: list[Pair], view: View, task: Task, seed: int) -> Learned | None:
+def _fit(pairs: list[Pair], view: View, task: Task, seed: int, most: float) -> Learned | None:
     """The machine of one view; None where it does not hold on what it was not made from."""
     clashes = conflicts(view.rows(pairs))
-    if clashes > MOST_CONFLICTS * len(pairs):
+    if clashes > most:
         return None
     apart = set(Random(seed).sample(range(len(pairs)), len(pairs) // KEPT_APART))
     trial = _machine([p for i, p in enumerate(pairs) if i not in apart], view, task)
