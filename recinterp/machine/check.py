@@ -243,6 +243,9 @@ def _subject(atom: Atom) -> object:
 
 
 def _both(one: Atom, other: Atom) -> Atom:
+    """Two atoms of one subject as one. Of equations and votes the subject is all they say."""
+    if one == other:
+        return one
     match one, other:
         case In(at, xs), In(_, ys):
             return In(at, tuple(x for x in xs if x in ys))

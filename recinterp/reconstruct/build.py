@@ -21,7 +21,7 @@ from recinterp.reconstruct.logs import Logs
 from recinterp.reconstruct.probes import doubted, probes, wider
 from recinterp.reconstruct.region import restrict
 from recinterp.reconstruct.rivals import Rival, alternatives, rivals, undecided
-from recinterp.reconstruct.trees import Grown, grown, promise
+from recinterp.reconstruct.trees import FEW, Grown, grown, promise, weights
 
 if TYPE_CHECKING:
     from recinterp.reconstruct.oracle import Oracle, Tokens
@@ -110,16 +110,17 @@ def considered(task: Task, logs: Logs, seed: int = 0) -> list[Hypothesis]:
 
 
 def _best(logs: Logs, found: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The best first: what explains nine in ten of the failures before what does not."""
+    """The best first: what explains nearly all failures, then nine in ten, before what does not."""
     failures = int(logs.failures.sum())
-    return sorted(found, key=lambda h: (not h.enough(failures), h.rank))
+    return sorted(found, key=lambda h: (h.tier(failures), h.rank))
 
 
 def _grown(task: Task, logs: Logs, known: Sequence[Hypothesis], seed: int) -> list[Hypothesis]:
     """Guard trees on the machine that promises most, and the same where it is to be believed.
 
-    Of each road the true machine, and of its edits the one that tells most. Weighed by what trees
-    grown without an input say of it: a table of inputs explains nothing.
+    Of each road the true machine, and of its edits the one that tells most: all of them where logs
+    are few. Weighed by what trees grown without an input say of it: a table of inputs explains
+    nothing.
     """
     grounds = list[tuple[int, Road, Machine]]()
     for road in roads(task, logs):
@@ -128,20 +129,24 @@ def _grown(task: Task, logs: Logs, known: Sequence[Hypothesis], seed: int) -> li
         for machine in dict.fromkeys([road.machine, best]):
             back = road.machine is task.machine
             grounds.append((promise(machine, road.logs, seed, looks_back=back), road, machine))
+    found = list[Hypothesis]()
     for _, road, machine in sorted(grounds, key=lambda g: -g[0]):
-        found = _trees(task, logs, road, machine, seed)
-        if found:
-            return found
-    return []
+        for heavier in weights(logs):
+            found += _trees(task, logs, road, machine, seed, heavier)
+        if found and len(logs.inputs) > FEW:
+            break
+    return found
 
 
-def _trees(task: Task, logs: Logs, road: Road, machine: Machine, seed: int) -> list[Hypothesis]:
+def _trees(
+    task: Task, logs: Logs, road: Road, machine: Machine, seed: int, heavier: float
+) -> list[Hypothesis]:
     """Guard trees on one machine, in its road's direction."""
     turned = road.machine is not task.machine
-    tree = grown(machine, road.logs, seed, looks_back=not turned)
     try:
+        tree = grown(machine, road.logs, seed, looks_back=not turned, heavier=heavier)
         whole = road.back(tree.machine)
-    except MachineError:  # a guard that cannot be read back in the other direction
+    except MachineError:  # guards not seen to be disjoint, or not read in the other direction
         return []
     name = TREES if machine is road.machine else f"{TREES}, edited"
     name += ", read from the right" * turned

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
 PLENTY = 0.05  # of the failures among many inputs: where more are left, guard trees are tried too
+NEARLY = 0.15  # of the failures: what leaves no more goes before what only says that it fails
 PER_LEAF = 0.5  # what a leaf of a guard tree costs, in inputs
 
 
@@ -42,6 +43,10 @@ class Hypothesis:
     def enough(self, failures: int, left: float = ENOUGH) -> bool:
         """Whether no more than a share of the failures is left unexplained."""
         return self.wrong + self.unclaimed <= left * failures
+
+    def tier(self, failures: int) -> int:
+        """How many of the shares of failures that may be left unexplained it exceeds."""
+        return sum(not self.enough(failures, left) for left in (PLENTY, ENOUGH, NEARLY))
 
     def __str__(self) -> str:
         claims = f"{self.wrong} wrong and {self.unclaimed} unclaimed of {self.asked}"

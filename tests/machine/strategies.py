@@ -75,6 +75,16 @@ def votes(draw: st.DrawFn) -> AtLeast:
 
 atoms = st.one_of(plain_atoms, st.builds(TopIs, st.sampled_from([*FRAMES, None])), votes())
 pieces = st.one_of(tokens, st.builds(Copy, expressions))
+bounds = st.builds(
+    Cmp,
+    st.sampled_from([Reg("n"), Reg("p")]),
+    st.sampled_from(["=", "!=", "<", "<=", ">", ">="]),
+    st.integers(0, 3).map(Const),
+)
+reads = st.builds(In, st.sampled_from([Const(0), Reg("p")]), some_tokens)
+guards = st.lists(st.one_of(bounds, reads, atoms), max_size=6).flatmap(
+    lambda some: st.lists(st.sampled_from(some), max_size=8) if some else st.just([])
+)
 
 
 @st.composite

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from recinterp.machine import Machine
 from recinterp.machine.batch import HALTED, LOST, LOST_WRONG, run_batch
+from recinterp.machine.check import simplify
 from recinterp.machine.export import export, from_json, to_json, to_python
 from recinterp.machine.minimise import minimise
-from recinterp.machine.run import run
-from tests.machine.strategies import machines, words
+from recinterp.machine.run import begin, run
+from recinterp.machine.syntax import Atom
+from tests.machine.strategies import guards, machines, words
 
 STATUS = {"halted": HALTED, "lost": LOST, "lost wrong": LOST_WRONG}
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(few, max_examples=400)
 inputs = st.lists(words, min_size=1, max_size=8)
 
 
@@ -62,6 +65,17 @@ def test_minimising_changes_no_run(machine: Machine, batch: list[list[str]]) -> 
             assert after.status == "abstains"
         else:
             assert (after.status, after.out) == (before.status, before.out)
+
+
+@many
+@given(machines(), words, st.integers(0, 4), guards)
+def test_a_simplified_guard_holds_where_the_guard_does(
+    machine: Machine, word: list[str], at: int, guard: list[Atom]
+) -> None:
+    """Whatever is said twice, or of one place in several ways."""
+    state = replace(begin(machine, word), registers={"p": at, "q'": 1})
+    whole, simpler = tuple(guard), simplify(tuple(guard))
+    assert all(map(state.holds, whole)) == all(map(state.holds, simpler))
 
 
 @few

@@ -1,5 +1,7 @@
 """Guard trees: a mixed shortcut is learned, holds on inputs kept apart, and is a machine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 import recinterp as ri
 from recinterp.machine import AtLeast
 from recinterp.reconstruct.build import TREES, asked, reconstruct
+from recinterp.reconstruct.hypothesis import Hypothesis
 from recinterp.reconstruct.oracle import Oracle
 from recinterp.reconstruct.trees import HEAVIER, grown
 from recinterp.reconstruct.trees.rules import machine_of
@@ -207,3 +210,26 @@ def test_a_majority_is_one_question():
     apart = [x for x in task.inputs(6) if held_out(x)]
     assert tree.machine.run_many(apart) == model(apart)
     assert ri.Machine.parse(str(tree.machine)) == tree.machine
+
+
+def test_few_failures_of_few_inputs_are_told_all_the_same():
+    """Two forms beyond depth 3, by length and next token: some ninety failures among 1,600."""
+    task, domain = ri.task("binary-successor"), ri.Domain(max_length=11)
+    model = mixed(task)
+    found = reconstruct(Oracle(model), task, domain)
+    inputs = [x for x in task.inputs(11) if held_out(x) and task.depth(x) > 3]
+    told = [
+        m == y for m, y in zip(found.chosen.machine.run_many(inputs), model(inputs), strict=True)
+    ]
+    assert len(inputs) >= 20
+    assert np.mean(told) >= 0.9
+
+
+@pytest.mark.parametrize(("left", "tier"), [(5, 0), (10, 1), (15, 2), (16, 3)])
+def test_what_explains_nearly_all_goes_before_what_only_flags(left, tier):
+    task = ri.task("binary-successor")
+    told = Hypothesis(task.machine, TREES, (), 0, left, 0, 1000, float(left), 300, leaves=20)
+    flags = replace(told, wrong=0, unclaimed=100, cost=10.0, extra=5, leaves=0)
+    assert told.tier(100) == tier
+    assert flags.tier(100) == 3
+    assert told.rank > flags.rank

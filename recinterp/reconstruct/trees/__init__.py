@@ -27,16 +27,18 @@ if TYPE_CHECKING:
 
 Mask: TypeAlias = "Bool[np.ndarray, 'logs']"
 FOLDS = 4  # one log in so many is kept apart, each once, while it is found how far to grow
+FEW, FINER = 2_500, 10  # so few logs are kept apart in so many parts, to grow on nearly all
 MOST_LEAVES = 150  # more is no explanation, whatever it foretells
 LEAF = 1.0  # inputs kept apart that a leaf has to explain
 SLACK = 0.01  # of the failures: so many more may be missed for fewer leaves
 HEAVIER = 2.0  # what an event of a failing input weighs at most, so that few count as much as many
+HEAVIEST = 6.0  # the same, tried beside it where logs are few
 TELLS = 0.905  # of the failures, with a little to spare
 TRUSTED = 0.7  # of the inputs that come to a leaf: if fewer are told, it gives up
-LOOK = 6_000  # logs by which machines to grow on are compared
+LOOK = 6_000  # logs by which machines to grow on are compared; no more are few
 STALE = 120  # leaves added without any more of those kept apart explained
 
-__all__ = ["Grown", "grown", "promise"]
+__all__ = ["FEW", "Grown", "grown", "promise", "weights"]
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,26 @@ class Grown:
     explained: Bool[np.ndarray, "logs"]
 
 
-def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> Grown:
+def grown(
+    machine: Machine,
+    logs: Logs,
+    seed: int = 0,
+    *,
+    looks_back: bool = True,
+    heavier: float = HEAVIER,
+) -> Grown:
     """The machine that writes what was seen, as far as guard trees hold on logs kept apart.
 
     It claims nothing of longer inputs than it was grown on. looks_back: guards may ask what was
-    written before (a machine to be turned around may not).
+    written before (a machine to be turned around may not); heavier: what an event of a failing
+    input weighs at most.
     """
     base, failed = one_by_one(machine), logs.failures
-    seen = _seen(base, logs, looks_back)
+    seen = _seen(base, logs, looks_back, heavier)
     scenes = [s.scene for s in seen]
-    fold = _folds(logs, seed)
-    paths = [_path(scenes, fold == k) for k in range(FOLDS)]
+    folds = FINER if len(failed) <= FEW else FOLDS
+    fold = _folds(logs, seed, folds)
+    paths = [_path(scenes, fold == k) for k in range(folds)]
     most = max(max(p) for p in paths)
     ends = logs.run(base).batch.status == HALTED
     right = {
@@ -78,21 +89,26 @@ def grown(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = Tru
 def promise(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> int:
     """How many failures kept apart trees grown on a machine explain: a first look, on some logs."""
     some = logs.take(np.unique(np.linspace(0, len(logs.inputs) - 1, LOOK).astype(np.int64)))
-    scenes = [s.scene for s in _seen(one_by_one(machine), some, looks_back)]
-    path = _path(scenes, _folds(some, seed) == 0)
+    scenes = [s.scene for s in _seen(one_by_one(machine), some, looks_back, HEAVIER)]
+    path = _path(scenes, _folds(some, seed, FOLDS) == 0)
     return max(int((m & some.failures).sum()) for m in path.values())
 
 
-def _seen(base: Machine, logs: Logs, looks_back: bool) -> list[Stage]:
+def weights(logs: Logs) -> tuple[float, ...]:
+    """What is tried as the most that an event of a failing input weighs."""
+    return (HEAVIER, HEAVIEST) if len(logs.inputs) <= LOOK else (HEAVIER,)
+
+
+def _seen(base: Machine, logs: Logs, looks_back: bool, heavier: float) -> list[Stage]:
     """The control states with their events; those of failing inputs weigh more where few fail."""
     failed = logs.failures
     balance = (~failed).sum() / max(failed.sum(), 1)
-    weight = np.where(failed, np.clip(balance, 1.0, HEAVIER), 1.0).astype(np.float32)
+    weight = np.where(failed, np.clip(balance, 1.0, heavier), 1.0).astype(np.float32)
     return stages(base, logs, weight, looks_back)
 
 
-def _folds(logs: Logs, seed: int) -> Int[np.ndarray, "logs"]:
-    return np.random.default_rng(seed).permutation(len(logs.inputs)) % FOLDS
+def _folds(logs: Logs, seed: int, count: int) -> Int[np.ndarray, "logs"]:
+    return np.random.default_rng(seed).permutation(len(logs.inputs)) % count
 
 
 def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:
