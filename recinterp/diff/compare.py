@@ -95,7 +95,7 @@ def _inputs(
 def _words(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
     """Every word over the vocabulary that both machines take as an input."""
     vocab = tuple(dict.fromkeys((*a.vocab, *b.vocab)))
-    for length in range(1, longest + 1):
+    for length in range(longest + 1):
         words = product(vocab, repeat=length)
         while chunk := [list(w) for w in islice(words, 20_000)]:
             taken = accepts(a, chunk) & accepts(b, chunk)

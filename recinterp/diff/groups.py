@@ -92,7 +92,8 @@ def _moves(rule: Rule) -> tuple[object, ...]:
 def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:
     """Run both, with events."""
     one = run_batch(learned, inputs, record=True)
-    words = one.words if truth.vocab == learned.vocab else Words(inputs, truth.vocab, truth.arity)
+    same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
+    words = one.words if same else Words(inputs, truth.vocab, truth.arity)
     other = run_batch(truth, words, record=True)
     if words is not one.words:  # compare token numbers of one vocabulary
         table = np.array([one.words.number.get(x, -2) for x in words.vocab])

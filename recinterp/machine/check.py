@@ -52,8 +52,11 @@ def check(machine: Machine) -> None:
         raise MachineError(
             f"machine, start {machine.start}", "no rule starts there", f"modes: {sorted(modes)}"
         )
+    if END in machine.vocab:
+        raise MachineError("machine, vocab", f"{END} is what reading outside gives", "another name")
     for rule in machine.rules:
         _check_names(machine, rule, modes)
+    _check_beginning(machine)
     for mode in modes:
         pair = _overlapping(machine, mode)
         if pair is not None:
@@ -112,6 +115,17 @@ def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
             raise MachineError(asked, f"{node.reg} is read-only", "set a register of your own")
         if isinstance(node, AtLeast):
             _check_vote(asked, node)
+
+
+def _check_beginning(machine: Machine) -> None:
+    """Registers begin before there are any; the domain is asked once they have."""
+    begins = {f"machine, register {name}": (walk(e), READ_ONLY) for name, e in machine.registers}
+    known = (*READ_ONLY, *(name for name, _ in machine.registers))
+    asks = {"machine, domain": ((x for a in machine.domain for x in walk(a)), known)}
+    for asked, (nodes, taken) in {**begins, **asks}.items():
+        for node in nodes:
+            if isinstance(node, Reg) and node.name not in taken:
+                raise MachineError(asked, f"{node.name} has no value yet", f"one of {list(taken)}")
 
 
 def _check_vote(asked: str, vote: AtLeast) -> None:
@@ -238,7 +252,7 @@ def _subject(atom: Atom) -> object:
         case Out(back=back):
             return ("out", back)
         case Cmp(a, op, b) if op in ("<=", ">=", "<", ">"):
-            return ("cmp", a, isinstance(b, Const) or b, op[0])
+            return ("cmp", a, op[0] if isinstance(b, Const) else (op, b))
     return atom
 
 

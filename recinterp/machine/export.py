@@ -40,7 +40,21 @@ from recinterp.machine.syntax import (
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 TAKEN = {"tokens", "out", "stack", "n", "read", "find", "span", "mode", "word", "pushed", "arity"}
-TAKEN |= {"len", "max", "min", "all", "x", "at", "step", "skip", "open_", "sum", "map", "bool"}
+TAKEN |= {
+    "len",
+    "max",
+    "min",
+    "all",
+    "x",
+    "at",
+    "step",
+    "skip",
+    "open_",
+    "sum",
+    "map",
+    "bool",
+    "range",
+}
 NODES = (
     "Const", "Reg", "Add", "Find", "Span", "In", "Out", "Cmp", "TopIs", "AtLeast", "Copy", "Emit",
     "Set", "Push", "Pop", "Lost", "Rule", "Machine",
@@ -168,7 +182,7 @@ def _loop(machine: Machine) -> Iterator[str]:
 
 
 def _comment(rule: Rule) -> str:
-    return f"{rule.name}, {rule.origin}" if rule.origin else rule.name
+    return " ".join(f"{rule.name}, {rule.origin}".split()) if rule.origin else rule.name
 
 
 def _fire(rule: Rule) -> Iterator[str]:
@@ -208,7 +222,7 @@ def _fire(rule: Rule) -> Iterator[str]:
 def _register(name: str) -> str:
     """A register's name, kept apart from the function's own."""
     plain = name.replace("'", "_prime")
-    return f"{plain}_" if plain in TAKEN or keyword.iskeyword(plain) else plain
+    return f"{plain}_" if plain in TAKEN or keyword.iskeyword(plain) or plain != name else plain
 
 
 def _value(e: Expr) -> str:

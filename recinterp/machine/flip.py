@@ -8,7 +8,7 @@ are used as positions count down instead of up.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from recinterp.errors import MachineError
@@ -38,8 +38,8 @@ from recinterp.machine.syntax import (
     walk,
 )
 
-FLUSH = "flush"
-COPIED = "copied"
+FLUSH = "flush-out"  # no function of a program is called so
+LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_'.\-]*")
 
 
 def flip(machine: Machine) -> Machine:
@@ -56,9 +56,15 @@ def flip(machine: Machine) -> Machine:
         tuple(turn.frames),
         (*rules, *_flush(turn.frames)),
         tuple(turn.atom(a) for a in machine.domain),
-        2 * machine.limit,
+        _steps(machine),
         machine.arity,
     )
+
+
+def _steps(machine: Machine) -> int:
+    """As many as the machine takes, one for each token that is then popped, and the last."""
+    longest = max((len(r.word) for r in machine.rules), default=0)
+    return machine.limit * (1 + longest) + 1
 
 
 def _flush(frames: dict[str, str | Copy]) -> list[Rule]:
@@ -74,6 +80,9 @@ class _Turn:
 
     def __init__(self, machine: Machine) -> None:
         self.frames: dict[str, str | Copy] = {}
+        self.vocab = machine.vocab
+        self.odd = {token: i for i, token in enumerate(machine.vocab)}
+        self.copied = _unused("copied", machine.vocab)
         self.pointers = _pointers(machine)
 
     def value(self, e: Expr) -> Expr:
@@ -81,6 +90,10 @@ class _Turn:
         match e:
             case Reg("t"):
                 return Reg("height")
+            case Reg("height"):
+                return Const(0)
+            case Reg("top"):
+                return Const(-1)
             case Reg(name) if name in self.pointers:
                 return mirror(e)
             case Add(base, of, sign, k):
@@ -129,11 +142,17 @@ class _Turn:
     def push(self, piece: str | Copy) -> Push:
         """The frame that stands for a token to be written at the end."""
         if isinstance(piece, Copy):
-            self.frames[COPIED] = Copy(Reg("top"))
-            return Push(COPIED, self.at(piece.at))
-        label = piece if re.fullmatch(r"[A-Za-z0-9_'\-.]+", piece) else f"token-{ord(piece[0])}"
+            self.frames[self.copied] = Copy(Reg("top"))
+            return Push(self.copied, self.at(piece.at))
+        label = piece if LABEL.fullmatch(piece) else _unused(f"token-{self.odd[piece]}", self.vocab)
         self.frames[label] = piece
         return Push(label, Const(0))
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
 
 
 def _pointers(machine: Machine) -> frozenset[str]:

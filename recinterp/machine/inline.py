@@ -75,7 +75,7 @@ def compose(first: Rule, then: Rule) -> Rule | None:
         return None
     env = {u.reg: u.to for u in first.updates if isinstance(u, Set)}
     guard = tuple(dict.fromkeys((*first.guard, *(_in_atom(a, env) for a in then.guard))))
-    later = [_in_update(u, env) for u in then.updates]
+    later = [in_update(u, env) for u in then.updates]
     word = first.word + tuple(x for u in later if isinstance(u, Emit) for x in u.word)
     sets = env | {u.reg: u.to for u in later if isinstance(u, Set)}
     updates: list[Update] = [Emit(word)] if word else []
@@ -117,7 +117,8 @@ def _in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
             return a
 
 
-def _in_update(u: Update, env: Mapping[str, Expr]) -> Update:
+def in_update(u: Update, env: Mapping[str, Expr]) -> Update:
+    """An update with registers replaced in what it reads."""
     match u:
         case Emit(word):
             return Emit(tuple(Copy(put(x.at, env)) if isinstance(x, Copy) else x for x in word))

@@ -15,6 +15,7 @@ from itertools import product
 from recinterp.machine.inline import inline, put
 from recinterp.machine.syntax import (
     READ_ONLY,
+    Atom,
     Const,
     Copy,
     Emit,
@@ -59,11 +60,17 @@ def _begin(machine: Machine) -> Machine:
         return machine
     if not all(isinstance(u, Set) for u in rule.updates):
         return machine
+    if {u.reg for u in rule.updates if isinstance(u, Set)} & _named_in(machine.domain):
+        return machine
     given = dict(machine.registers)
     given |= {u.reg: put(u.to, dict(machine.registers)) for u in rule.updates if isinstance(u, Set)}
     rules = tuple(r for r in machine.rules if r is not rule)
     start = rule.goto or machine.start
     return replace(machine, start=start, registers=tuple(given.items()), rules=rules)
+
+
+def _named_in(atoms: Iterable[Atom]) -> set[str]:
+    return {x.name for atom in atoms for x in walk(atom) if isinstance(x, Reg)}
 
 
 def _renamed(machine: Machine) -> Machine:
@@ -126,7 +133,7 @@ def _reads(rule: Rule, after: frozenset[str]) -> frozenset[str]:
 def _declared(machine: Machine) -> Machine:
     """Without registers and frames that no rule mentions."""
     parts = [x for r in machine.rules for part in (*r.guard, *r.updates) for x in walk(part)]
-    registers = {x.name for x in parts if isinstance(x, Reg)}
+    registers = {x.name for x in parts if isinstance(x, Reg)} | _named_in(machine.domain)
     frames = {x.frame for x in parts if isinstance(x, Push | TopIs)}
     return replace(
         machine,
@@ -205,6 +212,8 @@ def _actions(rule: Rule) -> tuple[frozenset[object], str | None]:
     found: set[object] = set()
     for tokens in product(*(a.tokens for a in reads)):
         known = {a.at: x for a, x in zip(reads, tokens, strict=True)}
+        if any(known[a.at] != x for a, x in zip(reads, tokens, strict=True)):
+            continue  # one place, read twice, cannot hold both
         word = tuple(known.get(x.at, x) if isinstance(x, Copy) else x for x in rule.word)
         rest = Counter(u for u in rule.updates if not isinstance(u, Emit | Push))
         pushes = tuple(u for u in rule.updates if isinstance(u, Push))
@@ -255,8 +264,7 @@ def _merge_frames(machine: Machine) -> Machine:
     for one in machine.frames:
         for other in names[names.index(one) + 1 :] if one in names else ():
             seen = {f: _treatment(rules, f, {other: one}) for f in (one, other)}
-            both = seen[one].keys() & seen[other].keys()
-            if both and all(seen[one][m] == seen[other][m] for m in both):
+            if seen[one] and seen[one] == seen[other]:
                 rules = _relabelled(rules, {other: one})
                 names.remove(other)
     return replace(machine, frames=tuple(names), rules=tuple(rules))

@@ -28,7 +28,8 @@ class Words:
         self.end = len(vocab)
         self.n = np.array([len(x) for x in inputs], dtype=np.int64)
         width = int(self.n.max(initial=0)) + 1
-        self.known = np.array([all(x in self.number for x in w) for w in inputs], dtype=bool)
+        named = frozenset(vocab)
+        self.known = np.array([named.issuperset(w) for w in inputs], dtype=bool)
         self.tokens = np.full((len(inputs), width), self.end, dtype=np.int64)
         for row, word in enumerate(inputs):
             self.tokens[row, : len(word)] = [self.number.get(x, self.end) for x in word]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recinterp.machine.batch import View
     from recinterp.reconstruct.logs import Logs
 
-ENTRY = "admit"
+ENTRY = "admit-inputs"  # no function of a program is called so
 PURE = 0.97  # a leaf is claimed where at least so many of its inputs come out right
 ENOUGH = 8  # a leaf of fewer inputs is not split off
 DEEPEST = 3

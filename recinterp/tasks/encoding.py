@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from recinterp.errors import IllFormed, TaskError
+from recinterp.machine.syntax import END
 from recinterp.semantics.ast import Inductive, Program
 from recinterp.semantics.terms import Term, Value, value_from
 
@@ -82,7 +83,7 @@ class Encoding:
         seen: dict[str, str] = {}
         for name in names:
             token = self.token[name]
-            if token in seen or token in (*specials, OPEN, CLOSE, COMMA, "…"):
+            if token in seen or token in (*specials, OPEN, CLOSE, COMMA, END, "…"):
                 raise TaskError(
                     "tokens", f"{name!r} is shown as {token!r}, which is taken", "another token"
                 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import END, AtLeast, Copy, Emit, In, Lost, Machine, Rule
-from recinterp.reconstruct.trees.steps import LOST, OWN, STOP, TAIL, THEN, Act, Stage
+from recinterp.reconstruct.trees.steps import LOST, OWN, STOP, TAIL, THEN, Act, Stage, shifted
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Atom, Expr
@@ -33,7 +33,7 @@ def machine_of(machine: Machine, stages: Sequence[Stage], roots: Sequence[Node])
     rules = list[Rule]()
     for number, rule in enumerate(machine.rules):
         if rule.mode not in trees or not (rule.word or rule.mode == TAIL):
-            rules.append(rule)
+            rules.append(replace(rule, guard=simplify(rule.guard)))
             continue
         stage, root = trees[rule.mode]
         events = np.flatnonzero(stage.rules == number)
@@ -94,7 +94,11 @@ def _acting(rule: Rule, act: Act) -> Rule:
     if kind == LOST:
         return replace(rule, updates=(Lost(wrong=what == "wrong"),), goto=None)
     others = tuple(u for u in rule.updates if not isinstance(u, Emit))
-    known = {a.at: a.tokens[0] for a in rule.guard if isinstance(a, In) and len(a.tokens) == 1}
+    known = {
+        a.at: a.tokens[0]
+        for a in rule.guard
+        if isinstance(a, In) and len(a.tokens) == 1 and END not in a.tokens
+    }
     if isinstance(what, Copy):
         what = known.get(what.at, what)
     return replace(rule, updates=(Emit((what,)), *others), goto=rule.goto or TAIL)
@@ -122,8 +126,9 @@ def _joined(rule: Rule, then: Rule) -> Rule:
     """A rule with what always follows it: it has moved nothing itself, or nothing is read then."""
     if rule.goto != then.mode:
         return rule
-    others = [u for r in (rule, then) for u in r.updates if not isinstance(u, Emit)]
-    word = (*rule.word, *then.word)
+    after = replace(then, updates=shifted(then.updates, len(rule.word)))
+    others = [u for r in (rule, after) for u in r.updates if not isinstance(u, Emit)]
+    word = (*rule.word, *after.word)
     emit = (Emit(word),) if word else ()
     return replace(rule, updates=(*emit, *others), goto=then.goto)
 

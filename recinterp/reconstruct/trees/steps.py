@@ -7,13 +7,14 @@ time, and where it would halt it stands in a last mode, for outputs that go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from recinterp.machine.batch import View
+from recinterp.machine.inline import in_update
 from recinterp.machine.syntax import (
     Atom,
     Const,
@@ -25,6 +26,7 @@ from recinterp.machine.syntax import (
     Out,
     Reg,
     Rule,
+    Update,
     minus,
     plus,
 )
@@ -68,16 +70,27 @@ def one_by_one(machine: Machine) -> Machine:
 
 
 def _apart(rule: Rule) -> Iterator[Rule]:
-    """A rule as a chain of rules of one token each; the last moves everything else."""
+    """A rule as a chain of rules of one token each; the last moves everything else.
+
+    What it reads is read as it was before the first: the output is longer by then.
+    """
     others = tuple(u for u in rule.updates if not isinstance(u, Emit))
     name, mode, guard = rule.name, rule.mode, rule.guard
-    for i, token in enumerate(rule.word[:-1]):
+    for i, piece in enumerate(rule.word[:-1]):
         after = f"{rule.name}{THEN}{i + 1}"
-        emit = (Emit((token,)),)
+        emit = shifted((Emit((piece,)),), -i)
         yield replace(rule, name=name, mode=mode, guard=guard, updates=emit, goto=after)
         name, mode, guard = after, after, ()
     last = (Emit(rule.word[-1:]),) if rule.word else ()
-    yield replace(rule, name=name, mode=mode, guard=guard, updates=(*last, *others))
+    updates = shifted((*last, *others), -max(len(rule.word) - 1, 0))
+    yield replace(rule, name=name, mode=mode, guard=guard, updates=updates)
+
+
+def shifted(updates: Sequence[Update], by: int) -> tuple[Update, ...]:
+    """The same updates where so many tokens more (or fewer) have been written."""
+    if not by:
+        return tuple(updates)
+    return tuple(in_update(u, {"t": plus(Reg("t"), by)}) for u in updates)
 
 
 def stages(

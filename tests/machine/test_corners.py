@@ -1,0 +1,141 @@
+"""Corners in which a machine, turned, joined or said again, has to stay the machine it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import recinterp as ri
+from recinterp.errors import MachineError, TaskError
+from recinterp.machine import Machine
+from recinterp.machine.export import export
+from recinterp.machine.flip import flip
+from recinterp.machine.minimise import minimise
+from recinterp.reconstruct.build import asked
+from recinterp.reconstruct.logs import Logs
+from recinterp.reconstruct.oracle import Oracle
+from recinterp.reconstruct.region import restrict
+from recinterp.reconstruct.trees.rules import machine_of
+from recinterp.reconstruct.trees.split import grow
+from recinterp.reconstruct.trees.steps import one_by_one, stages
+from recinterp.tasks.split import held_out
+
+HEAD = "vocab a b\nstart m\nregisters p := 0\nmode m\n"
+ENDS = "  x: in(p) = $ -> halt\n"
+WORDS = [[], ["a"], ["b"], ["a", "b"], ["b", "a"], ["a", "a", "b"], ["b", "a", "b", "a"]]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "  e: in(p) in {a, b} and height = 0 -> emit in(p), p := p + 1, goto m\n" + ENDS,
+        "  e: in(p) in {a, b} and top = -1 -> emit in(p), p := p + 1, goto m\n" + ENDS,
+        "  e: -> emit a b, halt\n",
+    ],
+)
+def test_a_turned_machine_writes_what_the_machine_does(rules: str) -> None:
+    machine = Machine.parse(HEAD + rules)
+    turned = flip(machine).run_many([x[::-1] for x in WORDS])
+    assert [y[::-1] for y in turned if y] == [y for y in machine.run_many(WORDS) if y]
+    assert any(turned)
+
+
+def test_a_turned_machine_takes_as_many_steps_as_it_needs() -> None:
+    machine = Machine.parse("vocab a b\nstart m\nlimit 1\nmode m\n  e: -> emit a b, halt\n")
+    assert flip(machine).run(["a"]) == ["b", "a"]
+
+
+@pytest.mark.parametrize("shown", [("+0", "+1"), ("copied", "-1"), (".", "'x"), ("top", "mode")])
+def test_tokens_of_any_look_are_turned_and_read_back(shown: tuple[str, str]) -> None:
+    task = ri.task("binary-successor")
+    own = ri.Task.from_gallina(
+        task.source, function="succ", tokens=dict(zip(("X0", "X1"), shown, strict=True))
+    )
+    turned = flip(own.machine)
+    inputs = [list(x) for x in own.inputs(5)]
+    given = turned.run_many([x[::-1] for x in inputs])
+    assert [y and y[::-1] for y in given] == own.apply_many(inputs)
+    assert Machine.parse(str(turned)) == turned
+
+
+@pytest.mark.parametrize("name", ["flush", "admit", "copied"])
+def test_a_function_may_be_called_as_a_mode_of_ours(name: str) -> None:
+    task = ri.task("binary-successor")
+    own = ri.Task.from_gallina(task.source.replace("succ", name), function=name, order="reverse")
+    inputs = [list(x) for x in own.inputs(6)]
+    assert own.machine.run_many(inputs) == own.apply_many(inputs)
+    logs = asked(Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs]), own,
+                 [x for x in inputs if not held_out(x)])  # fmt: skip
+    assert restrict(own.machine, logs).run(inputs[0]) == own.apply(inputs[0])
+
+
+def test_the_end_is_no_token() -> None:
+    task = ri.task("binary-successor")
+    with pytest.raises(TaskError, match="taken"):
+        ri.Task.from_gallina(task.source, function="succ", tokens={"X0": "$"})
+    with pytest.raises(MachineError, match="vocab"):
+        Machine.parse("vocab a $\nstart m\nmode m\n  e: -> halt\n")
+    machine = Machine.parse(HEAD + "  e: in(p) = $ -> emit a, halt\n")
+    assert machine.run(["$"]) is None
+    assert machine.run_many([["$"], []]) == [None, ["a"]]
+
+
+def test_comments_may_stand_on_lines_of_their_own() -> None:
+    text = "# a machine\nvocab a b\n# its start\nstart m\nmode m\n  # one rule\n  e: -> halt\n"
+    assert Machine.parse(text).run(["a"]) == []
+
+
+@pytest.mark.parametrize("line", ["domain in(q) = a", "registers p := 0, q := p"])
+def test_what_has_no_value_yet_is_refused(line: str) -> None:
+    with pytest.raises(MachineError, match="no value yet"):
+        Machine.parse(f"vocab a b\nstart m\n{line}\nmode m\n  e: -> halt\n")
+
+
+def test_two_machines_may_differ_on_the_empty_word() -> None:
+    one = Machine.parse(HEAD + "  e: -> emit a, halt\n")
+    other = Machine.parse(HEAD + "  e: n = 0 -> emit b, halt\n  f: n > 0 -> emit a, halt\n")
+    assert "no difference" not in str(ri.diff(one, other, domain=ri.Domain(max_length=1)))
+
+
+def test_what_is_read_behind_the_output_is_read_as_before_it_grew() -> None:
+    machine = Machine.parse(
+        HEAD + "  e: n > 2 -> emit a in(t) in(t + 1), halt\n  f: n <= 2 -> halt\n"
+    )
+    assert one_by_one(machine).run_many(WORDS) == machine.run_many(WORDS)
+    outputs = [y or [] for y in machine.run_many(WORDS)]
+    logs = Logs(WORDS, outputs, machine.vocab)
+    base = one_by_one(machine)
+    seen = stages(base, logs, np.ones(len(logs.inputs), dtype=np.float32))
+    roots = grow([s.scene for s in seen], np.zeros(len(logs.inputs), dtype=bool), 0)
+    assert machine_of(base, seen, roots).run_many(WORDS) == machine.run_many(WORDS)
+
+
+def test_a_place_that_is_read_twice_holds_one_token() -> None:
+    text = HEAD + (
+        "  e: in(0) in {a, b} and in(0) in {b} -> emit b, goto k\n"
+        "  f: in(0) in {a, $} -> emit a, goto l\n"
+        "mode k\n  g: in(p) in {a, b} and in(p) = a -> emit a, halt\n"
+        "mode l\n  h: in(p) in {a, b} and in(p) = b -> emit a, halt\n"
+    )
+    machine = Machine.parse(text)
+    assert minimise(machine).run_many(WORDS) == machine.run_many(WORDS)
+
+
+def test_registers_keep_apart_in_python() -> None:
+    text = (
+        "vocab a b\nstart m\nregisters range := 0, p' := 1, p_prime := 2\nmode m\n"
+        "  e: in(range) = a and p' = 1 and p_prime = 2 -> emit b, halt\n"
+    )
+    machine, scope = Machine.parse(text), dict[str, object]()
+    exec(export(machine, "python"), scope)
+    assert scope["run"](["a"]) == machine.run(["a"]) == ["b"]  # type: ignore[operator]
+
+
+def test_frames_that_are_treated_in_other_modes_stay_apart() -> None:
+    machine = Machine.parse(
+        "vocab a b\nstart m\nframes F G\nmode m\n"
+        "  x: in(0) = a -> push F(0), goto k\n  y: in(0) = b -> push G(0), goto k\n"
+        "mode k\n  f: top is F -> emit a, goto q\n"
+        "mode q\n  g: top is F -> pop, emit b, halt\n  h: top is G -> pop, emit b, halt\n"
+    )
+    assert minimise(machine).run_many(WORDS) == machine.run_many(WORDS)
