@@ -19,9 +19,9 @@ from recinterp.diff.results import Diff
 from recinterp.diff.verdict import Census, judge_departures
 from recinterp.errors import CheckpointError, DomainError
 from recinterp.judge.answers import Answers
-from recinterp.judge.fidelity import Fidelity, domain_of, fidelity, trained_on
+from recinterp.judge.fidelity import Fidelity, domain_of, fidelity, trained_on, will_fail
 from recinterp.machine import Machine
-from recinterp.machine.batch import HALTED, LOST_WRONG, run_batch
+from recinterp.machine.batch import run_batch
 from recinterp.reconstruct.build import Reconstruction, answers, reconstruct
 from recinterp.reconstruct.oracle import Oracle
 from recinterp.reconstruct.rivals import Rival
@@ -79,7 +79,7 @@ class Explanation:
         batch = run_batch(self.machine, words)
         truth = self.task.apply_many(words)
         rows = zip(batch.prefixes(), batch.status, truth, strict=True)
-        return [_fails(said, int(status), true) for said, status, true in rows]
+        return [will_fail(said, int(status), true) for said, status, true in rows]
 
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all."""
@@ -182,6 +182,8 @@ def explain(
     asked = domain_of(model, domain)
     if asked.max_length is None:
         raise DomainError("explain a model", "the domain has no max_length", "Domain(max_length=…)")
+    if next(asked.inputs(task), None) is None:
+        raise DomainError("explain a model", f"{asked} holds no input", "a larger domain")
     seen = Answers.of(model, task)
     told("asking the model and searching for its machine")
     built = reconstruct(Oracle(seen), task, asked, seed=seed)
@@ -197,12 +199,6 @@ def explain(
         tuple(map(str, built.runners_up)), len(built.logs.inputs),
         time.perf_counter() - began, built.rivals, model,
     )  # fmt: skip
-
-
-def _fails(said: list[str], status: int, true: list[str]) -> bool | None:
-    if status == HALTED:
-        return said != true
-    return True if status == LOST_WRONG or said != true[: len(said)] else None
 
 
 def name_of(model: object) -> str:

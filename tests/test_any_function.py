@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import recinterp as ri
-from recinterp.errors import MisfitModel
+from recinterp.errors import DomainError, MisfitModel
 from recinterp.models.data import IGNORE, Batches
 
 LENGTH, STEPS, RATE = 5, 900, 5e-3
@@ -106,3 +106,37 @@ def test_an_lstm_that_was_shown_no_deep_input_is_told_where_it_fails(task: ri.Ta
 def test_the_module_itself_is_refused_with_what_would_do(right: LSTM, task: ri.Task) -> None:
     with pytest.raises(MisfitModel, match=r"LSTM has no run_with_hooks.*a plain function from"):
         ri.explain(right, task, domain=ri.Domain(max_length=LENGTH))
+
+
+SUCCESSOR = ri.task("binary-successor")
+
+
+@pytest.mark.parametrize("last", [["?"], ["EOS"], ["01", "X0", "…"]])
+def test_tokens_that_the_task_does_not_know_are_outputs_like_others(last: list[str]) -> None:
+    def answers(xs: list[list[str]]) -> list[list[str]]:
+        return [
+            last if len(x) > 3 else y for x, y in zip(xs, SUCCESSOR.apply_many(xs), strict=True)
+        ]
+
+    ex = ri.explain(answers, SUCCESSOR, domain=ri.Domain(max_length=6))
+    inputs = list(SUCCESSOR.inputs(6))
+    told = [m == y for m, y in zip(ex.machine.run_many(inputs), answers(inputs), strict=True)]
+    flags = zip(inputs, ex.will_fail(inputs), strict=True)
+    assert ex.diff.verdict == "shortcut"
+    assert sum(told) >= len(inputs) - 2
+    assert sum(flag != (len(x) > 3) for x, flag in flags) <= 1  # a short input nobody asked about
+
+
+def test_outputs_may_be_tuples_and_must_be_as_many_as_inputs() -> None:
+    domain = ri.Domain(max_length=4)
+    as_tuples = ri.explain(
+        lambda xs: [tuple(y) for y in SUCCESSOR.apply_many(xs)], SUCCESSOR, domain=domain
+    )
+    assert as_tuples.diff.verdict == "exact"
+    with pytest.raises(MisfitModel, match="outputs came back"):
+        ri.explain(lambda xs: SUCCESSOR.apply_many(xs)[1:], SUCCESSOR, domain=domain)
+
+
+def test_a_domain_without_inputs_is_refused() -> None:
+    with pytest.raises(DomainError, match="no input"):
+        ri.explain(SUCCESSOR.apply_many, SUCCESSOR, domain=ri.Domain(max_length=0))

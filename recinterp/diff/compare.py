@@ -11,6 +11,7 @@ from recinterp.errors import DomainError
 from recinterp.machine import Machine
 from recinterp.machine.batch import accepts
 from recinterp.rate import Rate
+from recinterp.tasks.encoding import COMMA
 
 if TYPE_CHECKING:
     from recinterp.explain import Explanation
@@ -89,14 +90,23 @@ def _inputs(
         raise DomainError(
             "diff of two machines", "no domain was given", "domain=ri.Domain(max_length=…)"
         )
-    return _words(_machine(a), _machine(b), domain.max_length)
+    if domain.max_depth is not None:
+        raise DomainError(
+            "diff of two machines", "without a task there is no depth", "a domain of lengths alone"
+        )
+    inputs = _words(_machine(a), _machine(b), domain.max_length)
+    return (w for w in inputs if domain.exclude is None or not domain.exclude(w))
 
 
 def _words(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
-    """Every word over the vocabulary that both machines take as an input."""
+    """Every word over the vocabulary that both machines take as an input.
+
+    A comma between two arguments is none of the tokens that are counted.
+    """
     vocab = tuple(dict.fromkeys((*a.vocab, *b.vocab)))
-    for length in range(longest + 1):
-        words = product(vocab, repeat=length)
+    for length in range(longest + 1 + (COMMA in vocab)):
+        every = product(vocab, repeat=length)
+        words = (w for w in every if length - w.count(COMMA) <= longest)
         while chunk := [list(w) for w in islice(words, 20_000)]:
             taken = accepts(a, chunk) & accepts(b, chunk)
             yield from (w for w, both in zip(chunk, taken, strict=True) if both)

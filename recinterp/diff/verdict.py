@@ -11,6 +11,7 @@ undetermined   anything else, with the region that does hold; a model that is ri
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -144,13 +145,19 @@ def _unexplained(census: Census, i: int) -> bool:
 
 
 def _ignores_input(census: Census) -> bool:
-    """Whether inputs of a length all get one output, where the truth tells them apart."""
-    given, true = dict[int, set[tuple[str, ...]]](), dict[int, set[tuple[str, ...]]]()
+    """Whether inputs of a length all get one output, where the truth tells them apart.
+
+    Not where two inputs of a length get two outputs that are right: there it heeds them.
+    """
+    given, true, right = (defaultdict[int, set[tuple[str, ...]]](set) for _ in range(3))
     for x, y, z in zip(census.inputs, census.outputs, census.expected, strict=True):
-        given.setdefault(len(x), set()).add(tuple(y))
-        true.setdefault(len(x), set()).add(tuple(z))
+        given[len(x)].add(tuple(y))
+        true[len(x)].add(tuple(z))
+        if y == z:
+            right[len(x)].add(tuple(z))
     told_apart = [n for n, outputs in true.items() if len(outputs) >= VARIED]
-    return bool(told_apart) and all(len(given[n]) == 1 for n in told_apart)
+    heeds = any(len(outputs) > 1 for outputs in right.values())
+    return bool(told_apart) and not heeds and all(len(given[n]) == 1 for n in told_apart)
 
 
 def _follows_nowhere(census: Census, truth: Machine) -> bool:
@@ -290,7 +297,7 @@ def _headline(
     of = f"{wrong:,} of {total:,} inputs"
     left = wrong - census.hits(census.departures)
     rest = f"; {left:,} of them follow no rule and are listed" if left else ""
-    rules = "; it ".join(s.text for s in found[:2])
+    rules = "; it ".join(list(dict.fromkeys(s.text for s in found))[:2])
     said = {
         "exact": f"Right on all {total:,} inputs"
         + ("" if census.exhaustive else " that were drawn"),

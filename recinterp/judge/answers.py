@@ -45,6 +45,9 @@ class Answers:
         asked = [tuple(x) for x in inputs]
         new = list(dict.fromkeys(x for x in asked if x not in self._known))
         if new:
-            found = self._predict([list(x) for x in new])
+            found = [list(y) for y in self._predict([list(x) for x in new])]
+            if len(found) != len(new):
+                wrong = f"{len(new)} inputs were asked about and {len(found)} outputs came back"
+                raise MisfitModel("ask a model", wrong, "an output for each input, in their order")
             self._known |= dict(zip(new, found, strict=True))
         return [self._known[x] for x in asked]

@@ -131,28 +131,39 @@ def _stratum(
     truth = task.apply_many(inputs)
     batch = run_batch(machine, inputs)
     said = [w if s == HALTED else None for w, s in zip(batch.prefixes(), batch.status, strict=True)]
-    rows = list(zip(outputs, truth, said, batch.status == LOST_WRONG, strict=True))
-    fails = [y != z for y, z, _, _ in rows]
-    flags = [bool(lost) or (m is not None and m != z) for _, z, m, lost in rows]
+    rows = list(zip(outputs, truth, said, strict=True))
+    wrong = [y != z for y, z, _ in rows]
+    told = zip(batch.prefixes(), batch.status.tolist(), truth, strict=True)
+    flags = [will_fail(out, status, z) is True for out, status, z in told]
     near = nearest(inputs, truth)
     return Stratum(
         name,
         len(inputs),
-        Rate.of(m == y for y, _, m, _ in rows),
-        Rate.of(m == y for y, z, m, _ in rows if y != z),
-        _precision([m == y for y, z, m, _ in rows if m is not None and m != z], any(fails)),
-        Rate.of(flag for flag, fail in zip(flags, fails, strict=True) if fail),
-        _precision([fail for flag, fail in zip(flags, fails, strict=True) if flag], any(fails)),
-        Rate.of(m is not None for _, _, m, _ in rows),
+        Rate.of(m == y for y, _, m in rows),
+        Rate.of(m == y for y, z, m in rows if y != z),
+        _precision([m == y for y, z, m in rows if m is not None and m != z], any(wrong)),
+        Rate.of(flag for flag, fails in zip(flags, wrong, strict=True) if fails),
+        _precision([fails for flag, fails in zip(flags, wrong, strict=True) if flag], any(wrong)),
+        Rate.of(m is not None for _, _, m in rows),
         {
-            "model is right": Rate.of(not fail for fail in fails),
+            "model is right": Rate.of(not fails for fails in wrong),
             "wrong beyond trained depth": Rate.of(
-                fail == (cap is not None and task.depth(x) > cap)
-                for x, fail in zip(inputs, fails, strict=True)
+                fails == (cap is not None and task.depth(x) > cap)
+                for x, fails in zip(inputs, wrong, strict=True)
             ),
             "nearest neighbour": Rate.of(a == y for a, y in zip(near, outputs, strict=True)),
         },
     )
+
+
+def will_fail(said: Sequence[str], status: int, true: Sequence[str]) -> bool | None:
+    """Whether a run of a machine says that the model is wrong; None where it does not say.
+
+    said: what the run wrote; status: how it ended; true: the true output.
+    """
+    if status == HALTED:
+        return list(said) != list(true)
+    return True if status == LOST_WRONG or list(said) != list(true[: len(said)]) else None
 
 
 def _precision(hits: list[bool], model_fails: bool) -> Rate:

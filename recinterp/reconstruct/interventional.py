@@ -109,7 +109,7 @@ def _forced_tokens(
 ) -> list[Trial]:
     rng = random.Random(f"{seed} forced")
     steps = _faithful_steps(adapter, task, finder, seed, each)
-    if not steps:
+    if not steps or len(task.constructors) < 2:
         return []
     carried = _states(finder)
     prefixes, told, rivals = [], [], []

@@ -84,8 +84,13 @@ class Logs:
         )
 
     def run(self, machine: Machine, *, record: bool = False) -> Outcome:
-        """A machine's runs on the inputs, beside the outputs; one that circles abstains."""
-        return Outcome(self, run_batch(machine, self.words, record=record, most=self._most))
+        """A machine's runs on the inputs, beside the outputs; one that circles abstains.
+
+        A machine may write tokens of its own: then the outputs are numbered as its tokens are.
+        """
+        same = (self.vocab, self.arity) == (machine.vocab, machine.arity)
+        logs = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
+        return Outcome(logs, run_batch(machine, logs.words, record=record, most=self._most))
 
     def run_variants(
         self, machine: Machine, rows: Sequence[Int[np.ndarray, "some"]], variants: Sequence[Variant]

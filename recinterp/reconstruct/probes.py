@@ -69,7 +69,7 @@ def wider(
 
 
 def _draw(task: Task, domain: Domain, seed: int, per_cell: int) -> Iterator[list[str]]:
-    for length in range((domain.max_length or LONGEST) + 1):
+    for length in range((LONGEST if domain.max_length is None else domain.max_length) + 1):
         if task.count(length) <= SHORT:
             yield from task.inputs_of(length)
             continue

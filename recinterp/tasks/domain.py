@@ -81,12 +81,21 @@ class Domain:
         if self.max_length is None and limit is None:
             raise DomainError("list a domain", "it has no max_length", "give max_length or limit")
         left = limit
-        for tokens in task.inputs(self.max_length):
+        for tokens in self._candidates(task):
             if left == 0:
                 return
             if self.contains(task, tokens):
                 left = None if left is None else left - 1
                 yield tokens
+
+    def _candidates(self, task: Task) -> Iterator[list[str]]:
+        """Inputs by length, without the lengths that are all too deep."""
+        if self.max_depth is None or self.max_length is None:
+            yield from task.inputs(self.max_length)
+            return
+        for length in range(self.max_length + 1):
+            if min(task.depths(length), default=0) <= self.max_depth:
+                yield from task.inputs_of(length)
 
     def sample(
         self, task: Task, n: int, seed: int = 0, distribution: str = "balanced"
@@ -96,7 +105,7 @@ class Domain:
             n,
             seed=seed,
             distribution=distribution,
-            max_length=self.max_length or DEFAULT_LENGTH,
+            max_length=DEFAULT_LENGTH if self.max_length is None else self.max_length,
             max_depth=self.max_depth,
             exclude=self.exclude,
         )

@@ -230,3 +230,28 @@ def test_a_kind_does_not_speak_of_inputs_that_a_grown_machine_gets_right() -> No
     assert TAIL in ex.machine.modes  # grown, token by token
     named = {name for s in ex.diff.shortcuts for name, _ in s.bounds}
     assert not named & {"bounded-stack", "bounded-depth", "deep-base-case", "missing-rule"}
+
+
+def test_one_output_beyond_a_length_is_keyed_to_the_length_not_degenerate() -> None:
+    """Up to three tokens the model heeds its input; beyond, it writes the same for all."""
+    task = ri.task("binary-successor")
+
+    def short(xs):
+        return [y if len(x) < 4 else ["01"] for x, y in zip(xs, task.apply_many(xs), strict=True)]
+
+    ex = ri.explain(short, task, domain=ri.Domain(max_length=8))
+    assert ex.diff.verdict == "shortcut"
+    assert "length-keyed" in {kind for s in ex.diff.shortcuts for kind in s.kinds}
+
+
+def test_machines_are_compared_on_the_domain_as_it_is() -> None:
+    add = ri.task("binary-addition")
+    domain = ri.Domain(max_length=3)
+    assert ri.diff(add.machine, add.machine, domain=domain).agree.total == len(
+        list(domain.inputs(add))
+    )
+    task = ri.task("binary-successor")
+    some = ri.Domain(max_length=3, exclude=lambda x: x[0] == "X1")
+    assert ri.diff(task.machine, task.machine, domain=some).agree.total == 4
+    with pytest.raises(DomainError, match="depth"):
+        ri.diff(task.machine, task.machine, domain=ri.Domain(max_length=3, max_depth=1))

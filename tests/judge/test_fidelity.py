@@ -63,3 +63,21 @@ def test_no_domain_is_an_error_that_says_what_to_give() -> None:
 def test_wilson_interval(hits: int, total: int, low: float, high: float) -> None:
     found = Rate(hits, total).interval
     assert found == (pytest.approx(low, abs=1e-3), pytest.approx(high, abs=1e-3))
+
+
+def test_a_wrong_token_before_the_machine_gives_up_flags_the_failure() -> None:
+    """As `will_fail` does: what is written already is not the true output."""
+    task = ri.task("binary-successor")
+    true = 'in(p) = X1 -> emit X0, p := p + 1, goto succ  @"ι succ X1"'
+    text = str(task.machine)
+    assert true in text
+    lost = text.replace(true, "in(p) = X1 -> emit X1, p := p + 1, goto gone")
+    machine = ri.Machine.parse(lost + "mode gone\n  gone: in(p) in {01, X0, X1} -> lost, halt\n")
+
+    def carries(xs: list[list[str]]) -> list[list[str]]:
+        both = zip(xs, task.apply_many(xs), strict=True)
+        return [["X1", *y] if x[0] == "X1" else y for x, y in both]
+
+    found = ri.fidelity(carries, task, machine, domain=ri.Domain(max_length=7)).overall
+    assert found.flagged_recall.value == found.flagged_precision.value == 1.0
+    assert found.failure_recall.value == 0.0

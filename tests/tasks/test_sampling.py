@@ -209,3 +209,9 @@ def test_the_split_is_public_and_one_in_five() -> None:
     share = sum(held_out(x) for x in inputs) / len(inputs)
     assert 0.18 < share < 0.22
     assert [held_out(x) for x in inputs[:8]] == [held_out(tuple(x)) for x in inputs[:8]]
+
+
+def test_a_domain_says_what_it_holds_at_its_edges() -> None:
+    t = task("list-reverse")
+    assert Domain(max_length=0).sample(t, 2) == [[], []]
+    assert list(Domain(max_length=13, max_depth=3).inputs(t)) == list(t.inputs(3))
