@@ -184,10 +184,10 @@ def machines_text(found: Report) -> RenderableType:
 
 
 def machine_table(graph: Graph, title: str) -> Table:
-    """One line a rule; what differs in colour and in words."""
+    """One line a rule, broken where the terminal is narrow; differences in colour and in words."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for name in ("mode", "guard / written", "then"):
-        table.add_column(name, no_wrap=True, header_style="dim")
+    for name, breaks in (("mode", False), ("guard / written", True), ("then", False)):
+        table.add_column(name, no_wrap=not breaks, header_style="dim")
     for edge in graph.edges:
         for line in edge.lines:
             style = MARKS[line.status]
