@@ -22,6 +22,7 @@ from recinterp.judge.answers import Answers
 from recinterp.judge.fidelity import Fidelity, domain_of, fidelity, trained_on, will_fail
 from recinterp.machine import Machine
 from recinterp.machine.batch import run_batch
+from recinterp.machine.derive import NoMachine
 from recinterp.reconstruct.build import Reconstruction, answers, reconstruct
 from recinterp.reconstruct.oracle import Oracle
 from recinterp.reconstruct.rivals import Rival
@@ -185,6 +186,7 @@ def explain(
     if next(asked.inputs(task), None) is None:
         raise DomainError("explain a model", f"{asked} holds no input", "a larger domain")
     seen = Answers.of(model, task)
+    task = with_truth(task, asked)
     told("asking the model and searching for its machine")
     built = reconstruct(Oracle(seen), task, asked, seed=seed)
     told("looking inside: heads, sites, mechanism")
@@ -199,6 +201,15 @@ def explain(
         tuple(map(str, built.runners_up)), len(built.logs.inputs),
         time.perf_counter() - began, built.rivals, model,
     )  # fmt: skip
+
+
+def with_truth(task: Task, domain: Domain) -> Task:
+    """The task, with a true machine for the domain where it has none for every input."""
+    try:
+        task.machine  # noqa: B018  (derived here, and kept)
+    except NoMachine:
+        return task.within(domain.max_length)
+    return task
 
 
 def name_of(model: object) -> str:

@@ -140,3 +140,23 @@ def test_outputs_may_be_tuples_and_must_be_as_many_as_inputs() -> None:
 def test_a_domain_without_inputs_is_refused() -> None:
     with pytest.raises(DomainError, match="no input"):
         ri.explain(SUCCESSOR.apply_many, SUCCESSOR, domain=ri.Domain(max_length=0))
+
+
+def test_functions_without_a_machine_for_every_input_are_explained_on_their_domain() -> None:
+    """The larger of two heights has no bound that a stack of pointers could hold."""
+    source = """
+        Inductive nat := O | S (n : nat).  Inductive tree := leaf | node (l r : tree).
+        Fixpoint max (m n : nat) : nat :=
+          match m, n with O, _ => n | _, O => m | S p, S q => S (max p q) end.
+        Fixpoint height (t : tree) : nat :=
+          match t with leaf => O | node l r => S (max (height l) (height r)) end."""
+    task, domain = ri.Task.from_gallina(source, function="height"), ri.Domain(max_length=11)
+    assert ri.explain(task.apply_many, task, domain=domain).diff.verdict == "exact"
+
+    def shallow(inputs: list[list[str]]) -> list[list[str]]:
+        return [y[-4:] for y in task.apply_many(inputs)]  # never more than three
+
+    ex = ri.explain(shallow, task, domain=domain)
+    inputs = list(task.inputs(11))
+    assert ex.machine.run_many(inputs) == shallow(inputs)
+    assert ex.diff.verdict == "shortcut"

@@ -34,6 +34,7 @@ PREDICTED = 0.9
 LEAST = 3  # departures a rule has to predict, or it is no rule
 RARE = 0.001
 VARIED = 8  # true outputs of one length, or one output for all of them says little
+AGREES = 2 / 3  # of the tokens written or due: what writes so many as the truth has learned of it
 
 
 @dataclass(frozen=True)
@@ -161,14 +162,17 @@ def _ignores_input(census: Census) -> bool:
 
 
 def _follows_nowhere(census: Census, truth: Machine) -> bool:
-    """Whether hardly any output is right, and no readable edit of the truth says why.
+    """Whether hardly any output is right, nor most tokens, and no readable edit says why.
 
     A network as it was initialised is a simple function too, and no shortcut of this one.
     """
-    rows = zip(census.outputs, census.expected, strict=True)
+    rows = list(zip(census.outputs, census.expected, strict=True))
     right = {tuple(z) for y, z in rows if y == z}
     enough = min(VARIED, len({tuple(z) for z in census.expected}) / 2)
-    return len(right) < enough and census.machine.size > truth.size + READABLE
+    if len(right) >= enough or census.machine.size <= truth.size + READABLE:
+        return False
+    same = sum(a == b for y, z in rows for a, b in zip(y, z, strict=False))
+    return same < AGREES * sum(max(len(y), len(z)) for y, z in rows)
 
 
 def _degenerate(census: Census) -> Shortcut:

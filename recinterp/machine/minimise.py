@@ -261,8 +261,12 @@ def joined(origins: Iterable[str | None]) -> str | None:
 def _merge_frames(machine: Machine) -> Machine:
     """One label for two whose frames are always treated alike."""
     rules, names = list(machine.rules), list(machine.frames)
+    unnamed = dict.fromkeys(names, "")
+    alike = {f: _treatment(rules, f, unnamed) for f in names}
     for one in machine.frames:
         for other in names[names.index(one) + 1 :] if one in names else ():
+            if alike[one] != alike[other]:
+                continue
             seen = {f: _treatment(rules, f, {other: one}) for f in (one, other)}
             if seen[one] and seen[one] == seen[other]:
                 rules = _relabelled(rules, {other: one})

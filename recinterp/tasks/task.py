@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -47,6 +47,7 @@ class Task:
     given_ids: tuple[tuple[str, int], ...] = ()
     bos: int | None = None
     template: str = TEMPLATE
+    longest: int | None = field(default=None, compare=False)
 
     @classmethod
     def from_gallina(
@@ -300,10 +301,17 @@ class Task:
 
     @cached_property
     def machine(self) -> Machine:
-        """The ground-truth machine, derived from the program."""
+        """The ground-truth machine, derived from the program. Errors: NoMachine.
+
+        Some functions have one only on inputs up to a length: `task.within(longest).machine`.
+        """
         from recinterp.machine.derive import derive
 
-        return derive(self)
+        return derive(self, self.longest)
+
+    def within(self, longest: int | None) -> Task:
+        """The same task, its machine asked about inputs of at most so many tokens."""
+        return replace(self, longest=longest)
 
     # inputs
     @cached_property
@@ -381,7 +389,7 @@ class Task:
     # saved form
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint records: enough to make the same task again."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data = {part.name: getattr(self, part.name) for part in fields(self)}
         return data | {"tokens": dict(data.pop("shown")), "ids": dict(data.pop("given_ids"))}
 
     @classmethod
@@ -395,4 +403,5 @@ class Task:
             given_ids=tuple(sorted((str(t), int(i)) for t, i in data["ids"].items())),
             bos=data["bos"],
             template=data["template"],
+            longest=data.get("longest"),
         )

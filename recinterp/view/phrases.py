@@ -14,7 +14,8 @@ VERDICTS = {
     "exact": "the model computes the function on all of the domain",
     "shortcut": "the model runs another algorithm; the machine below says where it goes wrong",
     "sporadic": "the model errs on a handful of inputs; what no rule tells is listed",
-    "undetermined": "no faithful machine was found; only the region that holds is claimed",
+    "undetermined": "no faithful machine of this function was found; "
+    "only the region that holds is claimed",
 }
 
 
@@ -40,6 +41,8 @@ def sentence(ex: Explanation) -> str:
     said = f"The model {_does(ex)}"
     if ex.diff.verdict == "undetermined" and ex.diff.shortcuts:
         said = f"No faithful machine was found; as far as the best one goes, the model {_does(ex)}"
+        if not ex.diff.unexplained:
+            said = f"This is hardly {ex.task.name} at all: the model {_does(ex)}"
     if not how or ex.mechanism.name == "neither":
         return f"{said}."
     return f"{said}; {how[0].lower()}{how[1:]}."

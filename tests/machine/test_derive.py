@@ -53,6 +53,10 @@ Fixpoint zip (l m : list) : list :=
   match l with nil => m | cons x t =>
     match m with nil => l | cons y u => cons x (cons y (zip t u)) end end.
 Fixpoint last (l : list) (d : lab) : lab := match l with nil => d | cons x t => last t x end.
+Fixpoint larger (n m : nat) : nat :=
+  match n, m with O, _ => m | _, O => n | S p, S q => S (larger p q) end.
+Fixpoint height (t : tree) : nat :=
+  match t with Leaf => O | Node _ l r => S (larger (height l) (height r)) end.
 Fixpoint snoc (l : list) (x : lab) : list :=
   match l with nil => cons x nil | cons y t => cons y (snoc t x) end.
 Fixpoint rev (l : list) : list :=
@@ -156,6 +160,26 @@ def test_lists_that_are_written_with_their_constructors(function: str) -> None:
 def test_what_one_stack_does_not_hold_is_refused(function: str, order: str) -> None:
     with pytest.raises(NoMachine, match=function):
         derive(program(function, order))
+
+
+@pytest.mark.parametrize(("function", "longest"), [("sort", 4), ("value", 3), ("height", 9)])
+@pytest.mark.parametrize("order", ORDERS)
+def test_up_to_a_length_results_are_bounded_and_there_is_a_machine(
+    function: str, longest: int, order: str
+) -> None:
+    t = program(function, order).within(longest)
+    inputs = list(t.inputs(longest))
+    assert t.machine.run_many(inputs) == t.apply_many(inputs)
+    beyond = next(x for n in range(longest + 1, longest + 4) for x in t.inputs_of(n))
+    assert t.machine.run(beyond) is None
+    assert Machine.parse(str(t.machine)) == t.machine
+
+
+def test_a_bound_changes_nothing_where_none_is_needed() -> None:
+    t = task("binary-successor")
+    assert t.within(5).machine == t.machine
+    assert t.within(5) == t  # the same function on the same tokens
+    assert Task.from_json(t.within(5).to_json()).longest == 5
 
 
 def test_the_successor_is_two_modes() -> None:

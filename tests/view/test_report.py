@@ -142,8 +142,11 @@ def test_the_first_sentence_says_what_the_model_does_and_how() -> None:
         "The model follows the recursion correctly down to depth 3, then stops recursing; "
         "the carry is computed while reading and held at the inputs after layer 0."
     )
-    unsure = report(explanation(verdict="undetermined")).sentence
+    untold = (Divergence(("01",), ("X0", "01"), ("01",), None),)
+    unsure = report(explanation(verdict="undetermined", unexplained=untold)).sentence
     assert unsure.startswith("No faithful machine was found; as far as the best one goes, ")
+    other = report(explanation(verdict="undetermined")).sentence
+    assert other.startswith("This is hardly binary-successor at all: the model ")
     lost = report(explanation(verdict="undetermined", shortcuts=())).sentence
     assert "wrong on 4,095 of 65,535 inputs, by no rule that was found" in lost
     right = report(explanation(verdict="exact", shortcuts=())).sentence

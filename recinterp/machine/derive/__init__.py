@@ -2,14 +2,18 @@
 
 Demand the next output constructor: unfold calls until one shows, write it, go on with the rest.
 What is still to be written is a configuration; where only finitely many are reached, the machine
-needs no stack. Else what waits is suspended in frames.
+needs no stack. Else what waits is suspended in frames. Where intermediate results have no bound
+either (`max (height l) (height r)`), there is a machine for inputs up to a length: on them such
+results are finitely many, and each is a control state.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from recinterp.errors import MachineError
 from recinterp.machine.derive.assemble import Assembler, explore
 from recinterp.machine.derive.drive import Driver
 from recinterp.machine.derive.grammar import Grammar
@@ -19,6 +23,7 @@ from recinterp.machine.derive.program import Known
 from recinterp.machine.derive.terms import At, Config, NoMachine, Val
 from recinterp.machine.derive.wellformed import written_well
 from recinterp.machine.minimise import minimise
+from recinterp.machine.syntax import Cmp, Const, Reg
 from recinterp.semantics.ast import Call
 
 if TYPE_CHECKING:
@@ -28,10 +33,23 @@ if TYPE_CHECKING:
     from recinterp.tasks.task import Task
 
 __all__ = ["NoMachine", "derive", "flush_form"]
+LISTED, DRAWN = 2_000, 200  # inputs on which a bound on results has to be enough
 
 
-def derive(task: Task) -> Machine:
-    """The machine of a task. Errors: NoMachine, where one stack of pointers does not suffice."""
+def derive(task: Task, longest: int | None = None) -> Machine:
+    """The machine of a task. Errors: NoMachine, where one stack of pointers does not suffice.
+
+    longest: where it does not, a machine for inputs of at most so many tokens will do.
+    """
+    try:
+        return _derive(task)
+    except NoMachine:
+        if longest is None:
+            raise
+        return _within(task, longest)
+
+
+def _derive(task: Task) -> Machine:
     if task.order == "reverse" and task.arity == 1:
         natural = replace(task, order="natural")
         last = Grammar(natural).last_tokens
@@ -61,6 +79,24 @@ def flush_form(task: Task) -> Machine:
     return replace(machine, domain=written_well(grammar))
 
 
+def _within(task: Task, longest: int) -> Machine:
+    """The machine on inputs up to a length: its results are bounded by what they need there."""
+    inputs = [*islice(task.inputs(longest), LISTED), *task.sample(DRAWN, max_length=longest)]
+    outputs = task.apply_many(inputs)
+    grammar, known = Grammar(task), Known(task.program, by_value=True)
+    bound, machine = 2, None
+    while machine is None or machine.run_many(inputs) != outputs:
+        bound += 1 + bound // 4
+        try:
+            machine = _assembled(grammar, known, stack=True, bound=bound)
+        except MachineError:  # so bounded it does not even begin
+            continue
+        except (Grows, Unknown):
+            raise grown(task.function) from None
+    fits = Cmp(Reg("n"), "<=", Const(longest + task.arity - 1))
+    return replace(minimise(machine), domain=(*written_well(grammar), fits))
+
+
 def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
     """With a stack or not, and whether the input must have been read to its end."""
     called = {task.function, *known.reach[task.function]}
@@ -72,13 +108,26 @@ def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
 
 def _compile(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
     """The machine of one strategy. Errors: Grows where it needs a stack, Unknown, NoMachine."""
+    return minimise(_assembled(grammar, known, stack=stack, to_the_end=to_the_end))
+
+
+def _assembled(
+    grammar: Grammar,
+    known: Known,
+    *,
+    stack: bool,
+    to_the_end: bool = False,
+    bound: int | None = None,
+) -> Machine:
+    """The same before it is made small. bound: of intermediate results, in constructors."""
     arguments = grammar.arguments
     call = Call(grammar.function.name, tuple(At(place, type_) for type_, place in arguments))
-    is_value = stack and known.is_deep(grammar.function.name)
+    constant = grammar.is_enumeration(grammar.function.result)
+    is_value = stack and constant and known.is_deep(grammar.function.name)
     end = None
     if to_the_end:
         type_, last = arguments[0 if grammar.reverse else -1]
         end = last.behind(type_, grammar.fixed(type_))
     start = Config((Val(call) if is_value else call,), end)
-    graph = explore(Driver(grammar, known, stack=stack), start)
-    return minimise(Assembler(grammar, graph, start).machine())
+    graph = explore(Driver(grammar, known, stack=stack), start, bound)
+    return Assembler(grammar, graph, start).machine()

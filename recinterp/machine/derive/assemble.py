@@ -74,8 +74,11 @@ class Graph:
         return found
 
 
-def explore(driver: Driver, start: Config) -> Graph:
-    """Drive everything that can be reached. Errors: Grows, NoMachine."""
+def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
+    """Drive everything that can be reached. Errors: Grows, NoMachine.
+
+    bound: constructors of the largest intermediate result that is followed.
+    """
     graph = Graph()
     changed = True
     work: list[Node] = [start]
@@ -86,6 +89,7 @@ def explore(driver: Driver, start: Config) -> Graph:
                 continue
             _check_size(node, graph, driver)
             leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
+            leaves = [x for x in leaves if bound is None or _largest(x.target) <= bound]
             graph.leaves[node] = leaves
             graph.returns[node] = {x.target for x in leaves if isinstance(x.target, Ret)}
             work += [x.target for x in leaves if isinstance(x.target, Config)]
@@ -94,6 +98,13 @@ def explore(driver: Driver, start: Config) -> Graph:
             n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves
         ]
     return graph
+
+
+def _largest(target: Config | Ret) -> int:
+    """Nodes of the largest term of constructors in what is gone on with."""
+    items = target.items if isinstance(target, Config) else (target.value or Tok(""),)
+    made = (x for i in items for x in nodes(i) if isinstance(x, Construct))
+    return max((sum(1 for _ in nodes(x)) for x in made), default=0)
 
 
 def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
@@ -141,6 +152,7 @@ class Assembler:
                 emit = (Emit(self._constant(ret.value)),) if ret.value else ()
                 name = f"{self._mode(ret)}-end"
                 self.rules.append(Rule(name, self._mode(ret), (TopIs(None),), emit, None))
+        self._drop_stuck()
         sign = -1 if self.grammar.reverse else 1
         first: Expr = plus(Reg("n"), -1) if sign < 0 else Const(0)
         used = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
@@ -157,8 +169,8 @@ class Assembler:
             arity=tuple(arity.get(x, 0) for x in vocab),
         )
 
-    def _constant(self, name: str) -> tuple[str, ...]:
-        return (self.grammar.token(name),)
+    def _constant(self, value: Construct) -> tuple[str, ...]:
+        return (self.grammar.token(value.constructor),)
 
     # names
     def _mode(self, key: Config | Ret) -> str:
@@ -166,13 +178,14 @@ class Assembler:
             base = (
                 _name(key.items, self.grammar)
                 if isinstance(key, Config)
-                else "return" + (f"-{self._plain(key.value)}" if key.value else "")
+                else "-".join(["return", *map(_label, self._shown(key))])
             )
             self.modes[key] = _fresh(base, self.modes.values())
         return self.modes[key]
 
-    def _plain(self, constructor: str) -> str:
-        return _label(self.grammar.token(constructor))
+    def _shown(self, ret: Ret) -> tuple[str, ...]:
+        made = nodes(Tok("") if ret.value is None else ret.value)
+        return tuple(self.grammar.token(x.constructor) for x in made if isinstance(x, Construct))
 
     def _name_frames(self) -> None:
         for leaves in self.graph.leaves.values():
@@ -184,6 +197,11 @@ class Assembler:
                     )
 
     # rules
+    def _drop_stuck(self) -> None:
+        """Leave out what leads to modes that go no further: results beyond the bound."""
+        while stuck := {r.goto for r in self.rules} - {r.mode for r in self.rules} - {None}:
+            self.rules = [r for r in self.rules if r.goto not in stuck]
+
     def _expr(self, place: Place) -> Expr:
         k = -place.k if self.grammar.reverse else place.k
         return plus(Reg("top") if place.reg == SAVED else Reg(place.reg), k)

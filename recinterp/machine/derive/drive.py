@@ -40,6 +40,8 @@ from recinterp.machine.derive.terms import (
     Tok,
     Val,
     fill,
+    is_closed,
+    is_value,
     places,
     replace_at,
     rewrite_config,
@@ -70,7 +72,7 @@ class Driver:
         """The rules for returning to a frame."""
         config = frame.config
         if ret.value is not None:
-            value = self._constant(ret.value)
+            value = ret.value
             items = tuple(
                 Val(fill(i.expr, value)) if isinstance(i, Val) else i
                 if isinstance(i, Tok | Seek | Take) else fill(i, value)
@@ -82,14 +84,6 @@ class Driver:
             path = Path(popped=True, last=frame.step)
             return [self._goto(Config((*takes, *config.items), config.stop), path, None)]
         return list(self._go(config, Path(popped=True, last=frame.step), None))
-
-    def _constant(self, name: str) -> Construct:
-        type_ = next(
-            t.name
-            for t in self.grammar.program.types
-            if any(c.name == name for c in t.constructors)
-        )
-        return Construct(name, type_)
 
     def _go(self, config: Config, path: Path, start: Config | None) -> Iterator[Leaf]:
         """`start`: the configuration as it was, while nothing has been read."""
@@ -118,8 +112,8 @@ class Driver:
                         yield from self._copy(config, path, start)
                         return
                     self._copy_fixed(path, place, width)
-                case Val(Construct(name)):
-                    yield from self._finish(config, name, path, start)
+                case Val(Construct() as made) if is_value(made):
+                    yield from self._finish(config, made, path, start)
                     return
                 case Construct():
                     rest = (*self.reduce.pieces(head), *rest)
@@ -243,7 +237,7 @@ class Driver:
             yield from self._go(now, here, start)
 
     def _finish(
-        self, config: Config, value: str | None, path: Path, start: Config | None
+        self, config: Config, value: Construct | None, path: Path, start: Config | None
     ) -> Iterator[Leaf]:
         """Everything is written: bring the pointer where it must stand, and return."""
         stop = config.stop
@@ -313,21 +307,23 @@ class Driver:
     def _reduce(self, config: Config, path: Path, start: Config | None) -> Config | Iterator[Leaf]:
         """One δβ, ι or ζ step in the first item; leaves where it cannot be had without reading."""
         head, rest = config.items[0], config.items[1:]
-        is_value = isinstance(head, Val)
-        redex, context, bare = self.reduce.find(_expression(config))
+        asked = isinstance(head, Val)
+        redex, context, bare = self.reduce.find(_expression(config), whole=asked)
 
         def whole(e: Expr) -> Config:
             filled = context(e)
-            return Config((Val(filled) if is_value else filled, *rest), config.stop)
+            return Config((Val(filled) if asked else filled, *rest), config.stop)
 
         match redex:
             case At(place, type_):
                 known = path.known.get((place.reg, place.k, type_))
                 if known is not None and not place.skips:
                     return whole(known)
+                if path.begun and isinstance(head, Val) and isinstance(head.expr, Construct):
+                    return iter([self._leave(config, path)])  # part by part
                 return self._need(redex, config, path, start)
             case Call():
-                return self._call(redex, whole, bare, is_value, config, path)
+                return self._call(redex, whole, bare, asked, config, path)
             case Owned(scrutinee=Construct() as made, owner=owner):
                 if owner:
                     path.last = f"ι {owner} {made.constructor}"
@@ -341,18 +337,20 @@ class Driver:
         call: Call,
         whole: Callable[[Expr], Config],
         bare: bool,
-        is_value: bool,
+        asked: bool,
         config: Config,
         path: Path,
     ) -> Config | Iterator[Leaf]:
         recursive = self.known.is_recursive(call.function)
+        if self.known.by_value and (asked or not bare) and is_closed(call):
+            return whole(self.reduce.value(call))
         if self.stack and recursive:
-            if self.known.is_deep(call.function) and not (bare and is_value):
+            if self.known.is_deep(call.function) and not (bare and (asked or self._is_put(call))):
                 try:
                     return iter([self._push(whole(Hole()), Config((Val(call),)), path, None)])
                 except Unknown as e:
                     return iter([self._sought(e.place, whole(call), path)])
-            if not is_value:
+            if not asked:
                 around = _expression(whole(Hole()))
                 parts = self.reduce.accumulated(call) if bare else self.reduce.around(call, around)
                 if parts is not None:
@@ -361,6 +359,11 @@ class Driver:
         if (path.word or (path.begun and recursive)) and self._reads(whole(call)):
             return iter([self._leave(whole(call), path)])
         return whole(self.reduce.unfold(call))
+
+    def _is_put(self, call: Call) -> bool:
+        """Whether a call in place of the output is written as it comes, not worked out first."""
+        type_ = self.known.functions[call.function].result
+        return self.known.by_value and not self.grammar.is_enumeration(type_)
 
     def _reads(self, config: Config) -> bool:
         """Whether the first item needs input before it shows a constructor."""

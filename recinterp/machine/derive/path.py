@@ -44,7 +44,8 @@ def grown(function: str) -> NoMachine:
     return NoMachine(
         f"derive a machine for {function}",
         "what is still to be computed grows in a way that one stack of pointers does not hold",
-        "functions whose intermediate results are constants, or lists built left to right",
+        "functions whose intermediate results are constants, or lists built left to right; "
+        "of others, task.within(longest) has a machine for inputs up to a length",
     )
 
 

@@ -27,10 +27,14 @@ STRIP = "strip "  # the function that replaces a list's last constructor by that
 
 
 class Known:
-    """A program with its matches owned, and the properties of functions that compiling needs."""
+    """A program with its matches owned, and the properties of functions that compiling needs.
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    by_value: whether every intermediate result of a recursive function is worked out before what
+    waits for it goes on.
+    """
+
+    def __init__(self, program: Program, *, by_value: bool = False) -> None:
+        self.program, self.by_value = program, by_value
         self.functions = {f.name: replace(f, body=_own(f.body, f.name)) for f in program.functions}
         for ind in program.types:
             if self.is_linear(ind.name):
@@ -92,7 +96,12 @@ class Known:
         return frozenset(g for g in self.reach[name] if name in self.reach[g])
 
     def is_deep(self, name: str) -> bool:
-        """Whether it returns a constant and calls itself other than in tail position."""
+        """Whether it returns a constant and calls itself other than in tail position.
+
+        By value: any recursive function.
+        """
+        if self.by_value and self.is_recursive(name):
+            return True
         if not self.program.type(self.functions[name].result).is_enumeration:
             return False
         group = self.together(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from recinterp.machine.derive.grammar import Grammar
 from recinterp.machine.derive.program import END_OF, STRIP, Known
@@ -20,6 +20,7 @@ from recinterp.machine.derive.terms import (
     Opaque,
     Tok,
     fill,
+    is_value,
     nodes,
     substitute,
 )
@@ -38,10 +39,21 @@ class Reducer:
         self.grammar, self.known = grammar, known
         self.contexts: dict[tuple[str, Profile], Expr] = {}  # one for each profile
 
-    def find(self, e: Expr) -> tuple[Expr, Context, bool]:
-        """The subexpression to reduce next, what stands around it, whether that is nothing."""
+    def find(self, e: Expr, *, whole: bool = False) -> tuple[Expr, Context, bool]:
+        """The subexpression to reduce next, what stands around it, whether that is nothing.
+
+        whole: go on below a constructor, until all that is left are constructors.
+        """
         inner: Expr | None = None
         match e:
+            case Construct(name, type_, args) if whole and not is_value(e):
+                i = next(i for i, a in enumerate(args) if not is_value(a))
+                redex, context, _ = self.find(args[i], whole=True)
+
+                def below(x: Expr) -> Expr:
+                    return Construct(name, type_, (*args[:i], context(x), *args[i + 1 :]))
+
+                return redex, below, False
             case Match(scrutinee=Call() | Match() | Let() as inner):
                 redex, context, _ = self.find(inner)
                 return redex, lambda x: replace(e, scrutinee=context(x)), False
@@ -62,7 +74,7 @@ class Reducer:
         return e, lambda x: x, True
 
     def _eager(self, type_: str) -> bool:
-        return self.grammar.is_enumeration(type_)
+        return self.known.by_value or self.grammar.is_enumeration(type_)
 
     def is_quick(self, item: Item) -> bool:
         """Whether it comes to a constant without recursion."""
@@ -74,7 +86,8 @@ class Reducer:
             case _:
                 return False
         calls = [x.function for x in nodes(item) if isinstance(x, Call)]
-        return self._eager(type_) and not any(map(self.known.is_recursive, calls))
+        constant = self.grammar.is_enumeration(type_)
+        return constant and not any(map(self.known.is_recursive, calls))
 
     def unfold(self, call: Call) -> Expr:
         """The body of a function with its arguments put in."""
@@ -99,6 +112,19 @@ class Reducer:
                     e = context(substitute(body, {name: value}))
                 case _:
                     break
+        return e
+
+    def value(self, e: Expr) -> Expr:
+        """What an expression comes to in which nothing has to be read."""
+        while not is_value(e):
+            redex, context, _ = self.find(e, whole=True)
+            match redex:
+                case Call():
+                    e = context(self.unfold(redex))
+                case Match(scrutinee=made):
+                    e = context(iota(redex, cast(Construct, made)))
+                case Let(name, _, value, body):
+                    e = context(substitute(body, {name: value}))
         return e
 
     # what is written

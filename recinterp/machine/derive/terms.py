@@ -89,7 +89,7 @@ class Tok:
 
 @dataclass(frozen=True)
 class Val:
-    """Evaluate to a constant constructor, and return it."""
+    """Evaluate to a term of constructors alone, and return it."""
 
     expr: Expr
 
@@ -121,9 +121,9 @@ class Config:
 
 @dataclass(frozen=True)
 class Ret:
-    """Done with what was asked; `value`: the constant constructor that came out, if one was."""
+    """Done with what was asked; `value`: the term of constructors that came out, if one was."""
 
-    value: str | None = None
+    value: Construct | None = None
 
 
 def rewrite(e: Item, on: Callable[[Place], Place]) -> Item:
@@ -222,6 +222,16 @@ def places(c: Config) -> Iterator[Place]:
         yield from (x.place for x in nodes(item) if isinstance(x, At))
     if c.stop is not None:
         yield c.stop
+
+
+def is_closed(e: Expr) -> bool:
+    """Whether nothing of an expression has to be read."""
+    return all(type(x) is not At and type(x) is not Hole for x in nodes(e))
+
+
+def is_value(e: Expr) -> bool:
+    """Whether an expression is made of constructors alone."""
+    return all(isinstance(x, Construct) for x in nodes(e))
 
 
 def size(c: Config) -> int:
