@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recinterp.probe.heads import Head, LayerFinding, probe_heads
 from recinterp.rate import Rate
+from recinterp.reconstruct.alone import alone
 from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
 from recinterp.reconstruct.sites import Site, sites
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 LOOKED_AT = 200  # inputs that heads, sites and mechanism are measured on
+LEARNED_ON = 600  # and that subspaces are learned and measured on
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,15 @@ def look_inside(model: object, task: Task, built: Reconstruction, seed: int) -> 
 
 
 def _look_inside(adapter: Adapter, task: Task, built: Reconstruction, seed: int) -> Network:
-    inputs = built.logs.inputs[:: 1 + len(built.logs.inputs) // LOOKED_AT]
+    inputs, more = (
+        built.logs.inputs[:: 1 + len(built.logs.inputs) // most] for most in (LOOKED_AT, LEARNED_ON)
+    )
     machine = built.chosen.machine
     report = probe_heads(adapter, task, inputs, seed)
-    held = sites(adapter, task, machine, inputs, seed)
-    how = mechanism(adapter, task, machine, inputs, seed, found=held)
-    foretold = interventional(adapter, task, machine, held, inputs, seed)
+    whole = sites(adapter, task, machine, inputs, seed)
+    held = alone(adapter, task, machine, more, whole, seed)
+    how = mechanism(adapter, task, machine, inputs, seed, found=whole)
+    foretold = interventional(adapter, task, machine, whole, inputs, seed)
     return Network(
         report.heads, report.layers, held, how,
         foretold.match, foretold.false_effects, foretold.rivals_apart,

@@ -5,7 +5,7 @@ run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True)
 """
 
 from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
-from recinterp.perturb.engine import Effects, generate, next_logits, run, say
+from recinterp.perturb.engine import Effects, generate, hooks_needed, next_logits, run, say
 from recinterp.perturb.live import is_live, prove
 from recinterp.perturb.plan import (
     Ablate,
@@ -30,6 +30,7 @@ from recinterp.perturb.plan import (
 from recinterp.perturb.pointers import pointer
 from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
 from recinterp.perturb.sources import sources_kept
+from recinterp.perturb.subspace import random_subspaces, subspaces
 from recinterp.perturb.sweeping import Swept, changed, last_logits, shift, stream, sweep
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "changed",
     "generate",
     "head",
+    "hooks_needed",
     "is_live",
     "last_logits",
     "lay_out",
@@ -70,12 +72,14 @@ __all__ = [
     "prove",
     "random_direction",
     "random_heads",
+    "random_subspaces",
     "run",
     "say",
     "shift",
     "sources_kept",
     "stratum",
     "stream",
+    "subspaces",
     "sweep",
     "untrained_twin",
 ]

@@ -58,6 +58,8 @@ def _keeps(step: Intervention) -> bool:
             return True
         case Ablate(kind="mean", reference=reference):
             return reference is not None  # else it is the mean of a batch that grows
+        case Interchange(within=within) if within is not None:
+            return False  # the clean run's values at the query grow with it
         case Interchange(units=units, at=at, scramble=scramble):
             places = [at] if at is not None else [unit.at for unit in units]
             counted = all(_only(place, (*FIXED, "query")) for place in places)

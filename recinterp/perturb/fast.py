@@ -90,8 +90,24 @@ def resume(weights: Weights, clean: Clean, lanes: Tensor, table: Table, start: i
 
     start: no edit is at a position before it; 0 where one is at what an encoder reads.
     """
+    return _resume(weights, clean, lanes, table, start, None)
+
+
+def differentiable(weights: Weights, clean: Clean, table: Table, start: int) -> Tensor:
+    """The same on the clean run's own rows, with gradients back to what the edits write."""
+    lanes = torch.arange(len(clean.query), device=clean.query.device)
+    return _resume(weights, clean, lanes, table, start, _untouched)
+
+
+def _untouched(layer: int, point: str, value: Tensor, frame: Frame) -> None:
+    """Looks at nothing: where a run is looked at, no layer writes over what it has read."""
+
+
+def _resume(
+    weights: Weights, clean: Clean, lanes: Tensor, table: Table, start: int, tap: Tap | None
+) -> Tensor:
     query, border = clean.query[lanes], clean.border and clean.border.take(lanes)
-    run = Pass(weights, query, clean.width, table, None, clean.full, border)
+    run = Pass(weights, query, clean.width, table, tap, clean.full, border)
     first, n = min(layer for layer, _ in table), len(weights.blocks)
     local = all(point in LOCAL for layer, point in table if layer == first)
     if local and first == n - 1:

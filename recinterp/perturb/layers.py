@@ -225,7 +225,7 @@ class Pass:
 
     def _kept(self, layer: int, kv: Tensor, pos: Tensor) -> Tensor:
         """Keys and values of some positions, with edits; values of the other half's are 0."""
-        kind, (k, v) = self.weights.blocks[layer].kind, kv.unbind(-3)
+        kind, k, v = self.weights.blocks[layer].kind, kv.select(-3, 0), kv.select(-3, 1)
         hi = keys(kind, self.width, self.border)[1]
         frame = Suffix(hi - len(pos), None if hi == self.width else hi)
         self.edit(layer, "k", k, frame)

@@ -134,6 +134,9 @@ def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) ->
         there = unit if step.at is None else Unit(unit.hook, unit.head, step.at)
         _check_counts(adapter, rows, source, unit, there)
         new = read(adapter, source, there, cache[unit.hook])
+        if step.within is not None:
+            old = read(adapter, rows, unit, read_sources(adapter, rows, [unit.hook])[unit.hook])
+            new = partly(old, new, step.within[number])
         if step.scramble is None:
             made.append(_write(adapter, rows, unit, "set", new, True))
         else:
@@ -141,6 +144,17 @@ def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) ->
             noise = torch.randn(new.shape, generator=generator)
             made.append(_write(adapter, rows, unit, "toward", new, True, noise))
     return made
+
+
+def partly(old: Tensor, new: Tensor, basis: Tensor) -> Tensor:
+    """(sites, ...) with what lies in a subspace as in `new`; basis: (features, dims)."""
+    features = old.shape[1:].numel()
+    if basis.dim() != 2 or basis.shape[0] != features:
+        wrong = f"a basis of shape {tuple(basis.shape)} for {features} features"
+        raise InterventionError("an interchange within subspaces", wrong, "(features, dims)")
+    basis = basis.to(old)
+    apart = (new - old).flatten(1)
+    return old + (apart @ basis @ basis.T).view(old.shape)
 
 
 def same_count(what: str, got: int, rows: int) -> None:

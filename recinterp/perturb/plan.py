@@ -9,7 +9,7 @@ the inputs the plan is run on. Nothing here computes; `engine.py` does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import Tensor
@@ -258,7 +258,9 @@ class Interchange:
     """Patch a set of sites at once with their values in a run on other rows (the sources).
 
     at: where the sources' values are read, if not at the same classes of positions. scramble: a
-    seed; each difference is replaced by a random direction of the same norm (the control).
+    seed; each difference is replaced by a random direction of the same norm (the control). within:
+    a basis per unit, (features, dims), orthonormal: what of the difference, from the run without
+    edits, lies in it is put in (`subspaces` finds them).
     Source: Geiger et al., Causal abstractions of neural networks (2021).
     """
 
@@ -267,6 +269,12 @@ class Interchange:
     prefixes: tuple[Tokens, ...]
     at: Where | None = None
     scramble: int | None = None
+    within: tuple[Tensor, ...] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.within is not None and len(self.within) != len(self.units):
+            wrong = f"{len(self.within)} bases, {len(self.units)} units"
+            raise InterventionError("an interchange within subspaces", wrong, "as many of each")
 
     def take(self, picked: Sequence[int]) -> Interchange:
         """The same for some of the rows."""

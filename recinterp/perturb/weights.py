@@ -110,6 +110,9 @@ class Block:
         size = len(self.qkv) // 3
         rows = slice(start * size, stop * size)
         matrix, bias, flat = self.qkv[rows].T, self.qkv_bias[rows], x.reshape(-1, x.shape[-1])
+        if x.requires_grad:
+            made = torch.addmm(bias, norm(flat), matrix)
+            return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
         made = flat.new_empty(len(flat), matrix.shape[1])
         for source, target in zip(slices(flat), slices(made), strict=True):
             torch.addmm(bias, norm(source), matrix, out=target)

@@ -146,12 +146,19 @@ class Pairs:
         return [v for v in self.variables if v.kind == "pointer"]
 
     def find(
-        self, variable: Variable, count: int, *, same: bool = False, strict: bool = False
+        self,
+        variable: Variable,
+        count: int,
+        *,
+        same: bool = False,
+        strict: bool = False,
+        each: int = 1,
     ) -> list[Pair]:
         """Up to `count` pairs for a variable.
 
         same: pairs whose value is equal (the control); strict: pairs whose source writes
-        something else than the counterfactual, so that taking over its answer is wrong too.
+        something else than the counterfactual, so that taking over its answer is wrong too; each:
+        sources of a base, at most.
         """
         rng = random.Random(f"{self.seed} {variable.name}")
         alone: list[Pair] = []
@@ -159,26 +166,33 @@ class Pairs:
         for x, t in self._steps[:BASES]:
             if len(alone) >= count:
                 break
-            pair = self._pair(variable, x, t, rng, same, strict)
-            if pair is not None:
+            for pair in self._of_base(variable, x, t, rng, same, strict, each):
                 (alone if pair.alone else mixed).append(pair)
             if strict and len(mixed) >= count:
                 break
         return (alone + mixed)[:count]
 
-    def _pair(
-        self, variable: Variable, x: Tokens, t: int, rng: random.Random, same: bool, strict: bool
-    ) -> Pair | None:
-        """The first good source for a base step; one that differs in nothing else wins."""
-        kept = None
+    def _of_base(
+        self,
+        variable: Variable,
+        x: Tokens,
+        t: int,
+        rng: random.Random,
+        same: bool,
+        strict: bool,
+        each: int,
+    ) -> list[Pair]:
+        """The first good sources for a base step; those that differ in nothing else win."""
+        first: list[Pair] = []
+        others: list[Pair] = []
         for tokens, u, prefix in self._candidates(variable, x, t, rng):
             pair = self._judged(variable, (x, t), (tokens, u), prefix, same)
             if pair is None or (strict and not pair.strict):
                 continue
-            if pair.alone or strict:
-                return pair
-            kept = kept or pair
-        return kept
+            (first if pair.alone or strict else others).append(pair)
+            if len(first) == each:
+                break
+        return first or others[:each]
 
     def _candidates(
         self, variable: Variable, x: Tokens, t: int, rng: random.Random

@@ -33,6 +33,8 @@ from recinterp.reconstruct.pairs import Pair, Pairs, Step, faithful
 from recinterp.reconstruct.variables import Kind, Variable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
@@ -48,11 +50,14 @@ WORDS = {
     "inputs": "the inputs",
     "outputs": "the previous outputs",
 }
+OTHERS_THAN = "others than "
 READING = ("read", "changed", "others", "inputs")
 
 
 def words(position: str) -> str:
     """A class of positions in words; `at p` is where the pointer p stands."""
+    if position.startswith(OTHERS_THAN):
+        return f"the inputs other than at {position.removeprefix(OTHERS_THAN)}"
     return WORDS.get(position) or f"the input {position}"
 
 
@@ -60,7 +65,8 @@ def words(position: str) -> str:
 class Part:
     """One place of a patch: a hook point (or one head of it) at a class of positions.
 
-    position: query, sep, changed, others, inputs, outputs, read, or `at` a pointer of the machine.
+    position: query, sep, changed, others, inputs, outputs, read, `at` a pointer of the machine, or
+    `others than` where that stands.
     block: what its block is called, where that is not its number (E0, D0, X0 of encoder-decoders).
     """
 
@@ -78,7 +84,7 @@ class Part:
     @property
     def while_reading(self) -> bool:
         """Whether it lies before the output begins."""
-        return self.position in READING or self.position.startswith("at ")
+        return self.position in READING or self.position.startswith(("at ", OTHERS_THAN))
 
     @property
     def stage(self) -> int:
@@ -121,7 +127,8 @@ class Site:
     """A variable's place, with its interchange accuracy and what that has to beat.
 
     control: a norm-matched random direction's accuracy; kept: how often a source of the same value
-    leaves the answer alone; strict: accuracy where the source's own token is wrong as well.
+    leaves the answer alone; strict: accuracy where the source's own token is wrong as well. dims:
+    of a subspace at each place, where only that was interchanged (`alone`); 0: all that is there.
     """
 
     variable: str
@@ -137,6 +144,7 @@ class Site:
     kept: float = float("nan")
     strict: Rate = UNSEEN
     kind: str = ""
+    dims: int = 0
 
 
 def sites(
@@ -224,8 +232,16 @@ def is_single(patch: Patch) -> bool:
     return len(patch) == 1 and patch[0].position not in ("others", "inputs", "outputs")
 
 
-def plan_of(patch: Patch, pairs: Sequence[Pair], scramble: int | None = None) -> list[Interchange]:
-    """The intervention that puts the sources' values of a patch into the bases."""
+def plan_of(
+    patch: Patch,
+    pairs: Sequence[Pair],
+    scramble: int | None = None,
+    bases: Sequence[Tensor] | None = None,
+) -> list[Interchange]:
+    """The intervention that puts the sources' values of a patch into the bases of the pairs.
+
+    bases: of subspaces, one per part, if no more than what lies in them is to be put in.
+    """
     sources = tuple(p.source.tokens for p in pairs)
     prefixes = tuple(p.source.prefix for p in pairs)
     return [
@@ -235,8 +251,9 @@ def plan_of(patch: Patch, pairs: Sequence[Pair], scramble: int | None = None) ->
             prefixes,
             _at(part.position, pairs, base=False),
             scramble,
+            None if bases is None else (bases[number],),
         )
-        for part in patch
+        for number, part in enumerate(patch)
     ]
 
 
@@ -255,11 +272,14 @@ def _at(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
     # A pair in which either side reads nothing has no such position on either side.
     both = [(_place(p.base, position), _place(p.source, position)) for p in pairs]
     index = tuple(None if None in ends else ends[0 if base else 1] for ends in both)
-    return At("others" if position == "others" else "input", index)
+    return At("others" if position.startswith("others") else "input", index)
 
 
 def _place(step: Step, position: str) -> int | None:
-    return step.place(position[3:]) if position.startswith("at ") else step.reads
+    for front in ("at ", OTHERS_THAN):
+        if position.startswith(front):
+            return step.place(position.removeprefix(front))
+    return step.reads
 
 
 def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:
@@ -268,19 +288,29 @@ def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:
 
 
 def answers(
-    adapter: Adapter, task: Task, pairs: Sequence[Pair], patch: Patch, scramble: int | None = None
+    adapter: Adapter,
+    task: Task,
+    pairs: Sequence[Pair],
+    patch: Patch,
+    scramble: int | None = None,
+    bases: Sequence[Tensor] | None = None,
 ) -> list[str]:
     """What the model writes at the bases with the sources' values put in."""
-    return say(adapter, task, rows_of(task, pairs), plan_of(patch, pairs, scramble))
+    return say(adapter, task, rows_of(task, pairs), plan_of(patch, pairs, scramble, bases))
 
 
 def accuracy(
-    adapter: Adapter, task: Task, pairs: Sequence[Pair], patch: Patch, scramble: int | None = None
+    adapter: Adapter,
+    task: Task,
+    pairs: Sequence[Pair],
+    patch: Patch,
+    scramble: int | None = None,
+    bases: Sequence[Tensor] | None = None,
 ) -> Rate:
     """How often that is what the machine writes with the variable set."""
     if not pairs:
         return Rate(0, 0)
-    said = answers(adapter, task, pairs, patch, scramble)
+    said = answers(adapter, task, pairs, patch, scramble, bases)
     return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))
 
 
