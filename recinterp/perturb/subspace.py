@@ -65,7 +65,7 @@ def subspaces(
     order = torch.randperm(len(rows), generator=draw).tolist()
     some = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
     batches = [
-        _batch(adapter, task, pick(task, rows, few), [s.take(few) for s in plan], goals, few)
+        batch_of(adapter, task, rows, plan, goals, few)
         for few in some
         if len(few) >= BATCH // 2 or few is some[0]
     ]
@@ -100,7 +100,7 @@ def random_subspaces(bases: Sequence[Tensor], seed: int) -> tuple[Tensor, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batch:
+class Batch:
     """Some rows as they are learned from: what stands at the sites, here and in the sources."""
 
     road: Road
@@ -127,14 +127,16 @@ class _Batch:
         return F.cross_entropy(logits, self.goals)
 
 
-def _batch(
+def batch_of(
     adapter: Adapter,
     task: Task,
     rows: Rows,
     plan: Sequence[Interchange],
     goals: Sequence[str],
     few: Sequence[int],
-) -> _Batch:
+) -> Batch:
+    """Some of the rows with what stands at their sites, ready to be learned from."""
+    rows, plan = pick(task, rows, few), [step.take(few) for step in plan]
     road = road_of(adapter)
     assert isinstance(road, Road)
     with torch.no_grad():
@@ -144,4 +146,4 @@ def _batch(
             for step, w in zip(plan, writes, strict=True)
         ]
     ids = [task.eos if goals[i] == END else task.ids[goals[i]] for i in few]
-    return _Batch(road, road.clean(rows), writes, old, torch.tensor(ids, device=adapter.device))
+    return Batch(road, road.clean(rows), writes, old, torch.tensor(ids, device=adapter.device))

@@ -30,7 +30,7 @@ SLOPE, CUBIC = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
 
 def gelu_tanh(x: Tensor) -> Tensor:
     """GELU by the tanh, which is x sigmoid(2 y); twice as fast on a CPU as the one op for it."""
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or x.requires_grad:
         return F.gelu(x, approximate="tanh")
     return torch.addcmul(x.new_tensor(SLOPE), x, x, value=CUBIC).mul_(x).sigmoid_().mul_(x)
 
@@ -130,7 +130,7 @@ class Block:
         """What an MLP's activation makes of that."""
         if gate is None:
             return act(up)
-        made = act(gate).mul_(up)
+        made = act(gate) * up if up.requires_grad else act(gate).mul_(up)
         return made if self.gated_bias is None else made.add_(self.gated_bias)
 
 

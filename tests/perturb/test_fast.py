@@ -183,7 +183,7 @@ def test_a_model_that_is_not_what_its_settings_say_goes_through_hooks() -> None:
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("turned", [8, 4])
 def test_rotary_positions_root_mean_square_norms_and_gates(gated: bool, turned: int) -> None:
-    adapter = Adapter(_rotary(gated, turned), TASK)
+    adapter = Adapter(rotary(gated=gated, turned=turned), TASK)
     rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
     assert isinstance(road, Road), road
     asked = [[Ablate(head(layer, 1, at), "mean")] for layer in (0, 1) for at in (INPUTS, QUERY)]
@@ -196,7 +196,7 @@ def test_rotary_positions_root_mean_square_norms_and_gates(gated: bool, turned: 
         assert float((through_hooks(adapter, rows, plan) - got).abs().max()) < 1e-5, plan
 
 
-def _rotary(gated: bool, turned: int) -> nn.Module:
+def rotary(*, gated: bool, turned: int) -> nn.Module:
     """Settings that no checkpoint of ours has, as the installed TransformerLens takes them."""
     said: dict[str, Any] = {
         "n_layers": 2, "n_heads": 4, "d_model": 32, "d_head": 8, "d_mlp": 64, "n_ctx": 24,
