@@ -91,8 +91,12 @@ def _within(task: Task, longest: int) -> Machine:
             machine = _assembled(grammar, known, stack=True, bound=bound)
         except MachineError:  # so bounded it does not even begin
             continue
-        except (Grows, Unknown):
-            raise grown(task.function) from None
+        except (Grows, Unknown, NoMachine):
+            raise NoMachine(
+                f"derive a machine for {task.function} on inputs of up to {longest} tokens",
+                "what is still to be computed is too much for one stack of pointers there too",
+                "shorter inputs, or a function whose intermediate results are constants",
+            ) from None
     fits = Cmp(Reg("n"), "<=", Const(longest + task.arity - 1))
     return replace(minimise(machine), domain=(*written_well(grammar), fits))
 
