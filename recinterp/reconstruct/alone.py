@@ -23,6 +23,7 @@ from recinterp.reconstruct.sites import (
     Patch,
     Site,
     accuracy,
+    described,
     plan_of,
     rows_of,
 )
@@ -64,7 +65,8 @@ def alone(
         with sources_kept():
             site = _alone(adapter, task, finder, variable, own, seed)
         more += [site] if site is not None else []
-    return (*found, *more)
+    order = list(dict.fromkeys(site.variable for site in (*found, *more)))
+    return tuple(sorted((*found, *more), key=lambda site: order.index(site.variable)))
 
 
 class _Wanted(NamedTuple):
@@ -118,7 +120,7 @@ def _alone(
     said = rates[0] if asked is judged.strict else rates[1]
     note = _note(dims, adapter.d_model, control, rates)
     return Site(
-        variable.name, tuple(map(str, patch)), said.value, said.interval, control, said.total,
+        variable.name, (described(patch),), said.value, said.interval, control, said.total,
         True, False, note, patch, rates[2].value, rates[0], variable.kind, dims,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from html import escape
 from recinterp.view import heat, svg
 from recinterp.view.graph import Graph
 from recinterp.view.layout import place
-from recinterp.view.phrases import VERDICTS, departure
+from recinterp.view.phrases import SUBSPACES, VERDICTS, departure
 from recinterp.view.report import (
     Case,
     FidelityRow,
@@ -248,7 +248,7 @@ def _sites(found: Report) -> str:
     rows = [
         [
             f"<b>{escape(s.variable)}</b>",
-            "<br>".join(f"<code>{escape(w)}</code>" for w in s.where),
+            "<br>".join(f"<code>{escape(w)}</code>" for w in s.held),
             f"{s.accuracy:.2f} <small>[{s.interval[0]:.2f}–{s.interval[1]:.2f}]</small>",
             f"{s.control:.2f}",
             str(s.pairs),
@@ -258,7 +258,8 @@ def _sites(found: Report) -> str:
         for s in found.sites
     ]
     names = ["variable", "held at", "interchange accuracy", "control", "pairs", "", "note"]
-    return _section("Where the machine's variables live", _table(names, rows))
+    note = SUBSPACES if any(s.dims for s in found.sites) else ""
+    return _section("Where the machine's variables live", _table(names, rows), note)
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

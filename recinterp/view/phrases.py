@@ -32,6 +32,10 @@ KINDS: dict[str, str] = {
     "degenerate": "writes the same whatever it reads",
     "other": "leaves the recursion in a way that no named kind describes",
 }
+SUBSPACES = (
+    "Directions: a learned subspace, in which this variable alone is interchanged; judged on pairs "
+    "it was not learned on, where the source writes a third token if such pairs are enough."
+)
 MIXED = "leaves the recursion in {n} ways, the first of which: it {first}"
 
 

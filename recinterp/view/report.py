@@ -132,6 +132,12 @@ class SiteRow:
     accepted: bool
     single: bool
     note: str
+    dims: int = 0
+
+    @property
+    def held(self) -> list[str]:
+        """The places, and of how many directions of them the accuracy is, if not of all."""
+        return [f"{self.dims} directions each {w}" if self.dims else w for w in self.where]
 
 
 @dataclass(frozen=True)
@@ -293,6 +299,7 @@ def _site(s: Site) -> SiteRow:
         s.accepted,
         s.single,
         s.note,
+        s.dims,
     )
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from recinterp.view.graph import HALT, SAME, Graph
 from recinterp.view.heat import heat_text
-from recinterp.view.phrases import VERDICTS, departure
+from recinterp.view.phrases import SUBSPACES, VERDICTS, departure
 from recinterp.view.report import (
     Case,
     FidelityRow,
@@ -269,14 +269,14 @@ def heads_table(rows: Sequence[HeadRow]) -> RenderableType | None:
     return None if table is None else Group(table, Text(said, style="dim"))
 
 
-def sites_table(rows: Sequence[SiteRow]) -> Table | None:
+def sites_table(rows: Sequence[SiteRow]) -> RenderableType | None:
     """Every variable with the activations that hold it."""
-    return _table(
+    table = _table(
         ("variable", "held", "interchange", "control", "pairs", ""),
         (
             (
                 s.variable,
-                " + ".join(s.where),
+                " + ".join(s.held),
                 f"{s.accuracy:.2f} [{s.interval[0]:.2f}–{s.interval[1]:.2f}]",
                 f"{s.control:.2f}",
                 str(s.pairs),
@@ -285,6 +285,8 @@ def sites_table(rows: Sequence[SiteRow]) -> Table | None:
             for s in rows
         ),
     )
+    parted = any(s.dims for s in rows)
+    return Group(table, Text(SUBSPACES, style="dim")) if table and parted else table
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table | None:

@@ -27,7 +27,7 @@ from recinterp.view.files import UnwritableFile, write_text
 from recinterp.view.heat import heat_svg, heat_text, percent
 from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
 from recinterp.view.text import to_text
-from tests.view.builders import CASE, HOW, explanation, shortcut, stratum
+from tests.view.builders import CASE, HOW, SITE, explanation, shortcut, stratum
 from tests.view.machines import SUCCESSOR
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -315,3 +315,12 @@ def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         write_text(tmp_path / "none" / "r.html", "x")
     with pytest.raises(UnwritableFile):
         write_text(tmp_path, "x")
+
+
+def test_a_site_in_a_subspace_says_so() -> None:
+    parted = replace(SITE, dims=12)
+    said = explanation_text(explanation(sites=(SITE, parted)))
+    assert "12 directions each layer-0 output at the inputs" in said
+    assert "a learned subspace" in said
+    assert "a learned subspace" not in explanation_text(explanation(sites=(SITE,)))
+    assert "12 directions each layer-0 output" in explanation_html(explanation(sites=(parted,)))
