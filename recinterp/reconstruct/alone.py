@@ -23,7 +23,6 @@ from recinterp.reconstruct.sites import (
     Patch,
     Site,
     accuracy,
-    described,
     plan_of,
     rows_of,
 )
@@ -120,7 +119,7 @@ def _alone(
     said = rates[0] if asked is judged.strict else rates[1]
     note = _note(dims, adapter.d_model, control, rates)
     return Site(
-        variable.name, (described(patch),), said.value, said.interval, control, said.total,
+        variable.name, tuple(map(str, patch)), said.value, said.interval, control, said.total,
         True, False, note, patch, rates[2].value, rates[0], variable.kind, dims,
     )  # fmt: skip
 

@@ -248,7 +248,7 @@ def _sites(found: Report) -> str:
     rows = [
         [
             f"<b>{escape(s.variable)}</b>",
-            "<br>".join(f"<code>{escape(w)}</code>" for w in s.held),
+            "<br>".join(f"<code>{escape(w)}</code>" for w in (s.directions, *s.where) if w),
             f"{s.accuracy:.2f} <small>[{s.interval[0]:.2f}–{s.interval[1]:.2f}]</small>",
             f"{s.control:.2f}",
             str(s.pairs),

@@ -135,9 +135,9 @@ class SiteRow:
     dims: int = 0
 
     @property
-    def held(self) -> list[str]:
-        """The places, and of how many directions of them the accuracy is, if not of all."""
-        return [f"{self.dims} directions each {w}" if self.dims else w for w in self.where]
+    def directions(self) -> str:
+        """Of how many directions at each place the accuracy is; empty: of all."""
+        return f"{self.dims} directions each" if self.dims else ""
 
 
 @dataclass(frozen=True)

@@ -276,7 +276,7 @@ def sites_table(rows: Sequence[SiteRow]) -> RenderableType | None:
         (
             (
                 s.variable,
-                " + ".join(s.held),
+                f"{s.directions} {' + '.join(s.where)}".strip(),
                 f"{s.accuracy:.2f} [{s.interval[0]:.2f}–{s.interval[1]:.2f}]",
                 f"{s.control:.2f}",
                 str(s.pairs),
