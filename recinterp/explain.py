@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from recinterp.network import Network
     from recinterp.probe.heads import Head, LayerFinding
     from recinterp.reconstruct.mechanism import Mechanism
+    from recinterp.reconstruct.overrides import Override
     from recinterp.reconstruct.sites import Site
     from recinterp.view.ablation import AblationWidget
     from recinterp.view.plots import Plots
@@ -49,7 +50,8 @@ class Explanation:
     """What `explain` found.
 
     Of behaviour: machine, diff, fidelity; rivals: machines that nothing in the domain tells from
-    this one, with a longer input that would. Of the network: heads, layers, sites, mechanism.
+    this one, with a longer input that would. Of the network: heads, layers, sites, mechanism;
+    overrides: what it does behind outputs that it would not have written.
     """
 
     model_name: str
@@ -63,6 +65,7 @@ class Explanation:
     layers: tuple[LayerFinding, ...]
     sites: tuple[Site, ...]
     mechanism: Mechanism
+    overrides: tuple[Override, ...]
     runners_up: tuple[str, ...]
     probes: int
     seconds: float
@@ -81,6 +84,17 @@ class Explanation:
         truth = self.task.apply_many(words)
         rows = zip(batch.prefixes(), batch.status, truth, strict=True)
         return [will_fail(said, int(status), true) for said, status, true in rows]
+
+    def foretell(self, tokens: Sequence[str], prefix: Sequence[str]) -> str | None:
+        """The next token on an input behind any output, as machine and overrides have it.
+
+        "EOS" where the output ends; None where the machine is lost, or would have ended before.
+        Errors: IllFormed for what is no input.
+        """
+        from recinterp.reconstruct.overrides import next_token
+
+        self.task.well_formed(tokens)
+        return next_token(self.machine, tuple(tokens), tuple(prefix), self.overrides)
 
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all."""
@@ -197,7 +211,7 @@ def explain(
     diff = _compared(model, seen, task, built, asked, seed, inside)
     return Explanation(
         name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
-        inside.heads, inside.layers, inside.sites, inside.mechanism,
+        inside.heads, inside.layers, inside.sites, inside.mechanism, inside.overrides,
         tuple(map(str, built.runners_up)), len(built.logs.inputs),
         time.perf_counter() - began, built.rivals, model,
     )  # fmt: skip
@@ -289,6 +303,6 @@ def _parts(network: type) -> Iterator[tuple[str, Any]]:
     from typing import get_type_hints
 
     hints = get_type_hints(network)
-    yield from ((k, hints[k]) for k in ("heads", "layers", "sites", "mechanism"))
+    yield from ((k, hints[k]) for k in ("heads", "layers", "sites", "mechanism", "overrides"))
     yield from (("machine", Machine), ("truth", Machine), ("diff", Diff), ("fidelity", Fidelity))
     yield from (("runners_up", tuple[str, ...]), ("rivals", tuple[Rival, ...]))

@@ -10,7 +10,10 @@ from recinterp.rate import Rate
 from recinterp.reconstruct.alone import alone
 from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
+from recinterp.reconstruct.overrides import Override, overrides
+from recinterp.reconstruct.pairs import Pairs
 from recinterp.reconstruct.sites import Site, sites
+from recinterp.reconstruct.variables import by_pointer
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 LOOKED_AT = 200  # inputs that heads, sites and mechanism are measured on
-LEARNED_ON = 600  # and that subspaces are learned and measured on
+LEARNED_ON = 600  # and that subspaces and overrides are learned and measured on
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Network:
     layers: tuple[LayerFinding, ...]
     sites: tuple[Site, ...]
     mechanism: Mechanism
+    overrides: tuple[Override, ...]
     interventional: Rate | None
     false_effects: Rate | None
     rivals_apart: Rate | None
@@ -37,7 +41,7 @@ class Network:
 NOTHING = Network(
     (), (), (),
     Mechanism("neither", Rate(0, 0), Rate(0, 0), None, "Only its outputs were looked at."),
-    None, None, None,
+    (), None, None, None,
 )  # fmt: skip
 
 
@@ -59,13 +63,15 @@ def _look_inside(adapter: Adapter, task: Task, built: Reconstruction, seed: int)
     inputs, more = (
         built.logs.inputs[:: 1 + len(built.logs.inputs) // most] for most in (LOOKED_AT, LEARNED_ON)
     )
-    machine = built.chosen.machine
+    wide = Pairs(task, by_pointer(built.chosen.machine), more, seed)
+    finder = wide.among(inputs)
     report = probe_heads(adapter, task, inputs, seed)
-    whole = sites(adapter, task, machine, inputs, seed)
-    held = alone(adapter, task, machine, more, whole, seed)
-    how = mechanism(adapter, task, machine, inputs, seed, found=whole)
-    foretold = interventional(adapter, task, machine, whole, inputs, seed)
+    whole = sites(adapter, finder)
+    held = alone(adapter, wide, whole)
+    how = mechanism(adapter, finder, found=whole)
+    behind = overrides(adapter, wide)
+    foretold = interventional(adapter, wide, whole, overrides=behind)
     return Network(
-        report.heads, report.layers, held, how,
+        report.heads, report.layers, held, how, behind,
         foretold.match, foretold.false_effects, foretold.rivals_apart,
     )  # fmt: skip

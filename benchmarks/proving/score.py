@@ -79,11 +79,12 @@ class Row:
     exhaustive: bool
     planted: tuple[str, int | None] | None
     missed: int | None  # inputs on which a planted model is not its machine
-    longer: (
-        tuple[int, int, int] | None
-    )  # made from short inputs: matches on longer ones, of, claims
+    longer: tuple[int, int, int] | None  # made from short inputs: matches on longer, of, claims
+    beside: int  # the same of a machine that those inputs did not tell from it, the best
     interventional: tuple[int, int] | None
     rivals_apart: tuple[int, int] | None  # the same, where a machine carried in the output differs
+    false_effects: tuple[int, int] | None  # changed, of the tokens that it says should stay
+    overrides: tuple[tuple[int, int, int], ...]  # right with, right without, of so many
     rivals: int  # machines that nothing in the domain tells from the one chosen
     sites: tuple[Found, ...]
     size: int
@@ -109,7 +110,9 @@ def score(case: Case) -> Row:
     cap = case.recipe.max_depth
     deep = [y != z for x, y, z in zip(inputs, outputs, truth, strict=True)
             if cap is not None and task.depth(x) > cap]  # fmt: skip
+    again = longer(model, task, case) if ex.diff.verdict in ("exact", "shortcut") else (None, 0)
     found, apart = ex.fidelity.interventional, ex.fidelity.rivals_apart
+    false = ex.fidelity.false_effects
     return Row(
         name=case.name,
         group=case.group,
@@ -134,9 +137,12 @@ def score(case: Case) -> Row:
         exhaustive=ex.diff.exhaustive,
         planted=None if case.planted is None else (case.planted.kind, case.planted.bound),
         missed=None if case.planted is None else missed(model, task, case),
-        longer=longer(model, task, case) if ex.diff.verdict in ("exact", "shortcut") else None,
+        longer=again[0],
+        beside=again[1],
         interventional=None if found is None else (found.hits, found.total),
         rivals_apart=None if apart is None else (apart.hits, apart.total),
+        false_effects=None if false is None else (false.hits, false.total),
+        overrides=tuple((o.held.hits, o.alone.hits, o.held.total) for o in ex.overrides),
         rivals=len(ex.rivals),
         sites=tuple(
             Found(s.variable, "; ".join(s.where), s.accuracy, s.control,
@@ -176,19 +182,24 @@ def counted(task: ri.Task, domain: ri.Domain) -> list[list[str]]:
     return [list(x) for x in drawn][:COUNTED]
 
 
-def longer(model: torch.nn.Module, task: ri.Task, case: Case) -> tuple[int, int, int] | None:
-    """A machine made from shorter inputs, on held-out longer ones: matches, of how many, claims."""
+def longer(
+    model: torch.nn.Module, task: ri.Task, case: Case
+) -> tuple[tuple[int, int, int] | None, int]:
+    """A machine made from shorter inputs, on held-out longer ones: matches, of how many, claims.
+
+    Then the most matches of it and of those given beside it, which nothing shorter told apart.
+    """
     short = case.asked - SHORTER * (4 if "tree" in case.task_name else 1)
-    machine = reconstruct(
+    built = reconstruct(
         Oracle(lambda xs: ri.predict(model, task, xs)), task, ri.Domain(max_length=short)
-    ).chosen.machine
+    )
     inputs = [x for x in counted(task, ri.Domain(max_length=case.asked)) if task.length(x) > short]
     if not inputs:
-        return None
+        return None, 0
     outputs = ri.predict(model, task, inputs)
-    said = machine.run_many(inputs)
-    hits = sum(m == y for m, y in zip(said, outputs, strict=True))
-    return hits, len(inputs), sum(m is not None for m in said)
+    said = [m.run_many(inputs) for m in (built.chosen.machine, *(r.machine for r in built.rivals))]
+    hits = [sum(m == y for m, y in zip(one, outputs, strict=True)) for one in said]
+    return (hits[0], len(inputs), sum(m is not None for m in said[0])), max(hits)
 
 
 def refused(case: Case, error: ri.RecinterpError) -> dict[str, str]:

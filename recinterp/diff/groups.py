@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from recinterp.machine.batch import HALTED, LOST_WRONG, Batch, View, Words, run_batch
-from recinterp.machine.syntax import Emit
+from recinterp.machine.syntax import Copy, Emit
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -80,9 +80,16 @@ def _as_true(rule: Rule, view: View, truth: Machine) -> Bool[np.ndarray, "events
             continue
         fires = view.all_hold(other.guard)
         for a, b in zip(rule.word, other.word, strict=False):
-            fires &= view.token(a) == view.token(b)
+            fires &= _same_piece(a, b, view)
         same |= fires
     return same
+
+
+def _same_piece(a: str | Copy, b: str | Copy, view: View) -> Bool[np.ndarray, "events"]:
+    """Whether two pieces of words are one; copies are of one place, not only of equal tokens."""
+    if isinstance(a, Copy) and isinstance(b, Copy):
+        return view.value(a.at) == view.value(b.at)
+    return view.token(a) == view.token(b)
 
 
 def _moves(rule: Rule) -> tuple[object, ...]:

@@ -74,7 +74,7 @@ def compose(first: Rule, then: Rule) -> Rule | None:
     if _moves_stack(first) and any(isinstance(x, Pop) or x == Reg("top") for x in nodes):
         return None
     env = {u.reg: u.to for u in first.updates if isinstance(u, Set)}
-    guard = tuple(dict.fromkeys((*first.guard, *(_in_atom(a, env) for a in then.guard))))
+    guard = tuple(dict.fromkeys((*first.guard, *(in_atom(a, env) for a in then.guard))))
     later = [in_update(u, env) for u in then.updates]
     word = first.word + tuple(x for u in later if isinstance(u, Emit) for x in u.word)
     sets = env | {u.reg: u.to for u in later if isinstance(u, Set)}
@@ -105,14 +105,15 @@ def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
             return Span(put(at, env), step)
 
 
-def _in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
+def in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
+    """A guard atom with registers replaced."""
     match a:
         case In(at, tokens):
             return In(put(at, env), tokens)
         case Cmp(x, op, y):
             return Cmp(put(x, env), op, put(y, env))
         case AtLeast(least, atoms):
-            return AtLeast(least, tuple(_in_atom(x, env) for x in atoms))
+            return AtLeast(least, tuple(in_atom(x, env) for x in atoms))
         case _:
             return a
 

@@ -39,9 +39,21 @@ def actions(
         emit = (Emit(word),) if word else ()
         if (fits & ends & bad).any():
             yield Action(emit, None), fits & ends
+        on = fits & ~ends
         for goto in gotos:
-            if goto is not None and (fits & ~ends & bad).any():
-                yield Action((*emit, *(others or _advance(machine))), goto), fits & ~ends
+            agrees = _goes_on(fits, ends, bad) if goto == rule.goto else on
+            if goto is not None and (agrees & bad).any():
+                yield Action((*emit, *(others or _advance(machine))), goto), agrees
+
+
+def _goes_on(fits: Mask, ends: Mask, bad: Mask) -> Mask:
+    """Events that agree with a rule which goes on where the true one does.
+
+    An output that ends here may also end one step on, as it does where the true rule was right;
+    of the bad events those are not counted on unless all of them end.
+    """
+    counted = fits & ~(ends & bad)
+    return counted if (counted & bad).any() else fits
 
 
 def _advance(machine: Machine) -> tuple[Update, ...]:

@@ -8,46 +8,30 @@ apart by a hash of the base input, and reported on the others.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.machine.syntax import Reg
 from recinterp.perturb import hooks_needed, is_live, random_subspaces, sources_kept, subspaces
-from recinterp.reconstruct.pairs import Pair, Pairs, faithful
-from recinterp.reconstruct.sites import (
-    ACCEPT,
-    CONTROL,
-    FEWEST,
-    Part,
-    Patch,
-    Site,
-    accuracy,
-    plan_of,
-    rows_of,
-)
+from recinterp.reconstruct.pairs import PARTS, Pair, Pairs, faithful, learned_from
+from recinterp.reconstruct.patches import Part, Patch, accuracy, plan_of, rows_of
+from recinterp.reconstruct.sites import ACCEPT, CONTROL, FEWEST, Site
 
 if TYPE_CHECKING:
-    from recinterp.machine.syntax import Machine
     from recinterp.models import Adapter
     from recinterp.rate import Rate
     from recinterp.reconstruct.variables import Variable
-    from recinterp.tasks import Task
 
 STRICT, USUAL, SAME = 600, 240, 120  # pairs wanted: of a third token, any, and of the same value
 EACH = 3  # sources of a base
-LEARNED, PARTS = 2, 3  # so many parts of the pairs are learned from
 SHARE = 5  # one direction in so many
 MOST = 6  # variables, at most
 
 
 def alone(
     adapter: Adapter,
-    task: Task,
-    machine: Machine,
-    inputs: Sequence[Sequence[str]],
+    finder: Pairs,
     found: Sequence[Site],
-    seed: int = 0,
 ) -> tuple[Site, ...]:
     """The sites found, and for each variable that has them the subspaces that hold it alone.
 
@@ -56,13 +40,12 @@ def alone(
     """
     if adapter.n_layers < 2 or hooks_needed(adapter):
         return tuple(found)
-    finder = Pairs(task, machine, inputs, seed)
     more: list[Site] = []
     placed = [v for v in finder.variables if v.kind != "pointer"]
     for variable in placed[:MOST]:
         own = [site for site in found if site.variable == variable.name]
         with sources_kept():
-            site = _alone(adapter, task, finder, variable, own, seed)
+            site = _alone(adapter, finder, variable, own)
         more += [site] if site is not None else []
     order = list(dict.fromkeys(site.variable for site in (*found, *more)))
     return tuple(sorted((*found, *more), key=lambda site: order.index(site.variable)))
@@ -77,22 +60,14 @@ class _Wanted(NamedTuple):
 
     def those(self, *, learned: bool) -> _Wanted:
         """The ones learned from, or the others: pairs of one base are all of one kind."""
-        return _Wanted(*([p for p in pairs if _learned(p) is learned] for pairs in self))
+        return _Wanted(
+            *([p for p in pairs if learned_from(p.base.tokens) is learned] for pairs in self)
+        )
 
 
-def _learned(pair: Pair) -> bool:
-    return zlib.crc32(" ".join(pair.base.tokens).encode()) % PARTS < LEARNED
-
-
-def _alone(
-    adapter: Adapter,
-    task: Task,
-    finder: Pairs,
-    variable: Variable,
-    own: Sequence[Site],
-    seed: int,
-) -> Site | None:
+def _alone(adapter: Adapter, finder: Pairs, variable: Variable, own: Sequence[Site]) -> Site | None:
     """The subspaces that hold a variable, if on pairs they were not learned from they do."""
+    task, seed = finder.task, finder.seed
     strict = faithful(adapter, task, finder.find(variable, STRICT, strict=True, each=EACH))
     if len(strict) < PARTS * FEWEST and any(site.accepted for site in own):
         return None  # held somewhere, and nothing to tell it from what lies over it

@@ -22,8 +22,14 @@ from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import (
     Atom,
     Cmp,
+    Const,
+    Copy,
+    Emit,
+    Expr,
     Lost,
     Rule,
+    Update,
+    walk,
 )
 from recinterp.reconstruct.acts import Action, actions
 from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
@@ -42,6 +48,7 @@ MINOR = 0.02  # and at least so large a share of what is not explained yet
 UNCLAIMED = 0.35  # what an input costs that the machine makes no full claim about (wrong: 1)
 TOLD = 0.1  # what it costs where the machine says at least that the model fails
 PER_NODE = 0.05  # what a node that an edit adds costs, in inputs
+FIXED = 3  # nodes that it takes more to read a fixed place
 READABLE = 70  # nodes that may be added at that price; beyond, each costs
 PER_NODE_BEYOND = 0.2
 LATER = 0.5  # how much a late first difference is better than an early one
@@ -64,11 +71,17 @@ class Edited:
     root: Machine | None = None  # before the first edit of the chain
     acting: Machine | None = None  # before rules that give up were added
     chain: tuple[Candidate, ...] = ()
+    unlike: int = 0  # nodes that the added rules save by doing less than those they part from
+
+    @property
+    def extra(self) -> int:
+        """What it takes to say how this differs from the machine that was edited, in nodes."""
+        return self.machine.size - self.base + self.unlike
 
     @property
     def rank(self) -> float:
         """Cost and size together: a rule that is added has to explain more than it takes to say."""
-        return self.cost + weight(self.machine.size - self.base)
+        return self.cost + weight(self.extra)
 
 
 @dataclass(frozen=True)
@@ -348,5 +361,23 @@ def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     root, chain = parent.root or machine, (*parent.chain, candidate)
     added = (*parent.added, name)
     return Edited(
-        machine.with_rules(rules), added, equals, cost, parent.base, root, parent.acting, chain
-    )
+        machine.with_rules(rules), added, equals, cost, parent.base, root, parent.acting, chain,
+        parent.unlike + unlike(rule, new),
+    )  # fmt: skip
+
+
+def unlike(rule: Rule, new: Rule) -> int:
+    """What an edited rule saves by doing less than the rule it was, and by reading fixed places.
+
+    To stop, or to read the fourth token, takes fewer nodes than to go on, or to read the one
+    before the pointer; where inputs are too short to tell, the latter is more likely the same rule.
+    """
+    if new.lost is not None:
+        return 0
+    kept = [u for u in rule.updates if not isinstance(u, Emit) and u not in new.updates]
+    fixed = sum(isinstance(x, Copy) and isinstance(x.at, Const) for x in new.word)
+    return (rule.goto != new.goto) + sum(map(_nodes, kept)) + FIXED * fixed
+
+
+def _nodes(update: Update) -> int:
+    return sum(isinstance(x, Expr) for x in walk(update))

@@ -29,7 +29,7 @@ class Hypothesis:
     unclaimed: int
     asked: int
     cost: float
-    extra: int  # nodes more than the true machine of its road
+    extra: int  # nodes that its difference from the true machine of its road takes to say
     equal: tuple[Machine, ...] = ()  # machines that explain the same, by other guards
     leaves: int = 0  # of guard trees
     acting: Machine | None = None  # in its road's direction, before rules that give up were added
@@ -65,7 +65,7 @@ def hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothes
         int(outcome.unclaimed.sum()),
         len(logs.inputs),
         float(claim_cost(outcome).sum()),
-        edited.machine.size - base.size,
+        edited.machine.size - base.size + edited.unlike,
         acting=edited.acting,
     )
 

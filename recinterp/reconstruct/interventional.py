@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from recinterp.machine.run import Run
 from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful, fits
-from recinterp.reconstruct.sites import Site, answers
+from recinterp.reconstruct.overrides import Behind, Override, foretell, swapped
+from recinterp.reconstruct.pairs import (
+    Pairs,
+    Step,
+    Tokens,
+    faithful,
+    faithful_steps,
+    learned_from,
+)
+from recinterp.reconstruct.patches import answers
+from recinterp.reconstruct.sites import Site
 from recinterp.reconstruct.variables import from_state
 
 if TYPE_CHECKING:
-    from recinterp.machine.syntax import Machine
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
@@ -43,7 +51,7 @@ class Interventional:
 
 
 class Trial(NamedTuple):
-    """One intervention: should and did the token change, was it foretold, does a rival differ."""
+    """One intervention: should and did the token change, was it foretold; do the rivals part."""
 
     should: bool
     did: bool
@@ -53,30 +61,30 @@ class Trial(NamedTuple):
 
 def interventional(
     adapter: Adapter,
-    task: Task,
-    machine: Machine,
+    finder: Pairs,
     found: Sequence[Site],
-    inputs: Sequence[Sequence[str]],
-    seed: int = 0,
     *,
+    overrides: Sequence[Override] = (),
     each: int = 60,
 ) -> Interventional:
     """Intervene, and compare with the machine set likewise. found: its sites.
 
     Kinds: a wrong token forced into the output; an input token swapped before, at, after the
     place that is read, the output held; all heads given their z of another step (the pointer is
-    set); each accepted site interchanged (its variable is set). `each`: trials a kind.
+    set); each accepted site interchanged (its variable is set). overrides: what happens behind
+    outputs that are put there; nothing is forced or swapped in inputs they were learned from.
+    `each`: trials a kind.
     """
-    finder = Pairs(task, machine, inputs, seed)
+    asked = _Asked(adapter, finder, overrides, each)
     trials = {
-        "forced token": _forced_tokens(adapter, task, finder, seed, each),
-        **_swaps(adapter, task, finder, seed, each),
-        "row transplant": _transplants(adapter, task, finder, each),
+        "forced token": _forced_tokens(asked),
+        **_swaps(asked),
+        "row transplant": _transplants(asked),
     }
     for site in found:
         if site.accepted:
             kind = f"site of {site.variable}"
-            trials[kind] = trials.get(kind, []) + _at_site(adapter, task, finder, site, each)
+            trials[kind] = trials.get(kind, []) + _at_site(asked, site)
     by_kind = {
         kind: Rate.of(trial.hit for trial in done if trial.should) for kind, done in trials.items()
     }
@@ -90,41 +98,64 @@ def interventional(
     )
 
 
-def _faithful_steps(
-    adapter: Adapter, task: Task, finder: Pairs, seed: int, count: int
-) -> list[Step]:
-    """Steps at which the model writes what the machine writes."""
-    rng = random.Random(f"{seed} steps")
-    steps = [finder.step(x, t) for x in finder.inputs for t in range(1, len(finder.run(x).owners))]
-    steps = [s for s in rng.sample(steps, min(count, len(steps))) if fits(adapter, task, s)]
-    if not steps:
-        return []
-    rows = lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps])
-    said = say(adapter, task, rows)
-    return [s for a, s in zip(said, steps, strict=True) if a == s.says]
+@dataclass(frozen=True)
+class _Asked:
+    """What is intervened on, and what foretells it."""
+
+    adapter: Adapter
+    finder: Pairs
+    overrides: Sequence[Override]
+    each: int
+
+    @property
+    def task(self) -> Task:
+        """What the model was meant to learn."""
+        return self.finder.task
+
+    @property
+    def seed(self) -> int:
+        """Of all that is drawn."""
+        return self.finder.seed
+
+    def may(self, tokens: Tokens) -> bool:
+        """Whether an input may be used: nothing was learned from it."""
+        return not (self.overrides and learned_from(tokens))
+
+    def steps(self, seed: int, count: int) -> list[Step]:
+        """Steps of such inputs at which the model writes what the machine writes."""
+        return faithful_steps(self.adapter, self.finder, seed, count, may=self.may)
+
+    def behind(
+        self, steps: Sequence[Step], forced: Sequence[Behind], rivals: Sequence[str | None]
+    ) -> list[Trial]:
+        """Trials of the steps with other inputs or outputs, beside what a rival foretells."""
+        if not steps:
+            return []
+        rows = lay_out(self.task, [at.state.tokens for at in forced], [at.prefix for at in forced])
+        replies = say(self.adapter, self.task, rows)
+        done = []
+        for step, at, rival, said in zip(steps, forced, rivals, replies, strict=True):
+            trial = _trial(step.says, said, foretell(at, self.overrides))
+            done.append(trial._replace(parts=rival is not None and rival != at.said()))
+        return done
 
 
-def _forced_tokens(
-    adapter: Adapter, task: Task, finder: Pairs, seed: int, each: int
-) -> list[Trial]:
-    rng = random.Random(f"{seed} forced")
-    steps = _faithful_steps(adapter, task, finder, seed, each)
-    if not steps or len(task.constructors) < 2:
-        return []
+def _forced_tokens(asked: _Asked) -> list[Trial]:
+    """One token of the output replaced, the last one or the one before it."""
+    task, finder = asked.task, asked.finder
+    rng = random.Random(f"{asked.seed} forced")
+    steps = asked.steps(asked.seed, asked.each) if len(task.constructors) > 1 else []
     carried = _states(finder)
-    prefixes, told, rivals = [], [], []
+    forced: list[Behind] = []
+    rivals: list[str | None] = []
     for step in steps:
         back = rng.choice((1, 1, 1, 2)) if step.t > 1 else 1
         wrong = rng.choice([x for x in task.constructors if x != step.prefix[-back]])
-        prefix = (*step.prefix[: step.t - back], wrong, *step.prefix[step.t - back + 1 :])
         owner = finder.run(step.tokens).owners[step.t]
-        out = prefix[: len(owner.out)]
-        prefixes.append(prefix)
-        told.append(from_state(owner, step.tokens, step.t, out))
-        state = carried.get((len(step.tokens), prefix))
+        forced.append(Behind(owner, step.t, swapped(step.prefix, back, wrong)))
+        state = carried.get((len(step.tokens), forced[-1].prefix))
         rivals.append(None if state is None else from_state(state, step.tokens, step.t, state.out))
-    said = say(adapter, task, lay_out(task, [s.tokens for s in steps], prefixes))
-    return [_trial(s.says, a, b, c) for s, a, b, c in zip(steps, said, told, rivals, strict=True)]
+    return asked.behind(steps, forced, rivals)
 
 
 def _states(finder: Pairs) -> dict[tuple[int, Tokens], Run]:
@@ -138,19 +169,18 @@ def _states(finder: Pairs) -> dict[tuple[int, Tokens], Run]:
     return {key: next(iter(all_.values())) for key, all_ in found.items() if len(all_) == 1}
 
 
-def _trial(old: str, said: str, told: str | None, rival: str | None = None) -> Trial:
-    return Trial(told != old, said != old, said == told, rival is not None and rival != told)
+def _trial(old: str, said: str, told: str | None) -> Trial:
+    return Trial(told != old, said != old, said == told)
 
 
-def _swaps(
-    adapter: Adapter, task: Task, finder: Pairs, seed: int, each: int
-) -> dict[str, list[Trial]]:
+def _swaps(asked: _Asked) -> dict[str, list[Trial]]:
     """One input token swapped with the output held; a machine's state is computed anew."""
-    rng = random.Random(f"{seed} swaps")
+    finder, each = asked.finder, asked.each
+    rng = random.Random(f"{asked.seed} swaps")
     chosen: dict[str, list[tuple[Step, Tokens]]] = {"before": [], "at": [], "after": []}
     idle: dict[str, int] = dict.fromkeys(chosen, 0)
-    for step in _faithful_steps(adapter, task, finder, seed + 1, 12 * each):
-        flips = finder.flips(step.tokens)
+    for step in asked.steps(asked.seed + 1, 12 * each):
+        flips = list(filter(asked.may, finder.flips(step.tokens)))
         for new in rng.sample(flips, min(6, len(flips))):
             where = _side(step, new)
             if where is None or step.t >= len(finder.run(new).owners) or len(chosen[where]) >= each:
@@ -161,7 +191,7 @@ def _swaps(
             idle[where] += still
             chosen[where].append((step, new))
     return {
-        f"swap {where} the pointer": _swapped(adapter, task, finder, picked)
+        f"swap {where} the pointer": _swapped(asked, picked)
         for where, picked in chosen.items()
         if picked
     }
@@ -174,21 +204,20 @@ def _side(step: Step, new: Tokens) -> str | None:
     return "at" if at == step.reads else "before" if at < step.reads else "after"
 
 
-def _swapped(
-    adapter: Adapter, task: Task, finder: Pairs, picked: Sequence[tuple[Step, Tokens]]
-) -> list[Trial]:
-    rows = lay_out(task, [new for _, new in picked], [step.prefix for step, _ in picked])
-    said = say(adapter, task, rows)
-    done = []
-    for a, (step, new) in zip(said, picked, strict=True):
+def _swapped(asked: _Asked, picked: Sequence[tuple[Step, Tokens]]) -> list[Trial]:
+    finder = asked.finder
+    forced: list[Behind] = []
+    rivals: list[str | None] = []
+    for step, new in picked:
+        forced.append(Behind(finder.run(new).owners[step.t], step.t, step.prefix))
         owner = finder.run(step.tokens).owners[step.t]
-        rival = from_state(owner, new, step.t, owner.out)
-        done.append(_trial(step.says, a, finder.run(new).says[step.t], rival))
-    return done
+        rivals.append(from_state(owner, new, step.t, owner.out))
+    return asked.behind([step for step, _ in picked], forced, rivals)
 
 
-def _transplants(adapter: Adapter, task: Task, finder: Pairs, each: int) -> list[Trial]:
+def _transplants(asked: _Asked) -> list[Trial]:
     """All heads act at the query as at another step of the input: the pointer is set."""
+    adapter, task, finder, each = asked.adapter, asked.task, asked.finder, asked.each
     pairs = [
         pair
         for variable in finder.variables
@@ -211,8 +240,9 @@ def _transplants(adapter: Adapter, task: Task, finder: Pairs, each: int) -> list
     return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]
 
 
-def _at_site(adapter: Adapter, task: Task, finder: Pairs, site: Site, each: int) -> list[Trial]:
+def _at_site(asked: _Asked, site: Site) -> list[Trial]:
     """Interchange at an accepted site: sources of another value, and of the same."""
+    adapter, task, finder, each = asked.adapter, asked.task, asked.finder, asked.each
     variable = next(v for v in finder.variables if v.name == site.variable)
     pairs = [*finder.find(variable, each), *finder.find(variable, each // 2, same=True)]
     kept = faithful(adapter, task, pairs)

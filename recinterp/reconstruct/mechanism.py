@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Literal
 from recinterp.perturb import lay_out, say
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pair, Pairs, Tokens, faithful
-from recinterp.reconstruct.sites import FEWEST, Site, described, sites, words
+from recinterp.reconstruct.patches import described, words
+from recinterp.reconstruct.sites import FEWEST, Site, sites
 from recinterp.reconstruct.variables import Timeline, from_state, pointer
 
 if TYPE_CHECKING:
-    from recinterp.machine.syntax import Machine
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
@@ -53,27 +53,23 @@ class Mechanism:
 
 def mechanism(
     adapter: Adapter,
-    task: Task,
-    machine: Machine,
-    inputs: Sequence[Sequence[str]],
-    seed: int = 0,
+    finder: Pairs,
     *,
     found: Sequence[Site] | None = None,
 ) -> Mechanism:
     """Decide how a model comes by its machine's state. found: its sites, if they are known."""
-    finder = Pairs(task, machine, inputs, seed)
-    prefix_pairs, swap_pairs = state_pairs(finder, seed)
-    forced = _forced_prefix(adapter, task, prefix_pairs)
-    swapped = _source_swap(adapter, task, swap_pairs)
+    prefix_pairs, swap_pairs = state_pairs(finder)
+    forced = _forced_prefix(adapter, finder.task, prefix_pairs)
+    swapped = _source_swap(adapter, finder.task, swap_pairs)
     if found is None:
-        found = sites(adapter, task, machine, inputs, seed)
+        found = sites(adapter, finder)
     site = _state_site(found)
     layer = site.patch[-1].layer if site and site.patch else None
     name = _name(forced, swapped)
     return Mechanism(name, forced, swapped, layer, _sentence(name, forced, swapped, site, found))
 
 
-def state_pairs(finder: Pairs, seed: int) -> tuple[list[Pair], list[Pair]]:
+def state_pairs(finder: Pairs) -> tuple[list[Pair], list[Pair]]:
     """Pairs for the two tests: inputs of one length whose runs part at step t.
 
     Forced prefix: goal is the base input's token from the source's state. Source swap: it is the
@@ -83,7 +79,7 @@ def state_pairs(finder: Pairs, seed: int) -> tuple[list[Pair], list[Pair]]:
     prefixes: list[Pair] = []
     swaps: list[Pair] = []
     loose: list[Pair] = []
-    for base, source, t in _meetings(finder, random.Random(f"{seed} mechanism")):
+    for base, source, t in _meetings(finder, random.Random(f"{finder.seed} mechanism")):
         one, other = finder.run(base), finder.run(source)
         pair = Pair(finder.step(base, t), finder.step(source, t), other.says[t], False)
         state = other.owners[t]

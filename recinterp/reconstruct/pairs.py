@@ -8,10 +8,11 @@ first where every other variable is equal, so that nothing else can have moved t
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.machine.syntax import Machine, Out
 from recinterp.perturb import lay_out, say
@@ -23,6 +24,7 @@ from recinterp.reconstruct.variables import (
     Variable,
     follows,
     forced,
+    pointed,
     pointer,
     timeline,
     value,
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 Tokens = tuple[str, ...]
 TRIES = 12  # candidate sources looked at per base step
 BASES = 600  # base steps looked at per variable
+SAME_INPUT = 40  # pairs of one input that are enough to place a pointer
+LEARNED, PARTS = 2, 3  # so many parts of the inputs are learned from
+
+
+Source = tuple[Tokens, int, Tokens | None]  # an input, a step of it, the output before it
+Candidates = Callable[[Variable, Tokens, int, random.Random], Iterator[Source]]
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,16 @@ class Pair:
         return tuple(i for i, (a, b) in enumerate(both) if a != b and i != self.base.reads)
 
 
+class _Wanted(NamedTuple):
+    """Which pairs are looked for, and how many: `Pairs.find`."""
+
+    variable: Variable
+    most: int
+    same: bool
+    strict: bool
+    each: int
+
+
 class Pairs:
     """Finds pairs for a machine over some inputs; runs of the machine are kept."""
 
@@ -96,6 +114,13 @@ class Pairs:
         self._values: dict[tuple[Tokens, int], tuple[Value, ...]] = {}
         self._goals: dict[tuple[Variable, tuple[Tokens, int], Value], str | None] = {}
         self._flips: dict[Tokens, tuple[Tokens, ...]] = {}
+
+    def among(self, inputs: Sequence[Sequence[str]]) -> Pairs:
+        """The same over other inputs; what has been run stays known."""
+        other = Pairs(self.task, self.machine, inputs, self.seed)
+        other._runs, other._values = self._runs, self._values
+        other._goals, other._flips = self._goals, self._flips
+        return other
 
     def run(self, tokens: Tokens) -> Timeline:
         """The machine's run on an input."""
@@ -160,57 +185,69 @@ class Pairs:
         something else than the counterfactual, so that taking over its answer is wrong too; each:
         sources of a base, at most.
         """
-        rng = random.Random(f"{self.seed} {variable.name}")
+        wanted = _Wanted(variable, count, same, strict, each)
+        if variable.kind == "pointer" and not same:
+            found = self._found(wanted, self._other_steps)
+            if len(found) >= min(count, SAME_INPUT):
+                return found
+        return self._found(wanted, self._candidates)
+
+    def _found(self, wanted: _Wanted, candidates: Candidates) -> list[Pair]:
+        rng = random.Random(f"{self.seed} {wanted.variable.name}")
         alone: list[Pair] = []
         mixed: list[Pair] = []
         for x, t in self._steps[:BASES]:
-            if len(alone) >= count:
+            if len(alone) >= wanted.most:
                 break
-            for pair in self._of_base(variable, x, t, rng, same, strict, each):
+            for pair in self._of_base(wanted, (x, t), candidates(wanted.variable, x, t, rng)):
                 (alone if pair.alone else mixed).append(pair)
-            if strict and len(mixed) >= count:
+            if wanted.strict and len(mixed) >= wanted.most:
                 break
-        return (alone + mixed)[:count]
+        return (alone + mixed)[: wanted.most]
 
     def _of_base(
-        self,
-        variable: Variable,
-        x: Tokens,
-        t: int,
-        rng: random.Random,
-        same: bool,
-        strict: bool,
-        each: int,
+        self, wanted: _Wanted, base: tuple[Tokens, int], candidates: Iterator[Source]
     ) -> list[Pair]:
         """The first good sources for a base step; those that differ in nothing else win."""
         first: list[Pair] = []
         others: list[Pair] = []
-        for tokens, u, prefix in self._candidates(variable, x, t, rng):
-            pair = self._judged(variable, (x, t), (tokens, u), prefix, same)
-            if pair is None or (strict and not pair.strict):
+        for tokens, u, prefix in candidates:
+            pair = self._judged(wanted.variable, base, (tokens, u), prefix, wanted.same)
+            if pair is None or (wanted.strict and not pair.strict):
                 continue
-            (first if pair.alone or strict else others).append(pair)
-            if len(first) == each:
+            (first if pair.alone or wanted.strict else others).append(pair)
+            if len(first) == wanted.each:
                 break
-        return first or others[:each]
+        return first or others[: wanted.each]
+
+    def _other_steps(
+        self, variable: Variable, x: Tokens, t: int, rng: random.Random
+    ) -> Iterator[Source]:
+        """Other steps of the same input: all pointers move at once, and the input stays.
+
+        A rule may write several tokens: only the same place of a word is comparable.
+        """
+        owners = self.run(x).owners
+        place = t - len(owners[t].out)
+        steps = [
+            u for u in range(1, len(owners)) if t and u != t and u - len(owners[u].out) == place
+        ]
+        yield from ((x, u, None) for u in rng.sample(steps, min(TRIES // 2, len(steps))))
 
     def _candidates(
         self, variable: Variable, x: Tokens, t: int, rng: random.Random
-    ) -> Iterator[tuple[Tokens, int, Tokens | None]]:
+    ) -> Iterator[Source]:
         if isinstance(variable.node, Out):
             yield from self._other_prefixes(variable.node.back, x, t, rng)
             return
         if variable.kind == "pointer":
-            steps = [u for u in range(len(self.run(x).owners)) if u != t and u * t]
-            yield from ((x, u, None) for u in rng.sample(steps, min(TRIES // 2, len(steps))))
+            yield from self._other_steps(variable, x, t, rng)
         flips = self.flips(x)
         yield from ((y, t, None) for y in rng.sample(flips, min(TRIES, len(flips))))
         pool = self._same_length[len(x)]
         yield from ((y, t, None) for y in rng.sample(pool, min(TRIES, len(pool))) if y != x)
 
-    def _other_prefixes(
-        self, back: int, x: Tokens, t: int, rng: random.Random
-    ) -> Iterator[tuple[Tokens, int, Tokens | None]]:
+    def _other_prefixes(self, back: int, x: Tokens, t: int, rng: random.Random) -> Iterator[Source]:
         clean = self.run(x).says[:t]
         if back <= t:
             for token in rng.sample(self.task.constructors, len(self.task.constructors)):
@@ -235,7 +272,7 @@ class Pairs:
         if (here[index] == to) != same:
             return None
         says = self.run(base[0]).says[base[1]]
-        goal = says if same else self._forced(variable, base, to)
+        goal = says if same else self._goal(variable, base, source, to)
         if goal is None or (goal == says) != same:
             return None
         rest = zip(self.variables, here, there, strict=True)
@@ -263,12 +300,26 @@ class Pairs:
             self._values[key] = tuple(value(owner, v) for v in self.variables)
         return self._values[key]
 
+    def _goal(
+        self, variable: Variable, base: tuple[Tokens, int], source: tuple[Tokens, int], to: Value
+    ) -> str | None:
+        """What the base writes with the source's value; of one input, with all its pointers."""
+        if variable.kind == "pointer" and base[0] == source[0] and len(self.pointers) > 1:
+            owners = self.run(base[0]).owners
+            return pointed(owners[base[1]], owners[source[1]], base[1])
+        return self._forced(variable, base, to)
+
     def _forced(self, variable: Variable, base: tuple[Tokens, int], to: Value) -> str | None:
         key = (variable, base, to)
         if key not in self._goals:
             owner = self.run(base[0]).owners[base[1]]
             self._goals[key] = forced(owner, variable, to, base[1])
         return self._goals[key]
+
+
+def learned_from(tokens: Sequence[str]) -> bool:
+    """Whether what is fitted to a model's inside may use an input; it is counted on the others."""
+    return zlib.crc32(" ".join(tokens).encode()) % PARTS < LEARNED
 
 
 def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
@@ -288,3 +339,25 @@ def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
 def fits(adapter: Adapter, task: Task, step: Step) -> bool:
     """Whether the model has a position for every token of a step."""
     return len(task.prompt(list(step.tokens))) + len(step.prefix) <= adapter.n_ctx
+
+
+def faithful_steps(
+    adapter: Adapter,
+    finder: Pairs,
+    seed: int,
+    count: int,
+    may: Callable[[Tokens], bool] = lambda _: True,
+) -> list[Step]:
+    """Some steps, none of them the first, at which the model writes what the machine writes.
+
+    may: says which inputs they may be of.
+    """
+    task, rng = finder.task, random.Random(f"{seed} steps")
+    at = [(x, t) for x in filter(may, finder.inputs) for t in range(1, len(finder.run(x).owners))]
+    steps = [finder.step(x, t) for x, t in rng.sample(at, min(count, len(at)))]
+    steps = [step for step in steps if fits(adapter, task, step)]
+    if not steps:
+        return []
+    rows = lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps])
+    said = say(adapter, task, rows)
+    return [s for a, s in zip(said, steps, strict=True) if a == s.says]

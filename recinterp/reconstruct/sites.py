@@ -13,113 +13,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recinterp.machine.syntax import Machine
-from recinterp.perturb import (
-    INPUTS,
-    OUTPUTS,
-    QUERY,
-    SEP,
-    At,
-    Interchange,
-    Rows,
-    Unit,
-    is_live,
-    lay_out,
-    say,
-    sources_kept,
-)
+from recinterp.perturb import is_live, sources_kept
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pair, Pairs, Step, faithful
+from recinterp.reconstruct.pairs import Pair, Pairs, faithful
+from recinterp.reconstruct.patches import Part, Patch, accuracy, is_single
 from recinterp.reconstruct.variables import Kind, Variable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
 ACCEPT, CONTROL, SINGLE = 0.85, 0.2, 0.5
+SURE = 0.92  # asked of the few pairs that choose, where what they chose was not accepted then
 CHOOSING, REPORTING, FEWEST = 40, 60, 20
 UNSEEN = Rate(0, 0)
-WORDS = {
-    "query": "the query",
-    "sep": "SEP",
-    "read": "the input read",
-    "changed": "the inputs changed",
-    "others": "the other inputs",
-    "inputs": "the inputs",
-    "outputs": "the previous outputs",
-}
-OTHERS_THAN = "others than "
-READING = ("read", "changed", "others", "inputs")
-
-
-def words(position: str) -> str:
-    """A class of positions in words; `at p` is where the pointer p stands."""
-    if position.startswith(OTHERS_THAN):
-        return f"the inputs other than at {position.removeprefix(OTHERS_THAN)}"
-    return WORDS.get(position) or f"the input {position}"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One place of a patch: a hook point (or one head of it) at a class of positions.
-
-    position: query, sep, changed, others, inputs, outputs, read, `at` a pointer of the machine, or
-    `others than` where that stands.
-    block: what its block is called, where that is not its number (E0, D0, X0 of encoder-decoders).
-    """
-
-    hook: str
-    position: str
-    head: int | None = None
-    block: str = ""
-
-    @property
-    def layer(self) -> int:
-        """The layer whose output it is; -1: the embeddings'."""
-        number = int(self.hook.split(".")[1])
-        return number - 1 if self.hook.endswith("resid_pre") else number
-
-    @property
-    def while_reading(self) -> bool:
-        """Whether it lies before the output begins."""
-        return self.position in READING or self.position.startswith(("at ", OTHERS_THAN))
-
-    @property
-    def stage(self) -> int:
-        """Its place in the order of computation: embeddings 0, attention 1, layer output 2, …"""
-        return 2 * self.layer + (1 if self.hook.endswith("hook_z") else 2)
-
-    @property
-    def place(self) -> str:
-        """Which activation, in words."""
-        if self.hook.endswith("hook_z"):
-            alone = f"{self.block or f'L{self.layer}'}H{self.head}"
-            whole = f"{self.block or f'layer-{self.layer}'} attention"
-            return f"in {whole if self.head is None else alone}"
-        after = f"after {self.block or f'layer {self.layer}'}"
-        return "in the embedding" if self.layer < 0 else after
-
-    def named(self, adapter: Adapter) -> Part:
-        """The same with its block's name."""
-        told = adapter.architecture == "encoder-decoder" and self.layer >= 0
-        return replace(self, block=adapter.block_names[self.layer]) if told else self
-
-    def __str__(self) -> str:
-        return f"{self.place} at {words(self.position)}"
-
-
-Patch = tuple[Part, ...]
-
-
-def described(patch: Patch) -> str:
-    """A patch in words: parts of one place together."""
-    places = dict.fromkeys(part.place for part in patch)
-    return " and ".join(
-        f"{place} at " + " and ".join(words(part.position) for part in patch if part.place == place)
-        for place in places
-    )
 
 
 @dataclass(frozen=True)
@@ -149,23 +56,18 @@ class Site:
 
 def sites(
     adapter: Adapter,
-    task: Task,
-    machine: Machine,
-    inputs: Sequence[Sequence[str]],
-    seed: int = 0,
+    finder: Pairs,
 ) -> tuple[Site, ...]:
     """For every variable: its best single site and, where that falls short, a joint one."""
-    finder = Pairs(task, machine, inputs, seed)
     found: list[Site] = []
     for variable in finder.variables:
         with sources_kept():
-            found += _sites_of(adapter, task, finder, variable, seed)
+            found += _sites_of(adapter, finder, variable)
     return tuple(found)
 
 
-def _sites_of(
-    adapter: Adapter, task: Task, finder: Pairs, variable: Variable, seed: int
-) -> list[Site]:
+def _sites_of(adapter: Adapter, finder: Pairs, variable: Variable) -> list[Site]:
+    task, seed = finder.task, finder.seed
     pairs = faithful(adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING)))
     pairs = pairs[: CHOOSING + REPORTING]
     if len(pairs) < FEWEST:
@@ -173,20 +75,34 @@ def _sites_of(
         return [_unplaced(variable, len(pairs))] if pairs else []
     half = len(pairs) * CHOOSING // (CHOOSING + REPORTING)
     choose, report = pairs[:half], pairs[half:]
+    same = faithful(adapter, task, finder.find(variable, CHOOSING + REPORTING, same=True))
+    half = len(same) * CHOOSING // (CHOOSING + REPORTING)
     controls = _Controls(
-        faithful(adapter, task, finder.find(variable, REPORTING, same=True))[:REPORTING],
+        same[half:],
         faithful(adapter, task, finder.find(variable, REPORTING, strict=True))[:REPORTING],
         seed,
     )
     scored = [
-        (accuracy(adapter, task, choose, p), tuple(part.named(adapter) for part in p))
+        (_worth(adapter, task, choose, same[:half], p), tuple(part.named(adapter) for part in p))
         for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
         if all(is_live(adapter, task, part.hook) for part in p)
     ]
-    return [
-        _measured(adapter, task, variable, patch, report, controls)
-        for patch in _chosen(scored, variable.kind)
-    ]
+    found: list[Site] = []
+    for bar in (ACCEPT, SURE):
+        chosen = _chosen(scored, variable.kind, bar)
+        found = [_measured(adapter, task, variable, p, report, controls) for p in chosen]
+        if any(site.accepted for site in found):
+            break
+    return found
+
+
+def _worth(
+    adapter: Adapter, task: Task, choose: Sequence[Pair], same: Sequence[Pair], patch: Patch
+) -> Rate:
+    """How good a patch is: what it moves, or, where that would do, what it should not and does."""
+    rate = accuracy(adapter, task, choose, patch)
+    kept = accuracy(adapter, task, same, patch) if rate.value >= ACCEPT else rate
+    return kept if kept.value < ACCEPT else rate
 
 
 def _unplaced(variable: Variable, pairs: int) -> Site:
@@ -227,121 +143,34 @@ def _candidates(
         yield tuple(Part(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
 
 
-def is_single(patch: Patch) -> bool:
-    """Whether a patch is one site: one place, or the one token in which the runs differ."""
-    return len(patch) == 1 and patch[0].position not in ("others", "inputs", "outputs")
-
-
-def plan_of(
-    patch: Patch,
-    pairs: Sequence[Pair],
-    scramble: int | None = None,
-    bases: Sequence[Tensor] | None = None,
-) -> list[Interchange]:
-    """The intervention that puts the sources' values of a patch into the bases of the pairs.
-
-    bases: of subspaces, one per part, if no more than what lies in them is to be put in.
-    """
-    sources = tuple(p.source.tokens for p in pairs)
-    prefixes = tuple(p.source.prefix for p in pairs)
-    return [
-        Interchange(
-            (Unit(part.hook, part.head, _at(part.position, pairs, base=True)),),
-            sources,
-            prefixes,
-            _at(part.position, pairs, base=False),
-            scramble,
-            None if bases is None else (bases[number],),
-        )
-        for number, part in enumerate(patch)
-    ]
-
-
-def _at(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
-    match position:
-        case "query":
-            return QUERY
-        case "sep":
-            return SEP
-        case "inputs":
-            return INPUTS
-        case "outputs":
-            return OUTPUTS
-        case "changed":
-            return At("some", tuple(p.changed for p in pairs))
-    # A pair in which either side reads nothing has no such position on either side.
-    both = [(_place(p.base, position), _place(p.source, position)) for p in pairs]
-    index = tuple(None if None in ends else ends[0 if base else 1] for ends in both)
-    return At("others" if position.startswith("others") else "input", index)
-
-
-def _place(step: Step, position: str) -> int | None:
-    for front in ("at ", OTHERS_THAN):
-        if position.startswith(front):
-            return step.place(position.removeprefix(front))
-    return step.reads
-
-
-def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:
-    """The base steps of some pairs, as rows."""
-    return lay_out(task, [p.base.tokens for p in pairs], [p.base.prefix for p in pairs])
-
-
-def answers(
-    adapter: Adapter,
-    task: Task,
-    pairs: Sequence[Pair],
-    patch: Patch,
-    scramble: int | None = None,
-    bases: Sequence[Tensor] | None = None,
-) -> list[str]:
-    """What the model writes at the bases with the sources' values put in."""
-    return say(adapter, task, rows_of(task, pairs), plan_of(patch, pairs, scramble, bases))
-
-
-def accuracy(
-    adapter: Adapter,
-    task: Task,
-    pairs: Sequence[Pair],
-    patch: Patch,
-    scramble: int | None = None,
-    bases: Sequence[Tensor] | None = None,
-) -> Rate:
-    """How often that is what the machine writes with the variable set."""
-    if not pairs:
-        return Rate(0, 0)
-    said = answers(adapter, task, pairs, patch, scramble, bases)
-    return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))
-
-
-def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: Kind) -> list[Patch]:
+def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: Kind, bar: float) -> list[Patch]:
     """The patches worth measuring: where the variable is first and, unless it is a state, last.
 
-    First: the earliest stage at which a patch is accepted (a joint one with the best single one
-    beside it). Last: the latest stage at which a single one is, for what is read; for a pointer,
+    First: the earliest stage at which a patch passes the bar (a joint one with the best single one
+    beside it). Last: the latest stage at which a single one does, for what is read; for a pointer,
     the latest layer output. By then the answer is made of the state, so that a state's last site
-    would prove nothing. If none is accepted: the best.
+    would prove nothing. If none passes: the best.
     """
     stages: dict[int, list[tuple[Rate, Patch]]] = {}
     for rate, patch in scored:
         stages.setdefault(max(part.stage for part in patch), []).append((rate, patch))
-    passed = [s for s in sorted(stages) if any(rate.value >= ACCEPT for rate, _ in stages[s])]
+    passed = [s for s in sorted(stages) if any(rate.value >= bar for rate, _ in stages[s])]
     if not passed:
         best = max(scored, key=lambda s: s[0].hits)
         single = _top(scored, single=True)
         return [best[1], *([single[1]] if single[0].value >= SINGLE and single != best else [])]
-    found = _first(stages[passed[0]])
+    found = _first(stages[passed[0]], bar)
     for stage in reversed(passed[1:] if kind in ("content", "lookahead", "pointer") else []):
         rate, patch = _top(stages[stage], single=True)
         attends = any(part.hook.endswith("hook_z") for part in patch)
-        if rate.value >= ACCEPT and not (attends and kind == "pointer"):
+        if rate.value >= bar and not (attends and kind == "pointer"):
             return [*found, patch]
     return found
 
 
-def _first(stage: Sequence[tuple[Rate, Patch]]) -> list[Patch]:
+def _first(stage: Sequence[tuple[Rate, Patch]], bar: float) -> list[Patch]:
     single = _top(stage, single=True)
-    if single[0].value >= ACCEPT:
+    if single[0].value >= bar:
         return [single[1]]
     joint = _top(stage, single=False)
     return [joint[1], single[1]] if single[0].value >= SINGLE else [joint[1]]

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from recinterp.machine.inline import in_atom, in_update
 from recinterp.machine.run import Run, begin
 from recinterp.machine.syntax import (
     END,
     Atom,
+    Const,
     Copy,
     Expr,
     Find,
@@ -23,8 +25,11 @@ from recinterp.machine.syntax import (
     Node,
     Out,
     Reg,
+    Rule,
+    Set,
     Span,
     TopIs,
+    plus,
     walk,
 )
 from recinterp.machine.text import expr
@@ -63,6 +68,33 @@ def variables(machine: Machine) -> tuple[Variable, ...]:
     state = [v for v in distinct if v.node is None or v.node in registers]
     at = [v for v in distinct if v.kind == "content" and v.node in registers]
     return tuple(dict.fromkeys([*state, *at]))[:MOST]
+
+
+def by_pointer(machine: Machine) -> Machine:
+    """The machine with `t` read off a register that always stands so far from it, if one does.
+
+    A pointer that moves on by as much as is written cannot be told from the output's index on any
+    run; a network has one of them, and setting the pointer has to move the guards on both.
+    """
+    for name, first in machine.registers:
+        if isinstance(first, Const) and all(_goes_with_t(r, name) for r in machine.rules):
+            env = {"t": plus(Reg(name), -first.k)}
+            return machine.with_rules(
+                [
+                    replace(
+                        rule,
+                        guard=tuple(in_atom(a, env) for a in rule.guard),
+                        updates=tuple(in_update(u, env) for u in rule.updates),
+                    )
+                    for rule in machine.rules
+                ]
+            )
+    return machine
+
+
+def _goes_with_t(rule: Rule, name: str) -> bool:
+    to = next((u.to for u in rule.updates if isinstance(u, Set) and u.reg == name), Reg(name))
+    return rule.goto is None or to == plus(Reg(name), len(rule.word))
 
 
 def _read(machine: Machine) -> Iterator[Node]:
@@ -213,6 +245,16 @@ def forced(run: Run, variable: Variable, to: Value, t: int) -> str | None:
     elif isinstance(to, str) and variable.kind != "frame":
         now.place = run.value(_expr(variable.node))
     return go_on(now, t)
+
+
+def pointed(run: Run, other: Run, t: int) -> str | None:
+    """Output t from a state whose pointers all stand where those of another state do."""
+    if bool(run.stack) != bool(other.stack):
+        return None
+    stack = list(run.stack)
+    if stack:
+        stack[-1] = (stack[-1][0], other.stack[-1][1])
+    return go_on(replace(_copy(run), registers=dict(other.registers), stack=stack), t)
 
 
 def go_on(now: Run, t: int) -> str | None:

@@ -8,7 +8,7 @@ from html import escape
 from recinterp.view import heat, svg
 from recinterp.view.graph import Graph
 from recinterp.view.layout import place
-from recinterp.view.phrases import SUBSPACES, VERDICTS, departure
+from recinterp.view.phrases import FORCED, SUBSPACES, VERDICTS, departure
 from recinterp.view.report import (
     Case,
     FidelityRow,
@@ -56,6 +56,7 @@ def _body(found: Report) -> str:
             _fidelity(found.fidelity),
             _heads(found),
             _sites(found),
+            _overrides(found),
             _list("Machines that nothing here tells from this one", found.rivals),
             _list("Other machines that were considered", found.runners_up),
             _list("How far to trust this", found.trust),
@@ -260,6 +261,15 @@ def _sites(found: Report) -> str:
     names = ["variable", "held at", "interchange accuracy", "control", "pairs", "", "note"]
     note = SUBSPACES if any(s.dims for s in found.sites) else ""
     return _section("Where the machine's variables live", _table(names, rows), note)
+
+
+def _overrides(found: Report) -> str:
+    rows = [
+        [escape(o.condition), f"<b>{escape(o.effect)}</b>", _share(o.held), _share(o.alone)]
+        for o in found.overrides
+    ]
+    names = ["behind a forced output", "the model", "on other inputs", "machine alone"]
+    return _section("Behind outputs it would not write", _table(names, rows), FORCED)
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

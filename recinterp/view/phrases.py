@@ -36,6 +36,10 @@ SUBSPACES = (
     "Directions: a learned subspace, in which this variable alone is interchanged; judged on pairs "
     "it was not learned on, where the source writes a third token if such pairs are enough."
 )
+FORCED = (
+    "Outputs were forced on the model. On inputs that nothing was learned from: how often it does "
+    "that, and how often what the machine alone says. No run of its own meets such a state."
+)
 MIXED = "leaves the recursion in {n} ways, the first of which: it {first}"
 
 

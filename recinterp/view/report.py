@@ -141,6 +141,16 @@ class SiteRow:
 
 
 @dataclass(frozen=True)
+class OverrideRow:
+    """What the model does behind an output put there; alone: what the machine by itself says."""
+
+    condition: str
+    effect: str
+    held: Share
+    alone: Share
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a reader is shown."""
 
@@ -172,6 +182,7 @@ class Report:
     false_effects: Share | None
     heads: tuple[HeadRow, ...]
     sites: tuple[SiteRow, ...]
+    overrides: tuple[OverrideRow, ...]
     layers: tuple[str, ...]
     runners_up: tuple[str, ...]
     rivals: tuple[str, ...]
@@ -231,6 +242,10 @@ def report(ex: Explanation) -> Report:
         false_effects=_optional(ex.fidelity.false_effects),
         heads=tuple(map(_head, ex.heads)),
         sites=tuple(map(_site, ex.sites)),
+        overrides=tuple(
+            OverrideRow(o.condition, o.effect, Share.of(o.held), Share.of(o.alone))
+            for o in ex.overrides
+        ),
         layers=tuple(str(finding.text) for finding in ex.layers),
         runners_up=tuple(dict.fromkeys(ex.runners_up)),
         rivals=tuple(map(str, ex.rivals)),

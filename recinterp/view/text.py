@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.columns import Columns
@@ -15,11 +15,12 @@ from rich.text import Text
 
 from recinterp.view.graph import HALT, SAME, Graph
 from recinterp.view.heat import heat_text
-from recinterp.view.phrases import SUBSPACES, VERDICTS, departure
+from recinterp.view.phrases import FORCED, SUBSPACES, VERDICTS, departure
 from recinterp.view.report import (
     Case,
     FidelityRow,
     HeadRow,
+    OverrideRow,
     Report,
     Share,
     ShortcutView,
@@ -32,7 +33,8 @@ from recinterp.view.report import (
 if TYPE_CHECKING:
     from recinterp.diff import Comparison
 
-LISTED = 8  # inputs that no rule tells, as shown in a terminal; the page lists more
+LISTED, STACKED = 8, 3  # inputs that no rule tells, as shown in a terminal; the page lists more
+BESIDE = 88  # letters of such a row that fit on a line
 LINES = 40  # of a long tree
 STYLES = {"exact": "green", "shortcut": "red", "sporadic": "yellow", "undetermined": "magenta"}
 MARKS = {"changed": "yellow", "added": "red", "missing": "blue", SAME: ""}
@@ -75,6 +77,7 @@ def report_text(found: Report) -> RenderableType:
     parts += _section("Fidelity on held-out inputs", fidelity_table(found.fidelity))
     parts += _section("Heads", heads_table(found.heads), *map(Text, found.layers))
     parts += _section("Where the machine's variables live", sites_table(found.sites))
+    parts += _section("Behind outputs it would not write", overrides_table(found.overrides))
     parts += _section("Machines that nothing here tells from this one", *map(Text, found.rivals))
     parts += _section("Other machines that were considered", *map(Text, found.runners_up))
     parts += _section("How far to trust this", *(Text(f"• {x}") for x in found.trust))
@@ -162,17 +165,34 @@ def case_text(case: Case) -> RenderableType:
 
 
 def _listed(cases: Sequence[Case], total: int) -> RenderableType | None:
+    """The first cases side by side, or above each other where outputs are too long for that."""
     if not total:
         return None
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("input", "model", "truth", "machine"):
-        table.add_column(name)
-    for c in cases[:LISTED]:
-        machine = "no claim" if c.claimed is None else " ".join(c.claimed)
-        row = (" ".join(c.input), " ".join(c.output), " ".join(c.expected), machine)
-        table.add_row(*map(escape, row))
-    left = total - min(total, LISTED)
-    return Group(table, *([Text(f"… and {left:,} more")] if left else []))
+    rows = [
+        {
+            "input": " ".join(c.input),
+            "model": " ".join(c.output),
+            "truth": " ".join(c.expected),
+            "machine": "no claim" if c.claimed is None else " ".join(c.claimed),
+        }
+        for c in cases[:LISTED]
+    ]
+    if max(sum(map(len, row.values())) for row in rows) > BESIDE:
+        rows = rows[:STACKED]
+        shown: RenderableType = Text("\n\n").join(map(_stacked, rows))
+    else:
+        shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for name in rows[0]:
+            shown.add_column(name)
+        for row in rows:
+            shown.add_row(*map(escape, row.values()))
+    left = total - len(rows)
+    return Group(shown, *([Text(f"… and {left:,} more")] if left else []))
+
+
+def _stacked(row: Mapping[str, str]) -> Text:
+    lines = (Text.assemble((f"{name:<11}", "dim"), said) for name, said in row.items())
+    return Text("\n").join(lines)
 
 
 def machines_text(found: Report) -> RenderableType:
@@ -287,6 +307,18 @@ def sites_table(rows: Sequence[SiteRow]) -> RenderableType | None:
     )
     parted = any(s.dims for s in rows)
     return Group(table, Text(SUBSPACES, style="dim")) if table and parted else table
+
+
+def overrides_table(rows: Sequence[OverrideRow]) -> RenderableType | None:
+    """What the model does behind outputs that were forced on it."""
+    table = _table(
+        ("behind a forced output", "the model", "%", "machine alone", "n"),
+        (
+            (o.condition, o.effect, _percent(o.held), _percent(o.alone), str(o.held.total))
+            for o in rows
+        ),
+    )
+    return None if table is None else Group(table, Text(FORCED, style="dim"))
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table | None:

@@ -12,7 +12,7 @@ from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
 from recinterp.reconstruct import alone as module
 from recinterp.reconstruct.alone import alone
-from recinterp.reconstruct.pairs import Pair, faithful
+from recinterp.reconstruct.pairs import Pair, Pairs, faithful
 from recinterp.reconstruct.sites import Site, sites
 
 pytestmark = pytest.mark.backend
@@ -35,11 +35,11 @@ def model() -> Adapter:
 
 
 def found(adapter: Adapter, held: Sequence[Site] = ()) -> tuple[Site, ...]:
-    return alone(adapter, TASK, TASK.machine, INPUTS, held, seed=0)
+    return alone(adapter, Pairs(TASK, TASK.machine, INPUTS, 0), held)
 
 
 def test_mode_and_content_are_told_apart_from_what_lies_over_them() -> None:
-    whole = sites(model(), TASK, TASK.machine, INPUTS[:200], seed=0)
+    whole = sites(model(), Pairs(TASK, TASK.machine, INPUTS[:200], 0))
     mode = [site for site in whole if site.variable == "mode" and site.accepted]
     assert mode
     assert all(site.strict.value < 0.3 for site in mode)  # whole, it brings the source's answer

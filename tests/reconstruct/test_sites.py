@@ -40,7 +40,7 @@ def parity() -> Adapter:
 
 @pytest.fixture(scope="module")
 def parity_sites(parity: Adapter) -> dict[str, Site]:
-    found = sites(parity, PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), seed=0)
+    found = sites(parity, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
     return {site.variable: site for site in reversed(found)}
 
 
@@ -106,19 +106,19 @@ def test_content_moves_without_the_sources_answer(parity_sites: dict[str, Site])
 
 def test_an_untrained_model_holds_nothing() -> None:
     adapter = Adapter(untrained_twin(planted(PARITY), 3), PARITY)
-    found = sites(adapter, PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), seed=0)
+    found = sites(adapter, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
     assert not any(site.accepted for site in found)
 
 
 def test_too_few_pairs_place_nothing(parity: Adapter) -> None:
-    found = sites(parity, PARITY, machine(PARITY), [list("ababb")], seed=0)
+    found = sites(parity, Pairs(PARITY, machine(PARITY), [list("ababb")], 0))
     few = [site for site in found if math.isnan(site.accuracy)]
     assert few
     assert all(not site.accepted and "too few" in site.note for site in few)
 
 
 def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
-    found = mechanism(parity, PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), seed=0)
+    found = mechanism(parity, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
     assert (found.name, found.layer) == ("carried", -1)
     assert found.forced_prefix.value == 1.0
     assert found.source_swap.value == 0.0
@@ -127,7 +127,7 @@ def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
 
 def test_a_copier_computes_from_the_input() -> None:
     adapter = Adapter(planted(COPY), COPY)
-    found = mechanism(adapter, COPY, machine(COPY), list(COPY.inputs(LENGTH)), seed=0)
+    found = mechanism(adapter, Pairs(COPY, machine(COPY), list(COPY.inputs(LENGTH)), 0))
     assert (found.name, found.source_swap.value) == ("computed-from-input", 1.0)
     assert found.forced_prefix.total == 0  # its machine has no state that a prefix could carry
 
@@ -135,13 +135,13 @@ def test_a_copier_computes_from_the_input() -> None:
 def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     words = list(COPY.inputs(LENGTH))
     adapter = Adapter(planted(COPY), COPY)
-    found = sites(adapter, COPY, machine(COPY), words, seed=0)
-    right = interventional(adapter, COPY, machine(COPY), found, words, seed=0)
+    found = sites(adapter, Pairs(COPY, machine(COPY), words, 0))
+    right = interventional(adapter, Pairs(COPY, machine(COPY), words, 0), found)
     assert right.match.value == 1.0
     assert right.false_effects.hits == 0
     assert {"swap at the pointer", "row transplant", "site of in(p)"} <= set(right.by_kind)
     twin = Adapter(untrained_twin(planted(COPY), 1), COPY)
-    wrong = interventional(twin, COPY, machine(COPY), found, words, seed=0)
+    wrong = interventional(twin, Pairs(COPY, machine(COPY), words, 0), found)
     assert not wrong.match.total or wrong.match.value < 0.6
 
 
@@ -159,7 +159,7 @@ def test_steps_the_model_has_no_position_for_are_left_out() -> None:
 def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Adapter) -> None:
     """Parity written token by token: a wrong token forced, the model goes on from there."""
     words = list(PARITY.inputs(LENGTH))
-    found = interventional(parity, PARITY, machine(PARITY), (), words, seed=0)
+    found = interventional(parity, Pairs(PARITY, machine(PARITY), words, 0), ())
     assert found.rivals_apart.total >= 10
     assert found.rivals_apart.hits == 0
 
@@ -169,7 +169,7 @@ def test_a_layer_whose_attention_writes_nothing_is_left_out_of_transplants() -> 
     adapter = Adapter(planted(COPY, n_layers=2), COPY)
     words = list(COPY.inputs(LENGTH))
     assert not is_live(adapter, COPY, "blocks.1.attn.hook_z")
-    found = interventional(adapter, COPY, machine(COPY), (), words, seed=0)
+    found = interventional(adapter, Pairs(COPY, machine(COPY), words, 0), ())
     assert found.by_kind["row transplant"].value == 1.0
 
 
@@ -177,8 +177,8 @@ def test_the_same_seed_gives_the_same_sites_and_mechanism(parity: Adapter) -> No
     words = PARITY.sample(30)
 
     def once() -> tuple[tuple[Site, ...], Mechanism]:
-        found = sites(parity, PARITY, machine(PARITY), words, seed=4)
-        return found, mechanism(parity, PARITY, machine(PARITY), words, seed=4, found=found)
+        found = sites(parity, Pairs(PARITY, machine(PARITY), words, 4))
+        return found, mechanism(parity, Pairs(PARITY, machine(PARITY), words, 4), found=found)
 
     assert repr(once()) == repr(once())
 
@@ -187,14 +187,14 @@ def test_a_shipped_model_computes_its_carry_while_reading() -> None:
     model = load("binary-successor-natural")
     task = model.checkpoint.task
     adapter, words = Adapter(model, task), task.sample(120, seed=3)
-    found = sites(adapter, task, task.machine, words, seed=0)
+    found = sites(adapter, Pairs(task, task.machine, words, 0))
     first = {site.variable: site for site in reversed(found)}
     assert first["mode"].accepted
     assert {part.layer for part in first["mode"].patch} == {0}
     assert first["in(p)"].accepted
     assert all(site.control <= 0.2 for site in found if site.accepted)
-    how = mechanism(adapter, task, task.machine, words, seed=0, found=found)
+    how = mechanism(adapter, Pairs(task, task.machine, words, 0), found=found)
     assert (how.name, how.layer) == ("computed-from-input", 0)
     assert how.forced_prefix.value < 0.5 < how.source_swap.value
-    foretold = interventional(adapter, task, task.machine, found, words, seed=0)
+    foretold = interventional(adapter, Pairs(task, task.machine, words, 0), found)
     assert foretold.match.value >= 0.8

@@ -12,6 +12,7 @@ from recinterp.judge import Fidelity, Stratum
 from recinterp.probe.heads import Head, LayerFinding
 from recinterp.rate import Rate
 from recinterp.reconstruct.mechanism import Mechanism
+from recinterp.reconstruct.overrides import Override
 from recinterp.reconstruct.sites import Site
 from tests.view.machines import SUCCESSOR, capped
 
@@ -69,6 +70,7 @@ def head(layer: int, index: int, recursion: bool) -> Head:
     )
 
 
+OVERRIDE = Override((("mode", "carry"), ("last", "X1")), "copy", Rate(34, 50), Rate(15, 50))
 SITE = Site(
     variable="mode",
     where=("layer-0 output at the inputs", "layer-0 output at the query"),
@@ -114,6 +116,7 @@ def explanation(**changes: Any) -> Explanation:
         heads=(head(0, 0, False), head(0, 1, False), head(1, 0, True), head(1, 1, False)),
         layers=(LayerFinding(1, Rate(61, 120), 0.5, 0.1, True, "layer 1 carries it"),),
         sites=(SITE,),
+        overrides=(OVERRIDE,),
         mechanism=Mechanism("computed-from-input", Rate(3, 100), Rate(95, 100), 0, HOW),
         runners_up=("saturating counter in a register: the same function, larger (31)",),
         probes=791,

@@ -27,7 +27,7 @@ from recinterp.view.files import UnwritableFile, write_text
 from recinterp.view.heat import heat_svg, heat_text, percent
 from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
 from recinterp.view.text import to_text
-from tests.view.builders import CASE, HOW, SITE, explanation, shortcut, stratum
+from tests.view.builders import CASE, HOW, OVERRIDE, SITE, explanation, shortcut, stratum
 from tests.view.machines import SUCCESSOR
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -223,6 +223,27 @@ def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
     assert "and 117 more" in to_text(found)
     assert "25 more are not shown" in explanation_html(ex)
     assert "no claim" in to_text(found)
+
+
+def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
+    long = replace(CASE, input=("X1",) * 16 + ("01",), expected=("X0",) * 17)
+    lines = to_text(report(explanation(unexplained=(long,) * 5))).splitlines()
+    at = next(i for i, line in enumerate(lines) if "does not tell" in line)
+    assert lines[at + 1].split() == ["input", *long.input]
+    assert lines[at + 3].split() == ["truth", *long.expected]
+    assert "and 2 more" in "\n".join(lines[at:])
+
+
+def test_overrides_are_shown_with_what_the_machine_alone_says() -> None:
+    also = replace(OVERRIDE, when=(("last", "01"),), then=None, held=Rate(9, 9))
+    ex = explanation(overrides=(OVERRIDE, also))
+    for said in (to_text(report(ex)), Page(explanation_html(ex)).text):
+        for part in ("in carry, behind X1", "goes on as in copy", "68.0", "30.0", "output ends"):
+            assert part in said
+    assert report(ex).to_json()["overrides"][0]["held"]["total"] == 50
+    none = explanation(overrides=())
+    for said in (to_text(report(none)), Page(explanation_html(none)).text):
+        assert "Behind outputs" not in said
 
 
 def test_a_shorter_counterexample_than_the_shortcuts_own_comes_first() -> None:
