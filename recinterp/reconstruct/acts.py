@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recinterp.reconstruct.logs import Outcome
 
 ENDS = 6  # places at either end of the input that a token may be copied from
+FEW_MODES = 8  # in machines of more, no other mode is tried without a token that shows it
 WORDS = 6  # words tried per rule and round
 
 
@@ -35,7 +36,7 @@ def actions(
     """What could have happened instead, with the events whose next outputs agree with it."""
     others = tuple(u for u in rule.updates if not isinstance(u, Emit | Lost))
     gotos = dict.fromkeys([rule.goto, *(m for m in machine.modes)])
-    for word, fits, ends in _words(machine, view, bad, outcome):
+    for word, fits, ends in _words(machine, rule, view, bad, outcome):
         emit = (Emit(word),) if word else ()
         if (fits & ends & bad).any():
             yield Action(emit, None), fits & ends
@@ -44,6 +45,37 @@ def actions(
             agrees = _goes_on(fits, ends, bad) if goto == rule.goto else on
             if goto is not None and (agrees & bad).any():
                 yield Action((*emit, *(others or _advance(machine))), goto), agrees
+
+
+def strides(rule: Rule, view: View) -> Iterator[tuple[Action, Mask]]:
+    """The same rule, but a pointer moves a place further, or not at all.
+
+    With the events at which that need not show, as the same token is read next.
+    """
+    for i, update in enumerate(rule.updates):
+        if isinstance(update, Set):
+            before, after = rule.updates[:i], rule.updates[i + 1 :]
+            further = replace(update, to=plus(update.to, 1))
+            due = view.read(update.to)
+            yield Action((*before, further, *after), rule.goto), view.read(further.to) == due
+            yield Action((*before, *after), rule.goto), view.read(Reg(update.reg)) == due
+
+
+def without(rule: Rule) -> Iterator[Action]:
+    """The same rule with something left out (a push, a token, a step), or all that comes after."""
+    for left_out in rule.updates:
+        yield Action(tuple(u for u in rule.updates if u is not left_out), rule.goto)
+    if rule.goto is not None and not rule.word:
+        yield Action((), None)
+
+
+def redirected(machine: Machine, rule: Rule) -> Iterator[Action]:
+    """A rule that writes nothing, gone on from in another of a few modes."""
+    if rule.word or rule.goto is None or len(machine.modes) > FEW_MODES:
+        return
+    for mode in machine.modes:
+        if mode != rule.goto:
+            yield Action(rule.updates, mode)
 
 
 def _goes_on(fits: Mask, ends: Mask, bad: Mask) -> Mask:
@@ -66,13 +98,14 @@ def _advance(machine: Machine) -> tuple[Update, ...]:
 
 def _readable(machine: Machine) -> list[Expr]:
     """Where a token that is written may be copied from: at pointers, and near both ends."""
-    around: list[Expr] = [plus(Reg(name), k) for name, _ in machine.registers for k in (0, 1, -1)]
+    pointers = [*(name for name, _ in machine.registers), *(["top"] if machine.frames else [])]
+    around: list[Expr] = [plus(Reg(name), k) for name in pointers for k in (0, 1, -1)]
     ends = [e for k in range(ENDS) for e in (Const(k), plus(Reg("n"), -1 - k))]
     return [*around, *ends]
 
 
 def _words(
-    machine: Machine, view: View, bad: Mask, outcome: Outcome
+    machine: Machine, rule: Rule, view: View, bad: Mask, outcome: Outcome
 ) -> list[tuple[tuple[str | Copy, ...], Mask, Mask]]:
     """Words that stand in the outputs at the bad events, most frequent first.
 
@@ -98,4 +131,7 @@ def _words(
                 options[(*word, machine.vocab[number])] = fits & (token == number)
         ranked = sorted(options.items(), key=lambda kv: -int((kv[1] & bad).sum()))
         options = dict(ranked[: WORDS * (depth + 2)])
+    if rule.word and () in options:  # where a rule's own word stands, it wrote something
+        own = [view.token(piece) == seen(i) for i, piece in enumerate(rule.word)]
+        options[()] = ~np.logical_and.reduce(own)
     return [(w, m, size == view.t + len(w)) for w, m in options.items() if (m & bad).sum() >= 2]

@@ -147,7 +147,7 @@ def separating(
     everywhere = Guard((), np.ones(len(wanted), dtype=bool))
     judge = _Judge.of(pool, wanted, unwanted, harm)
     found, wide = judge.grown([everywhere], most)
-    if not unwanted.any():
+    if not unwanted.any() or judge.score(everywhere) > 0:
         found = [everywhere, *found]
     for _ in range(MOST_ATOMS - 1):
         if not wide or (found and _clean(found[0], wanted, unwanted)):

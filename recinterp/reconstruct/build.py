@@ -14,7 +14,8 @@ import numpy as np
 from recinterp.errors import MachineError
 from recinterp.machine.flip import flip
 from recinterp.machine.syntax import Machine
-from recinterp.reconstruct.edits import TOLD, UNCLAIMED, Edited, search
+from recinterp.reconstruct.candidates import TOLD
+from recinterp.reconstruct.edits import UNCLAIMED, Edited, search
 from recinterp.reconstruct.hypothesis import ENOUGH, PLENTY, Hypothesis, again, hypothesis, why
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs

@@ -9,7 +9,7 @@ the form is unknown. Every round costs runs of a vectorised machine, and no run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,44 +17,36 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from recinterp.machine.batch import Ints, Variant
+from recinterp.machine.batch import Ints
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import (
     Atom,
-    Cmp,
     Const,
     Copy,
     Emit,
     Expr,
-    Lost,
     Rule,
     Update,
     walk,
 )
-from recinterp.reconstruct.acts import Action, actions
-from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
-from recinterp.reconstruct.blame import event_order
+from recinterp.reconstruct.candidates import TOLD, Candidate, candidates, omissions
 from recinterp.reconstruct.cut import CUT, cut_after
-from recinterp.reconstruct.logs import NEVER, Logs, Outcome
+from recinterp.reconstruct.logs import Logs, Outcome
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
-    from recinterp.machine.batch import View
 
 BEAM = 3
 ROUNDS = 4
 SUPPORT = 3  # an edit explains about so many inputs at least, or it is a table entry
 MINOR = 0.02  # and at least so large a share of what is not explained yet
 UNCLAIMED = 0.35  # what an input costs that the machine makes no full claim about (wrong: 1)
-TOLD = 0.1  # what it costs where the machine says at least that the model fails
 PER_NODE = 0.05  # what a node that an edit adds costs, in inputs
 FIXED = 3  # nodes that it takes more to read a fixed place
 READABLE = 70  # nodes that may be added at that price; beyond, each costs
 PER_NODE_BEYOND = 0.2
 LATER = 0.5  # how much a late first difference is better than an early one
-GUARDS = 60  # guards tried for each thing a rule could leave out
 TRIED = 500  # candidates run per round, the most promising
-FITS = 10  # sets of events that a rule's other acts would explain, the largest
 SAMPLE = 240  # inputs in the first, quick scoring
 CHUNK = 60_000  # runs held in memory at once
 
@@ -84,21 +76,6 @@ class Edited:
         return self.cost + weight(self.extra)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A variant to try, with the guards that cannot be told from its own on these events.
-
-    touched: the inputs on which it fires; the others come out as before. promise: how many of the
-    events that are to change it changes, less those that are not to.
-    """
-
-    variant: Variant
-    equals: tuple[tuple[Atom, ...], ...]
-    touched: Ints
-    promise: float
-
-
-GIVE_UP = Action((Lost(),), None)
 Costs: TypeAlias = "Callable[[Outcome], Float[np.ndarray, 'rows']]"
 
 
@@ -194,19 +171,22 @@ def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]
     acts: edits that do something else; otherwise edits that give up.
     """
     outcome = logs.run(parent.machine, record=True)
-    found = [*_candidates(parent.machine, outcome, acts=acts)]
+    options = [*candidates(parent.machine, outcome, acts=acts)]
     if acts and parent.machine.frames:
-        found += omissions(parent.machine, outcome)
-    found.sort(key=lambda c: -c.promise)
-    candidates = list({c.variant: c for c in found}.values())[:TRIED]
+        options += omissions(parent.machine, outcome)
+    options.sort(key=lambda c: -c.promise)
+    tried = list({c.variant: c for c in options}.values())[:TRIED]
     here, sample = cost(outcome), _sample(outcome)
-    few = _gains(parent.machine, candidates, logs, sample, cost, here)
-    chosen = [candidates[i] for i in np.argsort(-few, kind="stable")[: 6 * BEAM] if few[i] > 0]
+    few = _gains(parent.machine, tried, logs, sample, cost, here)
+    few -= [PER_NODE * c.nodes for c in tried] * (few > 0)
+    chosen = [tried[i] for i in np.argsort(-few, kind="stable")[: 6 * BEAM] if few[i] > 0]
     everything = np.arange(len(logs.inputs))
     full = parent.cost - _gains(parent.machine, chosen, logs, everything, cost, here)
     least = parent.cost - max(SUPPORT * (1 - UNCLAIMED), MINOR * float((~outcome.equal).sum()))
-    ranked = sorted(zip(full.tolist(), range(len(chosen)), strict=True))[: 2 * BEAM]
-    return [edited_by(parent, chosen[i], v) for v, i in ranked if v <= least]
+    found = [
+        edited_by(parent, c, v) for c, v in zip(chosen, full.tolist(), strict=True) if v <= least
+    ]
+    return sorted(found, key=lambda e: e.rank)[: 2 * BEAM]
 
 
 def _gains(
@@ -228,7 +208,7 @@ def _gains(
         owner = np.repeat(part, [len(t) for t in mine])
         gains -= np.bincount(owner, weights=ran, minlength=len(gains))
         gains += np.bincount(owner, weights=here[np.concatenate(mine)], minlength=len(gains))
-    return gains
+    return gains.round(9)  # equal gains are equal, in whatever order they were added up
 
 
 def _chunks(sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -247,97 +227,6 @@ def _chunks(sizes: Sequence[int]) -> Iterator[list[int]]:
 def _sample(outcome: Outcome) -> Ints:
     failing, rest = np.flatnonzero(~outcome.equal), np.flatnonzero(outcome.equal)
     return np.concatenate([part[:: 1 + len(part) // (SAMPLE // 2)] for part in (failing, rest)])
-
-
-def _candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[Candidate]:
-    """Edits of the rules that wrote the first wrong tokens, and of those that fired just before."""
-    batch, order = outcome.batch, event_order(outcome)
-    for number, rule in enumerate(machine.rules):
-        events = [e for e in batch.events if e.rule == number]
-        if not events:
-            continue
-        view = gather(events, batch.out)
-        first = outcome.first_difference[view.rows]
-        end = view.t + len(rule.word)
-        halts = rule.goto is None
-        culprit = (first < NEVER) & (view.t <= first) & ((first < end) | halts)
-        last = order.last(number, view)
-        culprit |= (first < NEVER) & (first >= end) & last
-        before = (first < NEVER) & order.before(number, view) & ~culprit
-        sound = (first >= end) & ~culprit & ~before
-        if max(culprit.sum(), before.sum()) < 2:
-            continue
-        pool = Pool.of(machine, view)
-        for bad in (culprit, before):
-            if bad.sum() >= 2:
-                if acts:
-                    options = actions(machine, rule, view, bad, outcome)
-                    yield from _of_rule(pool, number, view, bad, sound, options, HARM)
-                    continue
-                for harm in (HARM, TOLD):
-                    for c in _of_rule(pool, number, view, bad, sound, [(GIVE_UP, bad)], harm):
-                        yield _certain(c, view, outcome.logs)
-
-
-def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
-    """Edits that leave something out (a push, a token, a step), wherever a failing run passed.
-
-    What is not pushed is missed long after, so the first wrong token does not say where to look.
-    """
-    for number, rule in enumerate(machine.rules):
-        events = [e for e in outcome.batch.events if e.rule == number]
-        if not events or rule.lost:
-            continue
-        view = gather(events, outcome.batch.out)
-        sound = outcome.equal[view.rows]
-        if (~sound).sum() < 2:
-            continue
-        gain = {
-            atom: int((mask & ~sound).sum() - HARM * (mask & sound).sum())
-            for atom, mask in single_atoms(machine, view)
-            if isinstance(atom, Cmp)
-        }
-        clean = sorted((a for a in gain if gain[a] > 0), key=lambda a: -gain[a])[:GUARDS]
-        for left_out in rule.updates:
-            kept = tuple(u for u in rule.updates if u is not left_out)
-            for atom in clean:
-                touched = np.unique(view.inputs[view.holds(atom)])
-                variant = Variant(number, (atom,), kept, rule.goto)
-                yield Candidate(variant, (), touched, gain[atom])
-
-
-def _of_rule(
-    pool: Pool,
-    number: int,
-    view: View,
-    bad: Mask,
-    sound: Mask,
-    options: Iterable[tuple[Action, Mask]],
-    harm: float,
-) -> Iterator[Candidate]:
-    kept: dict[bytes, tuple[Mask, Mask, list[Action]]] = {}
-    for action, fits in options:
-        wanted, unwanted = bad & fits, sound & ~fits
-        if wanted.sum() >= 2:
-            key = wanted.tobytes() + unwanted.tobytes()
-            kept.setdefault(key, (wanted, unwanted, []))[2].append(action)
-    for wanted, unwanted, fitting in sorted(kept.values(), key=lambda k: -int(k[0].sum()))[:FITS]:
-        for guard in separating(pool, wanted, unwanted, harm=harm):
-            touched = np.unique(view.inputs[guard.mask])
-            promise = float((guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum())
-            for action in fitting:
-                variant = Variant(number, guard.atoms, action.updates, action.goto)
-                yield Candidate(variant, guard.equals, touched, promise)
-
-
-def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:
-    """A rule that gives up, and says so if every output it gives up on was not the true one."""
-    if (
-        logs.failed is None
-        or not logs.failed[view.inputs[view.all_hold(candidate.variant.guard)]].all()
-    ):
-        return candidate
-    return replace(candidate, variant=replace(candidate.variant, updates=(Lost(wrong=True),)))
 
 
 def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:

@@ -60,7 +60,7 @@ class Graph:
     """What was found of the configurations so far."""
 
     leaves: dict[Node, list[Leaf]] = field(default_factory=dict)
-    returns: dict[Node, set[Ret]] = field(default_factory=dict)
+    returns: dict[Node, dict[Ret, None]] = field(default_factory=dict)  # in order: names follow it
 
     def next_of(self, node: Node) -> list[Node]:
         """Where a node goes on at its own level of the stack."""
@@ -91,7 +91,8 @@ def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
             leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
             leaves = [x for x in leaves if bound is None or _largest(x.target) <= bound]
             graph.leaves[node] = leaves
-            graph.returns[node] = {x.target for x in leaves if isinstance(x.target, Ret)}
+            targets = (x.target for x in leaves)
+            graph.returns[node] = {x: None for x in targets if isinstance(x, Ret)}
             work += [x.target for x in leaves if isinstance(x.target, Config)]
         changed = _spread(graph)
         work = [
@@ -123,7 +124,7 @@ def _spread(graph: Graph) -> bool:
             mine = graph.returns[node]
             before = len(mine)
             for other in graph.next_of(node):
-                mine |= graph.returns.get(other, set())
+                mine |= graph.returns.get(other, {})
             changed = changed or len(mine) > before
         any_change = any_change or changed
     return any_change
