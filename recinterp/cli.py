@@ -160,20 +160,15 @@ def train(
     if name is not None:
         known = recipe(name)
         what, config, label = known.task, known.config, name
-        config = config if steps is None else replace(config, steps=steps)
     else:
         found = _task(task, function, order)
         assert found is not None
         config = TrainConfig(
-            architecture=architecture,
-            n_layers=layers,
-            max_length=max_length,
-            max_depth=max_depth,
-            distribution=distribution,
-            seed=seed,
-        )
-        config = config if steps is None else replace(config, steps=steps)
+            architecture=architecture, n_layers=layers, max_length=max_length,
+            max_depth=max_depth, distribution=distribution, seed=seed,
+        )  # fmt: skip
         what, label = found, f"{found.name}-{order}"
+    config = config if steps is None else replace(config, steps=steps)
     target = out or Path("runs") / label
     work = target.with_name(target.name + ".work")
     done = run(what, config, work=work, name=target.name)
@@ -344,9 +339,8 @@ def _task(name: str | None, function: str | None, order: str) -> Task | None:
 
 def _machine(name: str, task: Task) -> Machine:
     from recinterp.machine import Machine
-    from recinterp.view.files import read_text
 
-    return task.machine if name == "truth" else Machine.parse(read_text(Path(name)))
+    return task.machine if name == "truth" else Machine.parse(_read(Path(name)))
 
 
 def _side(name: str, task: Task | None, max_length: int | None, seed: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from recinterp.errors import TaskError
 
@@ -34,6 +34,19 @@ def layout(template: str) -> tuple[list[str], list[str]]:
     names = [part for part in template.replace("}", "{").split("{") if part]
     at = names.index("output")
     return names[:at], names[at + 1 :]
+
+
+def rendered(
+    names: Sequence[str], tokens: Sequence[str], id_of: Callable[[str], int], bos: int | None
+) -> list[int]:
+    """Ids of the names of half a template, an input's tokens in their place."""
+    ids: list[int] = []
+    for name in names:
+        if name == "input":
+            ids += map(id_of, tokens)
+        elif name != "bos" or bos is not None:
+            ids.append(id_of(name.upper()))
+    return ids
 
 
 def checked_ids(

@@ -19,7 +19,7 @@ from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, split, term_from
-from recinterp.tasks.ids import SPECIALS, TEMPLATE, check_template, checked_ids, layout
+from recinterp.tasks.ids import SPECIALS, TEMPLATE, check_template, checked_ids, layout, rendered
 from recinterp.tasks.sampler import Sampler, Wanted
 from recinterp.tasks.stepwise import stepwise_task
 
@@ -184,22 +184,14 @@ class Task:
     def _id(self) -> Callable[[str], int]:
         return dict(self.ids).__getitem__
 
-    def _render(self, names: Sequence[str], tokens: Sequence[str]) -> list[int]:
-        ids: list[int] = []
-        for name in names:
-            if name == "input":
-                ids += map(self._id, tokens)
-            elif name != "bos" or self.bos is not None:
-                ids.append(self.ids[name.upper()])
-        return ids
-
     def prompt(self, tokens: Sequence[str]) -> list[int]:
         """Ids of an input up to and including SEP: what a decoder-only model is given."""
-        return self._render(self._layout[0], tokens)
+        return rendered(self._layout[0], tokens, self._id, self.bos)
 
     def target(self, tokens: Sequence[str]) -> list[int]:
         """Ids of an output's tokens (a list of tokens, as `apply` gives it), and EOS."""
-        return [*map(self._id, tokens), *self._render(self._layout[1], ())]
+        end = rendered(self._layout[1], (), self._id, self.bos)
+        return [*map(self._id, tokens), *end]
 
     # terms
     def term(self, text: str) -> Term:
