@@ -27,9 +27,6 @@ RESULTS = HERE / "results.json"
 PAGE, FIGURE = HERE.parents[1] / "docs" / "proving-rows.md", "risk-coverage.svg"
 FEW = 0.01  # failures of a model that counts as having some
 
-# What rows that were counted before overrides do not say; the page marks them.
-EARLIER = {"beside": 0, "false_effects": None, "overrides": []}
-
 Row = dict[str, Any]
 Rows = Sequence[Row]
 
@@ -44,9 +41,6 @@ def gathered() -> list[Row]:
     for name, row in kept.items():
         fault = table[name].planted if name in table else None
         row["planted"] = None if fault is None else (fault.kind, fault.bound)
-        row.setdefault("earlier", "overrides" not in row)
-        for key, value in EARLIER.items():
-            row.setdefault(key, value)
     return [kept[name] for name in table if name in kept]
 
 
@@ -78,9 +72,9 @@ def planted_kind(r: Row) -> bool:
 
 
 def mute(r: Row) -> bool:
-    """Whether a machine from shorter inputs claims few longer ones (older rows do not say)."""
-    _, total, *claims = r["longer"]
-    return bool(claims) and claims[0] < 0.5 * total
+    """Whether a machine from shorter inputs claims few longer ones."""
+    _, total, claims = r["longer"]
+    return bool(claims < 0.5 * total)
 
 
 def carries(site: Row) -> bool:
@@ -197,9 +191,7 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
     yield (
         "the same, or one given beside it that no shorter input told from it",
         "90 %",
-        share(
-            sum(max(r["beside"], r["longer"][0]) >= 0.99 * r["longer"][1] for r in held), len(held)
-        ),
+        share(sum(r["beside"] >= 0.99 * r["longer"][1] for r in held), len(held)),
     )
     yield (
         "of those that do not hold, those that say nothing of most longer inputs",
@@ -267,9 +259,6 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
         "",
         sizes([r for r in zoo if r["verdict"] == "shortcut"], exact),
     )
-    if any(r["earlier"] for r in ok):
-        said = "counted before overrides, pairs of one input and edits that go on (marked *)"
-        yield f"rows {said}", "", share(sum(r["earlier"] for r in ok), len(ok))
     yield "seconds for one explanation, median and longest, other work running", "60; 120", (
         f"{median(r['seconds'] for r in ok):.0f}; {max(r['seconds'] for r in ok):.0f}")  # fmt: skip
 
@@ -286,7 +275,7 @@ def risk_coverage(rows: Rows) -> list[tuple[float, float]]:
 
 
 COLUMNS: dict[str, Callable[[Row], str]] = {
-    "model": lambda r: r["name"] + "*" * r["earlier"],
+    "model": lambda r: r["name"],
     "task": lambda r: f"{r['task']}{'' if r['order'] == 'natural' else ', reverse'}",
     "what": lambda r: ("pair, " if r["architecture"] != "decoder-only" else "")
     + f"{r['layers']} layer{'s' * (r['layers'] > 1)}",

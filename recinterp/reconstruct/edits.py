@@ -258,14 +258,16 @@ def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:
 def unlike(rule: Rule, new: Rule) -> int:
     """What an edited rule saves by doing less than the rule it was, and by reading fixed places.
 
-    To stop, or to read the fourth token, takes fewer nodes than to go on, or to read the one
-    before the pointer; where inputs are too short to tell, the latter is more likely the same rule.
+    To stop, to write nothing or to read the fourth token takes fewer nodes than to go on, to write
+    a token or to read the one before the pointer; where inputs are too short to tell, the latter
+    is more likely the same rule.
     """
     if new.lost is not None:
         return 0
-    kept = [u for u in rule.updates if not isinstance(u, Emit) and u not in new.updates]
     fixed = sum(isinstance(x, Copy) and isinstance(x.at, Const) for x in new.word)
-    return (rule.goto != new.goto) + sum(map(_nodes, kept)) + FIXED * fixed
+    silent = bool(rule.word) and not new.word
+    less = [u for u in rule.updates if (silent if isinstance(u, Emit) else u not in new.updates)]
+    return (rule.goto != new.goto) + silent + sum(map(_nodes, less)) + FIXED * fixed
 
 
 def _nodes(update: Update) -> int:
