@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from random import Random
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TQDM_DISABLE", "1")
@@ -49,9 +50,10 @@ def labels(task: ri.Task) -> frozenset[str]:
 def table_of(rows: Sequence[tuple[Tokens, Tokens]]) -> Iterator[int | str | None]:
     """For each place of the output: the place copied, or the token, that is right most often."""
     for written in zip_longest(*(y for _, y in rows)):
-        right: Counter[int | str | None] = Counter(written)
+        right: Counter[int | str | None] = Counter()  # of equals the place, not the token
         for (x, _), token in zip(rows, written, strict=True):
             right.update(p for p, read in enumerate(x) if read == token)
+        right.update(written)
         yield right.most_common(1)[0][0]
 
 
@@ -70,7 +72,8 @@ def told(case: Case) -> tuple[int, int]:
     for x, y in zip(asked, ri.predict(model, task, asked), strict=True):
         groups[shape(x)].append((x, y))
     tables = {s: list(table_of(rows)) for s, rows in groups.items()}
-    test = counted(task, domain)[:COUNTED]
+    test = counted(task, domain)
+    test = Random(0).sample(test, min(COUNTED, len(test)))
     rows = zip(test, ri.predict(model, task, test), task.apply_many(test), strict=True)
     failing = [(x, y) for x, y, z in rows if y != z]
     hits = 0

@@ -36,6 +36,7 @@ def actions(
     """What could have happened instead, with the events whose next outputs agree with it."""
     others = tuple(u for u in rule.updates if not isinstance(u, Emit | Lost))
     gotos = dict.fromkeys([rule.goto, *(m for m in machine.modes)])
+    moves = _advance(machine) if rule.goto is None else ()
     for word, fits, ends in _words(machine, rule, view, bad, outcome):
         emit = (Emit(word),) if word else ()
         if (fits & ends & bad).any():
@@ -44,7 +45,7 @@ def actions(
         for goto in gotos:
             agrees = _goes_on(fits, ends, bad) if goto == rule.goto else on
             if goto is not None and (agrees & bad).any():
-                yield Action((*emit, *(others or _advance(machine))), goto), agrees
+                yield Action((*emit, *(others or moves)), goto), agrees
 
 
 def strides(rule: Rule, view: View) -> Iterator[tuple[Action, Mask]]:
@@ -55,7 +56,8 @@ def strides(rule: Rule, view: View) -> Iterator[tuple[Action, Mask]]:
     for i, update in enumerate(rule.updates):
         if isinstance(update, Set):
             before, after = rule.updates[:i], rule.updates[i + 1 :]
-            further = replace(update, to=plus(update.to, 1))
+            onward = update.to.sign if isinstance(update.to, Add) else 1
+            further = replace(update, to=plus(update.to, onward))
             due = view.read(update.to)
             yield Action((*before, further, *after), rule.goto), view.read(further.to) == due
             yield Action((*before, *after), rule.goto), view.read(Reg(update.reg)) == due
@@ -96,12 +98,13 @@ def _advance(machine: Machine) -> tuple[Update, ...]:
     return (max(moves, key=moves.count),) if moves else ()
 
 
-def _readable(machine: Machine) -> list[Expr]:
-    """Where a token that is written may be copied from: at pointers, and near both ends."""
-    pointers = [*(name for name, _ in machine.registers), *(["top"] if machine.frames else [])]
-    around: list[Expr] = [plus(Reg(name), k) for name in pointers for k in (0, 1, -1)]
+def _readable(machine: Machine, rule: Rule) -> list[Expr]:
+    """Where a token that is written may be copied from: around what is read, and near both ends."""
+    names = [*(name for name, _ in machine.registers), *(["top"] if machine.frames else [])]
+    read: list[Expr] = [*map(Reg, names), *(x.at for x in rule.word if isinstance(x, Copy))]
+    around = [plus(at, k) for at in read for k in (0, 1, -1)]
     ends = [e for k in range(ENDS) for e in (Const(k), plus(Reg("n"), -1 - k))]
-    return [*around, *ends]
+    return [*dict.fromkeys(around), *ends]
 
 
 def _words(
@@ -118,7 +121,7 @@ def _words(
         at = view.t + offset
         return np.where(at < size, y[here, np.minimum(at, y.shape[1] - 1)], -1)
 
-    copies = {Copy(at): view.read(at) for at in _readable(machine)}
+    copies = {Copy(at): view.read(at) for at in _readable(machine, rule)}
     options: dict[tuple[str | Copy, ...], Mask] = {(): np.ones(len(here), dtype=bool)}
     for depth in range(3):
         for word, fits in list(options.items()):

@@ -150,7 +150,7 @@ def separating(
     if not unwanted.any() or judge.score(everywhere) > 0:
         found = [everywhere, *found]
     for _ in range(MOST_ATOMS - 1):
-        if not wide or (found and _clean(found[0], wanted, unwanted)):
+        if not wide or any(_clean(guard, wanted, unwanted) for guard in found):
             break
         grown, wide = judge.grown(wide, most)
         found = sorted([*found, *grown], key=lambda g: -judge.score(g))[:most]
@@ -216,7 +216,8 @@ class _Judge:
             atoms = (*guards[of].atoms, self.pool.atoms[at])
             if key in found:
                 same = found[key]
-                found[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
+                if frozenset(atoms) not in map(frozenset, (same.atoms, *same.equals)):
+                    found[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
             elif len(found) < most:
                 found[key] = Guard(atoms, guards[of].mask & (self.pool.table[at] > 0))
         return list(found.values())

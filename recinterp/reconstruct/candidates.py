@@ -61,9 +61,9 @@ def candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[Ca
         end = view.t + len(rule.word)
         halts = rule.goto is None
         culprit = (first < NEVER) & (view.t <= first) & ((first < end) | halts)
-        last = order.last(number, view)
+        last = order.last(number)
         culprit |= (first < NEVER) & (first >= end) & last
-        before = (first < NEVER) & order.before(number, view) & ~culprit
+        before = (first < NEVER) & order.before(number) & ~culprit
         sound = (first >= end) & ~culprit & ~before
         if max(culprit.sum(), before.sum()) < 2:
             continue
@@ -103,10 +103,11 @@ def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
             for atom, mask in single_atoms(machine, view)
         }
         clean = sorted((g for g in gain if gain[g] > 0), key=lambda g: -gain[g])[:GUARDS]
+        further = [stride for stride, _ in strides(rule, view)]
         for place, guard in enumerate(clean):
             touched = np.unique(view.inputs[view.all_hold(guard)])
             elsewhere = redirected(machine, rule) if place < GUARDS_ELSEWHERE else ()
-            for action in (*without(rule), *elsewhere):
+            for action in (*without(rule), *further, *elsewhere):
                 variant = Variant(number, guard, action.updates, action.goto)
                 yield Candidate(variant, (), touched, gain[guard])
 
@@ -133,10 +134,10 @@ def _of_rule(
             kept.setdefault(key, (wanted, unwanted, []))[2].append(action)
     for wanted, unwanted, fitting in sorted(kept.values(), key=lambda k: -int(k[0].sum()))[:FITS]:
         for guard in separating(pool, wanted, unwanted, harm=harm):
-            touched = np.unique(view.inputs[guard.mask])
             promise = float((guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum())
             for atoms in (guard.atoms, *guard.equals[:alike]):
                 equals = guard.equals if atoms is guard.atoms else ()
+                touched = np.unique(view.inputs[view.all_hold(atoms)])
                 for action in fitting:
                     variant = Variant(number, atoms, action.updates, action.goto)
                     yield Candidate(variant, equals, touched, promise)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from recinterp.machine.batch import Ints
+from recinterp.machine.batch import Ints, Variant
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import (
     Atom,
@@ -150,8 +150,10 @@ def _give_up(edited: Edited, logs: Logs) -> Edited:
 
 
 def _distinct(found: Sequence[Edited]) -> list[Edited]:
-    ranked = sorted(found, key=lambda e: e.rank)
-    return list({str(e.machine): e for e in reversed(ranked)}.values())[::-1]
+    kept = dict[str, Edited]()
+    for edited in sorted(found, key=lambda e: e.rank):
+        kept.setdefault(str(edited.machine), edited)
+    return list(kept.values())
 
 
 def _apart(found: Sequence[Edited], logs: Logs) -> Iterator[Edited]:
@@ -174,8 +176,10 @@ def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]
     options = [*candidates(parent.machine, outcome, acts=acts)]
     if acts and parent.machine.frames:
         options += omissions(parent.machine, outcome)
-    options.sort(key=lambda c: -c.promise)
-    tried = list({c.variant: c for c in options}.values())[:TRIED]
+    best = dict[Variant, Candidate]()
+    for candidate in sorted(options, key=lambda c: -c.promise):
+        best.setdefault(candidate.variant, candidate)
+    tried = list(best.values())[:TRIED]
     here, sample = cost(outcome), _sample(outcome)
     few = _gains(parent.machine, tried, logs, sample, cost, here)
     few -= [PER_NODE * c.nodes for c in tried] * (few > 0)

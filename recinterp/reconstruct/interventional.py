@@ -25,6 +25,7 @@ from recinterp.reconstruct.pairs import (
     faithful,
     faithful_steps,
     learned_from,
+    parted,
 )
 from recinterp.reconstruct.patches import answers
 from recinterp.reconstruct.sites import Site
@@ -241,11 +242,16 @@ def _transplants(asked: _Asked) -> list[Trial]:
 
 
 def _at_site(asked: _Asked, site: Site) -> list[Trial]:
-    """Interchange at an accepted site: sources of another value, and of the same."""
+    """Interchange at an accepted site: sources of another value, and of the same.
+
+    Of inputs by which no site was chosen.
+    """
     adapter, task, finder, each = asked.adapter, asked.task, asked.finder, asked.each
     variable = next(v for v in finder.variables if v.name == site.variable)
-    pairs = [*finder.find(variable, each), *finder.find(variable, each // 2, same=True)]
-    kept = faithful(adapter, task, pairs)
+    other, same = (finder.find(variable, 2 * each, same=equal) for equal in (False, True))
+    _, moved = parted(faithful(adapter, task, other))
+    _, held = parted(faithful(adapter, task, same))
+    kept = [*moved[:each], *held[: each // 2]]
     if not kept:
         return []
     with sources_kept():

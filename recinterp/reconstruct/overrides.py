@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
 
 STEPS = 600  # at which other outputs are forced
+OWN = 2_000  # inputs, beside those at hand, whose runs an override must leave as they are
 MOST, LONGEST = 6, 3  # overrides, and conditions of one
 GAIN, SURE, COST = 10, 0.65, 2  # inputs better told; hits per trial; inputs per condition
 MODES = 12  # in a machine of more, no other mode is tried
@@ -125,7 +126,7 @@ def next_token(
     run, t = timeline(machine, tokens), len(prefix)
     if t < len(run.owners):
         return foretell(Behind(run.owners[t], t, prefix), overrides)
-    ended = t == len(run.owners) and machine.run(tokens) is not None
+    ended = t == len(run.owners) and machine.run(tokens) == list(run.says)
     return EOS if ended else None
 
 
@@ -195,10 +196,12 @@ def swapped(prefix: Tokens, back: int, token: str) -> Tokens:
 
 
 def _own(finder: Pairs) -> set[Condition]:
-    """Every condition that holds at a step of the machine's own runs."""
+    """Every condition that holds at a step of the machine's own runs, on many inputs."""
+    longest = max(map(len, finder.inputs))
+    more = finder.task.sample(OWN, seed=finder.seed, max_length=longest)
     seen = [
         Behind(owner, t, run.says[:t]).seen()
-        for run in map(finder.run, finder.inputs)
+        for run in map(finder.run, {*finder.inputs, *map(tuple, more)})
         for t, owner in enumerate(run.owners)
         if t
     ]

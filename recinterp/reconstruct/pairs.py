@@ -322,6 +322,13 @@ def learned_from(tokens: Sequence[str]) -> bool:
     return zlib.crc32(" ".join(tokens).encode()) % PARTS < LEARNED
 
 
+def parted(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to choose by, two in five, and pairs to count; those of one input are on one side."""
+    chooses = [zlib.crc32(" ".join(p.base.tokens).encode()) % 5 < 2 for p in pairs]
+    both = list(zip(pairs, chooses, strict=True))
+    return [p for p, first in both if first], [p for p, first in both if not first]
+
+
 def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs at whose base and source the model says what the machine says.
 

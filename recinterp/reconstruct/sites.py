@@ -1,9 +1,9 @@
 """Where a machine's variables live in the network: interchange interventions at sites.
 
 A source run's activation is put into a base run, and the model must write what the machine writes
-with the source's value. Candidates are a handful of patches per layer; half of the pairs chooses
-among them, the other half gives the accuracy that is reported, beside a norm-matched random
-direction and a source of the same value (which must change nothing).
+with the source's value. Candidates are a handful of patches per layer; the pairs of some inputs
+choose among them, those of the others give the accuracy that is reported, beside a norm-matched
+random direction and a source of the same value (which must change nothing).
 Source: Geiger et al., Causal abstractions of neural networks (2021).
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from recinterp.perturb import is_live, sources_kept
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pair, Pairs, faithful
+from recinterp.reconstruct.pairs import Pair, Pairs, faithful, parted
 from recinterp.reconstruct.patches import Part, Patch, accuracy, is_single
 from recinterp.reconstruct.variables import Kind, Variable
 
@@ -70,20 +70,19 @@ def _sites_of(adapter: Adapter, finder: Pairs, variable: Variable) -> list[Site]
     task, seed = finder.task, finder.seed
     pairs = faithful(adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING)))
     pairs = pairs[: CHOOSING + REPORTING]
-    if len(pairs) < FEWEST:
+    choose, report = parted(pairs)
+    if len(pairs) < FEWEST or min(len(choose), len(report)) < FEWEST // 4:
         # A variable that never decides a token (a pointer that has run to its end) is no finding.
         return [_unplaced(variable, len(pairs))] if pairs else []
-    half = len(pairs) * CHOOSING // (CHOOSING + REPORTING)
-    choose, report = pairs[:half], pairs[half:]
     same = faithful(adapter, task, finder.find(variable, CHOOSING + REPORTING, same=True))
-    half = len(same) * CHOOSING // (CHOOSING + REPORTING)
+    unmoved, kept = parted(same)
     controls = _Controls(
-        same[half:],
+        kept,
         faithful(adapter, task, finder.find(variable, REPORTING, strict=True))[:REPORTING],
         seed,
     )
     scored = [
-        (_worth(adapter, task, choose, same[:half], p), tuple(part.named(adapter) for part in p))
+        (_worth(adapter, task, choose, unmoved, p), tuple(part.named(adapter) for part in p))
         for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
         if all(is_live(adapter, task, part.hook) for part in p)
     ]

@@ -61,7 +61,7 @@ class Words:
     def inputs(self, max_length: int) -> Iterator[list[str]]:
         yield from map(list, itertools.product(self.constructors, repeat=LENGTH))
 
-    def sample(self, n: int, seed: int = 0) -> list[list[str]]:
+    def sample(self, n: int, seed: int = 0, max_length: int = LENGTH) -> list[list[str]]:
         rng = random.Random(seed)
         return [[rng.choice(self.constructors) for _ in range(LENGTH)] for _ in range(n)]
 

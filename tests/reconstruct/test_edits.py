@@ -39,6 +39,15 @@ FAULTS = {
         " -> p := p + 1, push put(p), goto reverse",
         "ends: in(p) in {a, b, c, d} and in(p + 1) = a -> halt",
     ),
+    "passes a place over that it should push": (
+        "list-reverse", 5, "reverse-a",
+        "own: in(p) in {b, c, d} -> p := p + 1, push put(p), goto reverse",
+        "over: in(p) = a -> p := p + 2, push put(p), goto reverse",
+    ),
+    "reads beside, far from the pointer": (
+        "tree-preorder", 13, "preorder-Node",
+        "beside: in(p) = Node -> emit in(p + 2), p := p + 2, push preorder(0), goto preorder",
+    ),
     "goes elsewhere and writes nothing there": (
         "tree-mirror", 13, "return-mirror.2", "elsewhere: top is mirror.2 -> pop, goto skip",
     ),
