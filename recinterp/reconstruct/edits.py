@@ -49,6 +49,7 @@ LATER = 0.5  # how much a late first difference is better than an early one
 TRIED = 500  # candidates run per round, the most promising
 SAMPLE = 240  # inputs in the first, quick scoring
 CHUNK = 60_000  # runs held in memory at once
+LIMIT = 2_000  # steps of an edited machine: it may stand still, and write without an end
 
 
 @dataclass(frozen=True)
@@ -253,8 +254,9 @@ def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:
     equals = {**parent.equals, name: candidate.equals}
     root, chain = parent.root or machine, (*parent.chain, candidate)
     added = (*parent.added, name)
+    edited = replace(machine, rules=tuple(rules), limit=min(machine.limit, LIMIT))
     return Edited(
-        machine.with_rules(rules), added, equals, cost, parent.base, root, parent.acting, chain,
+        edited, added, equals, cost, parent.base, root, parent.acting, chain,
         parent.unlike + unlike(rule, new),
     )  # fmt: skip
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool
 
-from recinterp.machine.batch import run_batch
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Lost, Reg, Rule, minus, plus
 
@@ -65,7 +64,7 @@ def restrict(machine: Machine, logs: Logs, good: Mask | None = None) -> Machine:
     good = ~logs.run(machine).wrong if good is None else good
     if (~good).sum() <= (1 - PURE) * len(logs.inputs):
         return machine
-    view = run_batch(machine, logs.words).view(np.arange(len(logs.inputs)))
+    view = logs.run(machine).batch.view(np.arange(len(logs.inputs)))
     atoms = [(a, m) for a, m in _entry_atoms(machine, view) if m.any() and not m.all()]
     everything = np.ones(len(good), dtype=bool)
     failed = ~everything if logs.failed is None else logs.failed

@@ -6,6 +6,8 @@ import pytest
 
 import recinterp as ri
 from recinterp.reconstruct import Oracle, reconstruct
+from recinterp.reconstruct.build import asked
+from recinterp.reconstruct.edits import LIMIT, search
 from recinterp.tasks.split import held_out
 
 FAULTS = {
@@ -73,3 +75,14 @@ def test_a_fault_of_one_rule_comes_back_as_an_edit_and_holds_on_other_inputs(nam
     assert planted.run_many(inputs) != task.apply_many(inputs)
     assert found.run_many(inputs) == planted.run_many(inputs)
     assert found.size <= planted.size + 4
+
+
+def test_an_edit_that_stands_still_does_not_write_without_an_end() -> None:
+    """A loop that writes as it goes round fills the memory long before a million steps."""
+    task = ri.task("list-reverse")
+    inputs = [x for x in task.inputs(3) if not held_out(x)]
+    logs = asked(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
+    found = search(task.machine, logs)
+    assert any(edited.chain for edited in found)
+    assert task.machine.limit > LIMIT
+    assert all(edited.machine.limit == LIMIT for edited in found if edited.chain)
