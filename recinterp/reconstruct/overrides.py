@@ -4,9 +4,10 @@ A machine reads its state off the input. A model often reads it off its own outp
 long as it is left alone the two say the same. So outputs are forced on it. An override says what
 was found: in this state, behind such an output, it goes on as in that mode, or ends.
 
-Nothing that holds at a step of the machine's own runs may be a condition, so that every run stays
-as it is. Overrides are learned by sequential covering from one part of the inputs and counted on
-the others. Source: Clark and Niblett, The CN2 induction algorithm (1989).
+Nothing that holds at a step of the machine's own runs, on the inputs at hand and many more, may be
+a condition, so that those runs stay as they are. Overrides are learned by sequential covering from
+one part of the inputs and counted on the others.
+Source: Clark and Niblett, The CN2 induction algorithm (1989).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ SUBSPACES = (
 )
 FORCED = (
     "Outputs were forced on the model. On inputs that nothing was learned from: how often it does "
-    "that, and how often what the machine alone says. No run of its own meets such a state."
+    "that, and how often what the machine alone says. No run looked at meets such a state."
 )
 MIXED = "leaves the recursion in {n} ways, the first of which: it {first}"
 
