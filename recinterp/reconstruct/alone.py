@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from recinterp.machine.syntax import Reg
 from recinterp.perturb import hooks_needed, is_live, random_subspaces, sources_kept, subspaces
 from recinterp.reconstruct.pairs import PARTS, Pair, Pairs, faithful, learned_from
-from recinterp.reconstruct.patches import Part, Patch, accuracy, plan_of, rows_of
+from recinterp.reconstruct.patches import Part, Patch, Put, accuracy, plan_of, rows_of
 from recinterp.reconstruct.sites import ACCEPT, CONTROL, FEWEST, Site
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def _alone(adapter: Adapter, finder: Pairs, variable: Variable, own: Sequence[Si
         return None
     pairs, dims = [p for kind in known for p in kind], max(1, adapter.d_model // SHARE)
     rows, goals = rows_of(task, pairs), [p.goal for p in pairs]
-    bases = subspaces(adapter, task, rows, plan_of(patch, pairs), goals, dims=dims, seed=seed)
-    rates = [accuracy(adapter, task, kind, patch, bases=bases) for kind in judged]
+    bases = subspaces(adapter, task, rows, plan_of(Put(patch), pairs), goals, dims=dims, seed=seed)
+    rates = [accuracy(adapter, task, kind, Put(patch, bases=bases)) for kind in judged]
     by_chance = [
-        accuracy(adapter, task, asked, patch, bases=random_subspaces(bases, seed + k)).value
+        accuracy(adapter, task, asked, Put(patch, bases=random_subspaces(bases, seed + k))).value
         for k in range(1, 5)
     ]
     control = sum(by_chance) / len(by_chance)

@@ -27,7 +27,7 @@ from recinterp.reconstruct.pairs import (
     learned_from,
     parted,
 )
-from recinterp.reconstruct.patches import answers
+from recinterp.reconstruct.patches import Put, answers
 from recinterp.reconstruct.sites import Site
 from recinterp.reconstruct.variables import from_state
 
@@ -255,5 +255,5 @@ def _at_site(asked: _Asked, site: Site) -> list[Trial]:
     if not kept:
         return []
     with sources_kept():
-        said = answers(adapter, task, kept, site.patch)
+        said = answers(adapter, task, kept, Put(site.patch))
     return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]

@@ -113,16 +113,21 @@ def is_single(patch: Patch) -> bool:
     return len(patch) == 1 and patch[0].position not in ("others", "inputs", "outputs")
 
 
-def plan_of(
-    patch: Patch,
-    pairs: Sequence[Pair],
-    scramble: int | None = None,
-    bases: Sequence[Tensor] | None = None,
-) -> list[Interchange]:
-    """The intervention that puts the sources' values of a patch into the bases of the pairs.
+@dataclass(frozen=True)
+class Put:
+    """What of a patch is put in: all of it, or less.
 
-    bases: of subspaces, one per part, if no more than what lies in them is to be put in.
+    scramble: the seed of a random direction of the same norm; bases: of subspaces, one per part, if
+    no more than what lies in them is to be put in.
     """
+
+    patch: Patch
+    scramble: int | None = None
+    bases: Sequence[Tensor] | None = None
+
+
+def plan_of(put: Put, pairs: Sequence[Pair]) -> list[Interchange]:
+    """The intervention that puts the sources' values of a patch into the bases of the pairs."""
     sources = tuple(p.source.tokens for p in pairs)
     prefixes = tuple(p.source.prefix for p in pairs)
     return [
@@ -131,10 +136,10 @@ def plan_of(
             sources,
             prefixes,
             _at(part.position, pairs, base=False),
-            scramble,
-            None if bases is None else (bases[number],),
+            put.scramble,
+            None if put.bases is None else (put.bases[number],),
         )
-        for number, part in enumerate(patch)
+        for number, part in enumerate(put.patch)
     ]
 
 
@@ -168,28 +173,14 @@ def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:
     return lay_out(task, [p.base.tokens for p in pairs], [p.base.prefix for p in pairs])
 
 
-def answers(
-    adapter: Adapter,
-    task: Task,
-    pairs: Sequence[Pair],
-    patch: Patch,
-    scramble: int | None = None,
-    bases: Sequence[Tensor] | None = None,
-) -> list[str]:
+def answers(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: Put) -> list[str]:
     """What the model writes at the bases with the sources' values put in."""
-    return say(adapter, task, rows_of(task, pairs), plan_of(patch, pairs, scramble, bases))
+    return say(adapter, task, rows_of(task, pairs), plan_of(put, pairs))
 
 
-def accuracy(
-    adapter: Adapter,
-    task: Task,
-    pairs: Sequence[Pair],
-    patch: Patch,
-    scramble: int | None = None,
-    bases: Sequence[Tensor] | None = None,
-) -> Rate:
+def accuracy(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: Put) -> Rate:
     """How often that is what the machine writes with the variable set."""
     if not pairs:
         return Rate(0, 0)
-    said = answers(adapter, task, pairs, patch, scramble, bases)
+    said = answers(adapter, task, pairs, put)
     return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from recinterp.perturb import is_live, sources_kept
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pair, Pairs, faithful, parted
-from recinterp.reconstruct.patches import Part, Patch, accuracy, is_single
+from recinterp.reconstruct.patches import Part, Patch, Put, accuracy, is_single
 from recinterp.reconstruct.variables import Kind, Variable
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def _worth(
     adapter: Adapter, task: Task, choose: Sequence[Pair], same: Sequence[Pair], patch: Patch
 ) -> Rate:
     """How good a patch is: what it moves, or, where that would do, what it should not and does."""
-    rate = accuracy(adapter, task, choose, patch)
-    kept = accuracy(adapter, task, same, patch) if rate.value >= ACCEPT else rate
+    rate = accuracy(adapter, task, choose, Put(patch))
+    kept = accuracy(adapter, task, same, Put(patch)) if rate.value >= ACCEPT else rate
     return kept if kept.value < ACCEPT else rate
 
 
@@ -198,10 +198,12 @@ def _measured(
     report: Sequence[Pair],
     controls: _Controls,
 ) -> Site:
-    rate = accuracy(adapter, task, report, patch)
-    noise = [accuracy(adapter, task, report, patch, controls.seed + k) for k in range(1, 5)]
+    rate = accuracy(adapter, task, report, Put(patch))
+    noise = [
+        accuracy(adapter, task, report, Put(patch, scramble=controls.seed + k)) for k in range(1, 5)
+    ]
     control = sum(r.value for r in noise) / len(noise)
-    kept = accuracy(adapter, task, controls.same, patch)
+    kept = accuracy(adapter, task, controls.same, Put(patch))
     accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
     site = Site(
         variable.name,
@@ -214,7 +216,7 @@ def _measured(
         is_single(patch),
         patch=patch,
         kept=kept.value,
-        strict=accuracy(adapter, task, controls.strict, patch),
+        strict=accuracy(adapter, task, controls.strict, Put(patch)),
         kind=variable.kind,
     )
     return replace(site, note=_note(site))
