@@ -8,8 +8,9 @@ first: of guards that fire on the same events, the first is named and the others
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,6 +127,11 @@ class Pool:
     table: Float[np.ndarray, "atoms events"]
     bits: UInt8[np.ndarray, "atoms bytes"]
 
+    @cached_property
+    def numbers(self) -> Mapping[Atom, int]:
+        """Each atom's number, by which it is compared."""
+        return {a: i for i, a in enumerate(self.atoms)}
+
     @classmethod
     def of(cls, machine: Machine, view: View) -> Pool:
         """Every atom that holds in some and not in all events of a view."""
@@ -207,17 +213,19 @@ class _Judge:
     ) -> list[Guard]:
         """Guards by number, the best first, those that fire alike as one."""
         found: dict[bytes, Guard] = {}
+        equals = dict[bytes, dict[frozenset[int], tuple[Atom, ...]]]()
+        numbers = [frozenset(self.pool.numbers[a] for a in g.atoms) for g in guards]
         here = np.packbits(np.stack([g.mask for g in guards]), axis=1) & self.bits
         parents, added = np.divmod(order, len(self.pool.atoms))
         fired = here[parents] & self.pool.bits[added]
         for of, at, key in zip(parents.tolist(), added.tolist(), map(bytes, fired), strict=True):
-            if self.pool.atoms[at] in guards[of].atoms:
+            if at in numbers[of]:
                 continue
             atoms = (*guards[of].atoms, self.pool.atoms[at])
-            if key in found:
-                same = found[key]
-                if frozenset(atoms) not in map(frozenset, (same.atoms, *same.equals)):
-                    found[key] = Guard(same.atoms, same.mask, (*same.equals, atoms))
-            elif len(found) < most:
+            if key not in found and len(found) < most:
                 found[key] = Guard(atoms, guards[of].mask & (self.pool.table[at] > 0))
-        return list(found.values())
+            if key in found:
+                equals.setdefault(key, {}).setdefault(numbers[of] | {at}, atoms)
+        return [
+            replace(guard, equals=tuple(equals[key].values())[1:]) for key, guard in found.items()
+        ]

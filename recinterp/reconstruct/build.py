@@ -19,7 +19,7 @@ from recinterp.reconstruct.edits import UNCLAIMED, Edited, search
 from recinterp.reconstruct.hypothesis import ENOUGH, PLENTY, Hypothesis, again, hypothesis, why
 from recinterp.reconstruct.learn import learn
 from recinterp.reconstruct.logs import Logs
-from recinterp.reconstruct.probes import doubted, probes, wider
+from recinterp.reconstruct.probes import probes, second_look, wider
 from recinterp.reconstruct.region import restrict
 from recinterp.reconstruct.rivals import Rival, alternatives, rivals, undecided
 from recinterp.reconstruct.trees import FEW, Grown, grown, promise, weights
@@ -33,7 +33,8 @@ LEARNED, CLASHES = 3, 2  # machines from logs looked at; steps left apart, by wr
 FEWEST = 8  # failures among the probes, or nothing is learned from logs
 TRUE = "edits of the true machine"
 TREES = "guard trees on the true machine's control"
-DOUBT = 0.02  # wrong claims among inputs as they come, before they are asked about too
+DOUBT = 0.02  # wrong claims among inputs as they come, before they are learned from too
+ADDED = 300  # inputs as they come that are learned from, where it falls and where it holds
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Road:
 def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) -> Reconstruction:
     """The machine that explains an oracle on a domain best, built from probes alone.
 
-    First from probes of every stratum; then, if what it claims there does not hold among inputs as
-    they come, or machines are left that some input tells apart, once more from those too. Where
+    First from probes of every stratum; then, if it does not hold among inputs as they come, or
+    machines are left that some input tells apart, once more with those on which it falls. Where
     that explains too few failures, many more inputs are asked about, and guard trees grown.
     """
     logs = asked(oracle, task, probes(task, domain, seed=seed))
@@ -69,11 +70,11 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     best = ranked[0].machine
     more = undecided(task, domain, best, ranked[0].equal, seed=seed)
     told = more and asked(oracle, task, more).run(best).equal.all()
-    wide = doubted(task, domain, best, logs.inputs, seed=seed)
-    if (more and not told) or (
-        wide and _wrong(best, asked(oracle, task, wide)) > DOUBT * len(wide)
-    ):
-        known = dict.fromkeys(map(tuple, [*logs.inputs, *more, *wide]))
+    looks = second_look(task, domain, best, logs.inputs, seed=seed)
+    plain, departing = (asked(oracle, task, inputs) for inputs in looks)
+    missed = _missed(ranked[0], logs, plain)
+    if (more and not told) or missed or _wrong(best, departing) > DOUBT * len(departing.inputs):
+        known = dict.fromkeys(map(tuple, [*logs.inputs, *more, *departing.inputs, *missed]))
         logs = asked(oracle, task, [list(x) for x in known])
         ranked = considered(task, logs, seed)
     if logs.failures.sum() >= FEWEST:
@@ -87,6 +88,21 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     evident = replace(chosen, machine=with_evidence(chosen.machine, logs))
     left = rivals(task, domain, chosen.machine, chosen.equal, seed=seed)
     return Reconstruction(evident, tuple(lost), task.machine, logs, left)
+
+
+def _missed(best: Hypothesis, logs: Logs, plain: Logs) -> list[Sequence[str]]:
+    """Inputs as they come on which a machine falls, and as many where it holds.
+
+    None if it leaves few of the failures there unexplained, or if it did so of the probes'.
+    """
+    known, failures = int(logs.failures.sum()), int(plain.failures.sum())
+    equal = plain.run(best.machine).equal
+    unexplained = int((plain.failures & ~equal).sum())
+    held = known < FEWEST or best.enough(known)
+    if not held or unexplained < max(FEWEST, ENOUGH * failures):
+        return []
+    rows = np.concatenate([np.flatnonzero(side)[:ADDED] for side in (~equal, equal)])
+    return [plain.inputs[i] for i in rows.tolist()]
 
 
 def asked(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Logs:

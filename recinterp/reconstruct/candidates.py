@@ -17,7 +17,7 @@ from recinterp.machine.syntax import Atom, Expr, Lost, walk
 from recinterp.reconstruct.acts import Action, actions, redirected, strides, without
 from recinterp.reconstruct.atoms import HARM, Mask, Pool, gather, separating, single_atoms
 from recinterp.reconstruct.blame import event_order
-from recinterp.reconstruct.logs import NEVER, Logs, Outcome
+from recinterp.reconstruct.logs import NEVER, Logs, Outcome, surely
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -144,10 +144,8 @@ def _of_rule(
 
 
 def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:
-    """A rule that gives up, and says so if every output it gives up on was not the true one."""
-    if (
-        logs.failed is None
-        or not logs.failed[view.inputs[view.all_hold(candidate.variant.guard)]].all()
-    ):
+    """A rule that gives up, and says so if nearly every output it gives up on was not the true."""
+    fired = view.inputs[view.all_hold(candidate.variant.guard)]
+    if not surely(logs.failures[fired]):
         return candidate
     return replace(candidate, variant=replace(candidate.variant, updates=(Lost(wrong=True),)))

@@ -29,6 +29,7 @@ PATIENCE = 4  # steps of a variant, for each token it can read or write
 NEVER = 1 << 30  # index of the first difference where there is none
 UNKNOWN = -2  # a token the machine cannot write
 BEHIND = -1  # behind the end of an output
+SURE = 0.95  # of the outputs seen somewhere: if so many were wrong, one there is called wrong
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,11 @@ class Outcome:
         return (
             np.zeros(len(self.batch.t), dtype=bool) if failed is None else failed[self.batch.source]
         )
+
+
+def surely(failed: Bool[np.ndarray, "some"]) -> bool:
+    """Whether so many outputs were not the true ones that another of their kind will not be."""
+    return bool(failed.size and failed.mean() >= SURE)
 
 
 def _padded(

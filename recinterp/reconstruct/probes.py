@@ -25,6 +25,7 @@ LONGEST = 16  # where a domain names no length
 WIDE = 30_000  # inputs asked about where a few hundred leave too much unexplained
 LISTED = 100_000  # a domain with no more inputs is listed, a larger one drawn from
 DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machine departs
+PLAIN = 3_000  # inputs asked about as they come, once there is a machine
 
 
 def probes(
@@ -35,19 +36,20 @@ def probes(
     return [list(x) for x in drawn if domain.contains(task, list(x)) and not held_out(x)]
 
 
-def doubted(
+def second_look(
     task: Task, domain: Domain, machine: Machine, known: Sequence[Sequence[str]], *, seed: int = 0
-) -> list[list[str]]:
-    """Inputs as they come, any of a length alike, on which a machine departs from the truth.
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Inputs as they come, any of a length alike; and more of those on which a machine departs.
 
-    The strata weigh each depth alike; most inputs that fail may lie in a few of them, and there a
-    claim has to hold too. None is held out, none is among the known.
+    The strata weigh each depth alike; most inputs that fail may lie in a few of them, and a claim
+    has to hold there too. None is held out, none is among the known.
     """
     seen = {tuple(x) for x in known}
     drawn = domain.sample(task, DRAWN, seed=seed + 1, distribution="uniform")
     new = [list(x) for x in dict.fromkeys(map(tuple, drawn)) if x not in seen and not held_out(x)]
     rows = zip(new, task.apply_many(new), machine.run_many(new), strict=True)
-    return [x for x, true, claim in rows if claim is not None and claim != true][:DOUBTED]
+    departing = [x for x, true, claim in rows if claim is not None and claim != true]
+    return new[:PLAIN], departing[:DOUBTED]
 
 
 def wider(

@@ -3,7 +3,7 @@
 A small decision tree over what can be seen before the first step (the length, the runs at both
 ends, the first and last tokens) separates inputs that the machine gets right from those that it
 does not. A leaf is claimed only where nearly everything seen was right; a leaf where the oracle
-was never right at all is lost *and wrong*.
+was hardly ever right is lost *and wrong*.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jaxtyping import Bool
 
 from recinterp.machine.check import negate, simplify
 from recinterp.machine.syntax import Atom, Cmp, Const, Expr, Find, In, Lost, Reg, Rule, minus, plus
+from recinterp.reconstruct.logs import surely
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -52,8 +53,8 @@ class Leaf:
 
     @property
     def fails(self) -> bool:
-        """Whether the oracle failed on everything here."""
-        return bool(self.failed[self.rows].all())
+        """Whether the oracle failed on nearly everything here."""
+        return surely(self.failed[self.rows])
 
 
 def restrict(machine: Machine, logs: Logs, good: Mask | None = None) -> Machine:

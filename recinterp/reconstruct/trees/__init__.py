@@ -17,6 +17,7 @@ from jaxtyping import Bool, Int
 
 from recinterp.machine.batch import HALTED
 from recinterp.machine.syntax import Cmp, Const, Reg
+from recinterp.reconstruct.logs import surely
 from recinterp.reconstruct.trees.rules import machine_of
 from recinterp.reconstruct.trees.split import Node, Scene, grow
 from recinterp.reconstruct.trees.steps import LOST, OWN, Stage, one_by_one, stages
@@ -131,7 +132,7 @@ def _resign(stage: Stage, node: Node, explained: Mask, failed: Mask) -> None:
         return
     inputs = stage.scene.inputs[node.events]
     if stage.acts[node.act][0] != OWN and explained[inputs].mean() < TRUSTED:
-        node.act = stage.acts.index((LOST, "wrong" if failed[inputs].all() else ""))
+        node.act = stage.acts.index((LOST, "wrong" if surely(failed[inputs]) else ""))
 
 
 def _path(scenes: Sequence[Scene], apart: Mask) -> dict[int, Mask]:
