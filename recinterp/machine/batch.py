@@ -41,7 +41,7 @@ __all__ = [
     "Variant", "View", "Words", "accepts", "run_batch", "run_variants",
 ]  # fmt: skip
 RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
-OPS: dict[str, Callable[[Ints, Ints], Flags]] = {
+OPS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
     "=": np.equal,
     "!=": np.not_equal,
     "<": np.less,
@@ -77,6 +77,9 @@ class View:
                 return {"t": self.t, "height": self.height, "top": self.top}[name]
             case Reg(name):
                 return self.registers[name]
+            case Add(base, Const(number), sign, k):
+                moved: Ints = self.value(base) + (sign * number + k)
+                return moved
             case Add(base, of, sign, k):
                 total: Ints = self.value(base) + sign * self.value(of) + k
                 return total
@@ -109,7 +112,7 @@ class View:
                 on_top: Flags = self.frame == (-1 if frame is None else self.frames.index(frame))
                 return on_top
             case Cmp(a, op, b):
-                return OPS[op](self.value(a), self.value(b))
+                return OPS[op](self.value(a), b.k if isinstance(b, Const) else self.value(b))
             case AtLeast(least, atoms):
                 votes = np.array([self.holds(x) for x in atoms], dtype=np.int8)
                 enough: Flags = votes.reshape(len(atoms), len(self.rows)).sum(axis=0) >= least

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from recinterp.machine.syntax import Atom, Machine, Rule, Update
 
 if TYPE_CHECKING:
-    from recinterp.machine.batch import Batch, View
+    from recinterp.machine.batch import Batch, Ints, View
 
 Known = TypeVar("Known")
 
@@ -46,14 +46,23 @@ class Variants:
         """Fire a rule, or what a row's variant does instead of it."""
         variant = self.of_row[view.rows]
         changed = np.zeros(len(variant), dtype=bool)
-        for g, guard in enumerate(self.guards.get(index, ())):
-            mine = np.flatnonzero(self.guard[index, variant] == g)
-            changed[mine] = view.take(mine).all_hold(guard)
+        for g, mine in _parts(self.guard[index, variant]):
+            changed[mine] = view.take(mine).all_hold(self.guards[index][g])
+        if not changed.any():
+            batch.apply(rule, view)
+            return
         batch.apply(rule, view.take(~changed))
-        for a, act in enumerate(self.acts.get(index, ())):
-            mine = np.flatnonzero(changed & (self.act[index, variant] == a))
-            if len(mine):
-                batch.apply(act, view.take(mine))
+        other = np.flatnonzero(changed)
+        for a, mine in _parts(self.act[index, variant[other]]):
+            batch.apply(self.acts[index][a], view.take(other[mine]))
+
+
+def _parts(numbers: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each number there is, but for -1, and the rows that have it."""
+    order = np.argsort(numbers, kind="stable")
+    found, first = np.unique(numbers[order], return_index=True)
+    parts = np.split(order, first[1:])
+    yield from ((n, rows) for n, rows in zip(found.tolist(), parts, strict=True) if n >= 0)
 
 
 def _place(known: dict[Known, int], value: Known) -> int:

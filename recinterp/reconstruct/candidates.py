@@ -136,8 +136,9 @@ def _of_rule(
         for guard in separating(pool, wanted, unwanted, harm=harm):
             promise = float((guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum())
             for atoms in (guard.atoms, *guard.equals[:alike]):
-                equals = guard.equals if atoms is guard.atoms else ()
-                touched = np.unique(view.inputs[view.all_hold(atoms)])
+                first = atoms is guard.atoms
+                equals = guard.equals if first else ()
+                touched = np.unique(view.inputs[guard.mask if first else view.all_hold(atoms)])
                 for action in fitting:
                     variant = Variant(number, atoms, action.updates, action.goto)
                     yield Candidate(variant, equals, touched, promise)

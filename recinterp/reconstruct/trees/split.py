@@ -16,6 +16,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -140,10 +141,20 @@ class Ballot:
     holds: Bool[np.ndarray, "some atoms"]
     mass: Float[np.ndarray, "some classes"]
 
+    @cached_property
+    def _held(self) -> Float[np.ndarray, "some atoms"]:
+        """The same as numbers, to be multiplied."""
+        return self.holds.astype(np.float32)
+
+    @cached_property
+    def _counted(self) -> Float[np.ndarray, "some 1+classes"]:
+        """For each event 1, and its weight by class."""
+        return np.column_stack([np.ones(len(self.mass)), self.mass]).astype(np.float32)
+
     def first(self) -> list[Split]:
         """The single atoms that part best, those that gain anything."""
         nothing = np.zeros(len(self.holds), dtype=np.int64)
-        gain = self._gains(nothing, 1, opposite=False)
+        gain = self._gains(nothing, 1)[0]
         best = np.argsort(-gain, kind="stable")[:FIRST]
         return [
             Split(float(gain[k]), Question(1, ((int(k), True),))) for k in best if gain[k] > 1e-6
@@ -163,24 +174,20 @@ class Ballot:
         votes = _votes(self.holds, question)
         asked = [k for k, _ in question.atoms]
         for least in (question.least, question.least + 1):
-            for opposite in (False, True):
-                gain = self._gains(votes, least, opposite=opposite)
+            for gain, so in zip(self._gains(votes, least), (True, False), strict=True):
                 gain[asked] = -np.inf
                 best = int(np.argmax(gain))
-                atoms = (*question.atoms, (best, not opposite))
+                atoms = (*question.atoms, (best, so))
                 yield Split(float(gain[best]), Question(least, atoms))
 
-    def _gains(
-        self, votes: Int[np.ndarray, "some"], least: int, *, opposite: bool
-    ) -> Float[np.ndarray, "atoms"]:
-        """What each atom (or its opposite) gains as a vote more: it decides where one is short."""
+    def _gains(self, votes: Int[np.ndarray, "some"], least: int) -> Float[np.ndarray, "2 atoms"]:
+        """What each atom, then its opposite, gains as one vote more, deciding where one is short."""
         sure, open_ = votes >= least, votes == least - 1
-        held, mass = self.holds[open_], self.mass[open_]
-        yes, count = held.astype(np.float32).T @ mass, held.sum(axis=0)
-        if opposite:
-            yes, count = mass.sum(axis=0) - yes, len(held) - count
-        yes, count = yes + self.mass[sure].sum(axis=0), count + sure.sum()
-        total = self.mass.sum(axis=0)
+        counted = self._counted[open_]
+        held = self._held[open_].T @ counted
+        yes = np.stack([held, counted.sum(axis=0) - held]) + self._counted[sure].sum(axis=0)
+        count, yes = yes[..., 0], yes[..., 1:]
+        total = self._counted[:, 1:].sum(axis=0)
         gain = _purity(yes) + _purity(total - yes) - _purity(total[None, :])
         gain[(count < LEAST) | (len(votes) - count < LEAST)] = -np.inf
         return gain
@@ -193,9 +200,8 @@ def _votes(holds: Bool[np.ndarray, "some atoms"], question: Question) -> Int[np.
     return np.count_nonzero(holds[:, columns] == signs, axis=1)
 
 
-def _purity(mass: Float[np.ndarray, "rows classes"]) -> Float[np.ndarray, "rows"]:
-    whole = mass.sum(axis=1)
-    return (mass**2).sum(axis=1) / np.maximum(whole, 1e-9)
+def _purity(mass: Float[np.ndarray, "... classes"]) -> Float[np.ndarray, "..."]:
+    return (mass**2).sum(axis=-1) / np.maximum(mass.sum(axis=-1), 1e-9)
 
 
 def _classes(
