@@ -181,7 +181,7 @@ class Ballot:
                 yield Split(float(gain[best]), Question(least, atoms))
 
     def _gains(self, votes: Int[np.ndarray, "some"], least: int) -> Float[np.ndarray, "2 atoms"]:
-        """What each atom, then its opposite, gains as one vote more, deciding where one is short."""
+        """What each atom, then its opposite, gains as a vote more, where one is wanting."""
         sure, open_ = votes >= least, votes == least - 1
         counted = self._counted[open_]
         held = self._held[open_].T @ counted
