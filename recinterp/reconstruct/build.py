@@ -66,7 +66,7 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     that explains too few failures, many more inputs are asked about, and guard trees grown.
     """
     logs = asked(oracle, task, probes(task, domain, seed=seed))
-    ranked = considered(task, logs, seed)
+    ranked = _edited(task, logs)
     best = ranked[0].machine
     more = undecided(task, domain, best, ranked[0].equal, seed=seed)
     told = more and asked(oracle, task, more).run(best).equal.all()
@@ -76,7 +76,9 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     if (more and not told) or missed or _wrong(best, departing) > DOUBT * len(departing.inputs):
         known = dict.fromkeys(map(tuple, [*logs.inputs, *more, *departing.inputs, *missed]))
         logs = asked(oracle, task, [list(x) for x in known])
-        ranked = considered(task, logs, seed)
+        ranked = _edited(task, logs)
+    if not _enough(ranked, logs):
+        ranked = _best(logs, [*ranked, *_from_logs(task, logs, seed)])
     if logs.failures.sum() >= FEWEST:
         many = asked(oracle, task, wider(task, domain, logs.inputs, seed=seed))
         if not again(ranked[0], many).enough(int(many.failures.sum()), PLENTY):
@@ -113,16 +115,14 @@ def asked(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Logs:
     return Logs(inputs, outputs, machine.vocab, machine.arity, np.array(failed, dtype=bool))
 
 
-def considered(task: Task, logs: Logs, seed: int = 0) -> list[Hypothesis]:
-    """Every machine that was looked at, the best first."""
+def _edited(task: Task, logs: Logs) -> list[Hypothesis]:
+    """The true machine and its edits, the best first."""
     truth = task.machine
     found = [hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, logs)]
     for road in roads(task, logs):
         if _enough(found, logs):
             break
         found += _walk(road, logs)
-    if not _enough(found, logs):
-        found += _from_logs(task, logs, seed)
     return _best(logs, found)
 
 
