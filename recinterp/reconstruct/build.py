@@ -33,8 +33,8 @@ LEARNED, CLASHES = 3, 2  # machines from logs looked at; steps left apart, by wr
 FEWEST = 8  # failures among the probes, or nothing is learned from logs
 TRUE = "edits of the true machine"
 TREES = "guard trees on the true machine's control"
-DOUBT = 0.02  # wrong claims among inputs as they come, before they are learned from too
-ADDED = 300  # inputs as they come that are learned from, where it falls and where it holds
+DOUBT = 0.02  # of what it claims among inputs as they come: if more is wrong, it falls
+ADDED = 300  # inputs as they come that are learned from then, of either kind
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     told = more and asked(oracle, task, more).run(best).equal.all()
     looks = second_look(task, domain, best, logs.inputs, seed=seed)
     plain, departing = (asked(oracle, task, inputs) for inputs in looks)
-    missed = _missed(ranked[0], logs, plain)
-    if (more and not told) or missed or _wrong(best, departing) > DOUBT * len(departing.inputs):
-        known = dict.fromkeys(map(tuple, [*logs.inputs, *more, *departing.inputs, *missed]))
+    if (more and not told) or _falls(ranked[0], logs, plain, departing):
+        new = [*more, *departing.inputs, *_telling(best, plain)]
+        known = dict.fromkeys(map(tuple, [*logs.inputs, *new]))
         logs = asked(oracle, task, [list(x) for x in known])
         ranked = _edited(task, logs)
     if not _enough(ranked, logs):
@@ -92,17 +92,23 @@ def reconstruct(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) ->
     return Reconstruction(evident, tuple(lost), task.machine, logs, left)
 
 
-def _missed(best: Hypothesis, logs: Logs, plain: Logs) -> list[Sequence[str]]:
-    """Inputs as they come on which a machine falls, and as many where it holds.
+def _falls(best: Hypothesis, logs: Logs, plain: Logs, departing: Logs) -> bool:
+    """Whether a machine that explains the probes does not hold among inputs as they come.
 
-    None if it leaves few of the failures there unexplained, or if it did so of the probes'.
+    Much of what it claims of failures is wrong there, or it leaves many failures unexplained.
     """
-    known, failures = int(logs.failures.sum()), int(plain.failures.sum())
-    equal = plain.run(best.machine).equal
-    unexplained = int((plain.failures & ~equal).sum())
-    held = known < FEWEST or best.enough(known)
-    if not held or unexplained < max(FEWEST, ENOUGH * failures):
-        return []
+    known = int(logs.failures.sum())
+    if known >= FEWEST and not best.enough(known):
+        return False
+    wrong = int(departing.run(best.machine).wrong.sum())
+    left = int((plain.failures & ~plain.run(best.machine).equal).sum())
+    many = left >= max(FEWEST, ENOUGH * plain.failures.sum())
+    return many or wrong > DOUBT * len(departing.inputs)
+
+
+def _telling(machine: Machine, plain: Logs) -> list[Sequence[str]]:
+    """Some of the inputs on which a machine falls, and as many on which it holds."""
+    equal = plain.run(machine).equal
     rows = np.concatenate([np.flatnonzero(side)[:ADDED] for side in (~equal, equal)])
     return [plain.inputs[i] for i in rows.tolist()]
 
@@ -200,10 +206,6 @@ def _from_logs(task: Task, logs: Logs, seed: int) -> Iterator[Hypothesis]:
     for learned in learn(logs.inputs, logs.outputs, task, seed, most)[:LEARNED]:
         edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
         yield hypothesis(f"learned from logs, {learned.text}", edited, task.machine, logs)
-
-
-def _wrong(machine: Machine, logs: Logs) -> int:
-    return int(logs.run(machine).wrong.sum())
 
 
 def roads(task: Task, logs: Logs) -> Iterator[Road]:
