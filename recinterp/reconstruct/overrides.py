@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recinterp.machine.syntax import Machine
     from recinterp.models import Adapter
 
-STEPS = 600  # at which other outputs are forced
+STEPS = 1_800  # at which other outputs are forced
 OWN = 2_000  # inputs, beside those at hand, whose runs an override must leave as they are
 MOST, LONGEST = 6, 3  # overrides, and conditions of one
 GAIN, SURE, COST = 10, 0.65, 2  # inputs better told; hits per trial; inputs per condition
