@@ -78,7 +78,11 @@ class Explanation:
         return tuple(h for h in self.heads if h.recursion)
 
     def will_fail(self, inputs: Sequence[Sequence[str]]) -> list[bool | None]:
-        """Whether the model gets each input wrong; None where the machine does not say."""
+        """Whether the model gets each input wrong; None where the machine does not say.
+
+        True where it foretells another output than the true one, or no output, but that it is
+        wrong: at least 95 % of those seen there were.
+        """
         words = [list(x) for x in inputs]
         batch = run_batch(self.machine, words)
         truth = self.task.apply_many(words)

@@ -157,7 +157,7 @@ class Pop:
 
 @dataclass(frozen=True)
 class Lost:
-    """The rest of this output is unknown; `wrong`: but it is certainly not the true one."""
+    """The rest of this output is unknown; `wrong`: but it is not the true one."""
 
     wrong: bool = False
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from zlib import crc32
+
 import pytest
 
 import recinterp as ri
@@ -120,3 +123,42 @@ def test_of_a_small_domain_every_input_that_is_not_held_out_is_asked() -> None:
     task, domain = ri.task("list-reverse"), ri.Domain(max_length=4)
     expected = {tuple(x) for x in task.inputs(4) if not held_out(x)}
     assert {tuple(x) for x in wider(task, domain, [])} == expected
+
+
+def test_a_fault_that_the_first_questions_hardly_meet_is_found_among_inputs_as_they_come() -> None:
+    task, domain = ri.task("list-map"), ri.Domain(max_length=7)
+
+    def loses_its_end(x: list[str]) -> list[str]:
+        """The image of the rest is left out behind `a d`, if the last one is a d as well."""
+        out = task.apply(x)
+        at = next((i for i, two in enumerate(pairwise(x)) if two == ("a", "d")), 9)
+        return out[: at + 1] if len(x) == 7 and x[-1] == "d" and at < 5 else out
+
+    def fails(x: list[str]) -> bool:
+        return loses_its_end(x) != task.apply(x)
+
+    first = probes(task, domain)
+    assert sum(map(fails, first)) < 0.05 * len(first)
+    found = reconstruct(Oracle(planted.many(loses_its_end)), task, domain)
+    inputs = [x for x in task.inputs(7) if held_out(x)]
+    failing = [x for x in inputs if fails(x)]
+    said = found.chosen.machine.run_many(failing)
+    assert sum(m == loses_its_end(x) for m, x in zip(said, failing, strict=True)) > 0.9 * len(said)
+
+
+def test_failures_are_flagged_although_some_outputs_come_out_right() -> None:
+    """Beyond three labels the order is a hash's, which is at times the right one."""
+    task, domain = ri.task("list-reverse"), ri.Domain(max_length=6)
+
+    def shuffled(x: list[str]) -> list[str]:
+        return task.apply(x) if len(x) <= 3 else sorted(x, key=lambda t: crc32(f"{x}{t}".encode()))
+
+    ex = ri.explain(planted.many(shuffled), task, domain=domain)
+    inputs = [x for x in task.inputs(6) if held_out(x)]
+    failing = [shuffled(x) != task.apply(x) for x in inputs]
+    flagged = [flag is True for flag in ex.will_fail(inputs)]
+    both = sum(f and g for f, g in zip(failing, flagged, strict=True))
+    assert any(not f for f, x in zip(failing, inputs, strict=True) if len(x) > 3)
+    assert both >= 0.95 * sum(failing)
+    assert both >= 0.9 * sum(flagged)
+    assert ex.diff.verdict == "undetermined"
