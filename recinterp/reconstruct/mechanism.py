@@ -65,8 +65,12 @@ def mechanism(
         found = sites(adapter, finder)
     site = _state_site(found)
     layer = site.patch[-1].layer if site and site.patch else None
-    name = _name(forced, swapped)
-    return Mechanism(name, forced, swapped, layer, _sentence(name, forced, swapped, site, found))
+    if forced.total or swapped.total:
+        name = _name(forced, swapped)
+        sentence = _sentence(name, forced, swapped, site, found)
+    else:
+        name, sentence = _untested(finder, site, found)
+    return Mechanism(name, forced, swapped, layer, sentence)
 
 
 def state_pairs(finder: Pairs) -> tuple[list[Pair], list[Pair]]:
@@ -142,6 +146,17 @@ def _name(forced: Rate, swapped: Rate) -> Name:
     if by_prefix:
         return "redundant" if by_input else "carried"
     return "computed-from-input" if by_input else "neither"
+
+
+def _untested(finder: Pairs, site: Site | None, found: Sequence[Site]) -> tuple[Name, str]:
+    """Where no two runs tell: an answer of one token has no output before it to read off."""
+    of_state = _of_state(found)
+    what = _state_name(of_state)
+    if all(len(finder.run(x).owners) <= 2 for x in finder.inputs):  # the token, and the end
+        held = _held(site, found) if site else _unheld(of_state)
+        why = "no output stands before the answer"
+        return "computed-from-input", f"{what} is computed from the input {held}; {why}."
+    return "neither", f"How {what} comes about is not known: too few runs tell its values apart."
 
 
 def _state_site(found: Sequence[Site]) -> Site | None:

@@ -132,6 +132,19 @@ def test_a_copier_computes_from_the_input() -> None:
     assert found.forced_prefix.total == 0  # its machine has no state that a prefix could carry
 
 
+def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_said() -> None:
+    adapter = Adapter(planted(COPY), COPY)
+    letters = [x for x in COPY.inputs(LENGTH) if len(x) == 1]
+    found = mechanism(adapter, Pairs(COPY, machine(COPY), letters, 0))
+    assert (found.forced_prefix.total, found.source_swap.total) == (0, 0)
+    assert found.name == "computed-from-input"
+    assert "no output stands before the answer" in found.sentence
+    same = mechanism(adapter, Pairs(COPY, machine(COPY), [["a"] * 3], 0), found=())
+    assert (same.forced_prefix.total, same.source_swap.total) == (0, 0)
+    assert same.name == "neither"
+    assert "not known" in same.sentence
+
+
 def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     words = list(COPY.inputs(LENGTH))
     adapter = Adapter(planted(COPY), COPY)
