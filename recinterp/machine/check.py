@@ -79,9 +79,9 @@ def _overlapping(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
     number = {a: i for i, a in enumerate(dict.fromkeys(a for guard in guards for a in guard))}
     apart = np.zeros((len(number), len(number)), dtype=bool)
     for (a, i), (b, j) in combinations(number.items(), 2):
-        apart[i, j] = apart[j, i] = _exclude(a, b)
+        apart[i, j] = apart[j, i] = excludes(a, b)
     for a, i in number.items():
-        apart[i, i] = _exclude(a, a)
+        apart[i, i] = excludes(a, a)
     asked = np.zeros((len(rules), len(number)), dtype=np.float32)
     for k, rule in enumerate(rules):
         asked[k, [number[a] for a in rule.guard]] = 1
@@ -149,7 +149,7 @@ def _names(node: Node) -> Iterator[tuple[str, str, str]]:
 
 
 @lru_cache(maxsize=1 << 17)
-def _exclude(a: Atom, b: Atom) -> bool:
+def excludes(a: Atom, b: Atom) -> bool:
     """Whether two atoms cannot both hold; asked again for every machine that shares them."""
     match a, b:
         case In(at, xs), In(other, ys):
@@ -159,9 +159,9 @@ def _exclude(a: Atom, b: Atom) -> bool:
         case TopIs(x), TopIs(y):
             return x != y
         case In(at, xs), Cmp() if END not in xs:
-            return any(_exclude(inside, b) for inside in _inside(at))
+            return any(excludes(inside, b) for inside in _inside(at))
         case Cmp(), In():
-            return _exclude(b, a)
+            return excludes(b, a)
         case Cmp(), Cmp():
             (key, left), (other_key, right) = _normal(a), _normal(b)
             if key == other_key:
@@ -170,9 +170,23 @@ def _exclude(a: Atom, b: Atom) -> bool:
                 return not _overlap(left, tuple((-high, -low) for low, high in right))
         case AtLeast(least, xs), AtLeast(other_least, ys) if len(xs) == len(ys):
             # Each atom of the one against one of the other: of every two at most one can hold.
-            opposed = all(_exclude(x, y) for x, y in zip(xs, ys, strict=True))
+            opposed = all(excludes(x, y) for x, y in zip(xs, ys, strict=True))
             return opposed and least + other_least > len(xs)
     return False
+
+
+def implies(a: Atom, b: Atom) -> bool:
+    """Whether one atom cannot hold without the other, as far as atoms about one thing tell."""
+    match a, b:
+        case In(at, xs), In(other, ys):
+            return at == other and set(xs) <= set(ys)
+        case Out(back, xs), Out(other_back, ys):
+            return back == other_back and set(xs) <= set(ys)
+        case Cmp(), Cmp():
+            (key, left), (other_key, right) = _normal(a), _normal(b)
+            within = (any(lo >= low and hi <= high for low, high in right) for lo, hi in left)
+            return key == other_key and all(within)
+    return a == b
 
 
 def _overlap(one: tuple[Interval, ...], other: tuple[Interval, ...]) -> bool:

@@ -265,8 +265,9 @@ def _merge_frames(machine: Machine) -> Machine:
     alike = {f: _treatment(rules, f, unnamed) for f in names}
     for one in machine.frames:
         for other in names[names.index(one) + 1 :] if one in names else ():
-            if alike[one] != alike[other]:
-                continue
+            both = {TopIs(one), TopIs(other)}
+            if alike[one] != alike[other] or any(both <= {*r.guard} for r in rules):
+                continue  # a rule that asks for both never fires, and would for one
             seen = {f: _treatment(rules, f, {other: one}) for f in (one, other)}
             if seen[one] and seen[one] == seen[other]:
                 rules = _relabelled(rules, {other: one})
@@ -294,8 +295,10 @@ def _named(u: Update, names: Mapping[str, str]) -> Update:
 def _relabelled(rules: Iterable[Rule], names: Mapping[str, str]) -> list[Rule]:
     found: dict[object, Rule] = {}
     for r in rules:
-        guard = tuple(TopIs(names.get(a.frame, a.frame)) if isinstance(a, TopIs) and a.frame else a
-                      for a in r.guard)  # fmt: skip
+        guard = tuple(dict.fromkeys(
+            TopIs(names.get(a.frame, a.frame)) if isinstance(a, TopIs) and a.frame else a
+            for a in r.guard
+        ))  # fmt: skip
         new = replace(r, guard=guard, updates=tuple(_named(u, names) for u in r.updates))
         key = (new.mode, guard, new.updates, new.goto)
         old = found.get(key)

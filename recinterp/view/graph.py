@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from recinterp.machine import syntax as asm
+from recinterp.machine.absorb import shorter
 from recinterp.machine.text import token
 from recinterp.view.wording import atom_text, expr_text, focus_of, piece_text
 
 HALT = "halt"
 SAME = "same"
 EMPTY = "ε"
-DRAWN, SHOWN = 30, 5  # rules of a machine that are drawn; words shown where they are counted
+DRAWN, LONG = 30, 400  # rules of a machine that is drawn, and its size, at most
+SHOWN = 5  # words shown where rules are counted
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,12 @@ def extract(
         groups.setdefault((rule.mode, target, apart), []).append(line)
     edges = tuple(Edge(a, b, tuple(lines)) for (a, b, _), lines in groups.items())
     graph = Graph(_nodes(machine), edges, title, _notes(machine, usual))
-    return graph if len(machine.rules) <= DRAWN else _counted(graph, machine, usual)
+    return graph if drawable(machine) else _counted(graph, machine, usual)
+
+
+def drawable(machine: asm.Machine) -> bool:
+    """Whether the rules of a machine can be taken in one by one."""
+    return len(machine.rules) <= DRAWN and machine.size <= LONG
 
 
 def _counted(graph: Graph, machine: asm.Machine, usual: Habits) -> Graph:
@@ -135,7 +142,7 @@ def _nodes(machine: asm.Machine) -> tuple[Node, ...]:
 
 def rule_text(rule: asm.Rule, usual: Habits) -> str:
     """`guard / emission, what else differs from habit`, as an edge shows it."""
-    guard = " and ".join(atom_text(a, usual.focus) for a in rule.guard) or "always"
+    guard = " and ".join(atom_text(a, usual.focus) for a in shorter(rule.guard)) or "always"
     parts = [_written(rule, usual), *_extras(rule, usual)]
     return f"{guard} / {', '.join(p for p in parts if p) or EMPTY}"
 

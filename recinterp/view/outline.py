@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from recinterp.view.graph import DRAWN, HALT, habits, rule_text
+from recinterp.machine.absorb import shorter
+from recinterp.view.graph import HALT, drawable, habits, rule_text
 from recinterp.view.wording import atom_text
 
 if TYPE_CHECKING:
@@ -25,28 +26,29 @@ Open = tuple[tuple["asm.Atom", ...], "asm.Rule"]  # what of a guard is still to 
 
 def outline(machine: asm.Machine) -> str:
     """The tree, mode by mode; empty for a machine whose rules can be drawn."""
-    if len(machine.rules) <= DRAWN:
+    if drawable(machine):
         return ""
     usual = habits(machine)
     lines = []
     for mode in machine.modes:
         lines.append(mode)
-        lines += _tree([(r.guard, r) for r in machine.rules_of(mode)], usual, 1)
+        lines += _tree([(r.guard, r) for r in machine.rules_of(mode)], usual, ())
     return "\n".join(lines)
 
 
-def _tree(rules: Sequence[Open], usual: Habits, depth: int) -> Iterator[str]:
-    left = list(rules)
+def _tree(rules: Sequence[Open], usual: Habits, given: tuple[asm.Atom, ...]) -> Iterator[str]:
+    """Lines for some rules; given: what the lines above ask already."""
+    left = [(shorter(guard, given), rule) for guard, rule in rules]
     while left:
         counts = Counter(a for guard, _ in left for a in guard).most_common(1)
         if not counts or counts[0][1] < 2:
-            yield from (_leaf(guard, rule, usual, depth) for guard, rule in left)
+            yield from (_leaf(guard, rule, usual, len(given)) for guard, rule in left)
             return
         atom = counts[0][0]
         inside = [(tuple(a for a in g if a != atom), r) for g, r in left if atom in g]
         left = [(g, r) for g, r in left if atom not in g]
-        yield "  " * depth + atom_text(atom, usual.focus)
-        yield from _tree(inside, usual, depth + 1)
+        yield "  " * (1 + len(given)) + atom_text(atom, usual.focus)
+        yield from _tree(inside, usual, (*given, atom))
 
 
 def _leaf(guard: Sequence[asm.Atom], rule: asm.Rule, usual: Habits, depth: int) -> str:
@@ -54,4 +56,4 @@ def _leaf(guard: Sequence[asm.Atom], rule: asm.Rule, usual: Habits, depth: int) 
     _, _, done = rule_text(rule, usual).rpartition(" / ")
     then = f", then {HALT}" if rule.goto is None else ""
     then = f", then {rule.goto}" if rule.goto not in (None, rule.mode) else then
-    return "  " * depth + f"{asked} / {done}{then}"
+    return "  " * (1 + depth) + f"{asked} / {done}{then}"

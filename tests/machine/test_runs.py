@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from recinterp.machine import Machine
+from recinterp.machine import AtLeast, Cmp, Const, In, Machine, Reg
+from recinterp.machine.absorb import shorter
 from recinterp.machine.batch import HALTED, LOST, LOST_WRONG, run_batch
 from recinterp.machine.check import simplify
 from recinterp.machine.export import export, from_json, to_json, to_python
@@ -20,6 +21,14 @@ from tests.machine.strategies import guards, machines, words
 STATUS = {"halted": HALTED, "lost": LOST, "lost wrong": LOST_WRONG}
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(few, max_examples=400)
+TWO_FRAMES = """vocab A/0
+start m
+frames F G
+mode m
+  one: top is F -> pop, goto m
+  other: {} -> pop, goto m
+  begin: stack is empty -> push F(0), push G(0), goto m
+"""
 inputs = st.lists(words, min_size=1, max_size=8)
 
 
@@ -55,6 +64,8 @@ def test_an_unknown_token_makes_both_kinds_of_run_abstain(machine: Machine, batc
 
 @few
 @given(machines(), inputs)
+@example(Machine.parse(TWO_FRAMES.format("top is G and top is G")), [["A"]])
+@example(Machine.parse(TWO_FRAMES.format("top is G and top is F")), [["A"]])
 def test_minimising_changes_no_run(machine: Machine, batch: list[list[str]]) -> None:
     machine = replace(machine, limit=400)  # so that no run is cut that fewer steps would end
     small = minimise(machine)
@@ -76,6 +87,36 @@ def test_a_simplified_guard_holds_where_the_guard_does(
     state = replace(begin(machine, word), registers={"p": at, "q'": 1})
     whole, simpler = tuple(guard), simplify(tuple(guard))
     assert all(map(state.holds, whole)) == all(map(state.holds, simpler))
+
+
+@many
+@given(machines(), words, st.integers(-1, 8), guards, guards)
+def test_a_guard_said_shorter_holds_where_it_did(
+    machine: Machine, word: list[str], at: int, guard: list[Atom], known: list[Atom]
+) -> None:
+    """Whatever its own atoms, and what is known beside them, decide of its votes."""
+    state = replace(begin(machine, word), registers={"p": at, "q'": 1})
+    told, given_ = shorter(guard), shorter(guard, known)
+    assert all(map(state.holds, guard)) == all(map(state.holds, told))
+    if all(map(state.holds, known)):
+        assert all(map(state.holds, guard)) == all(map(state.holds, given_))
+
+
+def test_votes_are_said_without_what_is_decided() -> None:
+    p, q = Reg("p"), Reg("q")
+    vote = AtLeast(2, (In(p, ("A",)), In(q, ("A",)), In(q, ("B",)), Cmp(p, "=", Const(3))))
+    assert shorter((In(p, ("A",)), vote)) == (
+        In(p, ("A",)),
+        AtLeast(1, (In(q, ("A", "B")), Cmp(p, "=", Const(3)))),
+    )
+    assert shorter((In(p, ("A",)), Cmp(p, ">=", Const(4)), vote)) == (
+        In(p, ("A",)),
+        Cmp(p, ">=", Const(4)),
+        In(q, ("A", "B")),
+    )
+    assert shorter((vote,), (In(p, ("A",)), In(q, ("B",)))) == ()
+    never = (In(p, ("B",)), Cmp(p, "<", Const(0)), In(q, ("C",)), vote)
+    assert shorter(never) == never
 
 
 @few
