@@ -1,7 +1,7 @@
 """A machine of very many rules: counted in the drawing, told as a tree, nothing lost."""
 
 from recinterp.machine import Machine
-from recinterp.view.graph import DRAWN, extract
+from recinterp.view.graph import DRAWN, LONG, extract
 from recinterp.view.outline import outline
 
 HEAD = "vocab a/0 b/0\nstart run\nregisters p := 0\nlimit 100\nmode run\n"
@@ -36,3 +36,29 @@ def test_a_machine_that_can_be_drawn_has_no_tree() -> None:
     machine = many(3)
     assert outline(machine) == ""
     assert sum(len(edge.lines) for edge in extract(machine).edges) == len(machine.rules)
+
+
+def test_what_is_said_above_is_not_asked_below() -> None:
+    rules = [
+        "a1: in(p) = a and t < 3 and 1 of [t >= 3, n = 4] -> emit b, p := p + 1, goto run",
+        "a2: in(p) = a and t < 3 and n != 4 -> emit a, p := p + 1, goto run",
+        "late: in(p) = a and t >= 3 -> halt",
+        "end: in(p) = $ -> halt",
+    ]
+    padding = [f"pad{k}: in(p) = b and t = {k} -> halt" for k in range(DRAWN)]
+    text = HEAD + "\n".join(f"  {r}" for r in (*rules, *padding)) + "\n"
+    tree = outline(Machine.parse(text)).split("\n")
+    assert [line.strip() for line in tree if "n = 4" in line] == ["n = 4 / b"]
+    drawn = extract(Machine.parse(HEAD + f"  {rules[0]}\n  {rules[3]}\n"))
+    texts = [line.text for edge in drawn.edges for line in edge.lines]
+    assert any("t < 3 and n = 4 / b" in text for text in texts)
+
+
+def test_a_machine_of_few_and_endless_guards_is_told_as_a_tree_too() -> None:
+    vote = "3 of [" + ", ".join(f"in({k}) = a" for k in range(LONG // 2)) + "]"
+    rules = (
+        f"  one: in(p) = a and {vote} -> emit a, p := p + 1, goto run\n  end: in(p) = $ -> halt\n"
+    )
+    machine = Machine.parse(HEAD + rules)
+    assert len(machine.rules) < DRAWN
+    assert outline(machine).startswith("run")
