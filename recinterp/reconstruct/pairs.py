@@ -32,6 +32,7 @@ from recinterp.reconstruct.variables import (
 )
 
 if TYPE_CHECKING:
+    from recinterp.machine.run import Run
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
@@ -269,7 +270,9 @@ class Pairs:
         to: Value = there[index]
         if prefix and isinstance(variable.node, Out):
             to = prefix[-variable.node.back]
-        if (here[index] == to) != same:
+        if (here[index] == to) != same or self._entangled(variable, base, source):
+            return None
+        if same and variable.kind == "pointer" and not self._together(here, there):
             return None
         says = self.run(base[0]).says[base[1]]
         goal = says if same else self._goal(variable, base, source, to)
@@ -283,6 +286,24 @@ class Pairs:
         if prefix is not None:
             step = replace(step, says=goal)
         return Pair(self.step(*base), step, goal, alone)
+
+    def _together(self, here: tuple[Value, ...], there: tuple[Value, ...]) -> bool:
+        """Whether all pointers stand alike: at the query, all of them are put in at once."""
+        both = zip(self.variables, here, there, strict=True)
+        return all(a == b for v, a, b in both if v.kind == "pointer")
+
+    def _entangled(
+        self, variable: Variable, base: tuple[Tokens, int], source: tuple[Tokens, int]
+    ) -> bool:
+        """Whether mode and top frame both differ: one alone may be a state that never occurs.
+
+        Where one goes with the other (popping, as long as there is something to pop), a network
+        need not keep them apart.
+        """
+        here, there = self.run(base[0]).owners[base[1]], self.run(source[0]).owners[source[1]]
+        if variable.kind == "mode":
+            return _frame(here) != _frame(there)
+        return variable.kind == "frame" and here.mode != there.mode
 
     def _may_differ(self, one: Variable, variable: Variable) -> bool:
         """Whether one variable goes along with another: what follows from it, pointer with pointer.
@@ -315,6 +336,10 @@ class Pairs:
             owner = self.run(base[0]).owners[base[1]]
             self._goals[key] = forced(owner, variable, to, base[1])
         return self._goals[key]
+
+
+def _frame(state: Run) -> str | None:
+    return state.stack[-1][0] if state.stack else None
 
 
 def learned_from(tokens: Sequence[str]) -> bool:
