@@ -117,6 +117,58 @@ def test_too_few_pairs_place_nothing(parity: Adapter) -> None:
     assert all(not site.accepted and "too few" in site.note for site in few)
 
 
+THERE_AND_BACK = """vocab a/0 b/0
+start copy
+registers p := 0
+frames put
+mode copy
+  go: in(p) in {a, b} -> emit in(p), p := p + 1, push put(p), goto copy
+  turn: in(p) = $ -> goto back
+mode back
+  pop: top is put -> emit in(top), pop, goto back
+  end: stack is empty -> halt
+"""
+
+
+FIRST_TURNED = """vocab a/0 b/0
+start read
+registers p := 0
+frames put
+mode read
+  put: in(p) = a -> p := p + 1, push put(p), goto read
+  turn: in(p) in {b, $} -> goto back
+mode back
+  pop: top is put -> emit in(top), pop, goto back
+  on: stack is empty -> goto rest
+mode rest
+  write: in(p) in {a, b} -> emit b, p := p + 1, goto rest
+  end: in(p) = $ -> halt
+"""
+
+
+def test_a_source_of_equal_value_has_all_pointers_alike() -> None:
+    finder = Pairs(COPY, Machine.parse(THERE_AND_BACK), list(COPY.inputs(LENGTH)), 0)
+    pointers = {v.name: v for v in finder.variables if v.kind == "pointer"}
+    assert set(pointers) == {"p", "top"}
+    for variable in pointers.values():
+        equal = finder.find(variable, 60, same=True)
+        assert equal
+        assert all(pair.base.places == pair.source.places for pair in equal)
+        moved = finder.find(variable, 60)
+        assert moved
+        assert all(pair.base.places != pair.source.places for pair in moved)
+
+
+def test_mode_and_frame_are_not_set_against_each_other() -> None:
+    """It goes back as long as there is a frame: a mode alone is a state that never occurs."""
+    finder = Pairs(COPY, Machine.parse(FIRST_TURNED), list(COPY.inputs(LENGTH)), 0)
+    kinds = {v.kind: v for v in finder.variables}
+    assert {"mode", "frame", "pointer"} <= set(kinds)
+    assert not finder.find(kinds["mode"], 60)
+    assert not finder.find(kinds["frame"], 60)
+    assert finder.find(kinds["pointer"], 60)
+
+
 def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
     found = mechanism(parity, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
     assert (found.name, found.layer) == ("carried", -1)
