@@ -167,7 +167,8 @@ def _code(tokens: Iterable[str]) -> Cell:
 
 def _machines(found: Report) -> str:
     learned, truth = found.drawn
-    size = f"{found.learned_modes} modes, size {found.learned_size}"
+    modes = f"{found.learned_modes} mode{'s' * (found.learned_modes != 1)}"
+    size = f"{modes}, size {found.learned_size}"
     body = _figure(learned, f"learned machine ({size})") + _figure(truth, "true machine")
     legend = (
         '<p class="legend"><span class="k-added">▲ only in the learned machine</span> '
