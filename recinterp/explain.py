@@ -80,8 +80,8 @@ class Explanation:
     def will_fail(self, inputs: Sequence[Sequence[str]]) -> list[bool | None]:
         """Whether the model gets each input wrong; None where the machine does not say.
 
-        True where it foretells another output than the true one, or no output, but that it is
-        wrong: at least 95 % of those seen there were.
+        True where it foretells another output than the true one; also where it foretells none, but
+        at least 95 % of the outputs seen there were wrong.
         """
         words = [list(x) for x in inputs]
         batch = run_batch(self.machine, words)

@@ -1,11 +1,12 @@
 """The case table of the proving ground: models whose explanations are checked by counting.
 
-Three kinds of rows. The zoo: models trained on many tasks, most of them on a part of what they are
+Four kinds of rows. The zoo: models trained on many tasks, most of them on a part of what they are
 asked about, so that they fail somewhere; whatever comes out of training stays in the table.
 Planted truths: models trained on the outputs of a machine that is not the task's own, so that
-their fault is known. Negatives: models that learned nothing, which nobody should explain.
+their fault is known. Negatives: models that learned nothing, which nobody should explain. Unseen:
+models over functions that no method was tried on, written down later than the rest.
 
-The table was committed before the methods were tried on it.
+Each part of the table was committed before the methods were tried on it.
 """
 
 from __future__ import annotations

@@ -152,7 +152,8 @@ def _untested(finder: Pairs, site: Site | None, found: Sequence[Site]) -> tuple[
     """Where no two runs tell: an answer of one token has no output before it to read off."""
     of_state = _of_state(found)
     what = _state_name(of_state)
-    if all(len(finder.run(x).owners) <= 2 for x in finder.inputs):  # the token, and the end
+    claims = [said for x in finder.inputs if (said := finder.machine.run(x)) is not None]
+    if claims and all(len(said) == 1 for said in claims):
         held = _held(site, found) if site else _unheld(of_state)
         why = "no output stands before the answer"
         return "computed-from-input", f"{what} is computed from the input {held}; {why}."

@@ -184,17 +184,30 @@ def test_a_copier_computes_from_the_input() -> None:
     assert found.forced_prefix.total == 0  # its machine has no state that a prefix could carry
 
 
+FIRST_ALONE = """vocab a/0 b/0
+start copy
+registers p := 0
+mode copy
+  first: in(p) in {a, b} -> emit in(p), halt
+"""
+
+
 def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_said() -> None:
     adapter = Adapter(planted(COPY), COPY)
-    letters = [x for x in COPY.inputs(LENGTH) if len(x) == 1]
-    found = mechanism(adapter, Pairs(COPY, machine(COPY), letters, 0))
+    first = Machine.parse(FIRST_ALONE)  # of a model that writes all of them, only the first
+    finder = Pairs(COPY, first, list(COPY.inputs(LENGTH)), 0)
+    assert {len(finder.machine.run(x)) for x in finder.inputs} == {1}
+    found = mechanism(adapter, finder)
     assert (found.forced_prefix.total, found.source_swap.total) == (0, 0)
     assert found.name == "computed-from-input"
     assert "no output stands before the answer" in found.sentence
-    same = mechanism(adapter, Pairs(COPY, machine(COPY), [["a"] * 3], 0), found=())
-    assert (same.forced_prefix.total, same.source_swap.total) == (0, 0)
-    assert same.name == "neither"
-    assert "not known" in same.sentence
+    silent = Machine.parse("vocab a/0 b/0\nstart run\nmode run\n  none: -> lost, halt\n")
+    words = list(COPY.inputs(LENGTH))
+    for blank in (Pairs(COPY, machine(COPY), [], 0), Pairs(COPY, silent, words, 0)):
+        none = mechanism(adapter, blank, found=())
+        assert (none.forced_prefix.total, none.source_swap.total) == (0, 0)
+        assert none.name == "neither"
+        assert "not known" in none.sentence
 
 
 def test_the_machine_foretells_its_own_model_and_not_another() -> None:
