@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import cache
 from itertools import groupby
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recinterp.machine import Machine
 from recinterp.reconstruct.learn import Learned, learn
-from recinterp.reconstruct.learn.align import LAST, View, conflicts, suited
+from recinterp.reconstruct.learn.align import FRONT, LAST, Pair, View
+from recinterp.reconstruct.learn.conflicts import Table
+from recinterp.reconstruct.learn.grid import bounds, suited, views
 from recinterp.reconstruct.learn.merge import merged, tree
 from recinterp.reconstruct.probes import probes
 from recinterp.tasks import Domain, Task, task
@@ -92,13 +97,30 @@ def test_the_class_that_fills_the_rest_is_found_and_conflicts_tell_that_it_is_ne
     t = task("binary-successor", "reverse")
     inputs = [x for x in t.inputs(9) if len(x) > 1]
     pairs = [(tuple(x), tuple(t.apply(x))) for x in inputs]
-    plain = View(backwards=False, align="front")
-    assert conflicts(plain.rows(pairs)) > len(pairs) // 10
-    assert suited(pairs, plain) == ("X1",)
+    plain, table = View(backwards=False, align=FRONT), Table(pairs)
+    assert table.conflicts(plain) > len(pairs) // 10
+    assert suited(table, plain) == ("X1",)
     states = merged(tree(View(backwards=False, align="front", rest=("X1",)).rows(pairs)))
     assert states is not None
     assert len(states) <= 2
-    assert conflicts(View(backwards=True, align=LAST, mirrored=True).rows(pairs)) == 0
+    assert table.conflicts(View(backwards=True, align=LAST, mirrored=True)) == 0
+
+
+words = st.lists(st.sampled_from("ab"), max_size=5).map(tuple)
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=30))
+def test_conflicts_are_the_steps_that_most_with_the_same_past_write_otherwise(
+    pairs: list[Pair],
+) -> None:
+    table = Table(pairs)
+    for view in [v for plain in views(table) for v in (plain, *bounds(pairs, plain))]:
+        seen = defaultdict[object, Counter[object]](Counter)
+        for row in view.rows(pairs):
+            symbols = [symbol for symbol, _ in row]
+            for i, (_, word) in enumerate(row):
+                seen[tuple(symbols[: i + 1])][word] += 1
+        assert table.conflicts(view) == sum(c.total() - max(c.values()) for c in seen.values())
 
 
 def test_shuffled_answers_teach_nothing() -> None:

@@ -13,8 +13,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
-from recinterp.reconstruct.learn.align import Pair, View, bounds, conflicts, views
+from recinterp.reconstruct.learn.align import Pair, View
+from recinterp.reconstruct.learn.conflicts import Table
 from recinterp.reconstruct.learn.convert import machine_of
+from recinterp.reconstruct.learn.grid import bounds, views
 from recinterp.reconstruct.learn.merge import MOST_STATES, merged, tree
 
 if TYPE_CHECKING:
@@ -63,12 +65,13 @@ def learn(
     """
     pairs = list(dict.fromkeys((tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)))
     most = min(most, MOST_CONFLICTS * len(pairs))
-    grid = list(views(pairs))
-    found = [made for view in grid if (made := _fit(pairs, view, task, seed, most))]
+    table = Table(pairs)
+    grid = list(views(table))
+    found = [made for view in grid if (made := _fit(table, view, task, seed, most))]
     best = min(found, key=_rank, default=None)
     if best is None or not _suffices(best, len(pairs)):
-        more = [v for view in _likeliest(pairs, grid) for v in _bounds(pairs, view, most)]
-        found += [made for view in more if (made := _fit(pairs, view, task, seed, most))]
+        more = [v for view in _likeliest(table, grid) for v in _bounds(table, view, most)]
+        found += [made for view in more if (made := _fit(table, view, task, seed, most))]
     distinct = {str(m.machine): m for m in sorted(found, key=_rank, reverse=True)}
     return sorted(distinct.values(), key=_rank)
 
@@ -78,18 +81,18 @@ def _suffices(best: Learned, asked: int) -> bool:
     return few and len(best.machine.modes) <= SMALL
 
 
-def _likeliest(pairs: list[Pair], grid: list[View]) -> list[View]:
+def _likeliest(table: Table, grid: list[View]) -> list[View]:
     """The views with the fewest conflicts among those that know nothing ahead."""
     plain = [view for view in grid if not view.ahead and not view.rest]
-    return sorted(plain, key=lambda view: conflicts(view.rows(pairs)))[:BOUNDED]
+    return sorted(plain, key=table.conflicts)[:BOUNDED]
 
 
-def _bounds(pairs: list[Pair], view: View, most: float) -> list[View]:
+def _bounds(table: Table, view: View, most: float) -> list[View]:
     """The bounds on a view that leave the fewest conflicts, and of those the fewest states."""
-    found = {v: conflicts(v.rows(pairs)) for v in bounds(pairs, view)}
+    found = {v: table.conflicts(v) for v in bounds(table.pairs, view)}
     least = min(found.values(), default=0)
     tied = [v for v, clashes in found.items() if clashes == least <= most]
-    return sorted(tied, key=lambda v: _states(pairs, v))[:BOUNDS]
+    return sorted(tied, key=lambda v: _states(table.pairs, v))[:BOUNDS]
 
 
 def _rank(learned: Learned) -> int:
@@ -98,13 +101,13 @@ def _rank(learned: Learned) -> int:
     return ENTRY * (learned.missed + learned.wrong) + FACT * facts + learned.machine.size
 
 
-def _states(pairs: list[Pair], view: View) -> int:
+def _states(pairs: Sequence[Pair], view: View) -> int:
     return len(merged(tree(view.rows(pairs))) or range(MOST_STATES + 1))
 
 
-def _fit(pairs: list[Pair], view: View, task: Task, seed: int, most: float) -> Learned | None:
+def _fit(table: Table, view: View, task: Task, seed: int, most: float) -> Learned | None:
     """The machine of one view; None where it does not hold on what it was not made from."""
-    clashes = conflicts(view.rows(pairs))
+    pairs, clashes = table.pairs, table.conflicts(view)
     if clashes > most:
         return None
     apart = set(Random(seed).sample(range(len(pairs)), len(pairs) // KEPT_APART))
@@ -118,7 +121,7 @@ def _fit(pairs: list[Pair], view: View, task: Task, seed: int, most: float) -> L
     return Learned(machine, text, clashes, _wrong(machine, pairs), missed, len(pairs), used)
 
 
-def _machine(pairs: list[Pair], view: View, task: Task) -> tuple[Machine, View] | None:
+def _machine(pairs: Sequence[Pair], view: View, task: Task) -> tuple[Machine, View] | None:
     states = merged(tree(view.rows(pairs)))
     if states is None:
         return None

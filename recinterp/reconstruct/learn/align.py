@@ -4,18 +4,15 @@ One view of successor in natural order (align "last", nothing known ahead), as (
 
     X1 X1 01 -> X0 X0 X0 01     (X1, X0) (X1, X0) (01, X0 01)
 
-A machine that goes from left to right can only be what a view shows where equal pasts write alike:
-`conflicts` counts the steps that do not. None is the test that a view suffices.
+A machine that goes from left to right can only be what a view shows where equal pasts write alike
+(`conflicts.py`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
-
-import numpy as np
 
 from recinterp.machine.syntax import END
 
@@ -28,7 +25,6 @@ Pair: TypeAlias = "tuple[Word, Word]"
 # Which tokens of the output a step writes: one each, and those beyond the input's length at the
 # last token, behind it, or at the first; or as many as `counts` has for the token read.
 LAST, TAIL, FRONT, COUNTED = "last", "tail", "front", "counted"
-EXACT = 0.9  # of the logs: so many lengths have to be right for counts to be used
 INDEX, LENGTH = "index", "length"  # what a bound is on: tokens read before, tokens in all
 
 
@@ -63,8 +59,8 @@ class View:
         """Every log as steps, in the direction of reading."""
         found = []
         for x, y in pairs:
-            turned = (x[::-1] if self.backwards else x), (y[::-1] if self.mirrored else y)
-            found.append(tuple(zip(self._symbols(turned[0]), self._words(*turned), strict=True)))
+            read = x[::-1] if self.backwards else x
+            found.append(tuple(zip(self._symbols(read), self.words(x, y), strict=True)))
         return found
 
     def last(self, pairs: Iterable[Pair]) -> frozenset[str]:
@@ -90,7 +86,9 @@ class View:
         kind, k = self.bound
         return (index if kind == INDEX else length) >= k
 
-    def _words(self, x: Word, y: Word) -> list[Word]:
+    def words(self, x: Word, y: Word) -> list[Word]:
+        """What each step of a log writes, in the direction of reading."""
+        x, y = (x[::-1] if self.backwards else x), (y[::-1] if self.mirrored else y)
         n, m = len(x), len(y)
         if self.align == COUNTED:
             counts, at = dict(self.counts), 0
@@ -102,77 +100,3 @@ class View:
             return [y[:first], *late, ()] if n else [y]
         inside = n - 1 if self.align == LAST else n
         return [*(y[i : i + 1] for i in range(inside)), y[inside:]]
-
-
-def views(pairs: Sequence[Pair]) -> Iterator[View]:
-    """The grid: directions x alignments x what is known ahead, its class found by `suited`."""
-    for backwards, mirrored in ((False, False), (True, True), (True, False)):
-        counts = counted(pairs)
-        for align in (LAST, TAIL, FRONT, COUNTED):
-            if align == LAST and not _ends_alone(pairs, backwards):
-                continue
-            if align == COUNTED and not counts:
-                continue
-            plain = View(backwards, align, mirrored, counts=counts if align == COUNTED else ())
-            yield plain
-            yield replace(plain, ahead=True)
-            rest = suited(pairs, plain)
-            if rest:
-                yield replace(plain, rest=rest)
-                yield replace(plain, ahead=True, rest=rest)
-
-
-def bounds(pairs: Sequence[Pair], view: View) -> list[View]:
-    """The same view with each bound on length or index that the logs can show."""
-    longest = max((len(x) for x, _ in pairs), default=0)
-    return [replace(view, bound=(kind, k)) for kind in (LENGTH, INDEX) for k in range(2, longest)]
-
-
-def counted(pairs: Sequence[Pair]) -> tuple[tuple[str, int], ...]:
-    """How many tokens each token read stands for in the output; empty where lengths do not say."""
-    tokens = sorted({t for x, _ in pairs for t in x})
-    table = np.array([[x.count(t) for t in tokens] for x, _ in pairs], dtype=float)
-    lengths = np.array([len(y) for _, y in pairs], dtype=float)
-    written = {t for _, y in pairs for t in y}
-    ways = [np.array([float(t in written) for t in tokens])]  # each writes itself, if it is written
-    ways += [np.rint(np.linalg.lstsq(table, lengths - more, rcond=None)[0]) for more in (0, 1)]
-    for whole in ways:
-        over = lengths - table @ whole
-        if (whole >= 0).all() and ((over == over[0]) & (over >= 0)).mean() >= EXACT:
-            found = tuple((t, int(k)) for t, k in zip(tokens, whole, strict=True))
-            return () if all(k == 1 for _, k in found) else found
-    return ()
-
-
-def suited(pairs: Sequence[Pair], plain: View) -> Word:
-    """The class of tokens of which "the rest is all of these" leaves the fewest conflicts."""
-    tokens = sorted({t for x, _ in pairs for t in x})
-    ones = [(t,) for t in tokens]
-    others = [tuple(t for t in tokens if t != u) for u in tokens] if len(tokens) > 2 else []
-    best: Word = ()
-    least = conflicts(plain.rows(pairs))
-    for rest in (*ones, *others):
-        found = conflicts(replace(plain, rest=rest).rows(pairs))
-        if found < least:
-            best, least = rest, found
-    return best
-
-
-def _ends_alone(pairs: Sequence[Pair], backwards: bool) -> bool:
-    """Whether the token that is read last tells by itself that it is."""
-    turned = [x[::-1] if backwards else x for x, _ in pairs]
-    last = {x[-1] for x in turned if x}
-    return all(turned) and not any(t in last for x in turned for t in x[:-1])
-
-
-def conflicts(rows: Sequence[Row]) -> int:
-    """How many steps write something else than most steps with the same past do."""
-    seen: dict[tuple[int, Symbol], Counter[Word]] = {}
-    nodes: dict[tuple[int, Symbol], int] = {}
-    for row in rows:
-        node = 0
-        for symbol, word in row:
-            key = (node, symbol)
-            seen.setdefault(key, Counter())[word] += 1
-            node = nodes.setdefault(key, len(nodes) + 1)
-    return sum(c.total() - max(c.values()) for c in seen.values() if len(c) > 1)
