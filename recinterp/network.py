@@ -63,7 +63,7 @@ def _look_inside(adapter: Adapter, task: Task, built: Reconstruction, seed: int)
     inputs, more = (
         built.logs.inputs[:: 1 + len(built.logs.inputs) // most] for most in (LOOKED_AT, LEARNED_ON)
     )
-    wide = Pairs(task, by_pointer(built.chosen.machine), more, seed)
+    wide = Pairs(task, by_pointer(built.chosen.machine), more, seed, built.logs.most)
     finder = wide.among(inputs)
     report = probe_heads(adapter, task, inputs, seed)
     whole = sites(adapter, finder)

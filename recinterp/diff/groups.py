@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int
 
-from recinterp.machine.batch import HALTED, LOST_WRONG, Batch, View, Words, run_batch
+from recinterp.machine.batch import HALTED, LOST_WRONG, Batch, View, Words, patience, run_batch
 from recinterp.machine.syntax import Copy, Emit
 
 if TYPE_CHECKING:
@@ -97,13 +97,14 @@ def _moves(rule: Rule) -> tuple[object, ...]:
 
 
 def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:
-    """Run both, with events."""
-    one = run_batch(learned, inputs, record=True)
+    """Run both, with events; a learned run is cut that goes on long after the true one ended."""
+    other = run_batch(truth, inputs, record=True)
+    most = patience(other.words, int(other.t.max(initial=0)))
     same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
-    words = one.words if same else Words(inputs, truth.vocab, truth.arity)
-    other = run_batch(truth, words, record=True)
-    if words is not one.words:  # compare token numbers of one vocabulary
-        table = np.array([one.words.number.get(x, -2) for x in words.vocab])
+    words = other.words if same else Words(inputs, learned.vocab, learned.arity)
+    one = run_batch(learned, words, record=True, most=most)
+    if not same:  # compare token numbers of one vocabulary
+        table = np.array([words.number.get(x, -2) for x in truth.vocab])
         other.out = table[other.out]
     return Runs(one, other, _first_difference(one, other))
 

@@ -38,8 +38,10 @@ from recinterp.machine.words import Flags, Ints, Words
 
 __all__ = [
     "ABSTAINS", "HALTED", "LOST", "LOST_WRONG", "RUNNING", "Batch", "Event", "Flags", "Ints",
-    "Variant", "View", "Words", "accepts", "run_batch", "run_variants",
+    "Variant", "View", "Words", "accepts", "advance", "begin_batch", "patience",
+    "run_batch", "run_variants",
 ]  # fmt: skip
+PATIENCE = 4  # steps for each token that can be read or written, before a run is taken to circle
 RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
 OPS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
     "=": np.equal,
@@ -255,20 +257,25 @@ def run_batch(
     most: steps after which a run abstains, where the machine's own limit is too patient.
     """
     words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
-    batch = _begin(machine, words, np.arange(len(words.n)))
+    batch = begin_batch(machine, words, np.arange(len(words.n)))
 
     def fire(index: int, rule: Rule, view: View) -> None:
         if record:
             batch.events.append(Event(index, view))
         batch.apply(rule, view)
 
-    return _run(batch, fire, most)
+    return advance(batch, fire, most)
+
+
+def patience(words: Words, written: int) -> int:
+    """Steps after which a run on some inputs circles, where outputs have so many tokens at most."""
+    return PATIENCE * (2 + int(words.n.max(initial=0)) + written)
 
 
 def accepts(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
     """Which inputs are written in the machine's vocabulary and lie in its domain."""
     words = Words(inputs, machine.vocab, machine.arity)
-    return _begin(machine, words, np.arange(len(words.n))).status == RUNNING
+    return begin_batch(machine, words, np.arange(len(words.n))).status == RUNNING
 
 
 def run_variants(
@@ -279,12 +286,15 @@ def run_variants(
     most: int | None = None,
 ) -> Batch:
     """Run every variant of a machine on inputs of its own, one variant's after the other's."""
-    batch = _begin(machine, words, np.concatenate(rows))
+    batch = begin_batch(machine, words, np.concatenate(rows))
     arranged = Variants(machine, variants, [len(r) for r in rows])
-    return _run(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most)
+    return advance(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most)
 
 
-def _run(batch: Batch, fire: Callable[[int, Rule, View], None], most: int | None = None) -> Batch:
+def advance(
+    batch: Batch, fire: Callable[[int, Rule, View], None], most: int | None = None
+) -> Batch:
+    """Run a batch to its end; `fire` fires a rule (its number, the rule) in the rows of a view."""
     machine = batch.machine
     number = {id(r): i for i, r in enumerate(machine.rules)}
     for _ in range(most or machine.limit):
@@ -298,7 +308,7 @@ def _run(batch: Batch, fire: Callable[[int, Rule, View], None], most: int | None
     return batch
 
 
-def _begin(machine: Machine, words: Words, source: Ints) -> Batch:
+def begin_batch(machine: Machine, words: Words, source: Ints) -> Batch:
     """Every run before its first step; `source` is the input of each row."""
     size = len(source)
 

@@ -18,6 +18,7 @@ from recinterp.machine.batch import (
     Batch,
     Variant,
     Words,
+    patience,
     run_batch,
     run_variants,
 )
@@ -25,7 +26,6 @@ from recinterp.machine.batch import (
 if TYPE_CHECKING:
     from recinterp.machine import Machine
 
-PATIENCE = 4  # steps of a variant, for each token it can read or write
 NEVER = 1 << 30  # index of the first difference where there is none
 UNKNOWN = -2  # a token the machine cannot write
 BEHIND = -1  # behind the end of an output
@@ -91,18 +91,18 @@ class Logs:
         """
         same = (self.vocab, self.arity) == (machine.vocab, machine.arity)
         logs = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
-        return Outcome(logs, run_batch(machine, logs.words, record=record, most=self._most))
+        return Outcome(logs, run_batch(machine, logs.words, record=record, most=self.most))
 
     def run_variants(
         self, machine: Machine, rows: Sequence[Int[np.ndarray, "some"]], variants: Sequence[Variant]
     ) -> Outcome:
         """Every variant's runs on inputs of its own, one variant's after the other's."""
-        return Outcome(self, run_variants(machine, self.words, rows, variants, self._most))
+        return Outcome(self, run_variants(machine, self.words, rows, variants, self.most))
 
     @cached_property
-    def _most(self) -> int:
+    def most(self) -> int:
         """A few times the steps that reading and writing all take."""
-        return PATIENCE * (2 + int(self.words.n.max(initial=0) + self.size.max(initial=0)))
+        return patience(self.words, int(self.size.max(initial=0)))
 
 
 @dataclass(frozen=True)

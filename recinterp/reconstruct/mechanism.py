@@ -23,7 +23,8 @@ from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pair, Pairs, Tokens, faithful
 from recinterp.reconstruct.patches import described, words
 from recinterp.reconstruct.sites import FEWEST, Site, sites
-from recinterp.reconstruct.variables import Timeline, from_state, pointer
+from recinterp.reconstruct.timelines import Timeline
+from recinterp.reconstruct.variables import from_state, pointer
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter

@@ -24,7 +24,8 @@ from recinterp.machine.run import Run
 from recinterp.perturb import lay_out, say
 from recinterp.rate import Rate
 from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful_steps, learned_from
-from recinterp.reconstruct.variables import EOS, from_state, timeline
+from recinterp.reconstruct.timelines import EOS, timeline
+from recinterp.reconstruct.variables import from_state
 
 if TYPE_CHECKING:
     from recinterp.machine.syntax import Machine
@@ -165,9 +166,10 @@ class _Trial(NamedTuple):
 def _trials(adapter: Adapter, finder: Pairs) -> Iterator[_Trial]:
     """What the model says behind forced outputs: one or two tokens back, of other inputs."""
     task, rng = finder.task, random.Random(f"{finder.seed} overrides")
-    forced: list[Behind] = []
-    for step in faithful_steps(adapter, finder, finder.seed, STEPS):
-        forced += _forced(finder, step, rng)
+    steps = faithful_steps(adapter, finder, finder.seed, STEPS)
+    drawn = [(step, *_drawn(finder, step, rng)) for step in steps]
+    finder.runs(x for *_, others in drawn for x in others)
+    forced = [at for each in drawn for at in _forced(finder, *each)]
     forced = list({(at.state.tokens, at.prefix): at for at in forced}.values())
     if not forced:  # outputs of one token leave nothing to force
         return
@@ -176,15 +178,25 @@ def _trials(adapter: Adapter, finder: Pairs) -> Iterator[_Trial]:
     yield from (_Trial(at, at.seen(), token) for at, token in zip(forced, said, strict=True))
 
 
-def _forced(finder: Pairs, step: Step, rng: random.Random) -> Iterator[Behind]:
-    state = finder.run(step.tokens).owners[step.t]
+def _drawn(
+    finder: Pairs, step: Step, rng: random.Random
+) -> tuple[list[Tokens], tuple[Tokens, ...]]:
+    """Outputs to be put before a step, and inputs whose outputs are to be."""
+    prefixes: list[Tokens] = []
     for back, many in ((1, 2), (2, 1)):
         others = [x for x in finder.task.constructors if step.t >= back and x != step.prefix[-back]]
-        for token in rng.sample(others, min(many, len(others))):
-            yield Behind(state, step.t, swapped(step.prefix, back, token))
+        tokens = rng.sample(others, min(many, len(others)))
+        prefixes += [swapped(step.prefix, back, token) for token in tokens]
     flips = finder.flips(step.tokens)
-    for new in rng.sample(flips, min(3, len(flips))):
-        run = finder.run(new)
+    return prefixes, tuple(rng.sample(flips, min(3, len(flips))))
+
+
+def _forced(
+    finder: Pairs, step: Step, prefixes: Sequence[Tokens], others: Sequence[Tokens]
+) -> Iterator[Behind]:
+    state = finder.run(step.tokens).owners[step.t]
+    yield from (Behind(state, step.t, prefix) for prefix in prefixes)
+    for run in finder.runs(others):
         if step.t < len(run.owners) and run.says[: step.t] != step.prefix:
             yield Behind(run.owners[step.t], step.t, step.prefix)
             yield Behind(state, step.t, run.says[: step.t])
@@ -202,7 +214,7 @@ def _own(finder: Pairs) -> set[Condition]:
     more = finder.task.sample(OWN, seed=finder.seed, max_length=longest)
     seen = [
         Behind(owner, t, run.says[:t]).seen()
-        for run in map(finder.run, {*finder.inputs, *map(tuple, more)})
+        for run in finder.runs({*finder.inputs, *map(tuple, more)})
         for t, owner in enumerate(run.owners)
         if t
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from recinterp.machine.syntax import Machine, Out
 from recinterp.perturb import lay_out, say
 from recinterp.probe.origin import is_term
+from recinterp.reconstruct.timelines import EOS, Timeline, timelines
 from recinterp.reconstruct.variables import (
-    EOS,
-    Timeline,
     Value,
     Variable,
     follows,
     forced,
     pointed,
     pointer,
-    timeline,
     value,
     variables,
 )
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 Tokens = tuple[str, ...]
 TRIES = 12  # candidate sources looked at per base step
 BASES = 600  # base steps looked at per variable
+TOGETHER = 60  # of them, the inputs one token off are run at once
 SAME_INPUT = 40  # pairs of one input that are enough to place a pointer
 LEARNED, PARTS = 2, 3  # so many parts of the inputs are learned from
 
@@ -103,12 +102,20 @@ class _Wanted(NamedTuple):
 
 
 class Pairs:
-    """Finds pairs for a machine over some inputs; runs of the machine are kept."""
+    """Finds pairs for a machine over some inputs; runs of the machine are kept.
+
+    most: steps after which a run is cut that may have no end.
+    """
 
     def __init__(
-        self, task: Task, machine: Machine, inputs: Sequence[Sequence[str]], seed: int
+        self,
+        task: Task,
+        machine: Machine,
+        inputs: Sequence[Sequence[str]],
+        seed: int,
+        most: int | None = None,
     ) -> None:
-        self.task, self.machine, self.seed = task, machine, seed
+        self.task, self.machine, self.seed, self.most = task, machine, seed, most
         self.inputs = tuple(dict.fromkeys(tuple(x) for x in inputs))
         self.variables = variables(machine)
         self._runs: dict[Tokens, Timeline] = {}
@@ -118,28 +125,36 @@ class Pairs:
 
     def among(self, inputs: Sequence[Sequence[str]]) -> Pairs:
         """The same over other inputs; what has been run stays known."""
-        other = Pairs(self.task, self.machine, inputs, self.seed)
+        other = Pairs(self.task, self.machine, inputs, self.seed, self.most)
         other._runs, other._values = self._runs, self._values
         other._goals, other._flips = self._goals, self._flips
         return other
 
     def run(self, tokens: Tokens) -> Timeline:
         """The machine's run on an input."""
-        if tokens not in self._runs:
-            self._runs[tokens] = timeline(self.machine, tokens)
-        return self._runs[tokens]
+        known = self._runs.get(tokens)
+        return self.runs([tokens])[0] if known is None else known
+
+    def runs(self, inputs: Iterable[Tokens]) -> list[Timeline]:
+        """Its runs on many inputs, those that are new all at once."""
+        asked = list(inputs)
+        new = list(dict.fromkeys(x for x in asked if x not in self._runs))
+        if new:
+            self._runs |= zip(new, timelines(self.machine, new, self.most), strict=True)
+        return [self._runs[x] for x in asked]
 
     @cached_property
     def _same_length(self) -> dict[int, list[Tokens]]:
         groups: dict[int, list[Tokens]] = {}
-        for x in self.inputs:
-            if self.run(x).owners:
+        for x, run in zip(self.inputs, self.runs(self.inputs), strict=True):
+            if run.owners:
                 groups.setdefault(len(x), []).append(x)
         return groups
 
     @cached_property
     def _steps(self) -> list[tuple[Tokens, int]]:
-        found = [(x, t) for x in self.inputs for t in range(len(self.run(x).owners))]
+        runs = self.runs(self.inputs)
+        found = [(run.tokens, t) for run in runs for t in range(len(run.owners))]
         random.Random(self.seed).shuffle(found)
         return found
 
@@ -197,9 +212,12 @@ class Pairs:
         rng = random.Random(f"{self.seed} {wanted.variable.name}")
         alone: list[Pair] = []
         mixed: list[Pair] = []
-        for x, t in self._steps[:BASES]:
+        bases = self._steps[:BASES]
+        for i, (x, t) in enumerate(bases):
             if len(alone) >= wanted.most:
                 break
+            if i % TOGETHER == 0 and candidates == self._candidates:
+                self.runs(y for x, _ in bases[i : i + TOGETHER] for y in self.flips(x))
             for pair in self._of_base(wanted, (x, t), candidates(wanted.variable, x, t, rng)):
                 (alone if pair.alone else mixed).append(pair)
             if wanted.strict and len(mixed) >= wanted.most:
@@ -385,7 +403,8 @@ def faithful_steps(
     may: says which inputs they may be of.
     """
     task, rng = finder.task, random.Random(f"{seed} steps")
-    at = [(x, t) for x in filter(may, finder.inputs) for t in range(1, len(finder.run(x).owners))]
+    runs = finder.runs(filter(may, finder.inputs))
+    at = [(run.tokens, t) for run in runs for t in range(1, len(run.owners))]
     steps = [finder.step(x, t) for x, t in rng.sample(at, min(count, len(at)))]
     steps = [step for step in steps if fits(adapter, task, step)]
     if not steps:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from recinterp.machine.inline import in_atom, in_update
-from recinterp.machine.run import Run, begin
+from recinterp.machine.run import Run
 from recinterp.machine.syntax import (
     END,
     Atom,
@@ -33,10 +33,10 @@ from recinterp.machine.syntax import (
     walk,
 )
 from recinterp.machine.text import expr
+from recinterp.reconstruct.timelines import EOS, copied
 
 Kind = Literal["mode", "content", "lookahead", "pointer", "frame", "previous output"]
 Value = int | str | None
-EOS = "EOS"
 MOST = 10  # variables that are looked for in the network
 MOST_SILENT = 64  # steps without output after which a counterfactual is given up
 
@@ -166,41 +166,6 @@ class Forced(Run):
         return super().holds(atom)
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """A run on one input: the state that owns each output, and the output itself.
-
-    `says[t]` is output t, then EOS if the run halts; `owners[t]` the state that writes it.
-    """
-
-    tokens: tuple[str, ...]
-    owners: tuple[Run, ...]
-    says: tuple[str, ...]
-
-
-def timeline(machine: Machine, tokens: Sequence[str]) -> Timeline:
-    """Run a machine, keeping the state that owns each output token."""
-    now = begin(machine, tokens)
-    owners: list[Run] = []
-    for _ in range(machine.limit):
-        rule = now.enabled() if now.status == "running" else None
-        if rule is None:
-            break
-        before = _copy(now)
-        now.fire(rule)
-        if now.status == "abstains":
-            break
-        owners += [before] * (len(now.out) - len(owners))
-        if now.status == "halted" and not rule.word:
-            owners.append(before)
-    says = [*now.out, EOS] if now.status == "halted" and len(owners) > len(now.out) else now.out
-    return Timeline(tuple(tokens), tuple(owners), tuple(says))
-
-
-def _copy(run: Run) -> Run:
-    return replace(run, registers=dict(run.registers), stack=list(run.stack), out=list(run.out))
-
-
 def value(run: Run, variable: Variable) -> Value:
     """A variable's value in a state."""
     match variable:
@@ -254,7 +219,7 @@ def pointed(run: Run, other: Run, t: int) -> str | None:
     stack = list(run.stack)
     if stack:
         stack[-1] = (stack[-1][0], other.stack[-1][1])
-    return go_on(replace(_copy(run), registers=dict(other.registers), stack=stack), t)
+    return go_on(replace(copied(run), registers=dict(other.registers), stack=stack), t)
 
 
 def go_on(now: Run, t: int) -> str | None:
@@ -273,7 +238,7 @@ def go_on(now: Run, t: int) -> str | None:
 
 def from_state(state: Run, tokens: Sequence[str], t: int, out: Sequence[str]) -> str | None:
     """Output t on an input, from a state of some run and behind an output put there."""
-    return go_on(replace(_copy(state), tokens=tuple(tokens), out=list(out)), t)
+    return go_on(replace(copied(state), tokens=tuple(tokens), out=list(out)), t)
 
 
 def pointer(run: Run) -> int | None:

@@ -21,7 +21,7 @@ from recinterp.reconstruct.overrides import (
     swapped,
 )
 from recinterp.reconstruct.pairs import Pairs, learned_from
-from recinterp.reconstruct.variables import timeline
+from recinterp.reconstruct.timelines import timeline
 from tests.perturb.planted import LENGTH, Words, machine, planted
 
 pytestmark = pytest.mark.backend

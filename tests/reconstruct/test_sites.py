@@ -15,7 +15,8 @@ from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
 from recinterp.reconstruct.pairs import Pair, Pairs, faithful
 from recinterp.reconstruct.sites import Site, sites
-from recinterp.reconstruct.variables import Variable, forced, timeline, variables
+from recinterp.reconstruct.timelines import timeline
+from recinterp.reconstruct.variables import Variable, forced, variables
 from tests.perturb.planted import LENGTH, Words, machine, planted
 
 pytestmark = pytest.mark.backend

@@ -1,0 +1,27 @@
+"""Runs with their states: many at once are the single ones."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recinterp import task
+from recinterp.machine import Machine
+from recinterp.reconstruct.timelines import EOS, timeline, timelines
+from tests.machine.strategies import machines, words
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(machines(), st.lists(words, min_size=1, max_size=8))
+def test_many_timelines_are_the_single_ones(machine: Machine, batch: list[list[str]]) -> None:
+    batch = [*batch, ["unheard of"]]
+    assert timelines(machine, batch) == [timeline(machine, word) for word in batch]
+
+
+def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
+    t = task("tree-inorder")
+    inputs = t.sample(30, max_length=13)
+    runs = timelines(t.machine, inputs)
+    assert runs == [timeline(t.machine, x) for x in inputs]
+    assert [list(run.says) for run in runs] == [[*t.apply(x), EOS] for x in inputs]
+    assert max(len(owner.stack) for run in runs for owner in run.owners) >= 2
