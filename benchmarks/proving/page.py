@@ -78,6 +78,11 @@ def mute(r: Row) -> bool:
     return bool(claims < 0.5 * total)
 
 
+def late(r: Row) -> bool:
+    """Whether a model that fails on longer inputs was seen to fail on no shorter one."""
+    return bool(r["shown"] == 0)
+
+
 def carries(site: Row) -> bool:
     """Whether a site passes on the variable alone: where the source's own answer is wrong too."""
     hits, total = site["strict"]
@@ -213,6 +218,11 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
         "of those that do not hold, those that say nothing of most longer inputs",
         "",
         share(sum(mute(r) for r in astray), len(astray)),
+    )
+    yield (
+        "of those that do not hold, those whose fault no shorter input shows",
+        "",
+        share(sum(late(r) for r in astray), len(astray)) if all("shown" in r for r in ok) else "–",
     )
     yield (
         "variables with a site at .85 interchange accuracy or more",

@@ -81,6 +81,7 @@ class Row:
     missed: int | None  # inputs on which a planted model is not its machine
     longer: tuple[int, int, int] | None  # made from short inputs: matches on longer, of, claims
     beside: int  # the same of a machine that those inputs did not tell from it, the best
+    shown: int  # failures among the short inputs that it was made from
     interventional: tuple[int, int] | None
     rivals_apart: tuple[int, int] | None  # the same, where a machine carried in the output differs
     false_effects: tuple[int, int] | None  # changed, of the tokens that it says should stay
@@ -110,7 +111,8 @@ def score(case: Case) -> Row:
     cap = case.recipe.max_depth
     deep = [y != z for x, y, z in zip(inputs, outputs, truth, strict=True)
             if cap is not None and task.depth(x) > cap]  # fmt: skip
-    again = longer(model, task, case) if ex.diff.verdict in ("exact", "shortcut") else (None, 0)
+    told = ex.diff.verdict in ("exact", "shortcut")
+    again = longer(model, task, case) if told else (None, 0, 0)
     found, apart = ex.fidelity.interventional, ex.fidelity.rivals_apart
     false = ex.fidelity.false_effects
     return Row(
@@ -139,6 +141,7 @@ def score(case: Case) -> Row:
         missed=None if case.planted is None else missed(model, task, case),
         longer=again[0],
         beside=again[1],
+        shown=again[2],
         interventional=None if found is None else (found.hits, found.total),
         rivals_apart=None if apart is None else (apart.hits, apart.total),
         false_effects=None if false is None else (false.hits, false.total),
@@ -184,22 +187,24 @@ def counted(task: ri.Task, domain: ri.Domain) -> list[list[str]]:
 
 def longer(
     model: torch.nn.Module, task: ri.Task, case: Case
-) -> tuple[tuple[int, int, int] | None, int]:
+) -> tuple[tuple[int, int, int] | None, int, int]:
     """A machine made from shorter inputs, on held-out longer ones: matches, of how many, claims.
 
-    Then the most matches of it and of those given beside it, which nothing shorter told apart.
+    Then the most matches of it and of those given beside it, which nothing shorter told apart; and
+    the failures among the shorter inputs that were asked about.
     """
     short = case.asked - SHORTER * (4 if "tree" in case.task_name else 1)
     built = reconstruct(
         Oracle(lambda xs: ri.predict(model, task, xs)), task, ri.Domain(max_length=short)
     )
     inputs = [x for x in counted(task, ri.Domain(max_length=case.asked)) if task.length(x) > short]
+    shown = int(built.logs.failures.sum())
     if not inputs:
-        return None, 0
+        return None, 0, shown
     outputs = ri.predict(model, task, inputs)
     said = [m.run_many(inputs) for m in (built.chosen.machine, *(r.machine for r in built.rivals))]
     hits = [sum(m == y for m, y in zip(one, outputs, strict=True)) for one in said]
-    return (hits[0], len(inputs), sum(m is not None for m in said[0])), max(hits)
+    return (hits[0], len(inputs), sum(m is not None for m in said[0])), max(hits), shown
 
 
 def refused(case: Case, error: ri.RecinterpError) -> dict[str, str]:
