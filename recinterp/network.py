@@ -52,10 +52,9 @@ def look_inside(model: object, task: Task, built: Reconstruction, seed: int) -> 
     if not isinstance(model, nn.Module):
         return NOTHING
     from recinterp.models import Adapter
-    from recinterp.models.training import one_thread
+    from recinterp.models.threads import fitting_threads
 
-    # Thousands of small forward passes: a second thread costs more than it brings.
-    with one_thread():
+    with fitting_threads(model):
         return _look_inside(Adapter(model, task), task, built, seed)
 
 

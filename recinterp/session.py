@@ -20,7 +20,7 @@ from torch import Tensor
 
 from recinterp.errors import InterventionError, ModelError, UnknownName
 from recinterp.machine.run import steps
-from recinterp.models.training import one_thread
+from recinterp.models.threads import one_thread
 from recinterp.perturb import (
     Ablate,
     At,

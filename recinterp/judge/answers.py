@@ -31,6 +31,7 @@ class Answers:
         if callable(model) and not isinstance(model, nn.Module):
             return cls(model)
         from recinterp.models import predict
+        from recinterp.models.threads import fitting_threads
 
         if not isinstance(model, nn.Module):
             raise MisfitModel(
@@ -38,7 +39,12 @@ class Answers:
                 "it is neither a hooked model nor a function from inputs to outputs",
                 "load one with ri.load, or pass a callable",
             )
-        return cls(lambda inputs: predict(model, task, inputs))
+
+        def ask(inputs: list[Tokens]) -> list[Tokens]:
+            with fitting_threads(model):
+                return predict(model, task, inputs)
+
+        return cls(ask)
 
     def __call__(self, inputs: Sequence[Sequence[str]]) -> list[Tokens]:
         """The outputs, in the order asked."""

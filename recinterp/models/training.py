@@ -10,8 +10,6 @@ killed and resumed, because a batch depends on (recipe, step) alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +33,7 @@ from recinterp.models.data import (
 )
 from recinterp.models.plain import Plain, Shape
 from recinterp.models.plain_pair import PlainPair
+from recinterp.models.threads import one_thread
 
 if TYPE_CHECKING:
     from recinterp.models.checkpoint import Checkpoint
@@ -101,17 +100,6 @@ def train(
     )
     attach(model, checkpoint)
     return Run(model, tuple(trainer.history), checkpoint)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread inside: sums are taken in one order, and small models are no slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> Shape:
