@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 STEPS = 1_800  # at which other outputs are forced
 OWN = 2_000  # inputs, beside those at hand, whose runs an override must leave as they are
 MOST, LONGEST = 6, 3  # overrides, and conditions of one
-GAIN, SURE, COST = 10, 0.65, 2  # inputs better told; hits per trial; inputs per condition
+GAIN, SURE, COST = 10, 0.5, 2  # inputs better told; hits per trial; inputs per condition
 MODES = 12  # in a machine of more, no other mode is tried
 WORDS = {
     "mode": "in {}",
