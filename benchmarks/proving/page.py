@@ -242,12 +242,12 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
     yield (
         "interventional match, median over models",
         ".85",
-        (f"{median(h / n for h, n in moved):.2f} over {len(moved)} models" if moved else "–"),
+        (f"{median(h / n for h, n in moved):.3f} over {len(moved)} models" if moved else "–"),
     )
     yield (
         "the same, where a machine with its state in the output says other (10 trials or more)",
         ".85",
-        (f"{median(h / n for h, n in parted):.2f} over {len(parted)} models" if parted else "–"),
+        (f"{median(h / n for h, n in parted):.3f} over {len(parted)} models" if parted else "–"),
     )
     yield (
         "interventions it says change nothing that do, median over models",
