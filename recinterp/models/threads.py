@@ -30,7 +30,7 @@ def one_thread() -> Iterator[None]:
 def fitting_threads(model: nn.Module) -> AbstractContextManager[None]:
     """One thread for a small model, as many as there are for a large one.
 
-    Of thousands of small passes a second thread saves a third at best; where something else runs
-    on the machine, threads that wait for each other take twice to ten times as long.
+    Over thousands of small passes a second thread saves little; where something else runs on the
+    machine, threads that wait for each other take far longer than one.
     """
     return one_thread() if sum(p.numel() for p in model.parameters()) < SMALL else nullcontext()

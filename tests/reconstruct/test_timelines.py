@@ -25,3 +25,10 @@ def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
     assert runs == [timeline(t.machine, x) for x in inputs]
     assert [list(run.says) for run in runs] == [[*t.apply(x), EOS] for x in inputs]
     assert max(len(owner.stack) for run in runs for owner in run.owners) >= 2
+
+
+def test_a_run_without_an_end_is_cut() -> None:
+    circles = Machine.parse("vocab a/0\nstart m\nmode m\n  on: n > 0 -> emit a, goto m\n")
+    (run,) = timelines(circles, [["a"]], most=20)
+    assert run == timeline(circles, ["a"], most=20)
+    assert (len(run.owners), run.says) == (20, ("a",) * 20)
