@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.machine.syntax import Reg
 from recinterp.perturb import hooks_needed, is_live, random_subspaces, sources_kept, subspaces
-from recinterp.reconstruct.pairs import PARTS, Pair, Pairs, faithful, learned_from
+from recinterp.reconstruct.faithful import faithful
+from recinterp.reconstruct.pairs import PARTS, Pair, Pairs, learned_from
 from recinterp.reconstruct.patches import Part, Patch, Put, accuracy, plan_of, rows_of
 from recinterp.reconstruct.sites import ACCEPT, CONTROL, FEWEST, Site
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from recinterp.machine.run import Run
 from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
 from recinterp.rate import Rate
+from recinterp.reconstruct.faithful import faithful, faithful_steps
 from recinterp.reconstruct.overrides import Behind, Override, foretell, swapped
 from recinterp.reconstruct.pairs import (
     Pairs,
     Step,
     Tokens,
-    faithful,
-    faithful_steps,
     learned_from,
     parted,
 )

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Literal
 
 from recinterp.perturb import lay_out, say
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pair, Pairs, Tokens, faithful
+from recinterp.reconstruct.faithful import faithful
+from recinterp.reconstruct.pairs import Pair, Pairs, Tokens
 from recinterp.reconstruct.patches import described, words
 from recinterp.reconstruct.sites import FEWEST, Site, sites
 from recinterp.reconstruct.timelines import Timeline

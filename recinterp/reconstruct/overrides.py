@@ -23,7 +23,8 @@ import numpy as np
 from recinterp.machine.run import Run
 from recinterp.perturb import lay_out, say
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pairs, Step, Tokens, faithful_steps, learned_from
+from recinterp.reconstruct.faithful import faithful_steps
+from recinterp.reconstruct.pairs import Pairs, Step, Tokens, learned_from
 from recinterp.reconstruct.timelines import EOS, timeline
 from recinterp.reconstruct.variables import from_state
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from recinterp.perturb import is_live, sources_kept
 from recinterp.rate import Rate
-from recinterp.reconstruct.pairs import Pair, Pairs, faithful, parted
+from recinterp.reconstruct.faithful import faithful
+from recinterp.reconstruct.pairs import Pair, Pairs, parted
 from recinterp.reconstruct.patches import Part, Patch, Put, accuracy, is_single
 from recinterp.reconstruct.variables import Kind, Variable
 

@@ -12,7 +12,8 @@ from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
 from recinterp.reconstruct import alone as module
 from recinterp.reconstruct.alone import alone
-from recinterp.reconstruct.pairs import Pair, Pairs, faithful
+from recinterp.reconstruct.faithful import faithful
+from recinterp.reconstruct.pairs import Pair, Pairs
 from recinterp.reconstruct.sites import Site, sites
 
 pytestmark = pytest.mark.backend

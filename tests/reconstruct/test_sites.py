@@ -11,9 +11,10 @@ from recinterp.machine import Machine
 from recinterp.machine.syntax import Find, Reg
 from recinterp.models import Adapter, load
 from recinterp.perturb import is_live, untrained_twin
+from recinterp.reconstruct.faithful import faithful
 from recinterp.reconstruct.interventional import interventional
 from recinterp.reconstruct.mechanism import Mechanism, mechanism
-from recinterp.reconstruct.pairs import Pair, Pairs, faithful
+from recinterp.reconstruct.pairs import Pair, Pairs
 from recinterp.reconstruct.sites import Site, sites
 from recinterp.reconstruct.timelines import timeline
 from recinterp.reconstruct.variables import Variable, forced, variables
