@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 import recinterp as ri
-from recinterp.explain import Explanation
-from recinterp.session import KINDS, Cut, Session
+from recinterp.pipeline import Explanation
+from recinterp.view.notebook.session import KINDS, Cut, Session
 
 MODELS = ("binary-successor-natural-depthcap3", "binary-successor-reverse")
 

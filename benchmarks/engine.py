@@ -34,9 +34,10 @@ import torch
 from torch import Tensor
 
 import recinterp as ri
-from recinterp.models import Adapter, backend
-from recinterp.models.plain import Plain, Shape
-from recinterp.models.plain_pair import PlainPair
+from recinterp.models import Adapter
+from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb import Ablate, At, Interchange, head, lay_out, sweep
 
 LAYERS, HEADS, WIDTH, CONTEXT, VOCAB = 4, 8, 128, 64, 16

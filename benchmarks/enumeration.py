@@ -24,9 +24,9 @@ from rich.table import Table
 from torch import nn
 
 import recinterp as ri
-from recinterp.models import backend
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.checkpoint import Checkpoint
-from recinterp.models.training import shape_for, started
+from recinterp.models.training.trainer import shape_for, started
 
 UNTRAINED = "untrained"
 COUNTS = ("model", "machine = model", "failures told", "claims kept", "flagged", "rightly")

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 import recinterp as ri
-from recinterp.models import Adapter, backend
-from recinterp.models.plain import Plain, Shape
+from recinterp.models import Adapter
+from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb import Ablate, At, head, stream
 
 

@@ -26,8 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import recinterp as ri
 from recinterp.errors import MachineError
-from recinterp.machine.check import negate
-from recinterp.machine.syntax import (
+from recinterp.machine.nodes import (
     Add,
     Atom,
     Cmp,
@@ -41,7 +40,8 @@ from recinterp.machine.syntax import (
     Set,
     plus,
 )
-from recinterp.tasks.split import held_out
+from recinterp.machine.validate import negate
+from recinterp.splits import held_out
 
 ASKED = {"binary-addition": 7, "list-append": 5, "list-reverse": 6, "list-map": 6, "listops": 8,
          "ring-arithmetic": 8}  # fmt: skip

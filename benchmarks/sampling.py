@@ -19,8 +19,8 @@ from time import process_time
 import torch
 
 import recinterp as ri
-from recinterp.models.data import CHUNK, Batches
-from recinterp.models.training import _Trainer
+from recinterp.models.training.batches import CHUNK, Batches
+from recinterp.models.training.trainer import _Trainer
 from recinterp.tasks import Domain
 
 BAR, WARM = 0.10, 8  # WARM: chunks that fill tables

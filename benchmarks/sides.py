@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from recinterp.models import Adapter
 from recinterp.perturb import Ablate, head, sweep
-from recinterp.perturb.decode import continue_ids
-from recinterp.perturb.relative import continue_t5
-from recinterp.perturb.road import Road, road_of
+from recinterp.perturb.fast.decode import continue_ids
+from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.fast.t5 import continue_t5
 
 HOME = Path(__file__).resolve().parent.parent
 PROMPT, STEPS = 34, 30

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 # Imported now, because their modules have the functions' names and would hide them.
-from recinterp.diff import diff
+from recinterp.compare import diff
 from recinterp.errors import RecinterpError
-from recinterp.explain import Explanation, explain
+from recinterp.pipeline import Explanation, explain
 from recinterp.tasks import Domain, Task, task, tasks
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from recinterp.errors import RecinterpError, TaskError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from recinterp.explain import Explanation
     from recinterp.machine import Machine
+    from recinterp.pipeline import Explanation
     from recinterp.tasks import Domain, Task
 
 app = typer.Typer(
@@ -151,9 +151,10 @@ def train(
     """Train a model, by a shipped recipe or your own. Started again, it goes on where it was."""
     from dataclasses import replace
 
-    from recinterp.models import TrainConfig, resume
+    from recinterp.models import TrainConfig
     from recinterp.models import train as run
-    from recinterp.models.recipes import recipe
+    from recinterp.models.training import resume
+    from recinterp.models.training.recipes import recipe
 
     if (name is None) == (task is None):
         raise TaskError("train", "there must be a NAME or a --task, and not both", "one of them")
@@ -229,8 +230,8 @@ def fidelity(
     """Judge any machine against a model, on held-out inputs."""
     import recinterp as ri
     from recinterp.view.files import check_writable
-    from recinterp.view.report import fidelity_rows, plain
-    from recinterp.view.text import fidelity_table
+    from recinterp.view.report.data import fidelity_rows, plain
+    from recinterp.view.report.text import fidelity_table
 
     check_writable(json_file)
     subject = ri.load(model)
@@ -260,9 +261,9 @@ def diff(
 ) -> None:
     """Where two machines or two explanations part."""
     import recinterp as ri
-    from recinterp.saved import to_plain
+    from recinterp.io import to_plain
     from recinterp.view.files import check_writable
-    from recinterp.view.text import diff_text
+    from recinterp.view.report.text import diff_text
 
     check_writable(json_file)
     what = _task(task, function, order)
@@ -380,7 +381,7 @@ def _show(what: RenderableType | None) -> None:
     """Print to a terminal in colour, anywhere else as plain text."""
     from rich.console import Console
 
-    from recinterp.view.text import plain_text
+    from recinterp.view.report.text import plain_text
 
     console = Console(highlight=False)
     if console.is_terminal:

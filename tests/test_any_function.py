@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import recinterp as ri
 from recinterp.errors import DomainError, MisfitModel
-from recinterp.models.data import IGNORE, Batches
+from recinterp.models.training.batches import IGNORE, Batches
 
 LENGTH, STEPS, RATE = 5, 900, 5e-3
 Predict = Callable[[list[list[str]]], list[list[str]]]

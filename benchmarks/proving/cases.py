@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import recinterp as ri
-from recinterp.models.data import Teacher
+from recinterp.models.training.batches import Teacher
 from recinterp.tasks import FullDepth, Matching
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import cases
 
-from recinterp.view.chart import chart_svg
+from recinterp.view.notebook.static_chart import chart_svg
 
 HERE = Path(__file__).resolve().parent
 ROWS = HERE.parents[1] / "runs" / "proving" / "rows"

@@ -29,9 +29,9 @@ from cases import Case, cases
 from train import HOME, missed
 
 import recinterp as ri
-from recinterp.reconstruct.build import reconstruct
-from recinterp.reconstruct.oracle import Oracle
-from recinterp.tasks.split import held_out
+from recinterp.splits import held_out
+from recinterp.synthesis.oracle import Oracle
+from recinterp.synthesis.search import reconstruct
 
 ROWS = HOME / "rows"
 COUNTED = 20_000

@@ -29,7 +29,7 @@ from cases import Case, cases
 from score import counted, loaded
 
 import recinterp as ri
-from recinterp.tasks.split import held_out
+from recinterp.splits import held_out
 
 RESULTS = Path(__file__).with_name("results.json")
 EVEN, LEVEL = 60_000, 30_000  # inputs drawn as they come, and so that depths weigh alike

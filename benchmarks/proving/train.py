@@ -26,10 +26,10 @@ import torch
 from cases import Case, cases
 
 import recinterp as ri
-from recinterp.models import backend
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.checkpoint import attach, describe
-from recinterp.models.data import answer_of
-from recinterp.models.training import Run, shape_for, started
+from recinterp.models.training.batches import answer_of
+from recinterp.models.training.trainer import Run, shape_for, started
 
 HOME = Path(__file__).resolve().parents[2] / "runs" / "proving"
 TRIES = 3

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recinterp.judge.answers import Answers, Tokens
+from recinterp.judge.cached_model import Answers, Tokens
 from recinterp.judge.nearest import Nearest
 from recinterp.judge.strata import strata
-from recinterp.machine.batch import HALTED, LOST_WRONG, run_batch
-from recinterp.rate import Rate
+from recinterp.machine.execution.batch import HALTED, LOST_WRONG, run_batch
+from recinterp.stats import Rate
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from recinterp.judge.answers import Tokens
+    from recinterp.judge.cached_model import Tokens
     from recinterp.tasks import Task
 
 

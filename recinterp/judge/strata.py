@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from recinterp.errors import DomainError
-from recinterp.tasks.split import held_out
+from recinterp.splits import held_out
 
 if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task

@@ -1,6 +1,6 @@
 """The explicit, executable abstract state machine: syntax, text form, runs, derivation."""
 
-from recinterp.machine.syntax import (
+from recinterp.machine.nodes import (
     END,
     Add,
     AtLeast,

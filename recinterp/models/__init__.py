@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from recinterp.models.adapter import Adapter, Hook, predict
 from recinterp.models.checkpoint import Checkpoint, load, save, shipped
-from recinterp.models.config import TrainConfig
-from recinterp.models.exhaustive import Census, census
-from recinterp.models.recipes import RECIPES, Recipe, recipe
-from recinterp.models.training import Progress, Run, train
+from recinterp.models.evaluation import Census, census
+from recinterp.models.training.config import TrainConfig
+from recinterp.models.training.recipes import RECIPES, Recipe, recipe
+from recinterp.models.training.trainer import Progress, Run, train
 
 __all__ = [
     "RECIPES",

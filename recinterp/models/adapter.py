@@ -20,9 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recinterp.errors import MisfitModel, UnknownName, UnknownSite
-from recinterp.models import backend, greedy, hugging_face, stack
-from recinterp.models.greedy import evaluating
-from recinterp.models.halves import Split
+from recinterp.models import decoding as greedy
+from recinterp.models.backends import block_names as stack
+from recinterp.models.backends import hugging_face
+from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends.split_rows import Split
+from recinterp.models.decoding import evaluating
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from recinterp.errors import CheckpointError, RecinterpError, UnknownName
-from recinterp.models import backend, hugging_face
-from recinterp.models.config import ARCHITECTURES
-from recinterp.models.plain import Shape
-from recinterp.models.resume import write_whole
+from recinterp.models.architectures.decoder_only import Shape
+from recinterp.models.backends import hugging_face
+from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.training.config import ARCHITECTURES
+from recinterp.models.training.resume import write_whole
 
 if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task

@@ -5,8 +5,8 @@ run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True)
 """
 
 from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
-from recinterp.perturb.engine import Effects, generate, hooks_needed, next_logits, run, say
-from recinterp.perturb.live import is_live, prove
+from recinterp.perturb.liveness import is_live, prove
+from recinterp.perturb.lowering.sources import sources_kept
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
@@ -28,10 +28,10 @@ from recinterp.perturb.plan import (
     stratum,
 )
 from recinterp.perturb.pointers import pointer
-from recinterp.perturb.rows import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
-from recinterp.perturb.sources import sources_kept
-from recinterp.perturb.subspace import random_subspaces, subspaces
-from recinterp.perturb.sweeping import Swept, changed, last_logits, shift, stream, sweep
+from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
+from recinterp.perturb.runner import Effects, generate, hooks_needed, next_logits, run, say
+from recinterp.perturb.subspace_search import random_subspaces, subspaces
+from recinterp.perturb.sweeps import Swept, changed, last_logits, shift, stream, sweep
 
 __all__ = [
     "ALL",

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from recinterp.errors import MisfitModel
-from recinterp.models import backend, hugging_face
+from recinterp.models.backends import hugging_face
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb.plan import Interchange, Plan, Transplant
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from torch import Tensor
 
 from recinterp.errors import InterventionError
-from recinterp.perturb.rows import ALL, Tokens, Where
+from recinterp.perturb.positions import ALL, Tokens, Where
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task

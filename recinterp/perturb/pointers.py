@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recinterp.errors import UnknownName
-from recinterp.machine.run import steps
-from recinterp.perturb.rows import At, Tokens
+from recinterp.machine.execution.interpreter import steps
+from recinterp.perturb.positions import At, Tokens
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine

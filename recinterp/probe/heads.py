@@ -44,9 +44,9 @@ from recinterp.perturb import (
     sources_kept,
     untrained_twin,
 )
-from recinterp.probe.encoders import attention_while_reading, is_encoders, told_of_encoders
+from recinterp.probe.encoder_heads import attention_while_reading, is_encoders, told_of_encoders
 from recinterp.probe.landmarks import Landmark, Step, best, landmarks
-from recinterp.rate import Rate
+from recinterp.stats import Rate
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recinterp.rate import Rate
+from recinterp.stats import Rate
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task

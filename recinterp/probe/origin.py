@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from recinterp.errors import IllFormed
 from recinterp.probe.landmarks import Landmark, landmarks
-from recinterp.rate import Rate
+from recinterp.stats import Rate
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task

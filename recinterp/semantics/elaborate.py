@@ -8,7 +8,7 @@ from functools import cache
 from typing import NoReturn
 
 from recinterp.errors import SourceError
-from recinterp.semantics import surface as s
+from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm as CoreArm
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
 from recinterp.semantics.guard import check_guard

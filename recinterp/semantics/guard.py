@@ -17,7 +17,7 @@ from itertools import islice, product
 from recinterp.errors import NotStructural, OutsideSubset, SourceError
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Var
 from recinterp.semantics.scope import Scope
-from recinterp.semantics.surface import Pos
+from recinterp.semantics.surface_syntax import Pos
 
 MOST_CHOICES = 256
 

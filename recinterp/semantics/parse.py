@@ -14,8 +14,8 @@ from lark.exceptions import VisitError
 from lark.tree import Meta
 
 from recinterp.errors import GallinaSyntaxError, OutsideSubset, TaskError
-from recinterp.semantics import surface as s
-from recinterp.semantics.outside import advice, misplaced
+from recinterp.semantics import surface_syntax as s
+from recinterp.semantics.unsupported import advice, misplaced
 
 LONGEST_SOURCE = 200_000
 DEEPEST_NESTING = 100

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from recinterp.semantics import surface as s
+from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm, Call, Construct, Constructor, Expr, Let, Match, Var, walk
 
 if TYPE_CHECKING:

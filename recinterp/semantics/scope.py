@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from recinterp.errors import GallinaTypeError, OutsideSubset, SourceError
-from recinterp.semantics import surface as s
+from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Constructor, Function, Inductive
 
 # Types that coqc knows without any Require, with the implicit arguments it gives them.

@@ -9,8 +9,8 @@ from html import escape
 from typing import Any
 
 from recinterp.semantics.ast import Call, Construct, Program
+from recinterp.semantics.pretty import show
 from recinterp.semantics.reduce import Closed, Node, Reducer
-from recinterp.semantics.show import show
 from recinterp.semantics.terms import Term
 
 SHOWN_STEPS = 400

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from recinterp.splits import held_out
 from recinterp.tasks.domain import Domain, FullDepth, Listed, Matching
 from recinterp.tasks.library import task, tasks
-from recinterp.tasks.split import held_out
 from recinterp.tasks.task import Task
 
 __all__ = ["Domain", "FullDepth", "Listed", "Matching", "Task", "held_out", "task", "tasks"]

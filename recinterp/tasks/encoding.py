@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from recinterp.errors import IllFormed, TaskError
-from recinterp.machine.syntax import END
+from recinterp.machine.nodes import END
 from recinterp.semantics.ast import Inductive, Program
 from recinterp.semantics.terms import Term, Value, value_from
 

@@ -13,15 +13,22 @@ from recinterp.errors import DomainError, SourceError, TaskError, UnknownName
 from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import Compiled, compile_program
-from recinterp.semantics.own import own_functions
 from recinterp.semantics.parse import source_text
+from recinterp.semantics.recursion_depth import own_functions
 from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import COMMA, Encoding, split, term_from
-from recinterp.tasks.ids import SPECIALS, TEMPLATE, check_template, checked_ids, layout, rendered
-from recinterp.tasks.sampler import Sampler, Wanted
+from recinterp.tasks.sampling.sampler import Sampler, Wanted
 from recinterp.tasks.stepwise import stepwise_task
+from recinterp.tasks.template import (
+    SPECIALS,
+    TEMPLATE,
+    check_template,
+    checked_ids,
+    layout,
+    rendered,
+)
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -297,7 +304,7 @@ class Task:
 
         Some functions have one only on inputs up to a length: `task.within(longest).machine`.
         """
-        from recinterp.machine.derive import derive
+        from recinterp.derivation import derive
 
         return derive(self, self.longest)
 

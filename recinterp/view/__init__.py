@@ -11,8 +11,8 @@ from recinterp.view.files import write_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from recinterp.explain import Explanation
     from recinterp.machine import Machine
+    from recinterp.pipeline import Explanation
 
 __all__ = [
     "draw",
@@ -29,8 +29,8 @@ __all__ = [
 
 def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
     """The report as one offline HTML page, also written to `path` if given."""
-    from recinterp.view.page import to_html
-    from recinterp.view.report import report
+    from recinterp.view.report.data import report
+    from recinterp.view.report.html import to_html
 
     page = to_html(report(ex))
     if path is not None:
@@ -40,15 +40,15 @@ def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
 
 def explanation_json(ex: Explanation) -> dict[str, object]:
     """Every number and sentence the page shows, as plain data."""
-    from recinterp.view.report import report
+    from recinterp.view.report.data import report
 
     return report(ex).to_json()
 
 
 def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
     """The report for a notebook: plain text, and static HTML in the notebook's own theme."""
-    from recinterp.view.page import to_cell
-    from recinterp.view.report import report
+    from recinterp.view.report.data import report
+    from recinterp.view.report.html import to_cell
 
     return {"text/plain": explanation_text(ex), "text/html": to_cell(report(ex))}
 
@@ -76,16 +76,16 @@ def explanation_pages(
 
 def explanation_rich(ex: Explanation) -> RenderableType:
     """The report for rich's Console.print."""
-    from recinterp.view.report import report
-    from recinterp.view.text import report_text
+    from recinterp.view.report.data import report
+    from recinterp.view.report.text import report_text
 
     return report_text(report(ex))
 
 
 def explanation_text(ex: Explanation, width: int = 100) -> str:
     """The report as plain text of a width."""
-    from recinterp.view.report import report
-    from recinterp.view.text import to_text
+    from recinterp.view.report.data import report
+    from recinterp.view.report.text import to_text
 
     return to_text(report(ex), width)
 
@@ -109,9 +109,9 @@ def draw(
 
     departs: names of rules that are known to leave the truth. Errors: UnknownName.
     """
-    from recinterp.view.compare import compare
-    from recinterp.view.formats import render
-    from recinterp.view.graph import extract
+    from recinterp.view.diagram.formats import render
+    from recinterp.view.diagram.graph import extract
+    from recinterp.view.diagram.side_by_side import compare
 
     graph = extract(machine) if truth is None else compare(machine, truth, departs)[0]
     return render(graph, format)

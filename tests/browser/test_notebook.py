@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recinterp.session import Cut
+from recinterp.view.notebook.session import Cut
 from tests.browser.conftest import Watch, shot
 from tests.browser.test_pages import readable, row
 from tests.view.test_session import session

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recinterp.session import Cut
-from recinterp.view.ablation import AblationWidget
+from recinterp.view.notebook.ablation import AblationWidget
+from recinterp.view.notebook.session import Cut
 from tests.browser.conftest import Watch, shot
 from tests.view.builders import explanation
 from tests.view.test_session import session
@@ -53,7 +53,7 @@ def test_the_report_renders_offline_and_is_readable(
 def test_the_static_page_switches_heads_off(
     browser: Any, watch: Watch, tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recinterp.view.ablation.PRECOMPUTED", 70)
+    monkeypatch.setattr("recinterp.view.notebook.ablation.PRECOMPUTED", 70)
     path = tmp_path / "ablate.html"
     AblationWidget(session()).static(path)
     page = opened(browser, watch, path, scheme)

@@ -72,7 +72,7 @@ def test_each_command_has_help(run: Run, command: str) -> None:
 
 
 def test_the_help_of_train_names_every_distribution(run: Run) -> None:
-    from recinterp.tasks.sampler import DISTRIBUTIONS
+    from recinterp.tasks.sampling.sampler import DISTRIBUTIONS
 
     _, out, _ = run("train", "--help")
     shown = " ".join(out.split())

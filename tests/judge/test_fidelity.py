@@ -7,8 +7,8 @@ import pytest
 import recinterp as ri
 from recinterp.errors import DomainError
 from recinterp.judge.strata import strata
-from recinterp.rate import Rate
-from recinterp.tasks.split import held_out
+from recinterp.splits import held_out
+from recinterp.stats import Rate
 from tests import planted
 
 TASK = ri.task("binary-successor")

@@ -25,8 +25,8 @@ from recinterp.machine import (
     Span,
     TopIs,
 )
-from recinterp.machine.check import negate
-from recinterp.machine.syntax import plus
+from recinterp.machine.nodes import plus
+from recinterp.machine.validate import negate
 
 VOCAB = ("X0", "01", "a b", "emit", ",")
 MODES = ("m0", "m1", "m2")

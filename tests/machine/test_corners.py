@@ -8,17 +8,17 @@ import pytest
 import recinterp as ri
 from recinterp.errors import MachineError, TaskError
 from recinterp.machine import Machine
-from recinterp.machine.export import export
-from recinterp.machine.flip import flip
-from recinterp.machine.minimise import minimise
-from recinterp.reconstruct.build import asked
-from recinterp.reconstruct.logs import Logs
-from recinterp.reconstruct.oracle import Oracle
-from recinterp.reconstruct.region import restrict
-from recinterp.reconstruct.trees.rules import machine_of
-from recinterp.reconstruct.trees.split import grow
-from recinterp.reconstruct.trees.steps import one_by_one, stages
-from recinterp.tasks.split import held_out
+from recinterp.machine.formats.export import export
+from recinterp.machine.transform.minimise import minimise
+from recinterp.machine.transform.reverse import flip
+from recinterp.splits import held_out
+from recinterp.synthesis.abstention import restrict
+from recinterp.synthesis.dataset import Logs
+from recinterp.synthesis.guard_trees.events import one_by_one, stages
+from recinterp.synthesis.guard_trees.split import grow
+from recinterp.synthesis.guard_trees.to_rules import machine_of
+from recinterp.synthesis.oracle import Oracle
+from recinterp.synthesis.search import asked
 
 HEAD = "vocab a b\nstart m\nregisters p := 0\nmode m\n"
 ENDS = "  x: in(p) = $ -> halt\n"

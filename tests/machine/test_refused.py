@@ -6,8 +6,8 @@ import pytest
 
 from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRules, UnknownName
 from recinterp.machine import Cmp, Const, Machine, Reg
-from recinterp.machine.check import simplify
-from recinterp.machine.export import export, from_json, to_json
+from recinterp.machine.formats.export import export, from_json, to_json
+from recinterp.machine.validate import simplify
 
 HEAD = "vocab A B\nstart m\nregisters p := 0\nframes F\n"
 

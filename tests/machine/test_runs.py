@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recinterp.machine import AtLeast, Cmp, Const, In, Machine, Reg
-from recinterp.machine.absorb import shorter
-from recinterp.machine.batch import HALTED, LOST, LOST_WRONG, run_batch
-from recinterp.machine.check import simplify
-from recinterp.machine.export import export, from_json, to_json, to_python
-from recinterp.machine.minimise import minimise
-from recinterp.machine.run import begin, run
-from recinterp.machine.syntax import Atom
+from recinterp.machine.execution.batch import HALTED, LOST, LOST_WRONG, run_batch
+from recinterp.machine.execution.interpreter import begin, run
+from recinterp.machine.formats.export import export, from_json, to_json, to_python
+from recinterp.machine.nodes import Atom
+from recinterp.machine.transform.minimise import minimise
+from recinterp.machine.transform.simplify_votes import shorter
+from recinterp.machine.validate import simplify
 from tests.machine.strategies import guards, machines, words
 
 STATUS = {"halted": HALTED, "lost": LOST, "lost wrong": LOST_WRONG}

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.models import Run, backend
-from recinterp.models.plain import Plain, Shape
-from recinterp.models.plain_pair import PlainPair
+from recinterp.models import Run
+from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.backends import transformer_lens as backend
 
 TINY = {"max_length": 5, "d_model": 16, "batch_size": 16, "warmup": 5, "save_every": 10}
 

@@ -14,8 +14,10 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import MisfitModel, UnknownSite
-from recinterp.models import Adapter, backend, greedy
-from recinterp.models.plain import Plain, Ragged, Shape
+from recinterp.models import Adapter
+from recinterp.models import decoding as greedy
+from recinterp.models.architectures.decoder_only import Plain, Ragged, Shape
+from recinterp.models.backends import transformer_lens as backend
 from tests.models.conftest import random_weights
 
 pytestmark = pytest.mark.backend
@@ -189,7 +191,7 @@ def test_transformer_lens_is_imported_late_and_here_only() -> None:
         for p in package.rglob("*.py")
         if re.search(r"^\s*(from|import) transformer_lens", p.read_text(), re.M)
     ]
-    assert [p.relative_to(package).as_posix() for p in named] == ["models/backend.py"]
+    assert [p.relative_to(package).as_posix() for p in named] == ["models/backends/transformer_lens.py"]
 
 
 # Plain torch stands in for a model only while it computes the same.

@@ -11,7 +11,8 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import BadWeights, CheckpointError, UnknownName
-from recinterp.models import Run, backend, save, shipped
+from recinterp.models import Run, save, shipped
+from recinterp.models.backends import transformer_lens as backend
 
 pytestmark = pytest.mark.backend
 

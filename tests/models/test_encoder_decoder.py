@@ -11,12 +11,15 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import MisfitModel, UnknownSite
-from recinterp.models import Adapter, Run, backend, greedy, stack
-from recinterp.models.data import IGNORE, Batches
-from recinterp.models.plain import Shape
-from recinterp.models.plain_pair import PlainPair
+from recinterp.models import Adapter, Run
+from recinterp.models import decoding as greedy
+from recinterp.models.architectures.decoder_only import Shape
+from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.backends import block_names as stack
+from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.training.batches import IGNORE, Batches
 from recinterp.perturb import Ablate, FreezePatterns, Redirect, head, is_live, lay_out, run
-from recinterp.perturb.engine import say
+from recinterp.perturb.runner import say
 from tests.models.conftest import TINY, random_weights
 
 pytestmark = pytest.mark.backend

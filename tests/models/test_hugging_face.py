@@ -13,7 +13,8 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import CheckpointError, DeadSite, MisfitModel
-from recinterp.models import Adapter, backend
+from recinterp.models import Adapter
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb import Redirect, is_live, lay_out, run
 
 pytestmark = pytest.mark.backend

@@ -16,8 +16,10 @@ import torch.nn.functional as F
 
 import recinterp as ri
 from recinterp.errors import CheckpointError, DomainError, MisfitModel, ModelError
-from recinterp.models import Run, backend, resume
-from recinterp.models.data import IGNORE, Batches, answer_of, whole_targets
+from recinterp.models import Run
+from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.training import resume
+from recinterp.models.training.batches import IGNORE, Batches, answer_of, whole_targets
 from recinterp.tasks import FullDepth, Listed
 from tests.models.conftest import TINY
 
@@ -125,7 +127,7 @@ def test_training_leaves_threads_and_generator_as_they_were(task: ri.Task) -> No
 CHILD = """
 import sys
 import recinterp as ri
-from recinterp.models import training
+from recinterp.models.training import trainer as training
 step = training._Trainer._one_step
 def watched(self):
     step(self)

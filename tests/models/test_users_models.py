@@ -9,7 +9,9 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import MisfitModel, TaskError
-from recinterp.models import Adapter, backend, greedy
+from recinterp.models import Adapter
+from recinterp.models import decoding as greedy
+from recinterp.models.backends import transformer_lens as backend
 
 pytestmark = pytest.mark.backend
 SIZES = {"n_layers": 2, "d_model": 16, "d_head": 8, "n_heads": 2, "d_mlp": 32, "n_ctx": 16}

@@ -20,13 +20,13 @@ from recinterp.perturb import (
     Swap,
     Transplant,
     Unit,
-    engine,
     generate,
     head,
     lay_out,
     layer_output,
 )
-from recinterp.perturb.decode import keeps
+from recinterp.perturb import runner as engine
+from recinterp.perturb.fast.decode import keeps
 from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, _model
 
 pytestmark = pytest.mark.backend

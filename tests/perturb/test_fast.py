@@ -12,8 +12,8 @@ from torch import nn
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.backend import has_bridge, hooked
-from recinterp.models.plain import Plain, Shape
+from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.backends.transformer_lens import has_bridge, hooked
 from recinterp.perturb import (
     INPUTS,
     QUERY,
@@ -34,11 +34,11 @@ from recinterp.perturb import (
     next_logits,
     run,
 )
-from recinterp.perturb import fold as folding
-from recinterp.perturb.compile import hooks_of
-from recinterp.perturb.engine import hooks_needed
-from recinterp.perturb.lower import lower
-from recinterp.perturb.road import Road, road_of
+from recinterp.perturb.fast import batching as folding
+from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.lowering.hooks import hooks_of
+from recinterp.perturb.lowering.lower import lower
+from recinterp.perturb.runner import hooks_needed
 
 pytestmark = pytest.mark.backend
 TASK = ri.task("binary-successor", order="natural")

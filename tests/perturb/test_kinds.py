@@ -7,7 +7,7 @@ import torch
 
 from recinterp.errors import InterventionError, UnknownName
 from recinterp.models import Adapter
-from recinterp.models.plain import Shape
+from recinterp.models.architectures.decoder_only import Shape
 from recinterp.perturb import (
     INPUTS,
     QUERY,
@@ -27,9 +27,9 @@ from recinterp.perturb import (
     run,
     stratum,
 )
-from recinterp.perturb.edits import Look, Write
-from recinterp.perturb.lower import lower
-from tests.perturb.planted import LENGTH, Words, machine, planted
+from recinterp.perturb.lowering.edits import Look, Write
+from recinterp.perturb.lowering.lower import lower
+from tests.perturb.hand_set import LENGTH, Words, machine, planted
 from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, _model, through_hooks
 
 pytestmark = pytest.mark.backend
@@ -66,7 +66,7 @@ def test_a_path_through_mlps_to_the_next_layer_is_the_whole_patch(adapter: Adapt
     (edit,) = lower(adapter, TASK, ROWS, [path])
     held: dict[str, torch.Tensor] = {}
     patch = [Interchange((head(0, 1),), SOURCE, PREFIX)]
-    from recinterp.perturb.compile import hooks_of
+    from recinterp.perturb.lowering.hooks import hooks_of
 
     hooks = hooks_of(adapter, TASK, ROWS, patch)
     name = "blocks.1.attn.hook_k"

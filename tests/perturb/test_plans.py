@@ -29,8 +29,8 @@ from recinterp.perturb import (
     run,
     untrained_twin,
 )
-from recinterp.perturb.lower import lower
-from tests.perturb.planted import LENGTH, Words, planted
+from recinterp.perturb.lowering.lower import lower
+from tests.perturb.hand_set import LENGTH, Words, planted
 
 pytestmark = pytest.mark.backend
 COPY, PARITY = Words("copy"), Words("parity")

@@ -27,8 +27,8 @@ from recinterp.perturb import (
     run,
     stream,
     sweep,
-    sweeping,
 )
+from recinterp.perturb import sweeps as sweeping
 from tests.perturb.test_fast import INPUT, SHAPES, TASK, _model
 
 pytestmark = pytest.mark.backend

@@ -7,7 +7,7 @@ import pytest
 from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
 from recinterp.probe import HeadReport, head_scores, probe_heads
-from tests.perturb.planted import Words, planted
+from tests.perturb.hand_set import Words, planted
 
 pytestmark = pytest.mark.backend
 

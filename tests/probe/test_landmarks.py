@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recinterp.probe.landmarks import Landmark, best, follow, landmarks, token_classes
-from tests.perturb.planted import Words
+from tests.perturb.hand_set import Words
 
 WORD = tuple("abbab")
 WORDS = Words("copy", ("a", "b", "c"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recinterp.models import Adapter
 from recinterp.probe import Landmark, origin_map
-from tests.perturb.planted import LENGTH, Words, planted
+from tests.perturb.hand_set import LENGTH, Words, planted
 
 
 class Oracle:

@@ -12,7 +12,7 @@ from recinterp.errors import NotStructural, OutsideSubset
 from recinterp.semantics.ast import Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import compile_program
-from recinterp.semantics.show import show
+from recinterp.semantics.pretty import show
 from recinterp.semantics.terms import Term, symbols_of, value_of
 from recinterp.semantics.trace import Trace, expression, value_term
 from recinterp.tasks import task, tasks

@@ -16,7 +16,7 @@ from recinterp.errors import (
 )
 from recinterp.semantics.ast import Arm, Call, Construct, Let, Match, Program, Var
 from recinterp.semantics.elaborate import elaborate
-from recinterp.semantics.show import show_function
+from recinterp.semantics.pretty import show_function
 from tests.semantics import coqc
 
 TYPES = "Inductive b := T | F.\nInductive tree := L | N (l r : tree).\n"

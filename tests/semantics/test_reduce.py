@@ -9,7 +9,7 @@ import pytest
 from recinterp.errors import SourceError, UnknownName
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import compile_program, deep
-from recinterp.semantics.own import own_functions
+from recinterp.semantics.recursion_depth import own_functions
 from recinterp.semantics.terms import symbols_of, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks import Task, task

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from recinterp.machine.derive import NoMachine
+from recinterp.derivation import NoMachine
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.semantics.show import show
+from recinterp.semantics.pretty import show
 from recinterp.semantics.trace import Trace
 from recinterp.tasks import Task
 from tests.machine.inputs import Inputs

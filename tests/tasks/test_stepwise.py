@@ -8,8 +8,8 @@ import pytest
 
 from recinterp.errors import TaskError
 from recinterp.semantics.ast import Call
+from recinterp.semantics.pretty import show
 from recinterp.semantics.reduce import Reducer
-from recinterp.semantics.show import show
 from recinterp.semantics.trace import expression
 from recinterp.tasks import Task, task, tasks
 from tests.machine.inputs import Inputs

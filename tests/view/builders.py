@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import recinterp as ri
-from recinterp.diff import Diff, Divergence, ShareRow, Shortcut
-from recinterp.explain import Explanation
+from recinterp.causal.forced_prefixes import Override
+from recinterp.causal.mechanism import Mechanism
+from recinterp.causal.sites import Site
+from recinterp.divergence import Diff, Divergence, ShareRow, Shortcut
 from recinterp.judge import Fidelity, Stratum
+from recinterp.pipeline import Explanation
 from recinterp.probe.heads import Head, LayerFinding
-from recinterp.rate import Rate
-from recinterp.reconstruct.mechanism import Mechanism
-from recinterp.reconstruct.overrides import Override
-from recinterp.reconstruct.sites import Site
+from recinterp.stats import Rate
 from tests.view.machines import SUCCESSOR, capped
 
 DEEP, RIGHT = ("X1", "X1", "X1", "X1", "01"), ("X0", "X0", "X0", "X0", "X0", "01")

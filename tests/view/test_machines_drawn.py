@@ -10,11 +10,11 @@ import pytest
 from recinterp.errors import UnknownName
 from recinterp.machine import Machine
 from recinterp.view import draw, machine_svg
-from recinterp.view.compare import compare, pair_modes
-from recinterp.view.formats import FORMATS, render
-from recinterp.view.graph import SAME, Edge, Graph, Line, Node, extract
-from recinterp.view.layout import WIDEST, broken, place
-from recinterp.view.svg import graph_svg
+from recinterp.view.diagram.formats import FORMATS, render
+from recinterp.view.diagram.graph import SAME, Edge, Graph, Line, Node, extract
+from recinterp.view.diagram.layout import WIDEST, broken, place
+from recinterp.view.diagram.side_by_side import compare, pair_modes
+from recinterp.view.diagram.svg import graph_svg
 from tests.view.machines import COUNTER, DRAWN, INORDER, LOST, REVERSE, SUCCESSOR, capped
 
 SVG = "{http://www.w3.org/2000/svg}"

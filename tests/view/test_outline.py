@@ -1,8 +1,8 @@
 """A machine of very many rules: counted in the drawing, told as a tree, nothing lost."""
 
 from recinterp.machine import Machine
-from recinterp.view.graph import DRAWN, LONG, extract
-from recinterp.view.outline import outline
+from recinterp.view.diagram.graph import DRAWN, LONG, extract
+from recinterp.view.diagram.outline import outline
 
 HEAD = "vocab a/0 b/0\nstart run\nregisters p := 0\nlimit 100\nmode run\n"
 

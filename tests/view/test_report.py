@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from recinterp.diff import Divergence
-from recinterp.diff.kinds import TEXT
+from recinterp.divergence import Divergence
+from recinterp.divergence.kinds import TEXT
 from recinterp.judge import Fidelity
 from recinterp.machine import Lost, Machine, Rule
-from recinterp.rate import Rate
+from recinterp.stats import Rate
 from recinterp.view import (
     explanation_html,
     explanation_json,
@@ -24,9 +24,9 @@ from recinterp.view import (
     explanation_text,
 )
 from recinterp.view.files import UnwritableFile, write_text
-from recinterp.view.heat import heat_svg, heat_text, percent
-from recinterp.view.report import Cell, Share, first_difference, merged_cells, report
-from recinterp.view.text import to_text
+from recinterp.view.report.data import Cell, Share, first_difference, merged_cells, report
+from recinterp.view.report.heatmap import heat_svg, heat_text, percent
+from recinterp.view.report.text import to_text
 from tests.view.builders import CASE, HOW, OVERRIDE, SITE, explanation, shortcut, stratum
 from tests.view.machines import SUCCESSOR
 

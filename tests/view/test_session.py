@@ -12,7 +12,7 @@ import torch
 import recinterp as ri
 from recinterp import perturb
 from recinterp.errors import IllFormed, InterventionError, RecinterpError, UnknownName
-from recinterp.session import Cut, NoModel, Session, first_difference
+from recinterp.view.notebook.session import Cut, NoModel, Session, first_difference
 from tests.view.builders import explanation
 
 MODEL = "binary-successor-natural-depthcap3"

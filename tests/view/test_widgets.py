@@ -14,13 +14,13 @@ import pytest
 
 import recinterp as ri
 from recinterp.errors import DomainError, IllFormed
-from recinterp.explain import Explanation
 from recinterp.perturb import head
-from recinterp.session import Cut
-from recinterp.view.ablation import AblationWidget, Newest, static_page
-from recinterp.view.chart import chart_svg
-from recinterp.view.standalone import StandAlone, in_script
-from recinterp.view.stepper import known_tokens, reduction
+from recinterp.pipeline import Explanation
+from recinterp.view.notebook.ablation import AblationWidget, Newest, static_page
+from recinterp.view.notebook.session import Cut
+from recinterp.view.notebook.standalone import StandAlone, in_script
+from recinterp.view.notebook.static_chart import chart_svg
+from recinterp.view.notebook.stepper import known_tokens, reduction
 from tests.view.builders import explanation
 from tests.view.test_session import session
 
@@ -106,7 +106,7 @@ def test_setup_names_every_head_and_hides_nothing_of_its_role() -> None:
 
 
 def test_a_static_page_holds_every_single_head_and_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recinterp.view.ablation.PRECOMPUTED", 70)
+    monkeypatch.setattr("recinterp.view.notebook.ablation.PRECOMPUTED", 70)
     monkeypatch.setattr(session(), "accuracy", lambda cut: iter(()))
     page = static_page(session())
     assert not LOADS.search(page)

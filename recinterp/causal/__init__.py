@@ -1,0 +1,1 @@
+"""Machine to network: the activations that hold a machine's variables, found by interventions."""

@@ -1,0 +1,56 @@
+"""Where a model says what its machine says: only there does an intervention tell anything."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from recinterp.causal.pairs import Pair, Pairs, Step, Tokens
+from recinterp.perturb import lay_out, say
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+
+def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs at whose base and source the model says what the machine says.
+
+    A machine may write on where the model has no position left: such steps are left out.
+    """
+    pairs = [p for p in pairs if all(fits(adapter, task, s) for s in (p.base, p.source))]
+    if not pairs:
+        return []
+    steps = [s for p in pairs for s in (p.base, p.source)]
+    said = say(adapter, task, lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps]))
+    right = [a == s.says for a, s in zip(said, steps, strict=True)]
+    return [p for i, p in enumerate(pairs) if right[2 * i] and right[2 * i + 1]]
+
+
+def fits(adapter: Adapter, task: Task, step: Step) -> bool:
+    """Whether the model has a position for every token of a step."""
+    return len(task.prompt(list(step.tokens))) + len(step.prefix) <= adapter.n_ctx
+
+
+def faithful_steps(
+    adapter: Adapter,
+    finder: Pairs,
+    seed: int,
+    count: int,
+    may: Callable[[Tokens], bool] = lambda _: True,
+) -> list[Step]:
+    """Some steps, none of them the first, at which the model writes what the machine writes.
+
+    may: says which inputs they may be of.
+    """
+    task, rng = finder.task, random.Random(f"{seed} steps")
+    runs = finder.runs(filter(may, finder.inputs))
+    at = [(run.tokens, t) for run in runs for t in range(1, len(run.owners))]
+    steps = [finder.step(x, t) for x, t in rng.sample(at, min(count, len(at)))]
+    steps = [step for step in steps if fits(adapter, task, step)]
+    if not steps:
+        return []
+    rows = lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps])
+    said = say(adapter, task, rows)
+    return [s for a, s in zip(said, steps, strict=True) if a == s.says]

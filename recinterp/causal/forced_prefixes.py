@@ -1,0 +1,294 @@
+"""Behind an output that a model would not have written: in which state does it go on?
+
+A machine reads its state off the input. A model often reads it off its own output as well, and as
+long as it is left alone the two say the same. So outputs are forced on it. An override says what
+was found: in this state, behind such an output, it goes on as in that mode, or ends.
+
+Nothing that holds at a step of the machine's own runs, on the inputs at hand and many more, may be
+a condition, so that those runs stay as they are. Overrides are learned by sequential covering from
+one part of the inputs and counted on the others.
+Source: Clark and Niblett, The CN2 induction algorithm (1989).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from recinterp.causal.agreement import faithful_steps
+from recinterp.causal.pairs import Pairs, Step, Tokens, learned_from
+from recinterp.causal.traces import EOS, timeline
+from recinterp.causal.variables import from_state
+from recinterp.machine.execution.interpreter import Run
+from recinterp.perturb import lay_out, say
+from recinterp.stats import Rate
+
+if TYPE_CHECKING:
+    from recinterp.machine.nodes import Machine
+    from recinterp.models import Adapter
+
+STEPS = 1_800  # at which other outputs are forced
+OWN = 2_000  # inputs, beside those at hand, whose runs an override must leave as they are
+MOST, LONGEST = 6, 3  # overrides, and conditions of one
+GAIN, SURE, COST = 10, 0.5, 2  # inputs better told; hits per trial; inputs per condition
+MODES = 12  # in a machine of more, no other mode is tried
+WORDS = {
+    "mode": "in {}",
+    "rule": "where {} fires",
+    "writes": "about to write {}",
+    "last": "behind {}",
+    "instead": "the last token not {} as it should be",
+    "before": "the one before the last {}",
+    "only": "nothing but {} written",
+}
+Condition = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Override:
+    """Where all of `when` holds, the model goes on in mode `then` (None: the output ends).
+
+    when: features with their values (`Behind.seen`); held: how often that is what the model does,
+    on inputs it was not learned from; alone: how often the machine without it is right there.
+    """
+
+    when: Condition
+    then: str | None
+    held: Rate
+    alone: Rate
+
+    def fits(self, seen: Mapping[str, str]) -> bool:
+        """Whether its conditions hold."""
+        return all(seen[feature] == value for feature, value in self.when)
+
+    @property
+    def condition(self) -> str:
+        """Its conditions in words."""
+        told = dict(self.when)
+        said = [words.format(told[feature]) for feature, words in WORDS.items() if feature in told]
+        return ", ".join(said)
+
+    @property
+    def effect(self) -> str:
+        """What it does, in words."""
+        return "the output ends" if self.then is None else f"goes on as in {self.then}"
+
+
+class Behind(NamedTuple):
+    """A state of the machine with the output that is put before it.
+
+    state: the one that owns output t; prefix: the t tokens put before it.
+    """
+
+    state: Run
+    t: int
+    prefix: Tokens
+
+    def said(self, mode: str | None = None) -> str | None:
+        """Output t of the machine, in another mode if one is given."""
+        state = self.state if mode is None else replace(self.state, mode=mode)
+        return from_state(state, state.tokens, self.t, self.prefix[: len(state.out)])
+
+    def seen(self) -> dict[str, str]:
+        """What conditions ask of: the state, and the output as it stands.
+
+        writes: what the machine would; instead: the last token it would have written, where
+        another stands there; only: the one token that the output consists of.
+        """
+        rule, out = self.state.enabled(), self.state.out
+        other = len(out) == self.t and out[-1] != self.prefix[-1]
+        return {
+            "mode": self.state.mode,
+            "rule": "" if rule is None else rule.name,
+            "writes": self.said() or "",
+            "last": self.prefix[-1],
+            "instead": out[-1] if other else "",
+            "before": self.prefix[-2] if self.t > 1 else "",
+            "only": self.prefix[0] if len(set(self.prefix)) == 1 else "",
+        }
+
+
+def foretell(at: Behind, overrides: Sequence[Override] = ()) -> str | None:
+    """Output t behind an output put there; the first override that fits says in which mode."""
+    seen = at.seen() if overrides and at.t else {}
+    first = next((o for o in overrides if seen and o.fits(seen)), None)
+    if first is None:
+        return at.said()
+    return EOS if first.then is None else at.said(first.then)
+
+
+def next_token(
+    machine: Machine, tokens: Tokens, prefix: Tokens, overrides: Sequence[Override] = ()
+) -> str | None:
+    """The token behind an output put there, EOS at the end of the machine's own; None: no claim."""
+    run, t = timeline(machine, tokens), len(prefix)
+    if t < len(run.owners):
+        return foretell(Behind(run.owners[t], t, prefix), overrides)
+    ended = t == len(run.owners) and machine.run(tokens) == list(run.says)
+    return EOS if ended else None
+
+
+def overrides(
+    adapter: Adapter,
+    finder: Pairs,
+) -> tuple[Override, ...]:
+    """What a model does behind outputs that it would not have written; the first that fits decides.
+
+    Of most inputs of the finder it is learned, on the others counted.
+    """
+    trials = list(_trials(adapter, finder))
+    learned = [trial for trial in trials if learned_from(trial.at.state.tokens)]
+    rest = [trial for trial in trials if not learned_from(trial.at.state.tokens)]
+    modes = finder.machine.modes if len(finder.machine.modes) <= MODES else ()
+    found = _covered(learned, modes, _own(finder)) if learned else []
+    return tuple(_counted(found, rest))
+
+
+class _Trial(NamedTuple):
+    at: Behind
+    seen: Mapping[str, str]
+    said: str
+
+    def right(self, act: str | None) -> bool:
+        """Whether the model says what a mode would, or ends (None)."""
+        return self.said == (EOS if act is None else self.at.said(act))
+
+    @property
+    def expected(self) -> bool:
+        """Whether it says what the machine does."""
+        return self.said == self.at.said()
+
+
+def _trials(adapter: Adapter, finder: Pairs) -> Iterator[_Trial]:
+    """What the model says behind forced outputs: one or two tokens back, of other inputs."""
+    task, rng = finder.task, random.Random(f"{finder.seed} overrides")
+    steps = faithful_steps(adapter, finder, finder.seed, STEPS)
+    drawn = [(step, *_drawn(finder, step, rng)) for step in steps]
+    finder.runs(x for *_, others in drawn for x in others)
+    forced = [at for each in drawn for at in _forced(finder, *each)]
+    forced = list({(at.state.tokens, at.prefix): at for at in forced}.values())
+    if not forced:  # outputs of one token leave nothing to force
+        return
+    rows = lay_out(task, [at.state.tokens for at in forced], [at.prefix for at in forced])
+    said = say(adapter, task, rows)
+    yield from (_Trial(at, at.seen(), token) for at, token in zip(forced, said, strict=True))
+
+
+def _drawn(
+    finder: Pairs, step: Step, rng: random.Random
+) -> tuple[list[Tokens], tuple[Tokens, ...]]:
+    """Outputs to be put before a step, and inputs whose outputs are to be."""
+    prefixes: list[Tokens] = []
+    for back, many in ((1, 2), (2, 1)):
+        others = [x for x in finder.task.constructors if step.t >= back and x != step.prefix[-back]]
+        tokens = rng.sample(others, min(many, len(others)))
+        prefixes += [swapped(step.prefix, back, token) for token in tokens]
+    flips = finder.flips(step.tokens)
+    return prefixes, tuple(rng.sample(flips, min(3, len(flips))))
+
+
+def _forced(
+    finder: Pairs, step: Step, prefixes: Sequence[Tokens], others: Sequence[Tokens]
+) -> Iterator[Behind]:
+    state = finder.run(step.tokens).owners[step.t]
+    yield from (Behind(state, step.t, prefix) for prefix in prefixes)
+    for run in finder.runs(others):
+        if step.t < len(run.owners) and run.says[: step.t] != step.prefix:
+            yield Behind(run.owners[step.t], step.t, step.prefix)
+            yield Behind(state, step.t, run.says[: step.t])
+
+
+def swapped(prefix: Tokens, back: int, token: str) -> Tokens:
+    """An output with another token so far back."""
+    at = len(prefix) - back
+    return (*prefix[:at], token, *prefix[at + 1 :])
+
+
+def _own(finder: Pairs) -> set[Condition]:
+    """Every condition that holds at a step of the machine's own runs, on many inputs."""
+    longest = max(map(len, finder.inputs))
+    more = finder.task.sample(OWN, seed=finder.seed, max_length=longest)
+    seen = [
+        Behind(owner, t, run.says[:t]).seen()
+        for run in finder.runs({*finder.inputs, *map(tuple, more)})
+        for t, owner in enumerate(run.owners)
+        if t
+    ]
+    return {c for features in map(dict, {tuple(s.items()) for s in seen}) for c in _of(features)}
+
+
+def _of(seen: Mapping[str, str]) -> Iterator[Condition]:
+    """All conditions of a few features. A rule belongs to one mode: both would say one thing."""
+    known = [(feature, value) for feature, value in seen.items() if value]
+    for many in range(1, LONGEST + 1):
+        for some in combinations(known, many):
+            if not {"mode", "rule"} <= {feature for feature, _ in some}:
+                yield some
+
+
+def _covered(
+    trials: Sequence[_Trial], modes: Sequence[str], own: set[Condition]
+) -> list[tuple[Condition, str | None]]:
+    """Conditions with what happens there, each time the pair that explains most of the rest."""
+    groups: dict[Condition, list[int]] = {}
+    for i, trial in enumerate(trials):
+        for condition in _of(trial.seen):
+            if condition not in own:
+                groups.setdefault(condition, []).append(i)
+    places = {c: np.array(some) for c, some in groups.items() if len(some) >= GAIN}
+    acts: list[str | None] = [None, *modes]
+    hits = np.array([[trial.right(act) for trial in trials] for act in acts])
+    now = np.array([trial.expected for trial in trials])
+    names = {tokens: i for i, tokens in enumerate(dict.fromkeys(t.at.state.tokens for t in trials))}
+    owner = np.array([names[trial.at.state.tokens] for trial in trials])
+    found: list[tuple[Condition, str | None]] = []
+    while places and len(found) < MOST:
+        best = max(_gains(places, hits, now, owner), default=None)
+        if best is None:
+            break
+        *_, condition, act = best
+        found.append((condition, acts[act]))
+        gone = places[condition]
+        places = {c: np.setdiff1d(some, gone) for c, some in places.items()}
+        places = {c: some for c, some in places.items() if len(some) >= GAIN}
+    return found
+
+
+def _gains(
+    places: Mapping[Condition, np.ndarray], hits: np.ndarray, now: np.ndarray, owner: np.ndarray
+) -> Iterator[tuple[int, int, Condition, int]]:
+    """On how many more inputs each condition is better than worse, less its cost; and trials.
+
+    Trials of one input are much alike, so that inputs are counted (`owner`: whose a trial is).
+    """
+    for condition, some in places.items():
+        right = hits[:, some].sum(axis=1)
+        act = int(right.argmax())
+        more = np.bincount(owner[some], hits[act, some].astype(int) - now[some])
+        gain = int(np.sign(more).sum()) - _cost(condition)
+        if gain >= GAIN and right[act] >= SURE * len(some):
+            yield gain, int(more.sum()), condition, act
+
+
+def _cost(condition: Condition) -> int:
+    """What stands there is asked of before what should: that takes more to know."""
+    guessed = any(feature == "instead" for feature, _ in condition)
+    return COST * (len(condition) - 1) + (COST + 1) * guessed
+
+
+def _counted(
+    found: Iterable[tuple[Condition, str | None]], rest: Sequence[_Trial]
+) -> Iterator[Override]:
+    """With counts on inputs kept apart; a trial counts for the first that fits."""
+    left = list(rest)
+    for when, then in found:
+        one = Override(when, then, Rate(0, 0), Rate(0, 0))
+        here = [trial for trial in left if one.fits(trial.seen)]
+        left = [trial for trial in left if not one.fits(trial.seen)]
+        held = Rate.of(trial.right(then) for trial in here)
+        yield replace(one, held=held, alone=Rate.of(trial.expected for trial in here))

@@ -1,0 +1,235 @@
+"""Where a machine's variables live in the network: interchange interventions at sites.
+
+A source run's activation is put into a base run, and the model must write what the machine writes
+with the source's value. Candidates are a handful of patches per layer; the pairs of some inputs
+choose among them, those of the others give the accuracy that is reported, beside a norm-matched
+random direction and a source of the same value (which must change nothing).
+Source: Geiger et al., Causal abstractions of neural networks (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from recinterp.causal.agreement import faithful
+from recinterp.causal.pairs import Pair, Pairs, parted
+from recinterp.causal.patches import Part, Patch, Put, accuracy, is_single
+from recinterp.causal.variables import Kind, Variable
+from recinterp.perturb import is_live, sources_kept
+from recinterp.stats import Rate
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+ACCEPT, CONTROL, SINGLE = 0.85, 0.2, 0.5
+SURE = 0.92  # asked of the few pairs that choose, where what they chose was not accepted then
+CHOOSING, REPORTING, FEWEST = 40, 60, 20
+UNSEEN = Rate(0, 0)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A variable's place, with its interchange accuracy and what that has to beat.
+
+    control: a norm-matched random direction's accuracy; kept: how often a source of the same value
+    leaves the answer alone; strict: accuracy where the source's own token is wrong as well. dims:
+    of a subspace at each place, where only that was interchanged (`alone`); 0: all that is there.
+    """
+
+    variable: str
+    where: tuple[str, ...]
+    accuracy: float
+    interval: tuple[float, float]
+    control: float
+    pairs: int
+    accepted: bool
+    single: bool
+    note: str = ""
+    patch: Patch = ()
+    kept: float = float("nan")
+    strict: Rate = UNSEEN
+    kind: str = ""
+    dims: int = 0
+
+
+def sites(
+    adapter: Adapter,
+    finder: Pairs,
+) -> tuple[Site, ...]:
+    """For every variable: its best single site and, where that falls short, a joint one."""
+    found: list[Site] = []
+    for variable in finder.variables:
+        with sources_kept():
+            found += _sites_of(adapter, finder, variable)
+    return tuple(found)
+
+
+def _sites_of(adapter: Adapter, finder: Pairs, variable: Variable) -> list[Site]:
+    task, seed = finder.task, finder.seed
+    pairs = faithful(adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING)))
+    pairs = pairs[: CHOOSING + REPORTING]
+    choose, report = parted(pairs)
+    if len(pairs) < FEWEST or min(len(choose), len(report)) < FEWEST // 4:
+        # A variable that never decides a token (a pointer that has run to its end) is no finding.
+        return [_unplaced(variable, len(pairs))] if pairs else []
+    same = faithful(adapter, task, finder.find(variable, CHOOSING + REPORTING, same=True))
+    unmoved, kept = parted(same)
+    controls = _Controls(
+        kept,
+        faithful(adapter, task, finder.find(variable, REPORTING, strict=True))[:REPORTING],
+        seed,
+    )
+    scored = [
+        (_worth(adapter, task, choose, unmoved, p), tuple(part.named(adapter) for part in p))
+        for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
+        if all(is_live(adapter, task, part.hook) for part in p)
+    ]
+    found: list[Site] = []
+    for bar in (ACCEPT, SURE):
+        chosen = _chosen(scored, variable.kind, bar)
+        found = [_measured(adapter, task, variable, p, report, controls) for p in chosen]
+        if any(site.accepted for site in found):
+            break
+    return found
+
+
+def _worth(
+    adapter: Adapter, task: Task, choose: Sequence[Pair], same: Sequence[Pair], patch: Patch
+) -> Rate:
+    """How good a patch is: what it moves, or, where that would do, what it should not and does."""
+    rate = accuracy(adapter, task, choose, Put(patch))
+    kept = accuracy(adapter, task, same, Put(patch)) if rate.value >= ACCEPT else rate
+    return kept if kept.value < ACCEPT else rate
+
+
+def _unplaced(variable: Variable, pairs: int) -> Site:
+    note = f"only {pairs} pairs of steps tell its values apart: too few to place it"
+    nan = float("nan")
+    return Site(
+        variable.name, (), nan, (0.0, 1.0), nan, pairs, False, False, note, kind=variable.kind
+    )
+
+
+def _candidates(
+    adapter: Adapter, pairs: Sequence[Pair], pointers: Sequence[str]
+) -> Iterator[Patch]:
+    """The patches tried, the narrowest first; those that the pairs do not allow are left out.
+
+    The last layer's output at the query is the answer itself, and the embedding at the inputs is
+    the input itself: a patch there would prove nothing.
+    """
+    reads = [f"at {name}" for name in pointers] or ["read"]
+    moves = any(p.base.t != p.source.t for p in pairs)
+    layers = range(adapter.n_layers)
+    for layer in (-1, *layers[:-1]):
+        hook = f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre"
+        yield (Part(hook, "query"),)
+        if layer >= 0:
+            for place in ("sep", *reads, "changed", "others", "inputs"):
+                yield (Part(hook, place),)
+            yield (Part(hook, "inputs"), Part(hook, "query"))
+            yield from ((Part(hook, place), Part(hook, "query")) for place in reads)
+        if not moves:
+            yield (Part(hook, "outputs"),)
+            yield (Part(hook, "outputs"), Part(hook, "query"))
+    for layer in layers:
+        hook = f"blocks.{layer}.attn.hook_z"
+        yield from ((Part(hook, "query", h),) for h in range(adapter.n_heads))
+        yield (Part(hook, "query"),)
+    if len(layers) > 1:
+        yield tuple(Part(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
+
+
+def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: Kind, bar: float) -> list[Patch]:
+    """The patches worth measuring: where the variable is first and, unless it is a state, last.
+
+    First: the earliest stage at which a patch passes the bar (a joint one with the best single one
+    beside it). Last: the latest stage at which a single one does, for what is read; for a pointer,
+    the latest layer output. By then the answer is made of the state, so that a state's last site
+    would prove nothing. If none passes: the best.
+    """
+    stages: dict[int, list[tuple[Rate, Patch]]] = {}
+    for rate, patch in scored:
+        stages.setdefault(max(part.stage for part in patch), []).append((rate, patch))
+    passed = [s for s in sorted(stages) if any(rate.value >= bar for rate, _ in stages[s])]
+    if not passed:
+        best = max(scored, key=lambda s: s[0].hits)
+        single = _top(scored, single=True)
+        return [best[1], *([single[1]] if single[0].value >= SINGLE and single != best else [])]
+    found = _first(stages[passed[0]], bar)
+    for stage in reversed(passed[1:] if kind in ("content", "lookahead", "pointer") else []):
+        rate, patch = _top(stages[stage], single=True)
+        attends = any(part.hook.endswith("hook_z") for part in patch)
+        if rate.value >= bar and not (attends and kind == "pointer"):
+            return [*found, patch]
+    return found
+
+
+def _first(stage: Sequence[tuple[Rate, Patch]], bar: float) -> list[Patch]:
+    single = _top(stage, single=True)
+    if single[0].value >= bar:
+        return [single[1]]
+    joint = _top(stage, single=False)
+    return [joint[1], single[1]] if single[0].value >= SINGLE else [joint[1]]
+
+
+def _top(scored: Sequence[tuple[Rate, Patch]], *, single: bool) -> tuple[Rate, Patch]:
+    """The best of the single or of the joint patches; of equals, the first."""
+    of_kind = [s for s in scored if is_single(s[1]) is single]
+    return max(of_kind, key=lambda s: s[0].hits) if of_kind else (Rate(0, 1), ())
+
+
+@dataclass(frozen=True)
+class _Controls:
+    """Pairs of equal value, pairs whose source answers wrongly, and the seed of the noise."""
+
+    same: Sequence[Pair]
+    strict: Sequence[Pair]
+    seed: int
+
+
+def _measured(
+    adapter: Adapter,
+    task: Task,
+    variable: Variable,
+    patch: Patch,
+    report: Sequence[Pair],
+    controls: _Controls,
+) -> Site:
+    rate = accuracy(adapter, task, report, Put(patch))
+    noise = [
+        accuracy(adapter, task, report, Put(patch, scramble=controls.seed + k)) for k in range(1, 5)
+    ]
+    control = sum(r.value for r in noise) / len(noise)
+    kept = accuracy(adapter, task, controls.same, Put(patch))
+    accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
+    site = Site(
+        variable.name,
+        tuple(map(str, patch)),
+        rate.value,
+        rate.interval,
+        control,
+        rate.total,
+        accepted,
+        is_single(patch),
+        patch=patch,
+        kept=kept.value,
+        strict=accuracy(adapter, task, controls.strict, Put(patch)),
+        kind=variable.kind,
+    )
+    return replace(site, note=_note(site))
+
+
+def _note(site: Site) -> str:
+    said = [
+        f"random direction {site.control:.0%}",
+        f"source of the same value keeps {site.kept:.0%}",
+    ]
+    if site.strict.total >= FEWEST // 2:
+        said.append(f"where the source's own answer is wrong too {site.strict}")
+    if not site.accepted:
+        said.append("not accepted")
+    return "; ".join(said)

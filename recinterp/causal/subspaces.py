@@ -1,0 +1,127 @@
+"""A variable alone: the directions of a site that hold it, and nothing of what lies over it.
+
+What stands at a position is many variables at once, and a source that is put in whole moves all of
+them. Where a source writes a third token, so that neither its answer nor the base's is the right
+one, only the variable itself will do. Subspaces are learned from two thirds of the pairs, told
+apart by a hash of the base input, and reported on the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from recinterp.causal.agreement import faithful
+from recinterp.causal.pairs import PARTS, Pair, Pairs, learned_from
+from recinterp.causal.patches import Part, Patch, Put, accuracy, plan_of, rows_of
+from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST, Site
+from recinterp.machine.nodes import Reg
+from recinterp.perturb import hooks_needed, is_live, random_subspaces, sources_kept, subspaces
+
+if TYPE_CHECKING:
+    from recinterp.causal.variables import Variable
+    from recinterp.models import Adapter
+    from recinterp.stats import Rate
+
+STRICT, USUAL, SAME = 600, 240, 120  # pairs wanted: of a third token, any, and of the same value
+EACH = 3  # sources of a base
+SHARE = 5  # one direction in so many
+MOST = 6  # variables, at most
+
+
+def alone(
+    adapter: Adapter,
+    finder: Pairs,
+    found: Sequence[Site],
+) -> tuple[Site, ...]:
+    """The sites found, and for each variable that has them the subspaces that hold it alone.
+
+    Pointers are left out: two steps differ in all that is at the query, and nothing linear was
+    seen to part it. Nor is there anything of models of one layer, or of those that need hooks.
+    """
+    if adapter.n_layers < 2 or hooks_needed(adapter):
+        return tuple(found)
+    more: list[Site] = []
+    placed = [v for v in finder.variables if v.kind != "pointer"]
+    for variable in placed[:MOST]:
+        own = [site for site in found if site.variable == variable.name]
+        with sources_kept():
+            site = _alone(adapter, finder, variable, own)
+        more += [site] if site is not None else []
+    order = list(dict.fromkeys(site.variable for site in (*found, *more)))
+    return tuple(sorted((*found, *more), key=lambda site: order.index(site.variable)))
+
+
+class _Wanted(NamedTuple):
+    """Pairs by what they ask: a third token; another token; no other token."""
+
+    strict: list[Pair]
+    usual: list[Pair]
+    same: list[Pair]
+
+    def those(self, *, learned: bool) -> _Wanted:
+        """The ones learned from, or the others: pairs of one base are all of one kind."""
+        return _Wanted(
+            *([p for p in pairs if learned_from(p.base.tokens) is learned] for pairs in self)
+        )
+
+
+def _alone(adapter: Adapter, finder: Pairs, variable: Variable, own: Sequence[Site]) -> Site | None:
+    """The subspaces that hold a variable, if on pairs they were not learned from they do."""
+    task, seed = finder.task, finder.seed
+    strict = faithful(adapter, task, finder.find(variable, STRICT, strict=True, each=EACH))
+    if len(strict) < PARTS * FEWEST and any(site.accepted for site in own):
+        return None  # held somewhere, and nothing to tell it from what lies over it
+    usual = faithful(adapter, task, finder.find(variable, USUAL, each=EACH))
+    same = faithful(adapter, task, finder.find(variable, SAME, same=True))
+    wanted = _Wanted(strict, usual, same)
+    known, judged = (wanted.those(learned=learned) for learned in (True, False))
+    asked = next((pairs for pairs in (judged.strict, judged.usual) if len(pairs) >= FEWEST), [])
+    patch = _patch(adapter, variable, own)
+    live = all(is_live(adapter, task, part.hook) for part in patch)
+    if not asked or not live or sum(map(len, known)) < FEWEST:
+        return None
+    pairs, dims = [p for kind in known for p in kind], max(1, adapter.d_model // SHARE)
+    rows, goals = rows_of(task, pairs), [p.goal for p in pairs]
+    bases = subspaces(adapter, task, rows, plan_of(Put(patch), pairs), goals, dims=dims, seed=seed)
+    rates = [accuracy(adapter, task, kind, Put(patch, bases=bases)) for kind in judged]
+    by_chance = [
+        accuracy(adapter, task, asked, Put(patch, bases=random_subspaces(bases, seed + k))).value
+        for k in range(1, 5)
+    ]
+    control = sum(by_chance) / len(by_chance)
+    if control > CONTROL or any(r.value < ACCEPT for r in rates if r.total >= FEWEST):
+        return None
+    said = rates[0] if asked is judged.strict else rates[1]
+    note = _note(dims, adapter.d_model, control, rates)
+    return Site(
+        variable.name, tuple(map(str, patch)), said.value, said.interval, control, said.total,
+        True, False, note, patch, rates[2].value, rates[0], variable.kind, dims,
+    )  # fmt: skip
+
+
+def _patch(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
+    """The output of the first layer at which anything of the variable was found, part by part."""
+    outputs = [part for site in own for part in site.patch if part.hook.endswith("resid_post")]
+    layer = min((part.layer for part in outputs), default=(adapter.n_layers - 2) // 2)
+    hook = f"blocks.{layer}.hook_resid_post"
+    place = variable.node.name if isinstance(variable.node, Reg) else ""
+    if variable.kind == "previous output":
+        places = ["outputs", "query"]
+    elif variable.kind == "content" and place:
+        places = [f"at {place}", f"others than {place}", "query"]
+    else:
+        places = ["read", "others", "query"]
+    return tuple(Part(hook, place).named(adapter) for place in places)
+
+
+def _note(dims: int, of: int, control: float, rates: Sequence[Rate]) -> str:
+    strict, usual, same = rates
+    said = [f"{dims} of {of} directions at each place", f"random directions {control:.0%}"]
+    if strict.total:
+        said.append(f"where the source's own answer is wrong too {strict}")
+    if usual.total:
+        said.append(f"on pairs as they come {usual}")
+    if same.total:
+        said.append(f"source of the same value keeps {same.value:.0%}")
+    return "; ".join(said)

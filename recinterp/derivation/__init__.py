@@ -1,0 +1,137 @@
+"""The ground-truth machine, from the program alone: driven by its output, and then made small.
+
+Demand the next output constructor: unfold calls until one shows, write it, go on with the rest.
+What is still to be written is a configuration; where only finitely many are reached, the machine
+needs no stack. Else what waits is suspended in frames. Where intermediate results have no bound
+either (`max (height l) (height r)`), there is a machine for inputs up to a length: on them such
+results are finitely many, and each is a control state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from recinterp.derivation.assemble import Assembler, explore
+from recinterp.derivation.drive import Driver
+from recinterp.derivation.grammar import Grammar
+from recinterp.derivation.lookahead import ahead
+from recinterp.derivation.path import Grows, Unknown, grown
+from recinterp.derivation.program import Known
+from recinterp.derivation.terms import At, Config, NoMachine, Val
+from recinterp.derivation.wellformed import written_well
+from recinterp.errors import MachineError
+from recinterp.machine.nodes import Cmp, Const, Reg
+from recinterp.machine.transform.minimise import minimise
+from recinterp.semantics.ast import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recinterp.machine.nodes import Machine
+    from recinterp.tasks.task import Task
+
+__all__ = ["NoMachine", "derive", "flush_form"]
+LISTED, DRAWN = 2_000, 200  # inputs on which a bound on results has to be enough
+
+
+def derive(task: Task, longest: int | None = None) -> Machine:
+    """The machine of a task. Errors: NoMachine, where one stack of pointers does not suffice.
+
+    longest: where it does not, a machine for inputs of at most so many tokens will do.
+    """
+    try:
+        return _derive(task)
+    except NoMachine:
+        if longest is None:
+            raise
+        return _within(task, longest)
+
+
+def _derive(task: Task) -> Machine:
+    if task.order == "reverse" and task.arity == 1:
+        natural = replace(task, order="natural")
+        last = Grammar(natural).last_tokens
+        forward = ahead(flush_form(natural), last) if last else None
+        if forward is not None:
+            return replace(forward, domain=written_well(Grammar(task)))
+    return flush_form(task)
+
+
+def flush_form(task: Task) -> Machine:
+    """The machine that in reverse order runs the natural one onto the stack, then flushes it."""
+    grammar, known = Grammar(task), Known(task.program)
+    found: list[Machine] = []
+    why: NoMachine | None = None
+    for stack, to_the_end in _ways(task, known):
+        try:
+            found.append(_compile(grammar, known, stack, to_the_end))
+        except (Grows, Unknown):
+            continue
+        except NoMachine as e:
+            why = why or e
+        if found and not stack:
+            break
+    if not found:
+        raise why or grown(task.function)
+    machine = min(found, key=lambda m: m.size)
+    return replace(machine, domain=written_well(grammar))
+
+
+def _within(task: Task, longest: int) -> Machine:
+    """The machine on inputs up to a length: its results are bounded by what they need there."""
+    inputs = [*islice(task.inputs(longest), LISTED), *task.sample(DRAWN, max_length=longest)]
+    outputs = task.apply_many(inputs)
+    grammar, known = Grammar(task), Known(task.program, by_value=True)
+    bound, machine = 2, None
+    while machine is None or machine.run_many(inputs) != outputs:
+        bound += 1 + bound // 4
+        try:
+            machine = _assembled(grammar, known, stack=True, bound=bound)
+        except MachineError:  # so bounded it does not even begin
+            continue
+        except (Grows, Unknown, NoMachine):
+            raise NoMachine(
+                f"derive a machine for {task.function} on inputs of up to {longest} tokens",
+                "what is still to be computed is too much for one stack of pointers there too",
+                "shorter inputs, or a function whose intermediate results are constants",
+            ) from None
+    fits = Cmp(Reg("n"), "<=", Const(longest + task.arity - 1))
+    return replace(minimise(machine), domain=(*written_well(grammar), fits))
+
+
+def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
+    """With a stack or not, and whether the input must have been read to its end."""
+    called = {task.function, *known.reach[task.function]}
+    if not any(known.is_deep(f) for f in called):
+        yield False, False
+    yield True, False
+    yield True, True
+
+
+def _compile(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
+    """The machine of one strategy. Errors: Grows where it needs a stack, Unknown, NoMachine."""
+    return minimise(_assembled(grammar, known, stack=stack, to_the_end=to_the_end))
+
+
+def _assembled(
+    grammar: Grammar,
+    known: Known,
+    *,
+    stack: bool,
+    to_the_end: bool = False,
+    bound: int | None = None,
+) -> Machine:
+    """The same before it is made small. bound: of intermediate results, in constructors."""
+    arguments = grammar.arguments
+    call = Call(grammar.function.name, tuple(At(place, type_) for type_, place in arguments))
+    constant = grammar.is_enumeration(grammar.function.result)
+    is_value = stack and constant and known.is_deep(grammar.function.name)
+    end = None
+    if to_the_end:
+        type_, last = arguments[0 if grammar.reverse else -1]
+        end = last.behind(type_, grammar.fixed(type_))
+    start = Config((Val(call) if is_value else call,), end)
+    graph = explore(Driver(grammar, known, stack=stack), start, bound)
+    return Assembler(grammar, graph, start).machine()

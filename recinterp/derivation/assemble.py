@@ -1,0 +1,291 @@
+"""From a start configuration to a machine: every configuration that is reached becomes a mode.
+
+Returns are matched with frames by level: what a frame's owner can see is what the configuration
+that was started above the frame can return, so no rule is made for a frame that cannot be on top.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from recinterp.derivation.drive import Driver
+from recinterp.derivation.grammar import Grammar
+from recinterp.derivation.path import Frame, Grows, Leaf, grown
+from recinterp.derivation.program import STRIP
+from recinterp.derivation.terms import (
+    SAVED,
+    At,
+    Config,
+    Item,
+    Owned,
+    Place,
+    Ret,
+    Seek,
+    Take,
+    Tok,
+    Val,
+    nodes,
+    size,
+)
+from recinterp.machine.nodes import (
+    Atom,
+    Const,
+    Copy,
+    Emit,
+    Expr,
+    In,
+    Machine,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    TopIs,
+    Update,
+    plus,
+)
+from recinterp.semantics.ast import Call, Construct
+
+Node: TypeAlias = Config | tuple[Frame, Ret]
+MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
+ALSO = "also"  # the frames that hold what does not fit in the one above
+LIMIT = 1_000_000  # with a stack, where looking for a place again and again takes many steps
+
+
+@dataclass
+class Graph:
+    """What was found of the configurations so far."""
+
+    leaves: dict[Node, list[Leaf]] = field(default_factory=dict)
+    returns: dict[Node, dict[Ret, None]] = field(default_factory=dict)  # in order: names follow it
+
+    def next_of(self, node: Node) -> list[Node]:
+        """Where a node goes on at its own level of the stack."""
+        found: list[Node] = []
+        for leaf in self.leaves[node]:
+            if leaf.push is not None and isinstance(leaf.target, Config):
+                frame, _ = leaf.push
+                found += [(frame, r) for r in self.returns.get(leaf.target, ())]
+            elif isinstance(leaf.target, Config):
+                found.append(leaf.target)
+        return found
+
+
+def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
+    """Drive everything that can be reached. Errors: Grows, NoMachine.
+
+    bound: constructors of the largest intermediate result that is followed.
+    """
+    graph = Graph()
+    changed = True
+    work: list[Node] = [start]
+    while work or changed:
+        while work:
+            node = work.pop()
+            if node in graph.leaves:
+                continue
+            _check_size(node, graph, driver)
+            leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
+            leaves = [x for x in leaves if bound is None or _largest(x.target) <= bound]
+            graph.leaves[node] = leaves
+            targets = (x.target for x in leaves)
+            graph.returns[node] = {x: None for x in targets if isinstance(x, Ret)}
+            work += [x.target for x in leaves if isinstance(x.target, Config)]
+        changed = _spread(graph)
+        work = [
+            n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves
+        ]
+    return graph
+
+
+def _largest(target: Config | Ret) -> int:
+    """Nodes of the largest term of constructors in what is gone on with."""
+    items = target.items if isinstance(target, Config) else (target.value or Tok(""),)
+    made = (x for i in items for x in nodes(i) if isinstance(x, Construct))
+    return max((sum(1 for _ in nodes(x)) for x in made), default=0)
+
+
+def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
+    config = node if isinstance(node, Config) else node[0].config
+    if size(config) <= LARGEST[driver.stack] and len(graph.leaves) < MOST[driver.stack]:
+        return
+    raise grown(driver.grammar.task.function) if driver.stack else Grows
+
+
+def _spread(graph: Graph) -> bool:
+    """Bring returns back along the level edges until nothing changes."""
+    any_change, changed = False, True
+    while changed:
+        changed = False
+        for node in graph.leaves:
+            mine = graph.returns[node]
+            before = len(mine)
+            for other in graph.next_of(node):
+                mine |= graph.returns.get(other, {})
+            changed = changed or len(mine) > before
+        any_change = any_change or changed
+    return any_change
+
+
+@dataclass
+class Assembler:
+    """Names configurations and frames, and writes their leaves as rules."""
+
+    grammar: Grammar
+    graph: Graph
+    start: Config
+    modes: dict[Config | Ret, str] = field(default_factory=dict)
+    frames: dict[Frame, str] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+
+    def machine(self) -> Machine:
+        """The machine."""
+        self._name_frames()
+        self._mode(self.start)
+        for node, leaves in self.graph.leaves.items():
+            for leaf in leaves:
+                self._rule(node, leaf)
+        if self.frames:
+            for ret in sorted(self.graph.returns[self.start], key=str):
+                emit = (Emit(self._constant(ret.value)),) if ret.value else ()
+                name = f"{self._mode(ret)}-end"
+                self.rules.append(Rule(name, self._mode(ret), (TopIs(None),), emit, None))
+        self._drop_stuck()
+        sign = -1 if self.grammar.reverse else 1
+        first: Expr = plus(Reg("n"), -1) if sign < 0 else Const(0)
+        used = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
+        arity = {self.grammar.token(c.name): len(c.args)
+                 for t in self.grammar.program.types for c in t.constructors}  # fmt: skip
+        vocab = tuple(x for x in self.grammar.task.vocab if x not in ("PAD", "BOS", "SEP", "EOS"))
+        return Machine(
+            vocab,
+            self._mode(self.start),
+            tuple((name, first if name == "p" else Const(0)) for name in used),
+            (*self.frames.values(), *((ALSO,) if any(f.also for f in self.frames) else ())),
+            tuple(self.rules),
+            limit=LIMIT if self.frames else Machine.limit,
+            arity=tuple(arity.get(x, 0) for x in vocab),
+        )
+
+    def _constant(self, value: Construct) -> tuple[str, ...]:
+        return (self.grammar.token(value.constructor),)
+
+    # names
+    def _mode(self, key: Config | Ret) -> str:
+        if key not in self.modes:
+            base = (
+                _name(key.items, self.grammar)
+                if isinstance(key, Config)
+                else "-".join(["return", *map(_label, self._shown(key))])
+            )
+            self.modes[key] = _fresh(base, self.modes.values())
+        return self.modes[key]
+
+    def _shown(self, ret: Ret) -> tuple[str, ...]:
+        made = nodes(Tok("") if ret.value is None else ret.value)
+        return tuple(self.grammar.token(x.constructor) for x in made if isinstance(x, Construct))
+
+    def _name_frames(self) -> None:
+        for leaves in self.graph.leaves.values():
+            for leaf in leaves:
+                if leaf.push is not None and leaf.push[0] not in self.frames:
+                    frame = leaf.push[0]
+                    self.frames[frame] = _fresh(
+                        _name(frame.config.items, self.grammar), self.frames.values()
+                    )
+
+    # rules
+    def _drop_stuck(self) -> None:
+        """Leave out what leads to modes that go no further: results beyond the bound."""
+        while stuck := {r.goto for r in self.rules} - {r.mode for r in self.rules} - {None}:
+            self.rules = [r for r in self.rules if r.goto not in stuck]
+
+    def _expr(self, place: Place) -> Expr:
+        k = -place.k if self.grammar.reverse else place.k
+        return plus(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
+
+    def _rule(self, node: Node, leaf: Leaf) -> None:
+        guard: list[Atom] = []
+        updates: list[Update] = []
+        if isinstance(node, Config):
+            mode, seen = self._mode(node), ""
+            if leaf.took:
+                guard.append(TopIs(ALSO))
+                updates.append(Pop())
+        else:
+            frame, ret = node
+            mode, seen = self._mode(ret), f"-{self.frames[frame]}"
+            guard.append(TopIs(self.frames[frame]))
+            updates.append(Pop())
+        for place, tokens in leaf.reads:
+            guard.append(In(self._expr(place), tokens))
+            seen += "-" + "".join(map(_label, tokens[:1] if len(tokens) > 1 else tokens))
+        if leaf.word:
+            word = tuple(x if isinstance(x, str) else Copy(self._expr(x)) for x in leaf.word)
+            updates.insert(0, Emit(word))
+        for name, place in leaf.sets:
+            if self._expr(place) != Reg(name):
+                updates.append(Set(name, self._expr(place)))
+        if leaf.push is not None:
+            pushed, pointers = leaf.push
+            updates += [Push(ALSO, self._expr(p)) for p in pointers[:0:-1]]
+            at = self._expr(pointers[0]) if pointers else Const(0)
+            updates.append(Push(self.frames[pushed], at))
+        goto: str | None = None
+        if isinstance(leaf.target, Config) or self.frames:
+            goto = self._mode(leaf.target)
+        elif leaf.target.value is not None:
+            updates.insert(0, Emit(self._constant(leaf.target.value)))
+        self.rules.append(
+            Rule(f"{mode}{seen}", mode, tuple(guard), tuple(updates), goto, leaf.step)
+        )
+
+
+def _name(items: Sequence[Item], grammar: Grammar) -> str:
+    """A readable name for what writes these items."""
+    if len(items) == 1 and isinstance(items[0], Tok):
+        return _label(items[0].token)
+    parts = [x for i in items[:2] for x in _item_name(i, grammar)]
+    return "-".join(parts[:4]) or ("then" if items else "skip")
+
+
+def _item_name(item: Item, grammar: Grammar) -> list[str]:
+    match item:
+        case Tok(token):
+            return [_label(token)]
+        case Seek():
+            return ["seek"]
+        case Take():
+            return ["take"]
+        case At():
+            return ["copy"]
+        case Val(expr):
+            return _item_name(expr, grammar)
+    parts: list[str] = []
+    for x in nodes(item):
+        match x:
+            case Call(f) if not f.startswith(STRIP):
+                parts.append(_label(f))
+            case Owned(owner=owner) if owner:
+                parts.append(_label(owner))
+                break
+            case Construct(c, type_, ()) if grammar.is_enumeration(type_):
+                parts.append(_label(grammar.token(c)))
+    return parts or ["put"]
+
+
+def _label(text: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_']", "", text)
+    return plain or {"(": "open", ")": "close", ",": "comma", "$": "end"}.get(text, "x")
+
+
+def _fresh(base: str, taken: Iterable[str]) -> str:
+    used = set(taken)
+    name, i = base, 1
+    while name in used:
+        i += 1
+        name = f"{base}.{i}"
+    return name

@@ -1,0 +1,88 @@
+"""Reverse order without a stack: what the natural machine would know is read off what comes after.
+
+The natural machine reaches the token at p after reading all that stands behind it in the reversed
+input. Where it has one mode, or two of which it never comes back from the second, "it is still in
+the first" says that everything after p is in a set of tokens: one `find`. It must read all there
+is: what it halts before would come first in the reversed input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recinterp.machine.nodes import (
+    END,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Emit,
+    Find,
+    In,
+    Machine,
+    Reg,
+    Rule,
+    Set,
+    plus,
+)
+from recinterp.machine.transform.minimise import minimise
+
+HERE = Reg("p")
+ONWARD = Set("p", plus(HERE, 1))
+
+
+def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
+    """The machine for the reversed order, None where one lookahead does not express it.
+
+    `last`: the tokens that end every input (`$` where only its end does).
+    """
+    if not _reads_once(natural) or len(natural.modes) > 2:
+        return None
+    if any((r.goto is None) != (x in last) for r in natural.rules for x in _tokens(r)):
+        return None
+    first, second = natural.start, natural.modes[-1]
+    if first != second and any(r.goto == first for r in natural.rules_of(second)):
+        return None
+    keeps = {x for r in natural.rules_of(first) if r.goto == first for x in _tokens(r)}
+    still = Find(plus(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
+    rules = []
+    for rule in natural.rules:
+        if END in _tokens(rule):
+            continue
+        seen: tuple[Atom, ...] = ()
+        if first != second:
+            seen = (Cmp(still, "=" if rule.mode == first else "!=", Reg("n")),)
+        rules.append(_turned(rule, seen, first))
+    end = Rule(f"{first}-end", first, (In(HERE, (END,)),), (), None)
+    return minimise(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
+
+
+def _tokens(rule: Rule) -> tuple[str, ...]:
+    atom = rule.guard[0]
+    assert isinstance(atom, In)
+    return atom.tokens
+
+
+def _reads_once(machine: Machine) -> bool:
+    """Whether every rule reads the token at p alone, and moves on by one unless it halts."""
+    if machine.frames or [n for n, _ in machine.registers] != ["p"]:
+        return False
+    for rule in machine.rules:
+        match rule.guard:
+            case (In(at, tokens),) if at == HERE:
+                if END in tokens and (rule.word or rule.goto is not None):
+                    return False
+            case _:
+                return False
+        others = [u for u in rule.updates if not isinstance(u, Emit)]
+        if rule.goto is not None and others != [ONWARD]:
+            return False
+        if any(isinstance(x, Copy) and x.at != HERE for x in rule.word):
+            return False
+    return True
+
+
+def _turned(rule: Rule, seen: tuple[Atom, ...], mode: str) -> Rule:
+    word = rule.word[::-1]
+    updates = (Emit(word), ONWARD) if word else (ONWARD,)
+    return replace(rule, mode=mode, guard=(*rule.guard, *seen), updates=updates, goto=mode)

@@ -1,0 +1,261 @@
+"""Reduction without reading: which subexpression comes next, and lists that end in other lists.
+
+Weak head reduction, leftmost outermost, but for arguments of a type of constants: those are
+evaluated first, so that what waits has no growing part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias, cast
+
+from recinterp.derivation.grammar import Grammar
+from recinterp.derivation.program import END_OF, STRIP, Known
+from recinterp.derivation.terms import (
+    At,
+    Hole,
+    Item,
+    NoMachine,
+    Opaque,
+    Tok,
+    fill,
+    is_value,
+    nodes,
+    substitute,
+)
+from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
+
+Context: TypeAlias = Callable[[Expr], Expr]
+Profile: TypeAlias = tuple[tuple[str, tuple[Expr, ...]], ...]
+MOST_MADE = 8  # constructors that one may be turned into
+PROBE = 60  # unfoldings looked ahead before a call is taken to need input
+
+
+class Reducer:
+    """Reduces closed expressions of one task's program."""
+
+    def __init__(self, grammar: Grammar, known: Known) -> None:
+        self.grammar, self.known = grammar, known
+        self.contexts: dict[tuple[str, Profile], Expr] = {}  # one for each profile
+
+    def find(self, e: Expr, *, whole: bool = False) -> tuple[Expr, Context, bool]:
+        """The subexpression to reduce next, what stands around it, whether that is nothing.
+
+        whole: go on below a constructor, until all that is left are constructors.
+        """
+        inner: Expr | None = None
+        match e:
+            case Construct(name, type_, args) if whole and not is_value(e):
+                i = next(i for i, a in enumerate(args) if not is_value(a))
+                redex, context, _ = self.find(args[i], whole=True)
+
+                def below(x: Expr) -> Expr:
+                    return Construct(name, type_, (*args[:i], context(x), *args[i + 1 :]))
+
+                return redex, below, False
+            case Match(scrutinee=Call() | Match() | Let() as inner):
+                redex, context, _ = self.find(inner)
+                return redex, lambda x: replace(e, scrutinee=context(x)), False
+            case Match(scrutinee=Var() as inner):
+                return inner, lambda x: replace(e, scrutinee=x), False
+            case Let(name, type_, Call() | Match() | Let() as inner, body) if self._eager(type_):
+                redex, context, _ = self.find(inner)
+                return redex, lambda x: Let(name, type_, context(x), body), False
+            case Call(f, args):
+                for i, (a, p) in enumerate(zip(args, self.known.functions[f].params, strict=True)):
+                    if isinstance(a, Call | Match | Let) and self._eager(p.type):
+                        redex, context, _ = self.find(a)
+
+                        def around(x: Expr, i: int = i, context: Context = context) -> Expr:
+                            return Call(f, (*args[:i], context(x), *args[i + 1 :]))
+
+                        return redex, around, False
+        return e, lambda x: x, True
+
+    def _eager(self, type_: str) -> bool:
+        return self.known.by_value or self.grammar.is_enumeration(type_)
+
+    def is_quick(self, item: Item) -> bool:
+        """Whether it comes to a constant without recursion."""
+        match item:
+            case Call(f):
+                type_ = self.known.functions[f].result
+            case Match(result=str(type_)) if type_:
+                pass
+            case _:
+                return False
+        calls = [x.function for x in nodes(item) if isinstance(x, Call)]
+        constant = self.grammar.is_enumeration(type_)
+        return constant and not any(map(self.known.is_recursive, calls))
+
+    def unfold(self, call: Call) -> Expr:
+        """The body of a function with its arguments put in."""
+        f = self.known.functions[call.function]
+        return substitute(f.body, {p.name: a for p, a in zip(f.params, call.args, strict=True)})
+
+    def head(self, e: Expr) -> Expr | None:
+        """e reduced without reading until its constructor shows; None where it does not."""
+        found = self.normal(e)
+        return found if isinstance(found, Construct | At) else None
+
+    def normal(self, e: Expr) -> Expr:
+        """e reduced, outermost first, until its constructor shows or it has to read."""
+        for _ in range(PROBE):
+            redex, context, _ = self.find(e)
+            match redex:
+                case Call():
+                    e = context(self.unfold(redex))
+                case Match(scrutinee=Construct() as made):
+                    e = context(iota(redex, made))
+                case Let(name, _, value, body):
+                    e = context(substitute(body, {name: value}))
+                case _:
+                    break
+        return e
+
+    def value(self, e: Expr) -> Expr:
+        """What an expression comes to in which nothing has to be read."""
+        while not is_value(e):
+            redex, context, _ = self.find(e, whole=True)
+            match redex:
+                case Call():
+                    e = context(self.unfold(redex))
+                case Match(scrutinee=made):
+                    e = context(iota(redex, cast(Construct, made)))
+                case Let(name, _, value, body):
+                    e = context(substitute(body, {name: value}))
+        return e
+
+    # what is written
+    def pieces(self, e: Construct) -> tuple[Item, ...]:
+        if e.constructor.startswith(END_OF):
+            return ()
+        before, after = self.grammar.written(e.constructor, e.type)
+        found: tuple[Item, ...] = (*map(Tok, before), *e.args, *map(Tok, after))
+        return found[::-1] if self.grammar.reverse else found
+
+    # lists that end in lists
+    def end(self, type_: str) -> Construct:
+        """What ends a list without being written."""
+        if self.grammar.bare_output and type_ == self.grammar.function.result:
+            return Construct(self.known.last(type_), type_)
+        return Construct(END_OF + type_, type_)
+
+    def strip(self, e: Expr, type_: str) -> Expr:
+        if self.grammar.bare_output and type_ == self.grammar.function.result:
+            return e
+        return Call(STRIP + type_, (e,))
+
+    def accumulated(self, call: Call) -> tuple[Item, ...] | None:
+        """f x (a list) as: f x (the end), then the list."""
+        if self.grammar.encoding.brackets:
+            return None
+        for i, a in enumerate(call.args):
+            type_ = self.known.functions[call.function].params[i].type
+            if (call.function, i) in self.known.accumulators and a != self.end(type_):
+                first = Call(call.function, (*call.args[:i], self.end(type_), *call.args[i + 1 :]))
+                return first, a
+        return None
+
+    def appended(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
+        """E[call] as: the call without its last constructor, then E[that constructor]."""
+        type_ = self.known.functions[call.function].result
+        if self.grammar.encoding.brackets or not self.known.is_linear(type_):
+            return None
+        strip = Call(STRIP + type_, (Hole(),))
+        if context in (strip, self.normal(strip)):
+            return None
+        for c in self.grammar.program.type(type_).constructors:
+            unknown = tuple(Opaque(i) for i in range(len(c.args)))
+            made = Construct(c.name, type_, unknown)
+            if not c.args:
+                exit_ = fill(context, made)
+                continue
+            shown = self.head(fill(context, made))
+            if not isinstance(shown, Construct) or shown.constructor != c.name:
+                return None
+            *front, tail = shown.args
+            onward = self.normal(fill(context, unknown[-1]))
+            if tuple(front) != unknown[:-1] or self.normal(tail) != onward:
+                return None
+        closing = self.head(exit_) or exit_
+        if isinstance(closing, Construct) and not closing.args and not self.pieces(closing):
+            return (self.strip(call, type_),)
+        return self.strip(call, type_), closing
+
+    # functions of lists, element by element
+    def profile(self, context: Expr, type_: str) -> Profile | None:
+        """What a context makes of each constructor of a list, where it goes on as it began."""
+        if self.grammar.encoding.brackets or not self.known.is_linear(type_):
+            return None
+        found: list[tuple[str, tuple[Expr, ...]]] = []
+        for c in self.grammar.program.type(type_).constructors:
+            unknown = tuple(Opaque(i) for i in range(len(c.args)))
+            here = self.normal(fill(context, Construct(c.name, type_, unknown)))
+            if not c.args:
+                found.append((c.name, (here,)))
+                continue
+            onward = self.normal(fill(context, unknown[-1]))
+            made: list[Expr] = []
+            while here != onward:
+                if not isinstance(here, Construct) or not here.args or len(made) == MOST_MADE:
+                    return None
+                front = tuple(map(self.normal, here.args[:-1]))
+                if any(x == unknown[-1] for e in front for x in nodes(e)):
+                    return None
+                made.append(Construct(here.constructor, here.type, front))
+                here = self.normal(here.args[-1])
+            found.append((c.name, tuple(made)))
+        return tuple(found)
+
+    def around(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
+        """A recursive call and what is made of the list it gives, as items."""
+        parts = self.appended(call, context)
+        if parts is not None:
+            return parts
+        function = self.known.functions[call.function]
+        shape = self.profile(context, function.result)
+        if shape is None:
+            return None
+        same = self.contexts.setdefault((function.result, shape), context)
+        if same != context:
+            return (fill(same, call),)
+        return self.distributed(call, context, self._type(context))
+
+    def _type(self, context: Expr) -> str:
+        """The type of an expression that is reduced at its scrutinee."""
+        match context:
+            case Match(result=str(result)) if result:
+                return result
+            case Call(f):
+                return self.known.functions[f].result
+        return ""
+
+    def distributed(self, call: Call, context: Expr, result: str) -> tuple[Item, ...] | None:
+        """E[f x (a list)] as: E[f x nil] without its last constructor, then E[the list]."""
+        for i, a in enumerate(call.args):
+            type_ = self.known.functions[call.function].params[i].type
+            if (call.function, i) not in self.known.accumulators:
+                continue
+            shape = self.profile(context, type_)
+            if shape is None or not self.known.is_linear(result):
+                continue
+            none = Construct(self.known.last(type_), type_)
+            first = fill(context, Call(call.function, (*call.args[:i], none, *call.args[i + 1 :])))
+            end = dict(shape)[none.constructor]
+            if a != none and end == (self.end(result),):
+                return first, fill(context, a)
+            if a != none and end == (Construct(self.known.last(result), result),):
+                return self.strip(first, result), fill(context, a)
+        return None
+
+
+def iota(match: Match, made: Construct) -> Expr:
+    """The branch of a match on a constructor."""
+    if made.constructor.startswith(END_OF) and all(
+        a.constructor != made.constructor for a in match.arms
+    ):
+        raise NoMachine("derive a machine", "a list is read again after another was put at its end")
+    arm = match.arm(made.constructor)
+    return substitute(arm.body, dict(zip(arm.names, made.args, strict=True)))

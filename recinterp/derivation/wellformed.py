@@ -1,0 +1,60 @@
+"""What can be asked of an input before the run: a machine abstains where it is ill-formed."""
+
+from __future__ import annotations
+
+from recinterp.derivation.grammar import BARE, Grammar
+from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Reg, Span, plus
+from recinterp.tasks.encoding import COMMA
+
+
+def written_well(grammar: Grammar) -> tuple[Atom, ...]:
+    """Domain atoms: each argument ends where the next begins, the last at the end of the input.
+
+    The test of numbers and lists is exact. That of trees counts subtrees, and leaves it to the run
+    to find one of the wrong type: a leaf where a label belongs, which is only copied, is not found.
+    It goes from the left where that says it, and else in the direction of reading.
+    """
+    if grammar.reverse:
+        forwards = _read(grammar, 1)
+        return _read(grammar, -1) or () if forwards is None else forwards
+    return _read(grammar, 1) or ()
+
+
+def _read(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
+    """The atoms, going through the input by `step`; None where they cannot say it."""
+    types = [p.type for p in grammar.function.params][::step]
+    start: Expr = Const(0) if step > 0 else plus(Reg("n"), -1)
+    beyond: Expr = Reg("n") if step > 0 else Const(-1)
+    atoms: list[Atom] = []
+    for i, type_ in enumerate(types):
+        found = _argument(grammar, type_, start, step)
+        if found is None:
+            return None
+        more, end = found
+        atoms += more
+        atoms.append(Cmp(end, "=", beyond) if i == len(types) - 1 else In(end, (COMMA,)))
+        start = plus(end, step)
+    return tuple(atoms)
+
+
+def _argument(
+    grammar: Grammar, type_: str, start: Expr, step: int
+) -> tuple[list[Atom], Expr] | None:
+    """What must hold of the argument that starts there, and where it ends."""
+    if grammar.encoding.is_bare(type_):
+        _, cons = grammar.cases(type_ + BARE + COMMA)
+        return [], Find(start, step, cons.reads[0][1])
+    if grammar.encoding.brackets:
+        return None
+    cases = grammar.cases(type_)
+    if grammar.fixed(type_) == 1:
+        return [In(start, tuple(c.reads[0][1][0] for c in cases))], plus(start, step)
+    outwards = grammar.reverse and step > 0  # from the end of the term to its beginning
+    if all(c.children in ((), (type_,)) for c in cases):
+        inner = tuple(c.reads[0][1][0] for c in cases if c.children)
+        last = tuple(c.reads[0][1][0] for c in cases if not c.children)
+        if outwards:
+            return [In(start, last)], Find(plus(start, step), step, inner)
+        base = Find(start, step, inner)
+        return [In(base, last)], plus(base, step)
+    return None if outwards else ([], Span(start, step))

@@ -1,0 +1,151 @@
+"""Departures of a learned machine from the true one, grouped by who wrote what.
+
+Both machines run on the same inputs. At the first output index where they differ, one learned rule
+writes (or ends) and one true rule, with its ι-step, owns what should stand there: inputs that share
+the pair form a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from recinterp.machine.execution.batch import (
+    HALTED,
+    LOST_WRONG,
+    Batch,
+    View,
+    Words,
+    patience,
+    run_batch,
+)
+from recinterp.machine.nodes import Copy, Emit
+
+if TYPE_CHECKING:
+    from recinterp.machine import Machine
+    from recinterp.machine.nodes import Rule
+
+NEVER = 1 << 30
+
+
+@dataclass(frozen=True)
+class Group:
+    """Inputs on which one learned rule parts from one true step."""
+
+    rule: int
+    step: int
+    rows: Bool[np.ndarray, "rows"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Both machines' runs on the same inputs, and where they first differ."""
+
+    learned: Batch
+    truth: Batch
+    first: Int[np.ndarray, "rows"]
+
+    @property
+    def departs(self) -> Bool[np.ndarray, "rows"]:
+        """Where the learned machine claims another output than the true one, or only that."""
+        status = self.learned.status
+        departs: Bool[np.ndarray, "rows"] = (status == HALTED) & (self.first < NEVER)
+        return departs | (status == LOST_WRONG)
+
+    @cached_property
+    def astray(self) -> Bool[np.ndarray, "rows"]:
+        """Where it departs, or does what the truth never would and happens to come out right.
+
+        A pointer that is stuck reads, now and then, an equal token.
+        """
+        astray, mine, true = self.departs.copy(), self.learned.machine, self.truth.machine
+        if (mine.vocab, mine.registers, mine.frames) != (true.vocab, true.registers, true.frames):
+            return astray
+        for event in self.learned.events:
+            rule = mine.rules[event.rule]
+            if rule.mode in true.modes and rule.lost is None:
+                astray[event.view.inputs] |= ~_as_true(rule, event.view, true)
+        return astray
+
+
+def _as_true(rule: Rule, view: View, truth: Machine) -> Bool[np.ndarray, "events"]:
+    """In which states some rule of the truth would have fired and done the same.
+
+    A rule that leads to a mode unknown to the truth may go on there with what the other does at
+    once (guard trees write token by token); so far it has done the same.
+    """
+    same = np.zeros(len(view.rows), dtype=bool)
+    begun = rule.goto is not None and rule.goto not in truth.modes
+    for other in truth.rules_of(rule.mode):
+        if not begun and (_moves(rule) != _moves(other) or len(rule.word) != len(other.word)):
+            continue
+        if len(rule.word) > len(other.word):
+            continue
+        fires = view.all_hold(other.guard)
+        for a, b in zip(rule.word, other.word, strict=False):
+            fires &= _same_piece(a, b, view)
+        same |= fires
+    return same
+
+
+def _same_piece(a: str | Copy, b: str | Copy, view: View) -> Bool[np.ndarray, "events"]:
+    """Whether two pieces of words are one; copies are of one place, not only of equal tokens."""
+    if isinstance(a, Copy) and isinstance(b, Copy):
+        return view.value(a.at) == view.value(b.at)
+    return view.token(a) == view.token(b)
+
+
+def _moves(rule: Rule) -> tuple[object, ...]:
+    return (rule.goto, *(u for u in rule.updates if not isinstance(u, Emit)))
+
+
+def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:
+    """Run both, with events; a learned run is cut that goes on long after the true one ended."""
+    other = run_batch(truth, inputs, record=True)
+    most = patience(other.words, int(other.t.max(initial=0)))
+    same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
+    words = other.words if same else Words(inputs, learned.vocab, learned.arity)
+    one = run_batch(learned, words, record=True, most=most)
+    if not same:  # compare token numbers of one vocabulary
+        table = np.array([words.number.get(x, -2) for x in truth.vocab])
+        other.out = table[other.out]
+    return Runs(one, other, _first_difference(one, other))
+
+
+def groups(runs: Runs) -> list[Group]:
+    """The groups, largest first."""
+    rows = np.flatnonzero(runs.departs)
+    learned, truth = _writers(runs.learned, runs.first), _writers(runs.truth, runs.first)
+    pairs = np.stack([learned[rows], truth[rows]], axis=1)
+    found = []
+    for rule, step in np.unique(pairs, axis=0).tolist():
+        mask = np.zeros(len(runs.first), dtype=bool)
+        mask[rows[(pairs == (rule, step)).all(axis=1)]] = True
+        found.append(Group(rule, step, mask))
+    return sorted(found, key=lambda g: -int(g.rows.sum()))
+
+
+def _first_difference(one: Batch, other: Batch) -> Int[np.ndarray, "rows"]:
+    width = 1 + max(one.out.shape[1], other.out.shape[1])
+    tables = []
+    for batch in (one, other):
+        table = np.pad(batch.out, ((0, 0), (0, width - batch.out.shape[1])))
+        table = np.where(np.arange(width)[None, :] < batch.t[:, None], table, -1)
+        tables.append(table)
+    differs = tables[0] != tables[1]
+    return np.where(differs.any(axis=1), differs.argmax(axis=1), NEVER)
+
+
+def _writers(batch: Batch, at: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "rows"]:
+    """The rule that wrote output index `at` of each row, or the last that fired before."""
+    writer = np.full(len(at), -1)
+    for event in batch.events:
+        rows = event.view.rows
+        mine = event.view.t <= at[rows]
+        writer[rows[mine]] = event.rule
+    return writer

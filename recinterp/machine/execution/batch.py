@@ -1,0 +1,365 @@
+"""Many runs at once: the state of every run is a row of a few integer arrays.
+
+Rows that stand in the same mode are advanced together, rule by rule; a row takes part until its
+run halts, is lost or abstains. `Batch.events` keeps, where asked, which rule fired in which state:
+what the reconstruction reads its guards from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int
+
+from recinterp.machine.execution.encoded_inputs import Flags, Ints, Words
+from recinterp.machine.execution.variants import Variant, Variants
+from recinterp.machine.nodes import (
+    Add,
+    AtLeast,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Expr,
+    Find,
+    In,
+    Machine,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+)
+
+__all__ = [
+    "ABSTAINS", "HALTED", "LOST", "LOST_WRONG", "RUNNING", "Batch", "Event", "Flags", "Ints",
+    "Variant", "View", "Words", "accepts", "advance", "begin_batch", "patience",
+    "run_batch", "run_variants",
+]  # fmt: skip
+PATIENCE = 4  # steps for each token that can be read or written, before a run is taken to circle
+RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
+OPS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
+    "=": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+@dataclass
+class View:
+    """Rows of runs (or of recorded events) in the state that guards and expressions read."""
+
+    words: Words
+    rows: Ints
+    inputs: Ints
+    registers: dict[str, Ints]
+    t: Ints
+    height: Ints
+    top: Ints
+    frame: Ints
+    out: Int[np.ndarray, "rows time"]
+    frames: tuple[str, ...]
+
+    def value(self, e: Expr) -> Ints:
+        """What an expression denotes, row by row."""
+        match e:
+            case Const(k):
+                return np.full(len(self.rows), k)
+            case Reg("n"):
+                return self.words.n[self.inputs]
+            case Reg("t" | "height" | "top" as name):
+                return {"t": self.t, "height": self.height, "top": self.top}[name]
+            case Reg(name):
+                return self.registers[name]
+            case Add(base, Const(number), sign, k):
+                moved: Ints = self.value(base) + (sign * number + k)
+                return moved
+            case Add(base, of, sign, k):
+                total: Ints = self.value(base) + sign * self.value(of) + k
+                return total
+            case Find(start, step, skip):
+                return self.words.find(self.inputs, self.value(start), step, skip)
+            case Span(at, step):
+                return self.words.span(self.inputs, self.value(at), step)
+
+    def read(self, at: Expr) -> Ints:
+        """Token numbers read at an expression."""
+        return self.words.read(self.inputs, self.value(at))
+
+    def token(self, x: str | Copy) -> Ints:
+        """Token numbers of a piece of an emitted word."""
+        if isinstance(x, str):
+            return np.full(len(self.rows), self.words.number[x])
+        return self.read(x.at)
+
+    def holds(self, atom: Atom) -> Flags:
+        """Whether an atom holds, row by row."""
+        match atom:
+            case In(at, tokens):
+                return self.words.member(tokens)[self.read(at)]
+            case Out(back, tokens):
+                when = self.t - back
+                written = self.out[self.rows, np.maximum(when, 0)]
+                last = np.where(when >= 0, written, self.words.end)
+                return self.words.member(tokens)[last]
+            case TopIs(frame):
+                on_top: Flags = self.frame == (-1 if frame is None else self.frames.index(frame))
+                return on_top
+            case Cmp(a, op, b):
+                return OPS[op](self.value(a), b.k if isinstance(b, Const) else self.value(b))
+            case AtLeast(least, atoms):
+                votes = np.array([self.holds(x) for x in atoms], dtype=np.int8)
+                enough: Flags = votes.reshape(len(atoms), len(self.rows)).sum(axis=0) >= least
+                return enough
+
+    def all_hold(self, guard: Sequence[Atom]) -> Flags:
+        """Whether a conjunction holds, row by row."""
+        held = np.ones(len(self.rows), dtype=bool)
+        for atom in guard:
+            held &= self.holds(atom)
+        return held
+
+    def take(self, index: Ints | Flags) -> View:
+        """The same view of some of its rows."""
+        return View(
+            self.words,
+            self.rows[index],
+            self.inputs[index],
+            {k: v[index] for k, v in self.registers.items()},
+            self.t[index],
+            self.height[index],
+            self.top[index],
+            self.frame[index],
+            self.out,
+            self.frames,
+        )
+
+
+@dataclass
+class Event:
+    """One rule firing in some rows: the rule's number and the view it fired in."""
+
+    rule: int
+    view: View
+
+
+@dataclass
+class Batch:
+    """Runs of one machine over many inputs, as arrays."""
+
+    machine: Machine
+    words: Words
+    source: Ints
+    mode: Ints
+    registers: dict[str, Ints]
+    frame: Int[np.ndarray, "rows height"]
+    pointer: Int[np.ndarray, "rows height"]
+    height: Ints
+    out: Int[np.ndarray, "rows time"]
+    t: Ints
+    status: Ints
+    events: list[Event] = field(default_factory=list)
+
+    def view(self, rows: Ints) -> View:
+        """The state of some rows."""
+        height = self.height[rows]
+        below = np.maximum(height - 1, 0)
+        empty = height == 0
+        return View(
+            self.words,
+            rows,
+            self.source[rows],
+            {k: v[rows] for k, v in self.registers.items()},
+            self.t[rows],
+            height,
+            np.where(empty, -1, self.pointer[rows, below]),
+            np.where(empty, -1, self.frame[rows, below]),
+            self.out,
+            self.machine.frames,
+        )
+
+    def outputs(self) -> list[list[str] | None]:
+        """Each run's output, None where it abstains or is lost."""
+        return [
+            w if s == HALTED else None for w, s in zip(self.prefixes(), self.status, strict=True)
+        ]
+
+    def prefixes(self) -> list[list[str]]:
+        """What each run has written."""
+        names = self.words.vocab
+        return [
+            [names[x] for x in row[:t]]
+            for row, t in zip(self.out.tolist(), self.t.tolist(), strict=True)
+        ]
+
+    def apply(self, rule: Rule, view: View) -> None:
+        """Fire a rule in the rows of a view, reading only the view."""
+        word = [view.token(x) for x in rule.word]
+        bad = np.zeros(len(view.rows), dtype=bool)
+        for column in word:
+            bad |= column == self.words.end
+        pops = sum(isinstance(u, Pop) for u in rule.updates)
+        bad |= view.height < pops
+        pushed = [(u.frame, view.value(u.at)) for u in rule.updates if isinstance(u, Push)]
+        sets = {u.reg: view.value(u.to) for u in rule.updates if isinstance(u, Set)}
+        self.status[view.rows[bad]] = ABSTAINS
+        good = ~bad
+        rows = view.rows[good]
+        for k, column in enumerate(word):
+            self._write(rows, view.t[good] + k, column[good])
+        for name, value in sets.items():
+            self.registers[name][rows] = value[good]
+        self.height[rows] -= pops
+        for label, at in pushed:
+            self._push(rows, self.machine.frames.index(label), at[good])
+        self._move(rule, rows)
+
+    def _move(self, rule: Rule, rows: Ints) -> None:
+        if rule.lost is not None:
+            self.status[rows] = LOST_WRONG if rule.lost.wrong else LOST
+        elif rule.goto is None:
+            self.status[rows] = HALTED
+        else:
+            self.mode[rows] = self.machine.modes.index(rule.goto)
+
+    def _write(self, rows: Ints, at: Ints, tokens: Ints) -> None:
+        if len(at) and int(at.max()) >= self.out.shape[1]:
+            self.out = np.pad(self.out, ((0, 0), (0, self.out.shape[1])))
+        self.out[rows, at] = tokens
+        self.t[rows] = at + 1
+
+    def _push(self, rows: Ints, label: int, at: Ints) -> None:
+        if len(rows) and int(self.height[rows].max()) >= self.frame.shape[1]:
+            self.frame = np.pad(self.frame, ((0, 0), (0, self.frame.shape[1])))
+            self.pointer = np.pad(self.pointer, ((0, 0), (0, self.pointer.shape[1])))
+        self.frame[rows, self.height[rows]] = label
+        self.pointer[rows, self.height[rows]] = at
+        self.height[rows] += 1
+
+
+def run_batch(
+    machine: Machine,
+    inputs: Sequence[Sequence[str]] | Words,
+    *,
+    record: bool = False,
+    most: int | None = None,
+) -> Batch:
+    """Run a machine over many inputs; `record` keeps the events.
+
+    most: steps after which a run abstains, where the machine's own limit is too patient.
+    """
+    words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
+    batch = begin_batch(machine, words, np.arange(len(words.n)))
+
+    def fire(index: int, rule: Rule, view: View) -> None:
+        if record:
+            batch.events.append(Event(index, view))
+        batch.apply(rule, view)
+
+    return advance(batch, fire, most)
+
+
+def patience(words: Words, written: int) -> int:
+    """Steps after which a run on some inputs circles, where outputs have so many tokens at most."""
+    return PATIENCE * (2 + int(words.n.max(initial=0)) + written)
+
+
+def accepts(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
+    """Which inputs are written in the machine's vocabulary and lie in its domain."""
+    words = Words(inputs, machine.vocab, machine.arity)
+    return begin_batch(machine, words, np.arange(len(words.n))).status == RUNNING
+
+
+def run_variants(
+    machine: Machine,
+    words: Words,
+    rows: Sequence[Ints],
+    variants: Sequence[Variant],
+    most: int | None = None,
+) -> Batch:
+    """Run every variant of a machine on inputs of its own, one variant's after the other's."""
+    batch = begin_batch(machine, words, np.concatenate(rows))
+    arranged = Variants(machine, variants, [len(r) for r in rows])
+    return advance(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most)
+
+
+def advance(
+    batch: Batch, fire: Callable[[int, Rule, View], None], most: int | None = None
+) -> Batch:
+    """Run a batch to its end; `fire` fires a rule (its number, the rule) in the rows of a view."""
+    machine = batch.machine
+    number = {id(r): i for i, r in enumerate(machine.rules)}
+    for _ in range(most or machine.limit):
+        running = np.flatnonzero(batch.status == RUNNING)
+        if not len(running):
+            return batch
+        modes = batch.mode[running]
+        for mode in np.unique(modes):
+            _step(batch, machine.modes[mode], number, running[modes == mode], fire)
+    batch.status[batch.status == RUNNING] = ABSTAINS
+    return batch
+
+
+def begin_batch(machine: Machine, words: Words, source: Ints) -> Batch:
+    """Every run before its first step; `source` is the input of each row."""
+    size = len(source)
+
+    def zeros(*width: int) -> Int[np.ndarray, "..."]:
+        return np.zeros((size, *width), dtype=np.int64)
+
+    start = np.full(size, machine.modes.index(machine.start))
+    room = words.tokens.shape[1] + 4
+    batch = Batch(
+        machine,
+        words,
+        source,
+        start,
+        {},
+        zeros(4),
+        zeros(4),
+        zeros(),
+        zeros(room),
+        zeros(),
+        zeros(),
+    )
+    everything = batch.view(np.arange(size))
+    batch.registers = {name: everything.value(e).copy() for name, e in machine.registers}
+    outside = ~(words.known[source] & batch.view(np.arange(size)).all_hold(machine.domain))
+    batch.status[outside] = ABSTAINS
+    return batch
+
+
+def _step(
+    batch: Batch,
+    mode: str,
+    number: dict[int, int],
+    rows: Ints,
+    fire: Callable[[int, Rule, View], None],
+) -> None:
+    """Fire in each row the rule of a mode that can; grown rules share atoms, asked once each."""
+    view = batch.view(rows)
+    atoms, guards = batch.machine.guards_of(mode)
+    known: list[Flags | None] = [None] * len(atoms)
+    free = np.ones(len(rows), dtype=bool)
+    for rule, guard in guards:
+        fires = free
+        for i in guard:
+            held = known[i]
+            if held is None:
+                held = known[i] = view.holds(atoms[i])
+            fires = fires & held
+            if not fires.any():
+                break
+        if not fires.any():
+            continue
+        free = free & ~fires
+        fire(number[id(rule)], rule, view if fires.all() else view.take(fires))
+    batch.status[rows[free]] = ABSTAINS

@@ -1,0 +1,232 @@
+"""One run of a machine on one input, step by step: the semantics, written to be read.
+
+`batch.py` does the same for many inputs at once; a property test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from recinterp.errors import MachineError
+from recinterp.machine.nodes import (
+    END,
+    READ_ONLY,
+    Add,
+    AtLeast,
+    Atom,
+    Cmp,
+    Const,
+    Expr,
+    Find,
+    In,
+    Machine,
+    MachineState,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+)
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Status = Literal["running", "halted", "abstains", "lost", "lost wrong"]
+
+
+@dataclass
+class Run:
+    """A run under way: what the rules read and write."""
+
+    machine: Machine
+    tokens: tuple[str, ...]
+    mode: str
+    registers: dict[str, int] = field(default_factory=dict)
+    stack: list[tuple[str, int]] = field(default_factory=list)
+    out: list[str] = field(default_factory=list)
+    status: Status = "running"
+
+    def read(self, at: int) -> str:
+        """The input token at a position, `$` outside."""
+        return self.tokens[at] if 0 <= at < len(self.tokens) else END
+
+    def value(self, e: Expr) -> int:
+        """What an expression denotes now."""
+        match e:
+            case Const(k):
+                return k
+            case Reg(name):
+                return self._register(name)
+            case Add(base, of, sign, k):
+                return self.value(base) + sign * self.value(of) + k
+            case Find(start, step, skip):
+                at = self.value(start)
+                at = max(at, 0) if step > 0 else min(at, len(self.tokens) - 1)
+                while 0 <= at < len(self.tokens) and self.tokens[at] in skip:
+                    at += step
+                return min(max(at, -1), len(self.tokens))
+            case Span(at, step):
+                return self._span(self.value(at), step)
+
+    def _register(self, name: str) -> int:
+        match name:
+            case "n":
+                return len(self.tokens)
+            case "t":
+                return len(self.out)
+            case "height":
+                return len(self.stack)
+            case "top":
+                return self.stack[-1][1] if self.stack else -1
+        return self.registers[name]
+
+    def _span(self, at: int, step: int) -> int:
+        arity = dict(zip(self.machine.vocab, self.machine.arity, strict=False))
+        open_, at = 1, max(at, 0) if step > 0 else min(at, len(self.tokens) - 1)
+        while open_ and 0 <= at < len(self.tokens):
+            open_ += arity.get(self.tokens[at], 0) - 1
+            at += step
+        return at + step if open_ else at
+
+    def holds(self, atom: Atom) -> bool:
+        """Whether a guard atom holds now."""
+        match atom:
+            case In(at, tokens):
+                return self.read(self.value(at)) in tokens
+            case Out(back, tokens):
+                return (self.out[-back] if back <= len(self.out) else END) in tokens
+            case TopIs(frame):
+                return (self.stack[-1][0] if self.stack else None) == frame
+            case Cmp(a, op, b):
+                return compare(self.value(a), op, self.value(b))
+            case AtLeast(least, atoms):
+                return sum(map(self.holds, atoms)) >= least
+
+    def enabled(self) -> Rule | None:
+        """The one rule that can fire. Grown rules share their atoms: each is asked once."""
+        atoms, guards = self.machine.guards_of(self.mode)
+        known: list[bool | None] = [None] * len(atoms)
+        for rule, guard in guards:
+            for i in guard:
+                held = known[i]
+                if held is None:
+                    held = known[i] = self.holds(atoms[i])
+                if not held:
+                    break
+            else:
+                return rule
+        return None
+
+    def fire(self, rule: Rule) -> None:
+        """Apply a rule's updates, all reading the old state."""
+        word = [x if isinstance(x, str) else self.read(self.value(x.at)) for x in rule.word]
+        sets = {u.reg: self.value(u.to) for u in rule.updates if isinstance(u, Set)}
+        pushed = [(u.frame, self.value(u.at)) for u in rule.updates if isinstance(u, Push)]
+        pops = sum(isinstance(u, Pop) for u in rule.updates)
+        if END in word or pops > len(self.stack):
+            self.status = "abstains"
+            return
+        self.out += word
+        self.registers |= sets
+        self.stack[len(self.stack) - pops :] = pushed
+        if rule.lost is not None:
+            self.status = "lost wrong" if rule.lost.wrong else "lost"
+        elif rule.goto is None:
+            self.status = "halted"
+        else:
+            self.mode = rule.goto
+
+
+def compare(a: int, op: str, b: int) -> bool:
+    """a op b."""
+    match op:
+        case "=":
+            return a == b
+        case "!=":
+            return a != b
+        case "<":
+            return a < b
+        case "<=":
+            return a <= b
+        case ">":
+            return a > b
+        case ">=":
+            return a >= b
+    raise MachineError(f"comparison {op!r}", "there is no such comparison", "= != < <= > >=")
+
+
+def begin(machine: Machine, tokens: Sequence[str]) -> Run:
+    """A run before its first step; it abstains at once outside the machine's domain."""
+    started = Run(machine, tuple(tokens), machine.start)
+    started.registers = {name: started.value(e) for name, e in machine.registers}
+    known = set(machine.vocab)
+    if not all(x in known for x in tokens) or not all(map(started.holds, machine.domain)):
+        started.status = "abstains"
+    return started
+
+
+def steps(
+    machine: Machine,
+    tokens: Sequence[str],
+    *,
+    set: Mapping[str, int | str] | None = None,
+    at: int = 0,
+) -> Iterator[tuple[MachineState, Run]]:
+    """Every state of a run with the rule that fires in it (None: it abstains), and the run itself.
+
+    `set` forces registers or `mode` once, when `at` tokens have been written.
+    """
+    now = begin(machine, tokens)
+    forced = dict(set or {})
+    _refuse_unknown(machine, forced)
+    for _ in range(machine.limit):
+        if now.status != "running":
+            return
+        if forced and len(now.out) >= at:
+            now.mode = str(forced.pop("mode", now.mode))
+            now.registers |= {name: int(v) for name, v in forced.items()}
+            forced = {}
+        rule = now.enabled()
+        yield (
+            MachineState(now.mode, dict(now.registers), tuple(now.stack), tuple(now.out), rule),
+            now,
+        )
+        if rule is None:
+            break
+        now.fire(rule)
+    if now.status == "running":
+        now.status = "abstains"
+
+
+def _refuse_unknown(machine: Machine, forced: Mapping[str, int | str]) -> None:
+    known = {name for name, _ in machine.registers} | {"mode"}
+    for name, value in forced.items():
+        if name not in known or name in READ_ONLY:
+            raise MachineError(
+                f"run(set={{{name!r}: …}})", "there is no such register", f"one of {sorted(known)}"
+            )
+        if name == "mode" and value not in machine.modes:
+            raise MachineError(
+                f"run(set={{'mode': {value!r}}})",
+                "there is no such mode",
+                f"one of {machine.modes}",
+            )
+
+
+def run(
+    machine: Machine,
+    tokens: Sequence[str],
+    *,
+    set: Mapping[str, int | str] | None = None,
+    at: int = 0,
+) -> Run:
+    """The run at its end."""
+    now = begin(machine, tokens)
+    for _, now in steps(machine, tokens, set=set, at=at):  # noqa: B007 - the last one is the answer
+        pass
+    return now

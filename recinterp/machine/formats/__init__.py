@@ -1,0 +1,1 @@
+"""A machine as text and back, as JSON and as a Python function."""

@@ -1,0 +1,293 @@
+"""A machine in other forms: JSON that is read back, a stand-alone Python function, dot, Mermaid.
+
+The Python source needs nothing installed: `run(tokens)` gives the output, or None where the machine
+abstains or is lost, exactly as `Machine.run` does.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import TypeAlias
+
+from recinterp.errors import MachineError, UnknownName
+from recinterp.machine import nodes as asm
+from recinterp.machine.nodes import (
+    END,
+    Add,
+    AtLeast,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Expr,
+    Find,
+    In,
+    Machine,
+    Node,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+    walk,
+)
+
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+TAKEN = {"tokens", "out", "stack", "n", "read", "find", "span", "mode", "word", "pushed", "arity"}
+TAKEN |= {
+    "len",
+    "max",
+    "min",
+    "all",
+    "x",
+    "at",
+    "step",
+    "skip",
+    "open_",
+    "sum",
+    "map",
+    "bool",
+    "range",
+}
+NODES = (
+    "Const", "Reg", "Add", "Find", "Span", "In", "Out", "Cmp", "TopIs", "AtLeast", "Copy", "Emit",
+    "Set", "Push", "Pop", "Lost", "Rule", "Machine",
+)  # fmt: skip
+
+
+def export(machine: Machine, format: str) -> str:
+    """The machine as one of FORMATS. Errors: UnknownName, with the nearest names."""
+    if format not in FORMATS:
+        raise UnknownName("export a machine", format, FORMATS)
+    return FORMATS[format](machine)
+
+
+# JSON
+def to_json(machine: Machine) -> dict[str, Json]:
+    """The machine as plain data: every node a dict with its kind under `is`."""
+    found = _plain(machine)
+    assert isinstance(found, dict)
+    return found
+
+
+def from_json(data: Json) -> Machine:
+    """The machine that `to_json` made data of. Errors: MachineError where it is something else."""
+    try:
+        machine = _node(data)
+    except (TypeError, KeyError, ValueError) as e:
+        raise MachineError("read a machine from JSON", str(e), "what to_json writes") from None
+    if not isinstance(machine, Machine):
+        raise MachineError("read a machine from JSON", "it is no machine", "what to_json writes")
+    return machine
+
+
+def _plain(x: object) -> Json:
+    if x is None or isinstance(x, str | int | bool):
+        return x
+    if isinstance(x, tuple):
+        return [_plain(y) for y in x]
+    name = type(x).__name__
+    inner = {f.name: _plain(getattr(x, f.name)) for f in fields(x)}  # type: ignore[arg-type]
+    return {"is": name, **inner}
+
+
+def _node(x: Json) -> object:
+    if isinstance(x, list):
+        return tuple(_node(y) for y in x)
+    if not isinstance(x, dict):
+        return x
+    given = dict(x)
+    kind = given.pop("is")
+    if kind not in NODES:
+        raise ValueError(f"there is no {kind!r}")
+    made: object = getattr(asm, str(kind))(**{k: _node(v) for k, v in given.items()})
+    return made
+
+
+# Python
+def to_python(machine: Machine, name: str = "run") -> str:
+    """Source text of a function from a list of tokens to a list of tokens or None."""
+    nodes = {
+        type(x)
+        for a in (*machine.domain, *(a for r in machine.rules for a in (*r.guard, *r.updates)))
+        for x in walk(a)
+    }
+    lines = [
+        "# Derived from an abstract state machine; each branch is one of its rules.",
+        "",
+        "",
+        f"def {name}(tokens):",
+        '    """The output, or None where the machine abstains or is lost."""',
+        "    out, stack, n = [], [], len(tokens)",
+    ]
+    body = [*_helpers(machine, nodes), *_start(machine), *_loop(machine), "return None"]
+    return "\n".join([*lines, *(f"    {x}".rstrip() for x in body)]) + "\n"
+
+
+def _helpers(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:
+    yield from (
+        "",
+        "def read(at):",
+        f"    return tokens[at] if 0 <= at < n else {END!r}",
+    )
+    if Find in nodes:
+        yield from (
+            "",
+            "def find(at, step, skip):",
+            "    at = max(at, 0) if step > 0 else min(at, n - 1)",
+            "    while 0 <= at < n and tokens[at] in skip:",
+            "        at += step",
+            "    return min(max(at, -1), n)",
+        )
+    if Span in nodes:
+        arity = {x: a for x, a in zip(machine.vocab, machine.arity, strict=False) if a}
+        yield from (
+            "",
+            "def span(at, step):",
+            f"    arity, open_ = {arity!r}, 1",
+            "    at = max(at, 0) if step > 0 else min(at, n - 1)",
+            "    while open_ and 0 <= at < n:",
+            "        open_ += arity.get(tokens[at], 0) - 1",
+            "        at += step",
+            "    return at + step if open_ else at",
+        )
+    yield ""
+
+
+def _start(machine: Machine) -> Iterator[str]:
+    domain = " and ".join([f"all(x in {machine.vocab!r} for x in tokens)",
+                           *map(_atom, machine.domain)])  # fmt: skip
+    yield from (f"{_register(x)} = {_value(e)}" for x, e in machine.registers)
+    yield from (f"if not ({domain}):", "    return None")
+    yield f"mode = {machine.start!r}"
+
+
+def _loop(machine: Machine) -> Iterator[str]:
+    yield f"for _ in range({machine.limit}):"
+    for i, mode in enumerate(machine.modes):
+        yield f"    {'if' if i == 0 else 'elif'} mode == {mode!r}:"
+        rules = machine.rules_of(mode)
+        for k, rule in enumerate(rules):
+            guard = " and ".join(map(_atom, rule.guard)) or "True"
+            yield f"        {'if' if k == 0 else 'elif'} {guard}:  # {_comment(rule)}"
+            yield from (f"            {x}" for x in _fire(rule))
+        yield "        else:"
+        yield "            return None"
+
+
+def _comment(rule: Rule) -> str:
+    return " ".join(f"{rule.name}, {rule.origin}".split()) if rule.origin else rule.name
+
+
+def _fire(rule: Rule) -> Iterator[str]:
+    """A rule's updates, all reading the old state."""
+    pops = sum(isinstance(u, Pop) for u in rule.updates)
+    if pops:
+        yield f"if len(stack) < {pops}:"
+        yield "    return None"
+    if rule.word:
+        pieces = ", ".join(
+            f"read({_value(x.at)})" if isinstance(x, Copy) else repr(x) for x in rule.word
+        )
+        yield f"word = [{pieces}]"
+        if any(isinstance(x, Copy) for x in rule.word):
+            yield f"if {END!r} in word:"
+            yield "    return None"
+    sets = [(_register(u.reg), _value(u.to)) for u in rule.updates if isinstance(u, Set)]
+    pushed = ", ".join(
+        f"({u.frame!r}, {_value(u.at)})" for u in rule.updates if isinstance(u, Push)
+    )
+    names = [x for x, _ in sets] + (["pushed"] if pushed else [])
+    values = [x for _, x in sets] + ([f"[{pushed}]"] if pushed else [])
+    if names:
+        yield f"{', '.join(names)} = {', '.join(values)}"
+    if pops:
+        yield f"del stack[-{pops}:]"
+    if pushed:
+        yield "stack += pushed"
+    if rule.word:
+        yield "out += word"
+    if rule.lost is not None:
+        yield "return None"
+    else:
+        yield "return out" if rule.goto is None else f"mode = {rule.goto!r}"
+
+
+def _register(name: str) -> str:
+    """A register's name, kept apart from the function's own."""
+    plain = name.replace("'", "_prime")
+    return f"{plain}_" if plain in TAKEN or keyword.iskeyword(plain) or plain != name else plain
+
+
+def _value(e: Expr) -> str:
+    match e:
+        case Const(k):
+            return str(k)
+        case Reg("n"):
+            return "n"
+        case Reg("t"):
+            return "len(out)"
+        case Reg("height"):
+            return "len(stack)"
+        case Reg("top"):
+            return "(stack[-1][1] if stack else -1)"
+        case Reg(name):
+            return _register(name)
+        case Add(base, of, sign, k):
+            inner = f"({_value(of)})" if isinstance(of, Add) else _value(of)
+            tail = f" {'+' if k > 0 else '-'} {abs(k)}" if k else ""
+            return f"{_value(base)} {'+' if sign > 0 else '-'} {inner}{tail}"
+        case Find(start, step, skip):
+            return f"find({_value(start)}, {step}, {skip!r})"
+        case Span(at, step):
+            return f"span({_value(at)}, {step})"
+
+
+def _atom(a: Atom) -> str:
+    match a:
+        case In(at, tokens):
+            return f"read({_value(at)}) {_among(tokens)}"
+        case Out(back, tokens):
+            return f"(out[-{back}] if {back} <= len(out) else {END!r}) {_among(tokens)}"
+        case TopIs(None):
+            return "not stack"
+        case TopIs(frame):
+            return f"stack and stack[-1][0] == {frame!r}"
+        case Cmp(x, op, y):
+            return f"{_value(x)} {'==' if op == '=' else op} {_value(y)}"
+        case AtLeast(least, atoms):
+            return f"sum(map(bool, [{', '.join(map(_atom, atoms))}])) >= {least}"
+
+
+def _among(tokens: tuple[str, ...]) -> str:
+    return f"== {tokens[0]!r}" if len(tokens) == 1 else f"in {tokens!r}"
+
+
+# drawings' source text: the drawing itself is the view's
+def to_dot(machine: Machine) -> str:
+    """Graphviz source of the state diagram."""
+    from recinterp.view import draw
+
+    return draw(machine, "dot")
+
+
+def to_mermaid(machine: Machine) -> str:
+    """Mermaid source of the state diagram."""
+    from recinterp.view import draw
+
+    return draw(machine, "mermaid")
+
+
+FORMATS: dict[str, Callable[[Machine], str]] = {
+    "text": str,
+    "json": lambda m: json.dumps(to_json(m), ensure_ascii=False, indent=1) + "\n",
+    "python": to_python,
+    "dot": to_dot,
+    "mermaid": to_mermaid,
+}

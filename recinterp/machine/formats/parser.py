@@ -1,0 +1,195 @@
+"""From the parse tree of the text form to a Machine: one method per grammar rule."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lark import Token, Transformer
+
+from recinterp.errors import MachineError
+from recinterp.machine.nodes import Add as Sum
+from recinterp.machine.nodes import (
+    AtLeast,
+    Cmp,
+    Const,
+    Copy,
+    Emit,
+    Expr,
+    Find,
+    In,
+    Lost,
+    Machine,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+    minus,
+    plus,
+)
+
+Items = list[Any]
+
+
+def _text(x: Token) -> str:
+    return str(json.loads(x)) if x.type == "STRING" else str(x)
+
+
+class Builder(Transformer[Token, Machine]):
+    """Headers become keyword arguments, blocks become rules."""
+
+    def start(self, items: Items) -> Machine:
+        fields: dict[str, Any] = {"registers": (), "frames": ()}
+        rules: list[Rule] = []
+        for kind, value in items:
+            if kind == "rules":
+                rules += value
+            else:
+                fields |= value if kind == "fields" else {kind: value}
+        for needed in ("vocab", "start"):
+            if needed not in fields:
+                raise MachineError(
+                    "machine text", f"it has no `{needed}` line", f"add one: {needed} …"
+                )
+        return Machine(rules=tuple(rules), **fields)
+
+    def vocab(self, items: Items) -> tuple[str, Any]:
+        arities = tuple(a for _, a in items)
+        known = arities if all(a is not None for a in arities) else ()
+        return "fields", {"vocab": tuple(x for x, _ in items), "arity": known}
+
+    def symbol(self, items: Items) -> tuple[str, int | None]:
+        name, arity = items
+        return _text(name), None if arity is None else int(arity)
+
+    def start_mode(self, items: Items) -> tuple[str, Any]:
+        return "start", str(items[0])
+
+    def registers(self, items: Items) -> tuple[str, Any]:
+        return "registers", tuple(items)
+
+    def assign(self, items: Items) -> tuple[str, Expr]:
+        return str(items[0]), items[1]
+
+    def frames(self, items: Items) -> tuple[str, Any]:
+        return "frames", tuple(map(str, items))
+
+    def domain(self, items: Items) -> tuple[str, Any]:
+        return "domain", items[0]
+
+    def limit(self, items: Items) -> tuple[str, Any]:
+        return "limit", int(items[0])
+
+    def block(self, items: Items) -> tuple[str, Any]:
+        mode, *rules = items
+        return "rules", [Rule(n, str(mode), g, u, to, o, e) for n, g, u, to, o, e in rules]
+
+    def rule(self, items: Items) -> tuple[Any, ...]:
+        name, premise, *rest = items
+        notes = {k: v for k, v in rest if k in ("origin", "evidence")}
+        ends = [v for k, v in rest if k == "goto"]
+        if len(ends) != 1:
+            raise MachineError(
+                f"machine, rule {name}", "it has no single `goto MODE` or `halt`", "end it with one"
+            )
+        updates = tuple(v for k, v in rest if k == "update")
+        return (
+            str(name),
+            premise or (),
+            updates,
+            ends[0],
+            notes.get("origin"),
+            notes.get("evidence"),
+        )
+
+    def guard(self, items: Items) -> tuple[Any, ...]:
+        return tuple(items)
+
+    def origin(self, items: Items) -> tuple[str, str]:
+        return "origin", _text(items[0])
+
+    def evidence(self, items: Items) -> tuple[str, str]:
+        return "evidence", _text(items[0])
+
+    def tokens(self, items: Items) -> tuple[str, ...]:
+        return tuple(_text(x) for x in items if x is not None)
+
+    def reads(self, items: Items) -> In:
+        return In(items[0], items[1])
+
+    def wrote(self, items: Items) -> Out:
+        return Out(int(items[0]), items[1])
+
+    def top_is(self, items: Items) -> TopIs:
+        return TopIs(str(items[0]))
+
+    def empty(self, _: Items) -> TopIs:
+        return TopIs(None)
+
+    def at_least(self, items: Items) -> AtLeast:
+        least, *atoms = items
+        return AtLeast(int(least), tuple(a for a in atoms if a is not None))
+
+    def compare(self, items: Items) -> Cmp:
+        return Cmp(items[0], str(items[1]), items[2])
+
+    def emit(self, items: Items) -> tuple[str, Emit]:
+        return "update", Emit(tuple(items))
+
+    def set(self, items: Items) -> tuple[str, Set]:
+        return "update", Set(str(items[0]), items[1])
+
+    def push(self, items: Items) -> tuple[str, Push]:
+        return "update", Push(str(items[0]), items[1])
+
+    def pop(self, _: Items) -> tuple[str, Pop]:
+        return "update", Pop()
+
+    def lost(self, _: Items) -> tuple[str, Lost]:
+        return "update", Lost()
+
+    def lost_wrong(self, _: Items) -> tuple[str, Lost]:
+        return "update", Lost(wrong=True)
+
+    def goto(self, items: Items) -> tuple[str, str]:
+        return "goto", str(items[0])
+
+    def halt(self, _: Items) -> tuple[str, None]:
+        return "goto", None
+
+    def literal(self, items: Items) -> str:
+        return _text(items[0])
+
+    def copy(self, items: Items) -> Copy:
+        return Copy(items[0])
+
+    def add(self, items: Items) -> Expr:
+        a, b = items
+        return plus(a, b.k) if isinstance(b, Const) else Sum(a, b)
+
+    def sub(self, items: Items) -> Expr:
+        return minus(items[0], items[1])
+
+    def negative(self, items: Items) -> Const:
+        return Const(-int(items[0]))
+
+    def number(self, items: Items) -> Const:
+        return Const(int(items[0]))
+
+    def find(self, items: Items) -> Find:
+        start, direction, *skip = items
+        return Find(start, int(direction), tuple(_text(x) for x in skip if x is not None))
+
+    def span(self, items: Items) -> Span:
+        at, direction = items
+        return Span(at, int(direction or 1))
+
+    def top(self, _: Items) -> Reg:
+        return Reg("top")
+
+    def reg(self, items: Items) -> Reg:
+        return Reg(str(items[0]))

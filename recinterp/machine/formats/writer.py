@@ -1,0 +1,221 @@
+"""The ASM text form: `write` and `parse` are inverse.
+
+    vocab X0/1 X1/1 01/0
+    start carry
+    registers p := 0
+    mode carry
+      flip: in(p) = X1 -> emit X0, p := p + 1, goto carry  @"ι succ X1"
+      stop: in(p) = X0 -> emit X1, p := p + 1, goto copy
+      base: in(p) = 01 -> emit X0 01, halt
+    mode copy
+      last: in(p) = 01 -> emit in(p), halt
+      same: in(p) in {X0, X1} -> emit in(p), p := p + 1, goto copy
+
+`@` names the ι-step that owns a rule, `%` its evidence, `#` starts a comment, `$` is what reading
+outside the input gives. Tokens that are not plain words are quoted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from recinterp.errors import MachineError, MachineSyntaxError, RecinterpError
+from recinterp.machine.nodes import (
+    Add,
+    AtLeast,
+    Atom,
+    Cmp,
+    Const,
+    Emit,
+    Expr,
+    Find,
+    In,
+    Lost,
+    Machine,
+    Out,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+    Update,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lark import Lark
+
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_']*|\$|…")
+KEYWORDS = frozenset(
+    [
+        "in",
+        "out",
+        "top",
+        "stack",
+        "is",
+        "empty",
+        "of",
+        "emit",
+        "push",
+        "pop",
+        "lost",
+        "wrong",
+        "goto",
+        "halt",
+        "find",
+        "span",
+        "and",
+        "mode",
+        "vocab",
+        "start",
+        "registers",
+        "frames",
+        "domain",
+        "limit",
+    ]
+)
+
+
+def write(machine: Machine) -> str:
+    """The machine as text that `parse` reads back."""
+    arity = dict(zip(machine.vocab, machine.arity, strict=False))
+    symbols = (token(x) + (f"/{arity[x]}" if x in arity else "") for x in machine.vocab)
+    lines = [f"vocab {' '.join(symbols)}", f"start {machine.start}"]
+    if machine.registers:
+        lines.append("registers " + ", ".join(f"{n} := {expr(e)}" for n, e in machine.registers))
+    if machine.frames:
+        lines.append("frames " + " ".join(machine.frames))
+    if machine.domain:
+        lines.append("domain " + guard(machine.domain))
+    lines.append(f"limit {machine.limit}")
+    for mode in machine.modes:
+        lines += [f"mode {mode}", *(f"  {rule(r)}" for r in machine.rules_of(mode))]
+    return "\n".join(lines) + "\n"
+
+
+def rule(r: Rule) -> str:
+    """One rule on one line."""
+    end = "halt" if r.goto is None else f"goto {r.goto}"
+    notes = (f"  @{_quoted(r.origin)}" if r.origin else "") + (
+        f"  %{_quoted(r.evidence)}" if r.evidence else ""
+    )
+    premise = f"{guard(r.guard)} " if r.guard else ""
+    return f"{r.name}: {premise}-> {', '.join([*map(update, r.updates), end])}{notes}"
+
+
+def guard(atoms: Iterable[Atom]) -> str:
+    """A conjunction of atoms."""
+    return " and ".join(map(atom, atoms))
+
+
+def atom(a: Atom) -> str:
+    """One guard atom."""
+    match a:
+        case In(at, tokens):
+            return f"in({expr(at)}) {_choice(tokens)}"
+        case Out(back, tokens):
+            return f"out(-{back}) {_choice(tokens)}"
+        case Cmp(left, op, right):
+            return f"{expr(left)} {op} {expr(right)}"
+        case TopIs(None):
+            return "stack is empty"
+        case TopIs(frame):
+            return f"top is {frame}"
+        case AtLeast(least, atoms):
+            return f"{least} of [{', '.join(map(atom, atoms))}]"
+
+
+def update(u: Update) -> str:
+    """One update."""
+    match u:
+        case Emit(word):
+            return "emit " + " ".join(
+                token(x) if isinstance(x, str) else f"in({expr(x.at)})" for x in word
+            )
+        case Set(reg, to):
+            return f"{reg} := {expr(to)}"
+        case Push(frame, at):
+            return f"push {frame}({expr(at)})"
+        case Pop():
+            return "pop"
+        case Lost(wrong):
+            return "lost wrong" if wrong else "lost"
+
+
+def expr(e: Expr) -> str:
+    """One expression."""
+    match e:
+        case Const(k):
+            return str(k)
+        case Reg(name):
+            return name
+        case Add(base, of, sign, k):
+            inner = f"({expr(of)})" if isinstance(of, Add) else expr(of)
+            return f"{expr(base)} {'+' if sign > 0 else '-'} {inner}" + (
+                f" {'+' if k > 0 else '-'} {abs(k)}" if k else ""
+            )
+        case Find(start, step, skip):
+            return f"find({expr(start)}, {step:+d}, {{{', '.join(map(token, skip))}}})"
+        case Span(at, step):
+            return f"span({expr(at)}{'' if step > 0 else ', -1'})"
+
+
+def token(x: str) -> str:
+    """A token, quoted unless it is a plain word."""
+    return x if PLAIN.fullmatch(x) and x not in KEYWORDS else _quoted(x)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _choice(tokens: tuple[str, ...]) -> str:
+    return (
+        f"= {token(tokens[0])}" if len(tokens) == 1 else f"in {{{', '.join(map(token, tokens))}}}"
+    )
+
+
+def parse(text: str) -> Machine:
+    """A machine from its text. Errors: MachineSyntaxError with line, column and caret."""
+    from lark.exceptions import UnexpectedInput, VisitError
+
+    from recinterp.machine.formats.parser import Builder
+
+    asked = "machine text"
+    try:
+        return Builder().transform(_parser().parse(text.strip() + "\n"))
+    except UnexpectedInput as e:
+        wanted = sorted(
+            getattr(e, "accepts", None)
+            or getattr(e, "expected", None)
+            or getattr(e, "allowed", None)
+            or ()
+        )
+        line, column = max(e.line, 1), max(e.column, 1)
+        raise MachineSyntaxError(
+            asked,
+            "this does not parse here",
+            f"expected one of {', '.join(wanted)}" if wanted else "",
+            source=text.strip(),
+            line=line,
+            column=column,
+        ) from None
+    except VisitError as e:
+        if isinstance(e.orig_exc, RecinterpError):
+            raise e.orig_exc from None
+        raise MachineError(asked, str(e.orig_exc)) from None
+
+
+@cache
+def _parser() -> Lark:
+    from lark import Lark
+
+    grammar = files("recinterp.machine.formats").joinpath("asm.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", maybe_placeholders=True)

@@ -1,0 +1,363 @@
+"""The abstract state machine as plain data: expressions, guard atoms, updates, rules, machines.
+
+A control-state ASM in the sense of Börger: static `in` (the input) and `n` (its length); dynamic
+`mode`, registers, a stack of frames, `out`. In each step the one enabled rule fires; its updates
+read the old state and happen together. No rule enabled: the machine abstains.
+
+    Rule("carry-X1", "carry", (In(Reg("p"), ("X1",)),),
+         (Emit(("X0",)), Set("p", Add(Reg("p"), Const(1)))), "carry")
+
+is written  `carry-X1: in(p) = X1 -> emit X0, p := p + 1, goto carry`  (see `text.py`).
+
+Source: E. Börger, R. Stärk, Abstract State Machines (2003), control-state ASMs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+END = "$"  # what reading outside the input, or before the output, gives
+READ_ONLY = ("n", "t", "top", "height")  # input length, output length, top pointer, stack height
+
+
+@dataclass(frozen=True)
+class Const:
+    """A number."""
+
+    k: int
+
+
+@dataclass(frozen=True)
+class Reg:
+    """A register, or one of the read-only `n`, `t` (= len(out)), `top`, `height`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Add:
+    """base + sign * of + k."""
+
+    base: Expr
+    of: Expr
+    sign: int = 1
+    k: int = 0
+
+
+@dataclass(frozen=True)
+class Find:
+    """First position from `start`, going by `step`, whose token is not in `skip`.
+
+    `n` if there is none to the right, -1 if there is none to the left.
+    """
+
+    start: Expr
+    step: int
+    skip: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The position just behind the subtree that starts at `at` and goes on by `step`.
+
+    It hides a recursion of its own. A subtree that the input ends in reaches beyond it: n + 1, -2.
+    """
+
+    at: Expr
+    step: int = 1
+
+
+Expr: TypeAlias = Const | Reg | Add | Find | Span
+
+
+@dataclass(frozen=True)
+class In:
+    """The input token at `at` is one of `tokens` (`$`: outside the input)."""
+
+    at: Expr
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Out:
+    """The token `back` places before the end of the output is one of `tokens` (1: the last)."""
+
+    back: int
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cmp:
+    """a op b, with op one of = != < <= > >=."""
+
+    a: Expr
+    op: str
+    b: Expr
+
+
+@dataclass(frozen=True)
+class TopIs:
+    """The frame on top of the stack has this label; None: the stack is empty."""
+
+    frame: str | None
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A vote: `least` of some atoms hold, or more."""
+
+    least: int
+    atoms: tuple[Atom, ...]
+
+
+Atom: TypeAlias = In | Out | Cmp | TopIs | AtLeast
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Whatever token stands at `at` in the input."""
+
+    at: Expr
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Append a word, token by token, to the output."""
+
+    word: tuple[str | Copy, ...]
+
+
+@dataclass(frozen=True)
+class Set:
+    """Register `reg` becomes `to`."""
+
+    reg: str
+    to: Expr
+
+
+@dataclass(frozen=True)
+class Push:
+    """Push a frame with a label and a pointer."""
+
+    frame: str
+    at: Expr
+
+
+@dataclass(frozen=True)
+class Pop:
+    """Drop the top frame."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The rest of this output is unknown; `wrong`: but it is not the true one."""
+
+    wrong: bool = False
+
+
+Update: TypeAlias = Emit | Set | Push | Pop | Lost
+Node: TypeAlias = Expr | Atom | Update | Copy
+
+
+@dataclass(frozen=True)
+class Rule:
+    """mode, guard -> updates, goto. `goto` None halts; `origin` is the ι-step that owns it."""
+
+    name: str
+    mode: str
+    guard: tuple[Atom, ...]
+    updates: tuple[Update, ...]
+    goto: str | None
+    origin: str | None = None
+    evidence: str | None = None
+
+    @property
+    def word(self) -> tuple[str | Copy, ...]:
+        """What the rule emits."""
+        return tuple(x for u in self.updates if isinstance(u, Emit) for x in u.word)
+
+    @property
+    def lost(self) -> Lost | None:
+        """The rule's claim that the rest is unknown, if it makes one."""
+        return next((u for u in self.updates if isinstance(u, Lost)), None)
+
+
+Guarded: TypeAlias = "tuple[Rule, tuple[int, ...]]"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An executable machine; refuses overlapping guards, unknown modes, registers and frames.
+
+    vocab: the tokens it reads and writes; arity: how many subtrees follow each (for `Span`);
+    registers: name and first value; domain: atoms that must hold at the start, else it abstains;
+    limit: the most steps a run may take.
+    """
+
+    vocab: tuple[str, ...]
+    start: str
+    registers: tuple[tuple[str, Expr], ...]
+    frames: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    domain: tuple[Atom, ...] = ()
+    limit: int = 10_000
+    arity: tuple[int, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        from recinterp.machine.validate import check
+
+        check(self)
+        grouped = sorted(self.rules, key=lambda r: self.modes.index(r.mode))
+        object.__setattr__(self, "rules", tuple(grouped))  # equal machines are equal values
+
+    @cached_property
+    def modes(self) -> tuple[str, ...]:
+        """The control states, the start first."""
+        return tuple(dict.fromkeys([self.start, *(r.mode for r in self.rules)]))
+
+    @cached_property
+    def size(self) -> int:
+        """Rules + guard atoms + expression nodes: what a reader has to take in."""
+        return sum(
+            1
+            + sum(isinstance(x, Expr | Atom) for a in r.guard for x in walk(a))
+            + sum(isinstance(x, Expr) for u in r.updates for x in walk(u))
+            for r in self.rules
+        )
+
+    def rules_of(self, mode: str) -> tuple[Rule, ...]:
+        """The rules that can fire in a mode."""
+        return self._by_mode.get(mode, ())
+
+    def guards_of(self, mode: str) -> tuple[tuple[Atom, ...], tuple[Guarded, ...]]:
+        """The distinct atoms of a mode, and its rules with their guards as numbers of those."""
+        return self._guards.get(mode, ((), ()))
+
+    @cached_property
+    def _guards(self) -> dict[str, tuple[tuple[Atom, ...], tuple[Guarded, ...]]]:
+        found = {}
+        for mode, rules in self._by_mode.items():
+            number = {a: i for i, a in enumerate(dict.fromkeys(a for r in rules for a in r.guard))}
+            guards = tuple((r, tuple(number[a] for a in r.guard)) for r in rules)
+            found[mode] = (tuple(number), guards)
+        return found
+
+    @cached_property
+    def _by_mode(self) -> dict[str, tuple[Rule, ...]]:
+        return {m: tuple(r for r in self.rules if r.mode == m) for m in self.modes}
+
+    def with_rules(self, rules: Sequence[Rule]) -> Machine:
+        """The same machine with other rules."""
+        return replace(self, rules=tuple(rules))
+
+    @cached_property
+    def pointer_class(self) -> str:
+        """local, search (needs `Find`) or counting (needs `Span`)."""
+        nodes = {type(x) for r in self.rules for part in (*r.guard, *r.updates) for x in walk(part)}
+        return "counting" if Span in nodes else "search" if Find in nodes else "local"
+
+    def run(
+        self, tokens: Sequence[str], set: Mapping[str, int | str] | None = None, *, at: int = 0
+    ) -> list[str] | None:
+        """The output, or None where it abstains or is lost.
+
+        `set` forces registers (and `mode`, `height` aside) when `at` tokens have been written.
+        """
+        from recinterp.machine.execution.interpreter import run
+
+        done = run(self, tokens, set=set, at=at)
+        return done.out if done.status == "halted" else None
+
+    def known_prefix(self, tokens: Sequence[str]) -> list[str]:
+        """What it claims of the output, up to where it abstains or is lost."""
+        from recinterp.machine.execution.interpreter import run
+
+        return run(self, tokens).out
+
+    def run_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str] | None]:
+        """`run` over many inputs at once, vectorised."""
+        from recinterp.machine.execution.batch import run_batch
+
+        return run_batch(self, inputs).outputs()
+
+    @classmethod
+    def parse(cls, text: str) -> Machine:
+        """A machine from its ASM text. Errors: MachineSyntaxError with line and column."""
+        from recinterp.machine.formats.writer import parse
+
+        return parse(text)
+
+    def __str__(self) -> str:
+        from recinterp.machine.formats.writer import write
+
+        return write(self)
+
+    def to_svg(self, path: str | Path | None = None) -> str:
+        """The machine drawn as a state diagram: SVG text, also written to `path` if given."""
+        from recinterp.view import machine_svg
+
+        return machine_svg(self, path)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and everything below it, outermost first."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The expressions directly below a node."""
+    match node:
+        case Add(base, of):
+            return (base, of)
+        case Find(start=start):
+            return (start,)
+        case Span(at=at) | Copy(at) | In(at=at) | Push(at=at):
+            return (at,)
+        case Cmp(a, _, b):
+            return (a, b)
+        case AtLeast(atoms=atoms):
+            return atoms
+        case Set(to=to):
+            return (to,)
+        case Emit(word):
+            return tuple(x for x in word if isinstance(x, Copy))
+        case _:
+            return ()
+
+
+def plus(e: Expr, k: int) -> Expr:
+    """e + k, folded so that equal expressions are equal values."""
+    match e:
+        case Const(c):
+            return Const(c + k)
+        case Add(base, Const(c), sign, j):
+            total = sign * c + j + k
+            return base if total == 0 else Add(base, Const(abs(total)), 1 if total > 0 else -1)
+        case Add(base, of, sign, j):
+            return Add(base, of, sign, j + k)
+    return e if k == 0 else Add(e, Const(abs(k)), 1 if k > 0 else -1)
+
+
+def minus(a: Expr, b: Expr, k: int = 0) -> Expr:
+    """a - b + k, folded."""
+    return plus(a, k - b.k) if isinstance(b, Const) else Add(a, b, -1, k)
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """Where a run stands before a rule fires."""
+
+    mode: str
+    registers: Mapping[str, int]
+    stack: tuple[tuple[str, int], ...]
+    out: tuple[str, ...]
+    rule: Rule | None

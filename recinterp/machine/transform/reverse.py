@@ -1,0 +1,229 @@
+"""Turn a machine around: `flip(m)` does to reversed words what `m` does to words.
+
+It reads from the right end, pushes what it would have written, and at last pops it all:
+last written, first out. A position e of the word is n - 1 - e of the reversed word; registers that
+are used as positions count down instead of up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from recinterp.errors import MachineError
+from recinterp.machine.nodes import (
+    Add,
+    AtLeast,
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Emit,
+    Expr,
+    Find,
+    In,
+    Lost,
+    Machine,
+    Node,
+    Pop,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    Span,
+    TopIs,
+    Update,
+    plus,
+    walk,
+)
+
+FLUSH = "flush-out"  # no function of a program is called so
+LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_'.\-]*")
+
+
+def flip(machine: Machine) -> Machine:
+    """The machine for reversed words. Errors: MachineError for one with a stack."""
+    if machine.frames:
+        raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
+    turn = _Turn(machine)
+    rules = tuple(turn.rule(r) for r in machine.rules)
+    start = (*((name, turn.to(name, e)) for name, e in machine.registers),)
+    return Machine(
+        machine.vocab,
+        machine.start,
+        start,
+        tuple(turn.frames),
+        (*rules, *_flush(turn.frames)),
+        tuple(turn.atom(a) for a in machine.domain),
+        _steps(machine),
+        machine.arity,
+    )
+
+
+def _steps(machine: Machine) -> int:
+    """As many as the machine takes, one for each token that is then popped, and the last."""
+    longest = max((len(r.word) for r in machine.rules), default=0)
+    return machine.limit * (1 + longest) + 1
+
+
+def _flush(frames: dict[str, str | Copy]) -> list[Rule]:
+    pops = [
+        Rule(f"write-{frame}", FLUSH, (TopIs(frame),), (Emit((piece,)), Pop()), FLUSH)
+        for frame, piece in frames.items()
+    ]
+    return [*pops, Rule("end", FLUSH, (TopIs(None),), (), None)]
+
+
+class _Turn:
+    """Rewrites expressions, atoms and rules for the reversed word."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.frames: dict[str, str | Copy] = {}
+        self.vocab = machine.vocab
+        self.odd = {token: i for i, token in enumerate(machine.vocab)}
+        self.copied = _unused("copied", machine.vocab)
+        self.pointers = _pointers(machine)
+
+    def value(self, e: Expr) -> Expr:
+        """An expression about the word, in terms of the reversed word."""
+        match e:
+            case Reg("t"):
+                return Reg("height")
+            case Reg("height"):
+                return Const(0)
+            case Reg("top"):
+                return Const(-1)
+            case Reg(name) if name in self.pointers:
+                return mirror(e)
+            case Add(base, of, sign, k):
+                return linear([(1, self.value(base)), (sign, self.value(of))], k)
+            case Find(start, step, skip):
+                return mirror(Find(mirror(self.value(start)), -step, skip))
+            case Span(at, step):
+                return mirror(Span(mirror(self.value(at)), -step))
+        return e
+
+    def at(self, e: Expr) -> Expr:
+        """A position of the word as a position of the reversed word."""
+        return mirror(self.value(e))
+
+    def to(self, register: str, e: Expr) -> Expr:
+        """What a register holds now: positions are mirrored, other numbers are not."""
+        return self.at(e) if register in self.pointers else self.value(e)
+
+    def atom(self, atom: Atom) -> Atom:
+        match atom:
+            case In(at, tokens):
+                return In(self.at(at), tokens)
+            case Cmp(a, op, b):
+                return _compare(self.value(a), op, self.value(b))
+            case AtLeast(least, atoms):
+                return AtLeast(least, tuple(map(self.atom, atoms)))
+        raise MachineError(
+            "flip a machine", "a guard reads the output or the stack", "flip one that does not"
+        )
+
+    def rule(self, rule: Rule) -> Rule:
+        updates = tuple(new for u in rule.updates for new in self.update(u))
+        goto = FLUSH if rule.goto is None and rule.lost is None else rule.goto
+        return replace(rule, guard=tuple(map(self.atom, rule.guard)), updates=updates, goto=goto)
+
+    def update(self, update: Update) -> Iterable[Update]:
+        match update:
+            case Emit(word):
+                return [self.push(piece) for piece in word]
+            case Set(reg, to):
+                return [Set(reg, self.to(reg, to))]
+            case Lost():
+                return [update]
+        raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
+
+    def push(self, piece: str | Copy) -> Push:
+        """The frame that stands for a token to be written at the end."""
+        if isinstance(piece, Copy):
+            self.frames[self.copied] = Copy(Reg("top"))
+            return Push(self.copied, self.at(piece.at))
+        label = piece if LABEL.fullmatch(piece) else _unused(f"token-{self.odd[piece]}", self.vocab)
+        self.frames[label] = piece
+        return Push(label, Const(0))
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _pointers(machine: Machine) -> frozenset[str]:
+    """Registers that some rule uses as a position of the input."""
+
+    def positions(node: Node) -> Iterable[Expr]:
+        return (
+            [node.at]
+            if isinstance(node, In | Copy)
+            else [node.start]
+            if isinstance(node, Find)
+            else []
+        )
+
+    parts = [p for r in machine.rules for p in (*r.guard, *r.updates)]
+    inside = [e for part in parts for node in walk(part) for e in positions(node)]
+    names = {name for name, _ in machine.registers}
+    return frozenset(
+        x.name for e in inside for x in walk(e) if isinstance(x, Reg) and x.name in names
+    )
+
+
+def mirror(e: Expr) -> Expr:
+    """n - 1 - e, simplified."""
+    return linear([(1, Reg("n")), (-1, e)], -1)
+
+
+def linear(terms: list[tuple[int, Expr]], k: int = 0) -> Expr:
+    """A sum of expressions, with equal terms gathered."""
+    coefficients: dict[Expr, int] = {}
+
+    def gather(sign: int, e: Expr) -> int:
+        if isinstance(e, Const):
+            return sign * e.k
+        if isinstance(e, Add):
+            return gather(sign, e.base) + gather(sign * e.sign, e.of) + sign * e.k
+        coefficients[e] = coefficients.get(e, 0) + sign
+        return 0
+
+    k += sum(gather(sign, e) for sign, e in terms)
+    signed = [(c > 0, e) for e, c in coefficients.items() for _ in range(abs(c))]
+    signed.sort(key=lambda pair: not pair[0])
+    if not signed:
+        return Const(k)
+    up, first = signed[0]
+    total: Expr = first if up else Add(Const(0), first, -1)
+    for positive, e in signed[1:]:
+        total = Add(total, e, 1 if positive else -1)
+    return plus(total, k)
+
+
+def _compare(a: Expr, op: str, b: Expr) -> Cmp:
+    """a op b with what stands on both sides taken away, a constant on the right."""
+    difference = linear([(1, a), (-1, b)])
+    negated = linear([(-1, a), (1, b)])
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+    if _negatives(negated) < _negatives(difference):
+        difference, op = negated, turned.get(op, op)
+    return _split(difference, op)
+
+
+def _negatives(e: Expr) -> int:
+    return sum(isinstance(x, Add) and x.sign < 0 and not isinstance(x.of, Const) for x in walk(e))
+
+
+def _split(difference: Expr, op: str) -> Cmp:
+    match difference:
+        case Const(c):
+            return Cmp(Const(c), op, Const(0))
+        case Add(base, Const(c), sign, j):
+            return Cmp(base, op, Const(-(sign * c + j)))
+        case Add(base, of, sign, j):
+            return Cmp(Add(base, of, sign), op, Const(-j))
+    return Cmp(difference, op, Const(0))

@@ -1,0 +1,50 @@
+"""Guards said shorter: votes without the atoms that the rest of a guard decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from recinterp.machine.nodes import AtLeast, In
+from recinterp.machine.validate import excludes, implies, simplify
+
+if TYPE_CHECKING:
+    from recinterp.machine.nodes import Atom
+
+
+def shorter(guard: Sequence[Atom], given: Sequence[Atom] = ()) -> tuple[Atom, ...]:
+    """A guard that holds where this one does, at least wherever all of `given` holds."""
+    said = simplify(tuple(guard))
+    while True:
+        plain = [a for a in (*given, *said) if not isinstance(a, AtLeast)]
+        parts = [_decided(a, plain) if isinstance(a, AtLeast) else (a,) for a in said]
+        new = simplify(tuple(a for part in parts for a in part))
+        if new == said:
+            return said
+        said = new
+
+
+def _decided(vote: AtLeast, known: Sequence[Atom]) -> tuple[Atom, ...]:
+    """What is left of a vote, where so much is known."""
+    sure = [x for x in vote.atoms if any(implies(k, x) for k in known)]
+    open_ = [x for x in vote.atoms if x not in sure and not any(excludes(k, x) for k in known)]
+    least = vote.least - len(sure)
+    if least > len(open_):  # it never holds: then nothing is gained by saying so otherwise
+        return (vote,)
+    if least <= 0:
+        return ()
+    if least == 1:
+        open_ = _joined(open_)
+    return tuple(open_) if least == len(open_) else (AtLeast(least, tuple(open_)),)
+
+
+def _joined(atoms: Sequence[Atom]) -> list[Atom]:
+    """Alternatives, those about the token at one place as one."""
+    found: dict[object, Atom] = {}
+    for x in atoms:
+        key = x.at if isinstance(x, In) else x
+        same = found.get(key)
+        if isinstance(x, In) and isinstance(same, In):
+            x = In(x.at, tuple(dict.fromkeys((*same.tokens, *x.tokens))))
+        found[key] = x
+    return list(found.values())

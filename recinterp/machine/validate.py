@@ -1,0 +1,286 @@
+"""A machine is refused here if it names what it has not, or if two guards of a mode can both hold.
+
+Disjointness is decided atom by atom: two guards exclude each other when they read the same thing
+and no value satisfies both. That is sound (what passes is disjoint), and asks that rules which
+differ say so about the same expression.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import combinations
+from math import inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recinterp.errors import MachineError, OverlappingRules
+from recinterp.machine.nodes import (
+    END,
+    READ_ONLY,
+    Add,
+    AtLeast,
+    Atom,
+    Cmp,
+    Const,
+    Emit,
+    Expr,
+    Find,
+    In,
+    Out,
+    Push,
+    Reg,
+    Rule,
+    Set,
+    TopIs,
+    minus,
+    walk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recinterp.machine.nodes import Machine, Node
+
+Interval = tuple[float, float]
+
+
+def check(machine: Machine) -> None:
+    """Raise MachineError or OverlappingRules where the machine is not well formed."""
+    modes = {r.mode for r in machine.rules}
+    if machine.start not in modes:
+        raise MachineError(
+            f"machine, start {machine.start}", "no rule starts there", f"modes: {sorted(modes)}"
+        )
+    if END in machine.vocab:
+        raise MachineError("machine, vocab", f"{END} is what reading outside gives", "another name")
+    for rule in machine.rules:
+        _check_names(machine, rule, modes)
+    _check_beginning(machine)
+    for mode in modes:
+        pair = _overlapping(machine, mode)
+        if pair is not None:
+            raise OverlappingRules(
+                f"machine, mode {mode}",
+                f"rules {pair[0].name} and {pair[1].name} can both fire",
+                "add to each a guard on the same expression, with values that differ",
+            )
+
+
+def _overlapping(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
+    """Two rules of a mode that may both fire, as far as atoms about the same thing tell.
+
+    Grown rules are many and share their atoms, so that each two atoms are compared once.
+    """
+    rules = machine.rules_of(mode)
+    if len(rules) < 2:
+        return None
+    guards = [(*r.guard, *(x for a in r.guard for x in _inner(a))) for r in rules]
+    number = {a: i for i, a in enumerate(dict.fromkeys(a for guard in guards for a in guard))}
+    apart = np.zeros((len(number), len(number)), dtype=bool)
+    for (a, i), (b, j) in combinations(number.items(), 2):
+        apart[i, j] = apart[j, i] = excludes(a, b)
+    for a, i in number.items():
+        apart[i, i] = excludes(a, a)
+    asked = np.zeros((len(rules), len(number)), dtype=np.float32)
+    for k, rule in enumerate(rules):
+        asked[k, [number[a] for a in rule.guard]] = 1
+    excluded = asked @ apart > 0  # by a rule's guard, each atom
+    disjoint = excluded @ asked.T > 0
+    for k, rule in enumerate(rules):
+        for vote in (a for a in rule.guard if isinstance(a, AtLeast)):
+            left = ~excluded[:, [number[a] for a in vote.atoms]]
+            outvoted = left.sum(axis=1) < vote.least
+            disjoint[k] |= outvoted
+            disjoint[:, k] |= outvoted
+    both = np.argwhere(np.triu(~disjoint, 1))
+    return None if not len(both) else (rules[both[0][0]], rules[both[0][1]])
+
+
+def _inner(atom: Atom) -> tuple[Atom, ...]:
+    return atom.atoms if isinstance(atom, AtLeast) else ()
+
+
+def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
+    registers = {name for name, _ in machine.registers} | set(READ_ONLY)
+    asked = f"machine, rule {rule.name}"
+    if rule.goto is not None and rule.goto not in modes:
+        raise MachineError(asked, f"no rule starts in mode {rule.goto}", f"modes: {sorted(modes)}")
+    for node in (n for part in (*rule.guard, *rule.updates) for n in walk(part)):
+        known = {"token": machine.vocab, "register": registers, "frame": machine.frames}
+        for kind, name, line in _names(node):
+            if name not in known[kind]:
+                raise MachineError(asked, f"there is no {kind} {name!r}", f"declare it: {line}")
+        if isinstance(node, Set) and node.reg in READ_ONLY:
+            raise MachineError(asked, f"{node.reg} is read-only", "set a register of your own")
+        if isinstance(node, AtLeast):
+            _check_vote(asked, node)
+
+
+def _check_beginning(machine: Machine) -> None:
+    """Registers begin before there are any; the domain is asked once they have."""
+    begins = {f"machine, register {name}": (walk(e), READ_ONLY) for name, e in machine.registers}
+    known = (*READ_ONLY, *(name for name, _ in machine.registers))
+    asks = {"machine, domain": ((x for a in machine.domain for x in walk(a)), known)}
+    for asked, (nodes, taken) in {**begins, **asks}.items():
+        for node in nodes:
+            if isinstance(node, Reg) and node.name not in taken:
+                raise MachineError(asked, f"{node.name} has no value yet", f"one of {list(taken)}")
+
+
+def _check_vote(asked: str, vote: AtLeast) -> None:
+    if not 1 <= vote.least <= len(vote.atoms):
+        what = f"{vote.least} of {len(vote.atoms)} atoms always or never hold"
+        raise MachineError(asked, what, "ask for 1 of them up to all")
+    if any(isinstance(x, TopIs) for x in vote.atoms):
+        raise MachineError(asked, "a vote asks for the frame on top", "guard on `height`")
+
+
+def _names(node: Node) -> Iterator[tuple[str, str, str]]:
+    match node:
+        case Reg(name) | Set(reg=name):
+            yield "register", name, "registers p = 0"
+        case In(tokens=tokens) | Out(tokens=tokens) | Find(skip=tokens):
+            yield from (("token", x, "vocab") for x in tokens if x != END)
+        case Emit(word):
+            yield from (("token", x, "vocab") for x in word if isinstance(x, str))
+        case Push(frame=str(frame)) | TopIs(str(frame)):
+            yield "frame", frame, "frames"
+
+
+@lru_cache(maxsize=1 << 17)
+def excludes(a: Atom, b: Atom) -> bool:
+    """Whether two atoms cannot both hold; asked again for every machine that shares them."""
+    match a, b:
+        case In(at, xs), In(other, ys):
+            return at == other and not set(xs) & set(ys)
+        case Out(back, xs), Out(other_back, ys):
+            return back == other_back and not set(xs) & set(ys)
+        case TopIs(x), TopIs(y):
+            return x != y
+        case In(at, xs), Cmp() if END not in xs:
+            return any(excludes(inside, b) for inside in _inside(at))
+        case Cmp(), In():
+            return excludes(b, a)
+        case Cmp(), Cmp():
+            (key, left), (other_key, right) = _normal(a), _normal(b)
+            if key == other_key:
+                return not _overlap(left, right)
+            if key == _mirror(other_key):
+                return not _overlap(left, tuple((-high, -low) for low, high in right))
+        case AtLeast(least, xs), AtLeast(other_least, ys) if len(xs) == len(ys):
+            # Each atom of the one against one of the other: of every two at most one can hold.
+            opposed = all(excludes(x, y) for x, y in zip(xs, ys, strict=True))
+            return opposed and least + other_least > len(xs)
+    return False
+
+
+def implies(a: Atom, b: Atom) -> bool:
+    """Whether one atom cannot hold without the other, as far as atoms about one thing tell."""
+    match a, b:
+        case In(at, xs), In(other, ys):
+            return at == other and set(xs) <= set(ys)
+        case Out(back, xs), Out(other_back, ys):
+            return back == other_back and set(xs) <= set(ys)
+        case Cmp(), Cmp():
+            (key, left), (other_key, right) = _normal(a), _normal(b)
+            within = (any(lo >= low and hi <= high for low, high in right) for lo, hi in left)
+            return key == other_key and all(within)
+    return a == b
+
+
+def _overlap(one: tuple[Interval, ...], other: tuple[Interval, ...]) -> bool:
+    return any(max(a[0], b[0]) <= min(a[1], b[1]) for a in one for b in other)
+
+
+def _inside(at: Expr) -> tuple[Cmp, Cmp]:
+    """What reading a token of the input says about where it was read."""
+    return Cmp(at, "<", Reg("n")), Cmp(at, ">=", Const(0))
+
+
+def _normal(atom: Cmp) -> tuple[Expr, tuple[Interval, ...]]:
+    """`a op b` as: expression a - b without its constant, and the values it may take."""
+    difference = minus(atom.a, atom.b)
+    k = 0
+    match difference:
+        case Const(c):
+            difference, k = Const(0), c
+        case Add(base, Const(c), sign, j):
+            difference, k = base, sign * c + j
+        case Add(base, of, sign, j):
+            difference, k = Add(base, of, sign), j
+    allowed: dict[str, tuple[Interval, ...]] = {
+        "=": ((0, 0),),
+        "!=": ((-inf, -1), (1, inf)),
+        "<": ((-inf, -1),),
+        "<=": ((-inf, 0),),
+        ">": ((1, inf),),
+        ">=": ((0, inf),),
+    }
+    return difference, tuple((lo - k, hi - k) for lo, hi in allowed[atom.op])
+
+
+def _mirror(e: Expr) -> Expr | None:
+    return Add(e.of, e.base, -1) if isinstance(e, Add) and e.sign == -1 and e.k == 0 else None
+
+
+def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
+    """The atom that holds exactly where this one does not. Errors: MachineError for TopIs."""
+    match atom:
+        case In(at, tokens):
+            return In(at, tuple(x for x in (*vocab, END) if x not in tokens))
+        case Out(back, tokens):
+            return Out(back, tuple(x for x in (*vocab, END) if x not in tokens))
+        case Cmp(a, op, b):
+            return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
+        case AtLeast(least, atoms):
+            return AtLeast(len(atoms) - least + 1, tuple(negate(x, vocab) for x in atoms))
+    raise MachineError("negation of a guard", "TopIs has no single opposite", "guard on `height`")
+
+
+def simplify(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
+    """An equal guard without what other atoms of it already say."""
+    merged: dict[object, Atom] = {}
+    for atom in guard:
+        key = _subject(atom)
+        merged[key] = _both(merged[key], atom) if key in merged else atom
+    atoms = tuple(merged.values())
+    return tuple(x for x in atoms if not any(_follows(x, y) for y in atoms))
+
+
+def _follows(atom: Atom, given: Atom) -> bool:
+    """Whether a comparison with a number follows from an equation of the same expression."""
+    from recinterp.machine.execution.interpreter import compare
+
+    match atom, given:
+        case Cmp(a, op, Const(j)), Cmp(b, "=", Const(k)) if a == b and op != "=":
+            return compare(k, op, j)
+    return False
+
+
+def _subject(atom: Atom) -> object:
+    """What an atom is about: atoms with the same subject can be said as one."""
+    match atom:
+        case In(at=at):
+            return ("in", at)
+        case Out(back=back):
+            return ("out", back)
+        case Cmp(a, op, b) if op in ("<=", ">=", "<", ">"):
+            return ("cmp", a, op[0] if isinstance(b, Const) else (op, b))
+    return atom
+
+
+def _both(one: Atom, other: Atom) -> Atom:
+    """Two atoms of one subject as one. Of equations and votes the subject is all they say."""
+    if one == other:
+        return one
+    match one, other:
+        case In(at, xs), In(_, ys):
+            return In(at, tuple(x for x in xs if x in ys))
+        case Out(back, xs), Out(_, ys):
+            return Out(back, tuple(x for x in xs if x in ys))
+        case Cmp(a, op, Const(j)), Cmp(_, other_op, Const(k)):
+            low = max(j + (op == ">"), k + (other_op == ">"))
+            high = min(j - (op == "<"), k - (other_op == "<"))
+            return Cmp(a, ">=", Const(low)) if op[0] == ">" else Cmp(a, "<=", Const(high))
+    return one

@@ -1,0 +1,1 @@
+"""Hooked models of every kind under one set of names."""

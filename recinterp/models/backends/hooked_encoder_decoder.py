@@ -1,0 +1,259 @@
+"""An encoder-decoder whose every attention pattern can be edited, on TransformerLens's hooks.
+
+    model(ids)     # ids: input, BOS, output in one row -> logits (batch, pos, vocab)
+
+TransformerLens 3.9 builds encoder-decoders without initial weights, 4.x wraps others' and discards
+edits of their patterns; so this one is our own. Names are those of `HookedEncoderDecoder`:
+`encoder.0.attn.hook_pattern`, `decoder.1.cross_attn.hook_z`, …
+
+Both halves share one layout, that of a decoder-only model: a row is what the encoder reads, then
+what the decoder writes, which begins at the first BOS. An activation of either has a place for
+every position of the row; at those that are not its own it is zero and an edit there means nothing.
+So a row of 3 input tokens has its decoder's query after two outputs at position 5, and its
+cross-attention's pattern is (batch, head, pos, pos) with weight at keys 0 to 2 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from recinterp.models.architectures.decoder_only import ACTIVATIONS, Shape
+from recinterp.models.backends import transformer_lens as backend
+
+if TYPE_CHECKING:
+    from torch.nn import Identity as HookPoint
+    from torch.nn import Module as HookedRootModule
+else:
+    HookedRootModule, HookPoint = backend.hook_classes()
+
+
+@dataclass
+class Config:
+    """What tools for hooked models ask a `cfg`: sizes as usual, layers of both halves together."""
+
+    shape: Shape
+    is_encoder_decoder: bool = True
+    device: str = "cpu"
+
+    @property
+    def halves(self) -> tuple[int, int]:
+        """Encoder layers and decoder layers."""
+        return self.shape.n_layers, self.shape.n_layers
+
+    @property
+    def n_layers(self) -> int:
+        """Those together."""
+        return sum(self.halves)
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_") or name == "shape":  # while it is being unpickled it has no shape
+            raise AttributeError(name)
+        return getattr(self.shape, name)
+
+
+class Weights(nn.Module):
+    """Parameters under their classic names, filled from a checkpoint."""
+
+    W_E: Tensor
+    W_pos: Tensor
+    W_U: Tensor
+
+    def __init__(self, **shapes: tuple[int, ...]) -> None:
+        super().__init__()
+        for name, size in shapes.items():
+            setattr(self, name, nn.Parameter(torch.zeros(size)))
+
+
+class Norm(Weights):
+    """LayerNorm with or without gain and bias, or nothing."""
+
+    w: Tensor
+    b: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        width = (shape.d_model,)
+        super().__init__(**({"w": width, "b": width} if shape.norm == "LN" else {}))
+        self.kind, self.eps = shape.norm, shape.eps
+        if self.kind != "none":
+            self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """The normed stream."""
+        if self.kind == "none":
+            return x
+        x = x - x.mean(-1, keepdim=True)
+        x = x / self.hook_scale((x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
+        return self.hook_normalized(x * self.w + self.b if self.kind == "LN" else x)
+
+
+class Attention(Weights):
+    """Attention of any queries to any keys: `sees` says which may see which."""
+
+    W_Q: Tensor
+    b_Q: Tensor
+    W_K: Tensor
+    b_K: Tensor
+    W_V: Tensor
+    b_V: Tensor
+    W_O: Tensor
+    b_O: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        heads, d_model, d_head = shape.n_heads, shape.d_model, shape.d_head
+        into, bias = (heads, d_model, d_head), (heads, d_head)
+        sizes = {"W_Q": into, "W_K": into, "W_V": into, "b_Q": bias, "b_K": bias, "b_V": bias}
+        super().__init__(**sizes, W_O=(heads, d_head, d_model), b_O=(d_model,))
+        self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
+        self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
+        self.hook_z = HookPoint()
+
+    def forward(
+        self,
+        asking: Float[Tensor, "batch pos d_model"],
+        asked: Float[Tensor, "batch pos d_model"],
+        sees: Bool[Tensor, "batch pos pos"],
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """What the heads write; nothing where a query sees nothing."""
+        q = self.hook_q(torch.einsum("bpd,hde->bphe", asking, self.W_Q) + self.b_Q)
+        k = self.hook_k(torch.einsum("bpd,hde->bphe", asked, self.W_K) + self.b_K)
+        v = self.hook_v(torch.einsum("bpd,hde->bphe", asked, self.W_V) + self.b_V)
+        v = v * sees.any(1)[:, :, None, None]  # a forced pattern finds nothing where nothing is
+        scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / q.shape[-1] ** 0.5
+        scores = self.hook_attn_scores(scores.masked_fill(~sees[:, None], -torch.inf))
+        pattern = self.hook_pattern(scores.softmax(-1).masked_fill(~sees[:, None], 0.0))
+        z = self.hook_z(torch.einsum("bhqk,bkhe->bqhe", pattern, v))
+        return torch.einsum("bphe,hed->bpd", z, self.W_O) + self.b_O
+
+
+class MLP(Weights):
+    """The two layers in between."""
+
+    W_in: Tensor
+    b_in: Tensor
+    W_out: Tensor
+    b_out: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        d_model, d_mlp = shape.d_model, shape.d_mlp
+        super().__init__(
+            W_in=(d_model, d_mlp), b_in=(d_mlp,), W_out=(d_mlp, d_model), b_out=(d_model,)
+        )
+        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
+        self.act = ACTIVATIONS[shape.act]
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """What it writes."""
+        hidden = self.hook_post(self.act(self.hook_pre(x @ self.W_in + self.b_in)))
+        return hidden @ self.W_out + self.b_out
+
+
+class Halves:
+    """Which positions of a row are the encoder's (`reads`) and which the decoder's (`writes`)."""
+
+    def __init__(self, ids: Int[Tensor, "batch pos"], start: int) -> None:
+        place = torch.arange(ids.shape[1], device=ids.device)
+        self.begins = (ids == start).long().argmax(1, keepdim=True)
+        self.writes = ((ids == start).cumsum(1) > 0)[..., None]
+        self.reads = ~self.writes
+        # Each half counts its own positions from 0.
+        self.places = torch.where(self.writes[..., 0], place - self.begins, place)
+        causal = place[:, None] >= place
+        self.reading = self.reads & self.reads.mT
+        self.writing = self.writes & self.writes.mT & causal
+        self.crossing = self.writes & self.reads.mT
+
+
+class EncoderLayer(nn.Module):
+    """Attention both ways over what is read, then the MLP."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.ln1, self.attn = Norm(shape), Attention(shape)
+        self.hook_resid_pre, self.hook_attn_out = HookPoint(), HookPoint()
+        self.hook_resid_post = HookPoint()
+        self.attn_only = shape.attn_only
+        if not shape.attn_only:
+            self.ln2, self.mlp = Norm(shape), MLP(shape)
+            self.hook_resid_mid, self.hook_mlp_out = HookPoint(), HookPoint()
+
+    def forward(self, x: Tensor, halves: Halves) -> Tensor:
+        """The stream after it; what the decoder has is left alone."""
+        x, own = self.hook_resid_pre(x), halves.reads
+        normed = self.ln1(x)
+        x = x + own * self.hook_attn_out(own * self.attn(normed, normed, halves.reading))
+        if not self.attn_only:
+            x = self.hook_resid_mid(x)
+            x = x + own * self.hook_mlp_out(own * self.mlp(self.ln2(x)))
+        return self.hook_resid_post(x)
+
+
+class DecoderLayer(nn.Module):
+    """Causal attention over what is written, attention to what was read, then the MLP."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.ln1, self.attn = Norm(shape), Attention(shape)
+        self.ln2, self.cross_attn = Norm(shape), Attention(shape)
+        self.hook_resid_pre, self.hook_attn_out = HookPoint(), HookPoint()
+        self.hook_resid_mid, self.hook_cross_attn_out = HookPoint(), HookPoint()
+        self.hook_resid_post = HookPoint()
+        self.attn_only = shape.attn_only
+        if not shape.attn_only:
+            self.ln3, self.mlp = Norm(shape), MLP(shape)
+            self.hook_resid_mid_cross, self.hook_mlp_out = HookPoint(), HookPoint()
+
+    def forward(self, x: Tensor, halves: Halves, final: Norm) -> Tensor:
+        """The stream after it; `final` norms what the encoder has made of the input."""
+        x, own = self.hook_resid_pre(x), halves.writes
+        normed = self.ln1(x)
+        x = x + own * self.hook_attn_out(own * self.attn(normed, normed, halves.writing))
+        x = self.hook_resid_mid(x)
+        crossed = self.cross_attn(self.ln2(x), final(x), halves.crossing)
+        x = x + own * self.hook_cross_attn_out(own * crossed)
+        if not self.attn_only:
+            x = self.hook_resid_mid_cross(x)
+            x = x + own * self.hook_mlp_out(own * self.mlp(self.ln3(x)))
+        return self.hook_resid_post(x)
+
+
+class EncoderDecoder(HookedRootModule):
+    """Encoder and decoder of `shape.n_layers` each; weights as in a checkpoint."""
+
+    def __init__(self, shape: Shape, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.cfg = Config(shape)
+        self.embed = Weights(W_E=(shape.d_vocab, shape.d_model))
+        self.hook_embed, self.hook_pos_embed = HookPoint(), HookPoint()
+        if shape.positions == "learned":
+            self.encoder_pos_embed = Weights(W_pos=(shape.n_ctx, shape.d_model))
+            self.decoder_pos_embed = Weights(W_pos=(shape.n_ctx, shape.d_model))
+        self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.n_layers))
+        self.encoder_final_ln = Norm(shape)
+        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.n_layers))
+        self.decoder_final_ln = Norm(shape)
+        self.unembed = Weights(W_U=(shape.d_model, shape.d_vocab))
+        self.load_state_dict(dict(weights), strict=True)
+        self.setup()  # type: ignore[operator]  # of HookedRootModule
+
+    def forward(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
+        """Logits of what the decoder writes next; zero at the positions of what is read."""
+        assert self.cfg.shape.start is not None
+        halves = Halves(ids, self.cfg.shape.start)
+        x = self.hook_embed(self.embed.W_E[ids])
+        if self.cfg.shape.positions == "learned":
+            x = x + self.hook_pos_embed(self._positions(halves))
+        for layer in self.encoder:
+            x = layer(x, halves)
+        for layer in self.decoder:
+            x = layer(x, halves, self.encoder_final_ln)
+        return (halves.writes * self.decoder_final_ln(x)) @ self.unembed.W_U
+
+    def _positions(self, halves: Halves) -> Float[Tensor, "batch pos d_model"]:
+        read, written = self.encoder_pos_embed.W_pos, self.decoder_pos_embed.W_pos
+        return torch.where(halves.writes, written[halves.places], read[halves.places])

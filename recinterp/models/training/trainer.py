@@ -1,0 +1,211 @@
+"""Training: plain torch on one thread, then the same weights in a hooked model.
+
+    run = train(task, TrainConfig(max_depth=3), work="runs/capped")
+    run.model, run.history[-1].exact
+    run.save("checkpoints/mine")
+
+The same recipe and seed give the same weights, bit for bit, on one machine; so does a run that was
+killed and resumed, because a batch depends on (recipe, step) alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.torch_threads import one_thread
+from recinterp.models.training import resume
+from recinterp.models.training.batches import (
+    IGNORE,
+    Answer,
+    Batches,
+    Teacher,
+    answer_of,
+    check_room,
+    context,
+    describable,
+    whole_targets,
+)
+from recinterp.models.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from recinterp.models.checkpoint import Checkpoint
+    from recinterp.tasks import Domain, Task
+
+REPORT = 50  # steps a history row sums up
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One row of history, over the steps since the row before: every example in it was fresh."""
+
+    step: int
+    loss: float  # nats per token that was asked
+    exact: float  # share of examples whose every output token was the argmax
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run."""
+
+    model: nn.Module
+    history: tuple[Progress, ...]
+    checkpoint: Checkpoint
+
+    def save(self, path: str | Path) -> Path:
+        """Write PATH.safetensors and PATH.json; returns the JSON's path."""
+        from recinterp.models.checkpoint import save
+
+        return save(self.model, path)
+
+
+def train(
+    task: Task,
+    config: TrainConfig | None = None,
+    *,
+    teacher: Teacher | None = None,
+    work: str | Path | None = None,
+    progress: bool | None = None,
+    name: str = "",
+) -> Run:
+    """Train a model on a task's function. Resumes the unfinished run in `work`, if there is one.
+
+    `teacher`: a Machine, or any function from tokens to tokens, to learn in place of the task's
+    own function: a model whose fault is known. `progress`: a bar on stderr; None shows it on a
+    terminal only. `name` goes into the checkpoint. Raises MisfitModel where sequences outgrow the
+    context or the teacher has no answer, CheckpointError where `work` holds another run.
+    """
+    from recinterp.models.checkpoint import attach, describe
+    from recinterp.tasks import Domain
+
+    config = config or TrainConfig()
+    domain = describable(Domain(config.max_length, config.max_depth, config.exclude), task)
+    with one_thread():
+        trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
+        trainer.run(progress)
+    weights = trainer.plain.weights()
+    backend.check_finite(weights, asked=f"train {task.name}")
+    model = backend.hooked(trainer.plain.shape, weights)
+    last = trainer.history[-1]
+    summary = {"steps": last.step, "loss": last.loss, "exact": last.exact}
+    checkpoint = describe(
+        name or task.name, trainer.plain.shape, task, domain, trainer.said, summary
+    )
+    attach(model, checkpoint)
+    return Run(model, tuple(trainer.history), checkpoint)
+
+
+def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> Shape:
+    """Sizes of the model that a recipe trains."""
+    return Shape(
+        n_layers=config.n_layers,
+        n_heads=config.n_heads,
+        d_model=config.d_model,
+        d_head=config.d_model // config.n_heads,
+        d_mlp=config.d_mlp or 4 * config.d_model,
+        n_ctx=config.n_ctx or context(task, config, answer),
+        d_vocab=1 + max(task.ids.values()),
+        norm=config.norm,
+        attn_only=config.attn_only,
+        positions=config.positions,
+        kind=config.architecture,
+        start=task.ids["BOS"] if config.architecture == "encoder-decoder" else None,
+    )
+
+
+def started(shape: Shape, config: TrainConfig) -> Plain | PlainPair:
+    """An untrained model, drawn from torch's global generator."""
+    plain = PlainPair(shape) if shape.kind == "encoder-decoder" else Plain(shape)
+    if config.embedding_std is not None:
+        with torch.no_grad():
+            for table in plain.tables():
+                table.weight.mul_(config.embedding_std * shape.d_model**0.5)
+    return plain
+
+
+class _Trainer:
+    """The state of one run: model, optimizer, history, and where all of it is kept."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        domain: Domain,
+        work: Path | None,
+        teacher: Teacher | None,
+    ) -> None:
+        self.config, self.work = config, work
+        self.said = config.to_json() | ({} if teacher is None else {"teacher": str(teacher)})
+        self.recipe = self.said | {"task": task.to_json(), "domain": domain.to_json()}
+        answer = answer_of(task, teacher)
+        self.batches = Batches(task, config, domain, answer)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.plain = started(shape_for(task, config, answer), config)
+        self.optimizer = torch.optim.AdamW(
+            self.plain.parameters(), weight_decay=config.weight_decay, fused=True
+        )
+        self.history: list[Progress] = []
+        self.window = (0.0, 0.0, 0)  # loss, exact examples and examples since the last row
+        self.step = 0
+        if work is not None:
+            self._resume(work)
+
+    def _resume(self, work: Path) -> None:
+        state = resume.load(work, self.recipe)
+        if state is not None:
+            resume.restore(self.plain, self.optimizer, state.tensors)
+            self.history = [Progress(int(row[0]), row[1], row[2]) for row in state.history]
+            self.step, self.window = state.step, state.window
+
+    def run(self, progress: bool | None) -> None:
+        """All the steps that are left."""
+        from tqdm import tqdm
+
+        hidden = None if progress is None else not progress
+        with tqdm(initial=self.step, total=self.config.steps, disable=hidden, unit="step") as bar:
+            while self.step < self.config.steps:
+                self._one_step()
+                bar.update()
+                if self.step % REPORT == 0 or self.step == self.config.steps:
+                    self._report()
+                    bar.set_postfix(loss=self.history[-1].loss, exact=self.history[-1].exact)
+                if self.work and self.step % self.config.save_every == 0:
+                    self._save(self.work)
+
+    def _one_step(self) -> None:
+        ids, targets = self.batches(self.step)
+        check_room(ids, self.plain.shape.n_ctx)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate_at(self.step)
+        real = self.plain.needed(targets != IGNORE)
+        logits = self.plain.logits_at(self.plain.at(ids, real))
+        wanted = targets[real]
+        asked = whole_targets(ids, targets)[real] if self.config.loss == "sequence" else wanted
+        loss = F.cross_entropy(logits, asked, ignore_index=IGNORE)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.step += 1
+        wrong = (logits.detach().argmax(-1) != wanted) & (wanted != IGNORE)
+        missed = set(real.nonzero()[:, 0][wrong].tolist())
+        total, exact, n = self.window
+        self.window = total + loss.item() * len(ids), exact + len(ids) - len(missed), n + len(ids)
+
+    def _report(self) -> None:
+        total, exact, n = self.window
+        self.history.append(Progress(self.step, total / n, exact / n))
+        self.window = (0.0, 0.0, 0)
+
+    def _save(self, work: Path) -> None:
+        rows = tuple((row.step, row.loss, row.exact) for row in self.history)
+        tensors = resume.collect(self.plain, self.optimizer)
+        resume.save(work, resume.State(self.step, rows, self.window, tensors), self.recipe)

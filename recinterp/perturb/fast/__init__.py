@@ -1,0 +1,1 @@
+"""The fast backend: a model in plain tensors, restarted where an edit first touches it."""

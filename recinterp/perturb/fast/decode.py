@@ -1,0 +1,255 @@
+"""Whole outputs under interventions, with keys and values kept from step to step.
+
+What a position holds may change once: while it is the query an edit of the query touches it, and
+after that it is an output (or SEP). So every step reads its newest token twice where that matters:
+as the query, for the answer, and as what it will be from then on, for the keys and values that
+later steps see. Positions before it never change again, whatever absolute index an edit names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recinterp.perturb.fast.batching import table_of
+from recinterp.perturb.fast.blocks import Pass
+from recinterp.perturb.fast.forward import embed, forward
+from recinterp.perturb.fast.hook_points import Queries, Table
+from recinterp.perturb.fast.masks import Border, keys
+from recinterp.perturb.fast.weights import Weights
+from recinterp.perturb.lowering.edits import Edit, Frozen, Look, Write
+from recinterp.perturb.lowering.lower import lower
+from recinterp.perturb.lowering.sources import kept_at_least
+from recinterp.perturb.plan import (
+    Ablate,
+    ForcePrefix,
+    FreezePatterns,
+    Interchange,
+    Intervention,
+    Plan,
+    Redirect,
+    Steer,
+    Swap,
+    Transplant,
+)
+from recinterp.perturb.positions import At, Rows, Where, lay_out, so_far
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+# As long as a position is past, it stays of these classes, and as many of a row are of them.
+FIXED = ("input", "inputs", "others", "some", "position")
+
+
+def keeps(plan: Plan) -> bool:
+    """Whether a plan's edits of past positions stay what they are while the output grows."""
+    return all(_keeps(step) for step in plan)
+
+
+def _keeps(step: Intervention) -> bool:
+    match step:
+        case Ablate(kind="zero") | Steer() | Redirect() | ForcePrefix() | Swap():
+            return True
+        case Ablate(kind="mean", reference=reference):
+            return reference is not None  # else it is the mean of a batch that grows
+        case Interchange(within=within) if within is not None:
+            return False  # the clean run's values at the query grow with it
+        case Interchange(units=units, at=at, scramble=scramble):
+            places = [at] if at is not None else [unit.at for unit in units]
+            counted = all(_only(place, (*FIXED, "query")) for place in places)
+            return counted and scramble is None
+        case Transplant(scramble=scramble):
+            return scramble is None
+        case FreezePatterns():
+            return False  # the clean run's patterns grow too
+    return False
+
+
+def _only(where: Where, kinds: Sequence[str]) -> bool:
+    classes: tuple[At, ...] = where if isinstance(where, tuple) else (where,)
+    return all(at.kind in kinds for at in classes)
+
+
+def up_to_now(plan: Plan, rows: Rows) -> list[Intervention]:
+    """A plan for a moment of decoding: positions that are not there yet are left out."""
+    return [_up_to_now(step, rows) for step in plan]
+
+
+def _up_to_now(step: Intervention, rows: Rows) -> Intervention:
+    match step:
+        case Steer(unit=unit):
+            return replace(step, unit=replace(unit, at=so_far(unit.at, rows)))
+        case Ablate(units=units):
+            return replace(step, unit=tuple(replace(u, at=so_far(u.at, rows)) for u in units))
+    return step
+
+
+@torch.no_grad()
+def decode(
+    adapter: Adapter, task: Task, weights: Weights, rows: Rows, plan: Plan
+) -> list[tuple[list[str], bool]]:
+    """Per row: the tokens written, forced ones included, and whether it came to its end."""
+    with kept_at_least():
+        return _Decoding(adapter, task, weights, rows, plan).run()
+
+
+class _Decoding:
+    def __init__(
+        self, adapter: Adapter, task: Task, weights: Weights, rows: Rows, plan: Plan
+    ) -> None:
+        self.adapter, self.task, self.weights, self.plan = adapter, task, weights, plan
+        self.rows = rows
+        self.outs = [list(prefix) for prefix in rows.prefixes]
+        self.ended = [False] * len(rows)
+        self.open = [int(q) < adapter.n_ctx for q in rows.query]
+        self.kv: list[Tensor] = []
+        self.border: Border | None = None
+
+    def run(self) -> list[tuple[list[str], bool]]:
+        """Step by step, until every row has ended or has no room."""
+        self._prefill()
+        edits = self._edits()
+        while any(self.open):
+            here, query = self.rows, self.rows.query
+            logits = self._step(here, query, edits)
+            self._write(logits.argmax(-1).tolist())
+            if not any(self.open):
+                break
+            self.rows = lay_out(self.task, here.inputs, self.outs)
+            before, edits = edits, self._edits()
+            if _at(before, query) or _at(edits, query):
+                self._step(here, query, edits)  # as what it is from now on
+        return list(zip(self.outs, self.ended, strict=True))
+
+    def _prefill(self) -> None:
+        device = self.weights.embed.device
+        edits = self._edits()
+        past = [edit for edit in edits if isinstance(edit, Write)]
+        ids, query = self.rows.ids.to(device), self.rows.query.to(device)
+        if self.weights.start is not None:
+            self.border = Border.of(self.rows.sep.to(device))
+        clean = forward(self.weights, ids, query, self._table(past), border=self.border)
+        room = self.adapter.n_ctx - ids.shape[1]
+        self.kv = [
+            F.pad(kv, (0, 0, 0, 0, 0, 0, 0, room)) if block.kind in "LD" else kv
+            for kv, block in zip(clean.kv, self.weights.blocks, strict=True)
+        ]
+
+    def _edits(self) -> list[Edit]:
+        return lower(self.adapter, self.task, self.rows, up_to_now(self.plan, self.rows))
+
+    def _table(self, edits: Sequence[Edit]) -> Table:
+        return table_of([edits], range(len(self.rows)), len(self.rows), self.weights.embed.device)
+
+    def _step(self, rows: Rows, query: Tensor, edits: Sequence[Edit]) -> Tensor:
+        """Read one token per row, at `query`, under the edits that are there."""
+        device = self.weights.embed.device
+        ids = rows.ids[torch.arange(len(rows)), query].to(device)
+        found = [_wide(edit, self.adapter.n_ctx) for edit in _at(edits, query)]
+        table, width = self._table(found), self.adapter.n_ctx
+        return step(self.weights, self.kv, ids, query.to(device), table, width, self.border)
+
+    def _write(self, tokens: list[int]) -> None:
+        for i, token in enumerate(tokens):
+            if not self.open[i]:
+                continue
+            if token == self.task.eos:
+                self.open[i], self.ended[i] = False, True
+                continue
+            name = self.adapter.token(token)
+            self.outs[i].append(name)
+            fits = int(self.rows.query[i]) + 2 < self.adapter.n_ctx
+            self.open[i] = fits and name in self.task.ids
+
+
+def _at(edits: Sequence[Edit], query: Tensor) -> list[Edit]:
+    """The edits whose sites hold these positions, cut to them."""
+    found: list[Edit] = []
+    for edit in edits:
+        if isinstance(edit, Frozen):
+            continue
+        here = (edit.pos == query[edit.row]).nonzero()[:, 0]
+        if not len(here):
+            continue
+        row, pos = edit.row[here], edit.pos[here]
+        if isinstance(edit, Look):
+            found.append(Look(edit.layer, edit.head, row, pos, edit.pattern[here]))
+        else:
+            value = edit.value[here.to(edit.value.device)] if edit.per_site else edit.value
+            found.append(Write(edit.hook, edit.head, row, pos, edit.op, value, edit.per_site))
+    return found
+
+
+def _wide(edit: Edit, width: int) -> Edit:
+    """Attention over as many keys as the buffers hold."""
+    if not isinstance(edit, Look):
+        return edit
+    pattern = F.pad(edit.pattern, (0, width - edit.pattern.shape[-1]))
+    return Look(edit.layer, edit.head, edit.row, edit.pos, pattern)
+
+
+def step(
+    weights: Weights,
+    kv: Sequence[Tensor],
+    ids: Tensor,
+    pos: Tensor,
+    table: Table,
+    width: int,
+    border: Border | None = None,
+) -> Tensor:
+    """Logits (row, vocab) after one more token per row; its keys and values are written to kv.
+
+    kv: per layer (row, room, 2, head, d_head), with room up to position `width`; ids, pos: (row,).
+    """
+    run = Pass(weights, pos, width, table, None, bool((pos == width - 1).all()), border)
+    frame, rows = Queries(pos), torch.arange(len(ids), device=ids.device)
+    x = embed(weights, ids, pos, border)
+    for layer, block in enumerate(weights.blocks):
+        if block.kind == "E":  # it is done with
+            x = run.beyond(layer, x, frame)
+            continue
+        x = run.edit(layer, "pre", x, frame)
+        parts = block.part(block.norm1, x, 0, 1 if block.kind == "X" else 3, weights.d_head)
+        q = run.turned(run.edit(layer, "q", parts[:, 0], frame)[:, None], pos[:, None])
+        if block.kind != "X":
+            k, v = parts[:, 1], parts[:, 2]
+            run.edit(layer, "k", k, frame)
+            run.edit(layer, "v", v, frame)
+            at = pos - keys(block.kind, width, border)[0]
+            kv[layer][rows, at, 0] = run.turned(k[:, None], pos[:, None])[:, 0]
+            kv[layer][rows, at, 1] = v
+        z = run.attend(block.kind, q, kv[layer], pos[:, None])[:, 0]
+        z = run.look(layer, z, kv[layer][:, :, 1], frame, None)
+        x = run.after(layer, x, z, frame)
+    return run.logits(x)
+
+
+@torch.no_grad()
+def continue_ids(weights: Weights, ids: Tensor, steps: int, rows: int = 256) -> Tensor:
+    """Greedy ids that follow prompts of one length, (row, pos) -> (row, steps); nothing stops it.
+
+    rows: how many share a call.
+    """
+    out = [_continue(weights, ids[i : i + rows], steps) for i in range(0, len(ids), rows)]
+    return torch.cat(out)
+
+
+def _continue(weights: Weights, ids: Tensor, steps: int) -> Tensor:
+    said, start = [], ids.shape[1]
+    last = torch.full((len(ids),), start - 1, device=ids.device)
+    clean = forward(weights, ids, last)
+    kv = [F.pad(kept, (0, 0, 0, 0, 0, 0, 0, steps)) for kept in clean.kv]
+    token = clean.logits.argmax(-1)
+    for t in range(start, start + steps):
+        said.append(token)
+        if t == start + steps - 1:
+            break
+        seen = [kept[:, : t + 1] for kept in kv]
+        token = step(weights, seen, token, torch.full_like(last, t), {}, t + 1).argmax(-1)
+    return torch.stack(said, 1)

@@ -1,0 +1,363 @@
+"""A hooked model's numbers, read off once in the layout that runs fastest, or why they cannot be.
+
+    read(adapter)          # Weights, or a sentence that says what it has and the fast road has not
+
+What is understood: pre-norm decoders with learned, rotary or no positions, LN / RMS (with or
+without gain) / none, a plain or gated MLP or none, grouped keys; and the encoder-decoders of
+models/encoder_decoder.py. Whether it was understood right is measured in `road.py`, never assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recinterp.models.backends import transformer_lens as backend
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+
+NAMED = {"learned": "standard"}  # positions, in TransformerLens's words
+SLICE = 512  # tokens a core
+SLOPE, CUBIC = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by the tanh, which is x sigmoid(2 y); twice as fast on a CPU as the one op for it."""
+    if x.device.type != "cpu" or x.requires_grad:
+        return F.gelu(x, approximate="tanh")
+    return torch.addcmul(x.new_tensor(SLOPE), x, x, value=CUBIC).mul_(x).sigmoid_().mul_(x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": gelu_tanh,
+    "gelu_fast": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+    "silu": F.silu,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """LayerNorm or RMSNorm over the last axis; `kind` none: nothing."""
+
+    kind: str
+    eps: float
+    gain: Tensor | None = None
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.kind == "none":
+            return x
+        if self.kind == "LN":
+            return F.layer_norm(x, x.shape[-1:], self.gain, self.bias, self.eps)
+        return F.rms_norm(x, x.shape[-1:], self.gain, self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Rotary:
+    """Rotation of queries and keys by position: tables (pos, width of the rotated part)."""
+
+    cos: Tensor
+    sin: Tensor
+    adjacent: bool
+
+    def __call__(self, x: Tensor, pos: Tensor) -> Tensor:
+        """x: (..., pos, head, d_head); pos: the absolute positions, (..., pos)."""
+        width = self.cos.shape[-1]
+        turn, rest = x[..., :width], x[..., width:]
+        if self.adjacent:
+            half = torch.stack((-turn[..., 1::2], turn[..., 0::2]), -1).flatten(-2)
+        else:
+            half = torch.cat((-turn[..., width // 2 :], turn[..., : width // 2]), -1)
+        cos, sin = self.cos[pos][..., None, :], self.sin[pos][..., None, :]
+        return torch.cat((turn * cos + half * sin, rest), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One layer: matrices as (out, in), heads side by side.
+
+    kind: see border.py. asked: the norm of what X attends to, which is not what asks. gated_bias:
+    what is added to what a gate has let through.
+    """
+
+    kind: str
+    norm1: Norm
+    qkv: Tensor
+    qkv_bias: Tensor
+    out: Tensor
+    out_bias: Tensor | None
+    norm2: Norm | None = None
+    up: Tensor | None = None
+    up_bias: Tensor | None = None
+    gate: Tensor | None = None
+    down: Tensor | None = None
+    down_bias: Tensor | None = None
+    asked: Norm | None = None
+    gated_bias: Tensor | None = None
+
+    def part(self, norm: Norm, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
+        """Queries (0, 1), keys and values (1, 3) or all: (..., part, head, d_head)."""
+        size = len(self.qkv) // 3
+        rows = slice(start * size, stop * size)
+        matrix, bias, flat = self.qkv[rows].T, self.qkv_bias[rows], x.reshape(-1, x.shape[-1])
+        if x.requires_grad:
+            made = torch.addmm(bias, norm(flat), matrix)
+            return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
+        made = flat.new_empty(len(flat), matrix.shape[1])
+        for source, target in zip(slices(flat), slices(made), strict=True):
+            torch.addmm(bias, norm(source), matrix, out=target)
+        return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
+
+    def thought(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What an MLP's activation takes, and its gate if it has one."""
+        assert self.norm2 is not None
+        assert self.up is not None
+        h = self.norm2(x)
+        gate = None if self.gate is None else F.linear(h, self.gate)
+        return F.linear(h, self.up, self.up_bias), gate
+
+    def hidden(self, up: Tensor, gate: Tensor | None, act: Callable[[Tensor], Tensor]) -> Tensor:
+        """What an MLP's activation makes of that."""
+        if gate is None:
+            return act(up)
+        made = act(gate) * up if up.requires_grad else act(gate).mul_(up)
+        return made if self.gated_bias is None else made.add_(self.gated_bias)
+
+
+def slices(x: Tensor) -> Sequence[Tensor]:
+    """Some tokens of (token, ...) at a time: on a CPU, what is made of them stays in its caches."""
+    size = SLICE * torch.get_num_threads() if x.device.type == "cpu" else max(1, len(x))
+    return [x[start : start + size] for start in range(0, len(x), size)]
+
+
+def add_to(
+    x: Tensor, read: Tensor, matrix: Tensor, bias: Tensor | None, own: Tensor | None
+) -> None:
+    """Add what a matrix makes of (token, d_in) to (token, d), in place, where it is `own`."""
+    if own is not None:
+        x.add_(F.linear(read, matrix, bias).mul_(own))
+        return
+    if bias is not None:
+        x.add_(bias)
+    x.addmm_(read, matrix.T)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A model in plain tensors.
+
+    start, written: of an encoder-decoder, the id that writing begins with, and its positions.
+    """
+
+    n_heads: int
+    d_head: int
+    scale: float
+    act: Callable[[Tensor], Tensor]
+    embed: Tensor
+    positions: Tensor | None
+    rotary: Rotary | None
+    blocks: tuple[Block, ...]
+    final: Norm
+    unembed: Tensor
+    unembed_bias: Tensor | None
+    start: int | None = None
+    written: Tensor | None = None
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.embed.shape[1]
+
+
+def read(adapter: Adapter) -> list[Weights] | str:
+    """What a model's numbers may mean (several readings where a convention is open), or why not."""
+    said = _settings(adapter)
+    wrong = _unsupported(said)
+    if wrong:
+        return wrong
+    try:
+        blocks = tuple(_block(adapter, said, place) for place in map(_place, adapter.block_names))
+        unembed = _part(adapter.model, "unembed", "W_U")
+        bias = _maybe(adapter.model, "unembed", "b_U")
+        embed = _part(adapter.model, "embed", "W_E")
+        tables = [
+            _part(adapter.model, table, "W_pos") if said["positions"] == "standard" else None
+            for table in said["tables"]
+        ]
+        final = _norm(adapter.model, said["final"], said, bool(said.get("final_rms")))
+    except (AttributeError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
+        return f"its weights have another layout ({type(error).__name__}: {error})"
+    scale = float(said.get("attn_scale") or -1.0)
+    return [
+        Weights(
+            adapter.n_heads,
+            adapter.d_head,
+            1.0 / (scale if scale > 0 else adapter.d_head**0.5),
+            ACTIVATIONS[said["act"]],
+            embed,
+            tables[0],
+            rotary,
+            read_as,
+            final,
+            unembed.T.contiguous(),
+            bias,
+            said.get("start"),
+            tables[-1] if len(tables) > 1 else None,
+        )
+        for rotary in _rotaries(adapter, said)
+        for read_as in _biased(blocks)
+    ]
+
+
+def _biased(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
+    """TransformerLens adds a gated MLP's b_in after the gate, its bridges before."""
+    if not any(block.gate is not None and block.up_bias is not None for block in blocks):
+        return [blocks]
+    late = tuple(replace(block, up_bias=None, gated_bias=block.up_bias) for block in blocks)
+    return [blocks, late]
+
+
+def _settings(adapter: Adapter) -> dict[str, Any]:
+    shape = backend.shape_of(adapter.model)
+    if shape is not None and shape.kind == "encoder-decoder":
+        said = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
+        said |= {"positional_embedding_type": NAMED.get(shape.positions, shape.positions)}
+        said |= {"tables": ("encoder_pos_embed", "decoder_pos_embed"), "final": "decoder_final_ln"}
+    else:
+        said = vars(cast(Any, adapter.model).cfg) | {"tables": ("pos_embed",), "final": "ln_final"}
+    said["norm"] = (said.get("normalization_type") or "none").removesuffix("Pre")
+    said["act"] = str(said.get("act_fn") or "relu")
+    said["positions"] = said.get("positional_embedding_type") or "standard"
+    return said
+
+
+def _unsupported(said: dict[str, Any]) -> str:
+    if said["norm"] not in ("LN", "RMS", "none"):
+        return f"its norm is {said['norm']}"
+    if not said.get("attn_only") and said["act"] not in ACTIVATIONS:
+        return f"its activation is {said['act']}"
+    if said["positions"] not in ("standard", "rotary", "none"):
+        return f"its positions are {said['positions']}"
+    for flag in ("attn_scores_soft_cap", "output_logits_soft_cap"):
+        if (said.get(flag) or 0) > 0:
+            return f"it has {flag}"
+    for flag in ("parallel_attn_mlp", "use_local_attn", "use_normalization_before_and_after"):
+        if said.get(flag):
+            return f"it has {flag}"
+    return ""
+
+
+def _part(model: nn.Module, place: str, name: str) -> Tensor:
+    # Some bridges answer only on the model for the embeddings, so those are asked there.
+    holder = model if "embed" in place and hasattr(model, name) else model.get_submodule(place)
+    return cast(Tensor, getattr(holder, name)).detach()
+
+
+def _maybe(model: nn.Module, place: str, name: str) -> Tensor | None:
+    try:
+        value = _part(model, place, name)
+    except (AttributeError, NotImplementedError):
+        return None
+    return value if isinstance(value, Tensor) else None
+
+
+def _norm(model: nn.Module, place: str, said: dict[str, Any], rms: bool = False) -> Norm:
+    kind = "RMS" if rms else said["norm"]
+    eps = float(said.get("eps") or 1e-5)
+    if kind == "none":
+        return Norm("none", eps)
+    gain, bias = (_first(model, place, names) for names in (("w", "weight"), ("b", "bias")))
+    return Norm(kind, eps, gain, bias if kind == "LN" else None)
+
+
+def _first(model: nn.Module, place: str, names: Sequence[str]) -> Tensor | None:
+    found = (_maybe(model, place, name) for name in names)
+    return next((value for value in found if value is not None), None)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a block's parts are: attention, its norm, the MLP and its norm; D has no MLP."""
+
+    kind: str
+    attention: str
+    norm1: str
+    norm2: str | None
+    mlp: str
+
+
+def _place(block: str) -> _Place:
+    """The place of a block by its name: L0, E0, D0, X0."""
+    kind, layer = block[0], block[1:]
+    half = {"L": "blocks", "E": "encoder"}.get(kind, "decoder") + f".{layer}"
+    attention = f"{half}.{'cross_attn' if kind == 'X' else 'attn'}"
+    norms = {"D": ("ln1", None), "X": ("ln2", "ln3")}.get(kind, ("ln1", "ln2"))
+    norm2 = norms[1] and f"{half}.{norms[1]}"
+    return _Place(kind, attention, f"{half}.{norms[0]}", norm2, f"{half}.mlp")
+
+
+def _block(adapter: Adapter, said: dict[str, Any], place: _Place) -> Block:
+    model = adapter.model
+    parts = [_heads(adapter, place.attention, f"W_{x}") for x in "QKV"]
+    biases = [_bias(adapter, place.attention, f"b_{x}", parts[0]) for x in "QKV"]
+    attention = Block(
+        place.kind,
+        _norm(model, place.norm1, said),
+        torch.cat([w.transpose(1, 2).flatten(0, 1) for w in parts]).contiguous(),
+        torch.cat([b.flatten() for b in biases]).contiguous(),
+        _part(model, place.attention, "W_O").flatten(0, -2).T.contiguous(),
+        _maybe(model, place.attention, "b_O"),
+        asked=_norm(model, "encoder_final_ln", said) if place.kind == "X" else None,
+    )
+    if said.get("attn_only") or place.norm2 is None:
+        return attention
+    gate = _maybe(model, place.mlp, "W_gate") if said.get("gated_mlp") else None
+    if said.get("gated_mlp") and gate is None:
+        raise AttributeError("mlp.W_gate")
+    return replace(
+        attention,
+        norm2=_norm(model, place.norm2, said),
+        up=_part(model, place.mlp, "W_in").T.contiguous(),
+        up_bias=_maybe(model, place.mlp, "b_in"),
+        gate=None if gate is None else gate.T.contiguous(),
+        down=_part(model, place.mlp, "W_out").T.contiguous(),
+        down_bias=_maybe(model, place.mlp, "b_out"),
+    )
+
+
+def _heads(adapter: Adapter, place: str, name: str) -> Tensor:
+    """(head, d_model, d_head), grouped keys and values repeated for the heads that share them."""
+    value = _part(adapter.model, place, name)
+    if value.shape[0] != adapter.n_heads:
+        value = value.repeat_interleave(adapter.n_heads // value.shape[0], 0)
+    return value
+
+
+def _bias(adapter: Adapter, place: str, name: str, like: Tensor) -> Tensor:
+    value = _maybe(adapter.model, place, name)
+    if value is None:
+        return like.new_zeros(adapter.n_heads, adapter.d_head)
+    value = value.reshape(-1, adapter.d_head)
+    return value.repeat_interleave(adapter.n_heads // value.shape[0], 0)
+
+
+def _rotaries(adapter: Adapter, said: dict[str, Any]) -> list[Rotary | None]:
+    if said["positions"] != "rotary":
+        return [None]
+    width = int(said.get("rotary_dim") or adapter.d_head)
+    base = float(said.get("rotary_base") or 10000.0)
+    turn = 1.0 / base ** (torch.arange(0, width, 2, device=adapter.device).float() / width)
+    angles = torch.arange(adapter.n_ctx, device=adapter.device).float()[:, None] * turn
+    # Which numbers of a head turn together differs between libraries; the model itself decides.
+    pairs, halves = angles.repeat_interleave(2, -1), torch.cat((angles, angles), -1)
+    return [Rotary(pairs.cos(), pairs.sin(), True), Rotary(halves.cos(), halves.sin(), False)]

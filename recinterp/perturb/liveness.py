@@ -1,0 +1,120 @@
+"""Proof that an edit reaches the logits: some hook points of some backends discard edits silently.
+
+For each model and hook point, once, over a small batch: the activation is shaken (a pattern: made
+to attend evenly), and the logits must move. At a site that holds the whole residual stream it is
+replaced by the other rows', and the answer must then be exactly the other rows' answer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from recinterp.errors import DeadSite
+from recinterp.perturb.positions import check_hook, hook_names, lay_out
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.perturb.positions import Rows
+    from recinterp.tasks import Task
+
+WHOLE_STREAM = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
+MOVED = 1e-6  # least relative change of the logits that counts
+SAME = 1e-3  # largest relative departure that still counts as the same logits
+_proven: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
+
+
+def prove(adapter: Adapter, task: Task, hook: str) -> None:
+    """Prove, once per model, that an edit at a hook point reaches the logits. Errors: DeadSite."""
+    verdict = _verdict(adapter, task, hook)
+    if verdict:
+        live = next((h for h in _neighbours(adapter, hook) if not _verdict(adapter, task, h)), None)
+        accepted = f"{live} is live" if live else "no site near it is live"
+        raise DeadSite(f"an edit of {hook} ({type(adapter.model).__name__})", verdict, accepted)
+
+
+def is_live(adapter: Adapter, task: Task, hook: str) -> bool:
+    """Whether an edit at a hook point reaches the logits, and all of the computation after it."""
+    return not _verdict(adapter, task, hook)
+
+
+def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
+    """What is wrong with a site; empty where it is live."""
+    known = _proven.setdefault(adapter.model, {})
+    if hook not in known:
+        check_hook(adapter, hook)
+        known[hook] = _try(adapter, _rows(adapter, task, hook), hook)
+    return known[hook]
+
+
+@torch.no_grad()
+def _try(adapter: Adapter, rows: Rows, hook: str) -> str:
+    clean = adapter.logits(rows.ids)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the bridge's own word of what is found here
+        edited = adapter.run_with_hooks(rows.ids, [(hook, _edit(hook))])
+    scale = float(clean.abs().max()) + 1e-9
+    if float((edited - clean).abs().max()) < MOVED * scale:
+        return "the edit is discarded"
+    if hook.endswith(WHOLE_STREAM):
+        away = float((edited - clean.roll(1, 0)).abs().max())
+        if away > SAME * scale:
+            return "the edit reaches only a part of the computation"
+    return ""
+
+
+def _edit(hook: str) -> Callable[..., Tensor]:
+    if hook.endswith("hook_pattern"):
+        return lambda value, hook=None: _even(value)
+    if hook.endswith(WHOLE_STREAM):
+        return lambda value, hook=None: value.roll(1, 0)
+    return lambda value, hook=None: _shaken(value)
+
+
+def _shaken(value: Tensor) -> Tensor:
+    """Other rows' values and some noise: a component that writes a constant moves as well."""
+    noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
+    return value.roll(1, 0) + noise * (value.std() + 1.0)
+
+
+def _even(pattern: Tensor) -> Tensor:
+    """Attention spread evenly over what each query may see."""
+    seen = torch.ones(pattern.shape[-2:], device=pattern.device).tril()
+    return (seen / seen.sum(-1, keepdim=True)).to(pattern).expand_as(pattern).clone()
+
+
+def _rows(adapter: Adapter, task: Task, hook: str) -> Rows:
+    """A few rows that differ only in what the site's half of the model is given.
+
+    Of one length, since what attention may see goes by it, and not by the stream that is replaced.
+    An encoder's get different inputs and no prefix, a decoder's beside it one input and different
+    prefixes: neither half's stream holds what the other has.
+    """
+    inputs = list(islice(task.inputs(min(6, adapter.n_ctx // 2 - 1)), 24))
+    groups = [[x for x in inputs if len(x) == n] for n in dict.fromkeys(map(len, inputs))]
+    picked = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
+    if adapter.architecture == "encoder-decoder":
+        if adapter.is_encoders(hook):
+            return lay_out(task, picked)
+        prefixes = [[token] for token in task.constructors[:4]]
+        return lay_out(task, [picked[0]] * len(prefixes), prefixes)
+    outputs = [task.apply(tokens) for tokens in picked]
+    most = adapter.n_ctx - max(len(task.prompt(x)) for x in picked)
+    return lay_out(task, picked, [y[: min(most, 3)] for y in outputs])
+
+
+def _neighbours(adapter: Adapter, hook: str) -> list[str]:
+    """Sites to name instead: the same layer's first, those of the same kind before others."""
+    place, _, name = hook.rpartition("attn." if ".attn." in hook else ".")
+    layer = place.rstrip(".")
+    near = ["attn.hook_pattern", "hook_attn_out", "attn.hook_z", "hook_resid_post", "hook_mlp_out"]
+    if name == "hook_resid_mid":
+        near.remove("attn.hook_pattern")
+    names = [f"{layer}.{other}" for other in near] + ["blocks.0.hook_resid_pre"]
+    return [other for other in names if other in hook_names(adapter) and other != hook]

@@ -1,0 +1,1 @@
+"""From a plan of interventions to tensors written at hook points."""

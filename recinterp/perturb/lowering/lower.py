@@ -1,0 +1,256 @@
+"""A plan on a batch of rows, lowered to edits: what is written where, in plain tensors.
+
+Sources and references are run here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from recinterp.errors import InterventionError, UnknownSite
+from recinterp.perturb.lowering.edits import (
+    Edit,
+    Frozen,
+    Look,
+    Write,
+    check_together,
+    constant,
+    hook_of,
+)
+from recinterp.perturb.lowering.sources import (
+    everywhere,
+    kept_at_least,
+    read_sources,
+    reference_rows,
+    source_rows,
+)
+from recinterp.perturb.plan import (
+    Ablate,
+    FreezePatterns,
+    Interchange,
+    Intervention,
+    Mixture,
+    PathPatch,
+    Plan,
+    Redirect,
+    Steer,
+    Transplant,
+    Unit,
+    head,
+)
+from recinterp.perturb.positions import ALL, QUERY, Rows, half_of
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+    from recinterp.tasks import Task
+
+
+def lower(
+    adapter: Adapter, task: Task, rows: Rows, plan: Plan, clean: Rows | None = None
+) -> list[Edit]:
+    """What a plan writes on these rows. clean: the rows before swaps and prefixes."""
+    with kept_at_least():
+        made = [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
+    check_together(made, rows.ids.shape[1])
+    return made
+
+
+def _edits(
+    adapter: Adapter, task: Task, rows: Rows, step: Intervention, clean: Rows
+) -> Sequence[Edit]:
+    match step:
+        case Ablate():
+            return [_ablation(adapter, task, rows, step, unit) for unit in step.units]
+        case Redirect():
+            return [_redirection(rows, step)]
+        case Transplant(through="z"):
+            units = tuple(head(layer, h, QUERY) for layer, h in step.heads)
+            whole = Interchange(units, step.inputs, step.prefixes, scramble=step.scramble)
+            return _interchange(adapter, task, rows, whole)
+        case Transplant():
+            return _pattern_transplant(adapter, task, rows, step)
+        case FreezePatterns():
+            return _frozen(adapter, rows, step, clean)
+        case PathPatch():
+            return [_path(adapter, task, rows, step)]
+        case Interchange():
+            return _interchange(adapter, task, rows, step)
+        case Steer(unit, direction, scale):
+            return [_write(adapter, rows, unit, "add", scale * direction)]
+    return []
+
+
+def _sites(adapter: Adapter, rows: Rows, unit: Unit) -> tuple[Tensor, Tensor]:
+    return rows.sites(unit.at, half_of(adapter, unit.hook))
+
+
+def _write(
+    adapter: Adapter,
+    rows: Rows,
+    unit: Unit,
+    op: Literal["set", "add", "toward"],
+    value: Tensor,
+    per_site: bool = False,
+    noise: Tensor | None = None,
+) -> Write:
+    if unit.hook.endswith("hook_pattern"):
+        raise InterventionError(
+            str(unit), "a pattern is not a vector of features", "use Redirect or Transplant"
+        )
+    row, pos = _sites(adapter, rows, unit)
+    return Write(unit.hook, unit.head, row, pos, op, value, per_site, noise)
+
+
+def read(adapter: Adapter, rows: Rows, unit: Unit, value: Tensor) -> Tensor:
+    """A unit's values in a cached activation: (sites, features), row by row."""
+    row, pos = _sites(adapter, rows, unit)
+    row, pos = row.to(value.device), pos.to(value.device)
+    return value[row, pos] if unit.head is None else value[row, pos, unit.head]
+
+
+def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate, unit: Unit) -> Write:
+    sites = len(_sites(adapter, rows, unit)[0])
+    if step.kind == "zero" or not sites:
+        return _write(adapter, rows, unit, "set", torch.zeros(()))
+    reference, there = rows, unit
+    if step.reference is not None:
+        reference, there = reference_rows(adapter, task, step), everywhere(unit)
+    cache = read_sources(adapter, reference, [unit.hook])
+    values = read(adapter, reference, there, cache[unit.hook])
+    if not len(values):
+        raise InterventionError(
+            f"ablation of {unit}", "the reference has no such position", "other inputs"
+        )
+    if step.kind == "mean":
+        return _write(adapter, rows, unit, "set", values.mean(0))
+    # The same seed for every unit of a set: they are drawn from the same places.
+    generator = torch.Generator().manual_seed(step.seed)
+    drawn = torch.randint(len(values), (sites,), generator=generator)
+    return _write(adapter, rows, unit, "set", values[drawn.to(values.device)], True)
+
+
+def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Write]:
+    same_count("sources", len(step.inputs), len(rows))
+    source = source_rows(task, step.inputs, step.prefixes)
+    cache = read_sources(adapter, source, sorted({unit.hook for unit in step.units}))
+    made = []
+    for number, unit in enumerate(step.units):
+        there = unit if step.at is None else Unit(unit.hook, unit.head, step.at)
+        _check_counts(adapter, rows, source, unit, there)
+        new = read(adapter, source, there, cache[unit.hook])
+        if step.within is not None:
+            old = read(adapter, rows, unit, read_sources(adapter, rows, [unit.hook])[unit.hook])
+            new = partly(old, new, step.within[number])
+        if step.scramble is None:
+            made.append(_write(adapter, rows, unit, "set", new, True))
+        else:
+            generator = torch.Generator().manual_seed(step.scramble + 7919 * number)
+            noise = torch.randn(new.shape, generator=generator)
+            made.append(_write(adapter, rows, unit, "toward", new, True, noise))
+    return made
+
+
+def partly(old: Tensor, new: Tensor, basis: Tensor) -> Tensor:
+    """(sites, ...) with what lies in a subspace as in `new`; basis: (features, dims)."""
+    features = old.shape[1:].numel()
+    if basis.dim() != 2 or basis.shape[0] != features:
+        wrong = f"a basis of shape {tuple(basis.shape)} for {features} features"
+        raise InterventionError("an interchange within subspaces", wrong, "(features, dims)")
+    basis = basis.to(old)
+    apart = (new - old).flatten(1)
+    return old + (apart @ basis @ basis.T).view(old.shape)
+
+
+def same_count(what: str, got: int, rows: int) -> None:
+    """Raise InterventionError where there is not one per row."""
+    if got != rows:
+        raise InterventionError(f"{got} {what}", f"there are {rows} rows", "give one per row")
+
+
+def _check_counts(adapter: Adapter, rows: Rows, source: Rows, unit: Unit, there: Unit) -> None:
+    if torch.equal(_sites(adapter, rows, unit)[0], _sites(adapter, source, there)[0]):
+        return
+    half = half_of(adapter, unit.hook)
+    here, from_ = rows.mask(unit.at, half).sum(1), source.mask(there.at, half).sum(1)
+    row = int((here != from_).nonzero()[0, 0])
+    wrong = f"row {row} has {int(here[row])} such positions, its source {int(from_[row])}"
+    raise UnknownSite(
+        f"interchange of {unit}", wrong, "sources with as many positions of the class"
+    )
+
+
+def _redirection(rows: Rows, step: Redirect) -> Look:
+    to = step.to if isinstance(step.to, Mixture) else Mixture(((step.to, 1.0),))
+    pattern = torch.zeros(rows.ids.shape)
+    for where, weight in to.parts:
+        keys = rows.mask(where)
+        pattern += weight * keys / keys.sum(1, keepdim=True).clamp_min(1)
+    whole = pattern.sum(1, keepdim=True)
+    if not bool((whole > 0).all()):
+        row = int((whole[:, 0] <= 0).nonzero()[0, 0])
+        raise UnknownSite(
+            f"redirect of layer {step.layer}", f"row {row} has no such position", "another class"
+        )
+    return _look(rows, step.layer, step.head, (pattern / whole)[:, None])
+
+
+def _path(adapter: Adapter, task: Task, rows: Rows, step: PathPatch) -> Write:
+    """The receiver's queries, keys or values, were the sender alone as it is on the sources."""
+    (low, h), (high, receiver) = step.sender, step.receiver
+    sent = Interchange((head(low, h, step.at),), step.inputs, step.prefixes)
+    edits: list[Edit] = [*_interchange(adapter, task, rows, sent)]
+    still = [f"blocks.{layer}.attn.hook_z" for layer in range(low + 1, high)]
+    if not step.mlps:
+        still += [f"blocks.{layer}.hook_mlp_out" for layer in range(low, high)]
+    still = [hook for hook in still if hook in adapter.hook_names]
+    clean = read_sources(adapter, rows, still) if still else {}
+    into = f"blocks.{high}.attn.hook_{step.through}"
+    held: dict[str, Tensor] = {}
+    hooks = [hook_of(edit) for edit in edits]
+    hooks += [(hook, constant(clean[hook])) for hook in still]
+    hooks += [(into, lambda value, hook=None: held.__setitem__(into, value.detach().clone()))]
+    adapter.run_with_hooks(rows.ids, hooks)
+    unit = Unit(into, receiver)
+    return _write(adapter, rows, unit, "set", read(adapter, rows, unit, held[into]), True)
+
+
+def _look(rows: Rows, layer: int, which: int | None, pattern: Tensor) -> Look:
+    """Attention rows of the query: pattern (row, head or 1, key)."""
+    if which is not None and pattern.shape[1] > 1:
+        pattern = pattern[:, which : which + 1]
+    return Look(layer, which, torch.arange(len(rows)), rows.query, pattern)
+
+
+def _pattern_transplant(adapter: Adapter, task: Task, rows: Rows, step: Transplant) -> list[Look]:
+    """Rows of attention from other rows' queries, cut to the keys that this query may see."""
+    same_count("sources", len(step.inputs), len(rows))
+    source = source_rows(task, step.inputs, step.prefixes)
+    names = sorted({f"blocks.{layer}.attn.hook_pattern" for layer, _ in step.heads})
+    cache = read_sources(adapter, source, names)
+    width, made = rows.ids.shape[1], []
+    visible = rows.mask(ALL)[:, None]
+    for layer, which in step.heads:
+        value = cache[f"blocks.{layer}.attn.hook_pattern"]
+        taken = value[torch.arange(len(rows)), :, source.query.to(value.device)].cpu()
+        padded = torch.zeros(*taken.shape[:2], width)
+        shared = min(width, taken.shape[2])
+        padded[..., :shared] = taken[..., :shared]
+        padded = padded * visible
+        made.append(
+            _look(rows, layer, which, padded / padded.sum(-1, keepdim=True).clamp_min(1e-9))
+        )
+    return made
+
+
+def _frozen(adapter: Adapter, rows: Rows, step: FreezePatterns, clean: Rows) -> list[Frozen]:
+    if clean.ids.shape != rows.ids.shape or not torch.equal(clean.query, rows.query):
+        raise InterventionError(
+            "frozen patterns", "the clean rows have another shape", "force no prefix beside it"
+        )
+    layers = range(adapter.n_layers) if step.layers is None else step.layers
+    cache = read_sources(adapter, clean, [f"blocks.{layer}.attn.hook_pattern" for layer in layers])
+    return [Frozen(layer, cache[f"blocks.{layer}.attn.hook_pattern"]) for layer in layers]

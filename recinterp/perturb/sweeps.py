@@ -1,0 +1,274 @@
+"""Very many plans over one batch of rows, streamed: bounded memory, progress, resume.
+
+    swept = sweep(model, task, inputs, ([Ablate(head(l, h))] for l in range(4) for h in range(8)))
+    swept.values                                    # (plan, row): how far each distribution moved
+
+Plans may come from a generator and need never exist at once. What is kept of each is what `measure`
+makes of its logits. With `save`, every finished block is on disk, and the same call goes on from
+there, once it has seen that the plans done are the same; `stream` gives the blocks one by one, so
+that whatever stops it, what was done is yours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recinterp.errors import InterventionError
+from recinterp.models import Adapter
+from recinterp.perturb.fast.plan_hash import Chain
+from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.liveness import prove
+from recinterp.perturb.lowering.hooks import check_unit, units_of
+from recinterp.perturb.lowering.lower import lower
+from recinterp.perturb.lowering.sources import kept_at_least
+from recinterp.perturb.plan import ForcePrefix, Plan, Swap
+from recinterp.perturb.positions import Rows, lay_out
+from recinterp.perturb.runner import BATCH, next_logits, pick
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recinterp.tasks import Task
+
+Measure: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Progress: TypeAlias = Callable[[int], None]
+BLOCK = 1024  # plans a block, at most
+MEMORY = 128 * 2**20  # bytes that a block's edits and logits may take
+
+
+def shift(logits: Tensor, clean: Tensor) -> Tensor:
+    """Total variation distance to the clean distribution: (plan, row, vocab) -> (plan, row)."""
+    return (logits.softmax(-1) - clean.softmax(-1)).abs().sum(-1) / 2
+
+
+def changed(logits: Tensor, clean: Tensor) -> Tensor:
+    """Whether the most likely token is another: (plan, row, vocab) -> (plan, row) of 0 and 1."""
+    return (logits.argmax(-1) != clean.argmax(-1)).float()
+
+
+def last_logits(logits: Tensor, clean: Tensor) -> Tensor:
+    """The logits themselves, (plan, row, vocab)."""
+    return logits
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """values: what `measure` gave, (plan, ...); clean: logits without edits, (row, vocab).
+
+    road: "fast", or "hooks" and why, of the first plan that needed them.
+    """
+
+    values: Tensor
+    clean: Tensor
+    road: str
+
+
+def sweep(
+    model: nn.Module | Adapter,
+    task: Task,
+    inputs: Sequence[Sequence[str]],
+    plans: Iterable[Plan],
+    prefixes: Sequence[Sequence[str]] | None = None,
+    *,
+    measure: Measure = shift,
+    progress: Progress | None = None,
+    save: str | os.PathLike[str] | None = None,
+    memory: int = MEMORY,
+) -> Swept:
+    """Run every plan on every row, a few calls for many plans, and keep what `measure` makes of it.
+
+    plans: any iterable, in an order that is the same again when the call is repeated to go on.
+    progress: called with the number of plans done. save: where finished blocks are kept; the same
+    call goes on from them. memory: bytes a block may take. Errors: as `run`; InterventionError
+    where `save` holds another sweep, or other plans than the first ones of these.
+    """
+    adapter = model if isinstance(model, Adapter) else Adapter(model, task)
+    rows = lay_out(task, inputs, prefixes)
+    job = _Job(adapter, task, rows, measure, memory)
+    left, store = iter(plans), None
+    if save is not None:
+        store = _Store(Path(save), job.name)
+        left = store.rest(left)
+    done = 0 if store is None else store.done
+    found: list[Tensor] = []
+    for _, values in job.blocks(left, done):
+        done += len(values)
+        if store is None:
+            found.append(values)
+        else:
+            store.add(values)
+        if progress is not None:
+            progress(done)
+    values = store.read() if store is not None else torch.cat(found) if found else torch.empty(0)
+    return Swept(values, job.clean, job.road)
+
+
+def stream(
+    model: nn.Module | Adapter,
+    task: Task,
+    inputs: Sequence[Sequence[str]],
+    plans: Iterable[Plan],
+    prefixes: Sequence[Sequence[str]] | None = None,
+    *,
+    measure: Measure = shift,
+    memory: int = MEMORY,
+) -> Iterator[tuple[int, Tensor]]:
+    """As `sweep`, block by block: the number of its first plan, and (plan, ...) values."""
+    adapter = model if isinstance(model, Adapter) else Adapter(model, task)
+    job = _Job(adapter, task, lay_out(task, inputs, prefixes), measure, memory)
+    yield from job.blocks(iter(plans), 0)
+
+
+class _Job:
+    """One sweep: what is the same for all of its blocks."""
+
+    def __init__(
+        self, adapter: Adapter, task: Task, rows: Rows, measure: Measure, memory: int
+    ) -> None:
+        self.adapter, self.task, self.rows = adapter, task, rows
+        self.measure, self.road = measure, "fast"
+        self.clean = next_logits(adapter, task, rows)
+        each = 4 * len(rows) * (rows.ids.shape[1] * adapter.d_head * 2 + self.clean.shape[1])
+        self.size = max(1, min(BLOCK, memory // each))
+        self._known: dict[tuple[str, int | None], str] = {}
+        self._said = False
+
+    @property
+    def name(self) -> str:
+        """What tells one sweep from another, for whoever goes on with it later."""
+        digest = hashlib.sha256(repr((self.rows.inputs, self.rows.prefixes)).encode())
+        digest.update(self.clean.numpy().tobytes())
+        return digest.hexdigest()[:16] + getattr(self.measure, "__qualname__", "")
+
+    def blocks(self, plans: Iterator[Plan], start: int) -> Iterator[tuple[int, Tensor]]:
+        """Values of the plans, a block at a time."""
+        while block := list(islice(plans, self.size)):
+            with kept_at_least():
+                values = self.halving(block)
+            yield start, values
+            start += len(block)
+
+    def halving(self, block: list[Plan]) -> Tensor:
+        """A block's values, in two halves where the memory for all of it is not there."""
+        try:
+            return self.measure(self.logits(block), self.clean)
+        except (MemoryError, RuntimeError) as error:
+            if len(block) == 1 or not _is_memory(error):
+                raise
+        self.size = max(1, len(block) // 2)
+        if not self._said:
+            self._said = True
+            text = f"no memory for {len(block)} plans at once: going on with {self.size}"
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+        parts = [block[i : i + self.size] for i in range(0, len(block), self.size)]
+        return torch.cat([self.halving(part) for part in parts])
+
+    def logits(self, block: list[Plan]) -> Tensor:
+        """(plan, row, vocab)."""
+        chunks = [range(i, min(i + BATCH, len(self.rows))) for i in range(0, len(self.rows), BATCH)]
+        if len(chunks) == 1:
+            return self.on(self.rows, block)
+        parts = [
+            self.on(pick(self.task, self.rows, c), [[s.take(c) for s in plan] for plan in block])
+            for c in chunks
+        ]
+        return torch.cat(parts, 1)
+
+    def hooks(self, plan: Plan, road: Road | str) -> str:
+        """Why a plan needs hooks, or nothing; each site is proven once to exist and be live."""
+        why = road if isinstance(road, str) else ""
+        for unit in units_of(self.adapter, plan):
+            key = (unit.hook, unit.head)
+            if key not in self._known:
+                check_unit(self.adapter, unit)
+                prove(self.adapter, self.task, unit.hook)
+                self._known[key] = "" if isinstance(road, str) else road.lacks(unit.hook)
+            why = why or self._known[key]
+        return why
+
+    def on(self, rows: Rows, block: Sequence[Plan]) -> Tensor:
+        """A block on rows that fit a call's bounds."""
+        road = road_of(self.adapter)
+        out: list[Tensor | None] = [None] * len(block)
+        together, edits = [], []
+        for number, plan in enumerate(block):
+            why = self.hooks(plan, road)
+            if why or any(isinstance(step, Swap | ForcePrefix) for step in plan):
+                out[number] = next_logits(self.adapter, self.task, rows, plan)
+                self.road = f"hooks: {why}" if why and self.road == "fast" else self.road
+            else:
+                together.append(number)
+                edits.append(lower(self.adapter, self.task, rows, plan))
+        if isinstance(road, Road) and together:
+            for number, logits in zip(together, road.run(rows, edits).cpu(), strict=True):
+                out[number] = logits
+        return torch.stack([logits for logits in out if logits is not None])
+
+
+def _is_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "memory" in text or "alloc" in text
+
+
+class _Store:
+    """Finished blocks in a file of float32, and beside it how far they go."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.note = path, path.with_name(path.name + ".json")
+        self.done, self.shape, self.name, self.plans = 0, [], name, ""
+        self.chain = Chain()
+        if not self.note.exists():
+            path.write_bytes(b"")
+            return
+        said = json.loads(self.note.read_text())
+        if said["sweep"] != name:
+            wrong = "it holds another sweep: other inputs, another model or another measure"
+            raise InterventionError(f"going on with {path}", wrong, "another path")
+        self.done, self.shape, self.plans = said["done"], said["shape"], said.get("plans")
+        os.truncate(path, 4 * self.done * int(np.prod(self.shape)))  # a block cut off half-way
+
+    def rest(self, plans: Iterator[Plan]) -> Iterator[Plan]:
+        """The plans after those that are done. Errors: InterventionError where those are others."""
+        for plan in islice(plans, self.done):
+            self.chain.add(plan)
+        if self.chain.hex != self.plans:
+            wrong = f"it holds the results of {self.done} other plans than the first of these"
+            wanted = "the same plans in the same order, or another path"
+            raise InterventionError(f"going on with {self.path}", wrong, wanted)
+        return self._watched(plans)
+
+    def _watched(self, plans: Iterator[Plan]) -> Iterator[Plan]:
+        for plan in plans:
+            self.chain.add(plan)
+            yield plan
+
+    def add(self, values: Tensor) -> None:
+        """Append a block, of all plans taken since the last; only then is it counted."""
+        with self.path.open("ab") as file:
+            file.write(values.detach().cpu().float().numpy().tobytes())
+        self.done, self.shape = self.done + len(values), list(values.shape[1:])
+        said = {"sweep": self.name, "done": self.done, "shape": self.shape}
+        said |= {"plans": self.chain.hex}
+        half = self.note.with_name(self.note.name + ".part")
+        half.write_text(json.dumps(said))
+        half.replace(self.note)
+
+    def read(self) -> Tensor:
+        """All values so far, (plan, ...), left on disk and read where they are looked at."""
+        if not self.done:
+            return torch.empty(0)
+        size = (self.done, *self.shape)
+        held = np.memmap(self.path, dtype=np.float32, mode="c", shape=tuple(size))
+        return torch.from_numpy(held)

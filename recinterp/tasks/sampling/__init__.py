@@ -1,0 +1,1 @@
+"""Inputs of a task: all of them in order, and samples of an exact length and depth."""

@@ -1,0 +1,124 @@
+"""Drawing inputs fast: what `depths` counts, looked up once and then followed.
+
+A `Plan` is a state at a depth and a length. It is followed from the root down: choose a case, share
+length and depth among its parts, build its constructors, go on with its groups. Every case is built
+by a Python function of its own, written and compiled when it is first drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from recinterp.semantics.terms import Value
+from recinterp.tasks.sampling.uniform import Choice, Drawer, Slot
+
+if TYPE_CHECKING:
+    from recinterp.tasks.sampling.depth_counts import Depths
+    from recinterp.tasks.sampling.length_counts import Kind
+    from recinterp.tasks.sampling.recursion_cases import Case, Known, State
+
+# Places of a state's variables -> those of each group's variables, those of each free variable.
+Build: TypeAlias = "Callable[[Sequence[Slot]], tuple[list[list[Slot]], list[Slot]]]"
+
+
+class Way(NamedTuple):
+    """A case: how it is built, the kinds of its free variables, the choice for its first part."""
+
+    build: Build
+    kinds: tuple[Kind, ...]
+    first: Choice | None
+
+
+@dataclass(eq=False)
+class Share:
+    """What one part of a case gets, and the choice for the next part."""
+
+    size: int
+    rest: Choice | None
+    plan: Plan | None
+    few: list[Value] | None = None
+
+
+@dataclass(eq=False)
+class Plan:
+    """How to draw the terms of a state of one depth and length."""
+
+    depths: Depths
+    state: State
+    depth: int
+    length: int
+
+    @cached_property
+    def listed(self) -> list[tuple[Value, ...]] | None:
+        """All of them, where there are few."""
+        return self.depths.listed(self.state, self.depth, self.length)
+
+    @cached_property
+    def ways(self) -> Choice:
+        """The cases."""
+        return self.depths.ways(self.state, self.depth, self.length)
+
+
+def follow(plan: Plan, rng: Random, drawer: Drawer) -> list[Any]:
+    """One draw: the value of each of the state's variables."""
+    holes: list[Any] = [None] * len(plan.state.kinds)
+    work: list[tuple[Plan, list[Slot]]] = [(plan, [(holes, i) for i in range(len(holes))])]
+    random = rng.random
+    while work:
+        plan, here = work.pop()
+        listed = plan.listed
+        if listed is not None:
+            values = listed[int(random() * len(listed))]
+            for (parent, at), value in zip(here, values, strict=True):
+                parent[at] = value
+            continue
+        ways = plan.ways
+        way: Way = ways.only or ways.draw(rng)
+        groups, free = way.build(here)
+        # All parts are shared out before any is filled.
+        step, left = way.first, []
+        for group in groups:
+            assert step is not None
+            share: Share = step.only or step.draw(rng)
+            assert share.plan is not None
+            work.append((share.plan, group))
+            step = share.rest
+        while step is not None:
+            share = step.only or step.draw(rng)
+            left.append(share)
+            step = share.rest
+        for slot, kind, share in zip(free, way.kinds, left, strict=True):
+            if share.few is None:
+                drawer.fill(rng, kind, share.size, slot)
+            else:
+                slot[0][slot[1]] = share.few[int(random() * len(share.few))]
+    return holes
+
+
+def builder(case: Case) -> Build:
+    """The function that writes a case's skeletons into places."""
+    lines, slots = ["def build(slots):"], dict[int, str]()
+    for i, skeleton in enumerate(case.skeletons):
+        _write(skeleton, f"slots[{i}]", lines, slots)
+    groups = ", ".join(f"[{', '.join(slots[v] for v in g.variables)}]" for g in case.groups)
+    free = ", ".join(slots[v] for v, _ in case.free)
+    names: dict[str, Any] = {}
+    exec("\n".join([*lines, f" return [{groups}], [{free}]"]), names)
+    build: Build = names["build"]
+    return build
+
+
+def _write(known: Known, slot: str, lines: list[str], slots: dict[int, str]) -> None:
+    """Lines that put a skeleton into a place; a variable is left open, its place noted."""
+    if isinstance(known, int):
+        slots[known] = slot
+        return
+    assert known is not None
+    node = f"n{len(lines)}"
+    lines.append(f" p, i = {slot}; p[i] = {node} = [{known[0]}{', None' * (len(known) - 1)}]")
+    for i, arg in enumerate(known[1:], 1):
+        _write(arg, f"({node}, {i})", lines, slots)

@@ -1,0 +1,270 @@
+"""Which inputs recurse how deep, read off the program: the ground for sampling by exact depth.
+
+A `State` is a set of calls on unknown terms (variables). Running their bodies symbolically splits
+the variables into constructors until only further own calls are left: each way is a `Case`, with a
+skeleton for every variable, the calls that follow (grouped by the variables they share), and
+variables that no call looks at. A state's depth is one more than the deepest of its groups. The
+successor has one state {succ x} with cases One, X0 y (y free) and X1 y (then {succ y}). Where the
+depth hangs on something computed, `Unsupported` is raised and the caller measures depths instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Program, Var, walk
+from recinterp.tasks.sampling.length_counts import Grammar, Kind
+
+MOST_STATES = 200
+MOST_CASES = 2_000
+LARGEST_ARGUMENT = 8
+
+# A variable's index, None where nothing is known, or (constructor's number, *arguments).
+Known: TypeAlias = "int | tuple[Known, ...] | None"
+Pending: TypeAlias = "tuple[str, tuple[Known, ...]]"  # a call: function, arguments
+
+
+class Unsupported(Exception):
+    """The depth depends on computed values."""
+
+
+class _Split(Exception):
+    def __init__(self, variable: int) -> None:
+        self.variable = variable
+
+
+@dataclass(frozen=True)
+class State:
+    """Calls on terms of these kinds; `own` tells whether unfolding them counts as a level."""
+
+    kinds: tuple[Kind, ...]
+    calls: tuple[Pending, ...]
+    own: bool
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kinds, self.calls, self.own))
+
+    def __hash__(self) -> int:  # a key of many tables: made once
+        return self._hash
+
+
+@dataclass(frozen=True)
+class Group:
+    """A following state, and which of the case's variables its own are."""
+
+    state: State
+    variables: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way a state's terms can look: `skeletons` in its variables, in new variables."""
+
+    cost: int
+    skeletons: tuple[Known, ...]
+    groups: tuple[Group, ...]
+    free: tuple[tuple[int, Kind], ...]
+
+
+@dataclass
+class Shapes:
+    """The states of a program from one function on, and the cases of each."""
+
+    program: Program
+    grammar: Grammar
+    own: frozenset[str]
+    function: str
+    cases: dict[State, tuple[Case, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        params = self.program.function(self.function).params
+        kinds = tuple(self.grammar.kind(p.type) for p in params)
+        call = (self.function, tuple(range(len(kinds))))
+        self.root = State(kinds, (call,), self.function in self.own)
+        work = [self.root]
+        while work:
+            state = work.pop()
+            if state not in self.cases:
+                if len(self.cases) >= MOST_STATES:
+                    raise Unsupported
+                self.cases[state] = tuple(self._expand(state))
+                work += [g.state for case in self.cases[state] for g in case.groups]
+
+    def _expand(self, state: State) -> Iterator[Case]:
+        work = [_Partial(tuple(range(len(state.kinds))), dict(enumerate(state.kinds)), 0)]
+        for done in range(MOST_CASES):
+            if not work:
+                return
+            partial = work.pop()
+            try:
+                pending = _Runner(self, partial).follow(state.calls)
+            except _Split as split:
+                work += partial.split(split.variable, self.grammar)
+            else:
+                yield partial.case(pending)
+            if done == MOST_CASES - 1:
+                raise Unsupported
+
+
+@dataclass(frozen=True)
+class _Partial:
+    """Skeletons so far, and the kinds of the variables in them."""
+
+    skeletons: tuple[Known, ...]
+    kinds: Mapping[int, Kind]
+    cost: int
+
+    def split(self, variable: int, grammar: Grammar) -> list[_Partial]:
+        """One for each constructor that the variable can begin with."""
+        found = []
+        fresh = max(self.kinds) + 1
+        for p in reversed(grammar.productions(self.kinds[variable])):
+            new = range(fresh, fresh + len(p.args))
+            kinds = {k: v for k, v in self.kinds.items() if k != variable}
+            kinds |= dict(zip(new, p.args, strict=True))
+            skeletons = tuple(_put(s, variable, (p.number, *new)) for s in self.skeletons)
+            # Keep indices distinct from those used so far even where nothing is left.
+            found.append(_Partial(skeletons, kinds or {fresh: Kind("")}, self.cost + p.cost))
+        return found
+
+    def case(self, pending: Sequence[Pending]) -> Case:
+        used = [v for s in self.skeletons for v in _variables(s)]
+        groups = tuple(_groups(pending, self.kinds))
+        taken = {v for g in groups for v in g.variables}
+        free = tuple((v, self.kinds[v]) for v in used if v not in taken)
+        return Case(self.cost, self.skeletons, groups, free)
+
+
+def _groups(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Iterator[Group]:
+    """Calls joined where they share a variable, each renumbered from 0."""
+    left = list(dict.fromkeys(pending))
+    while left:
+        calls, seen = [left.pop(0)], set[int]()
+        grew = True
+        while grew:
+            seen = {v for _, args in calls for a in args for v in _variables(a)}
+            more = [c for c in left if seen & {v for a in c[1] for v in _variables(a)}]
+            calls += more
+            left = [c for c in left if c not in more]
+            grew = bool(more)
+        order = list(dict.fromkeys(v for _, args in calls for a in args for v in _variables(a)))
+        rename = {v: i for i, v in enumerate(order)}
+        renamed = tuple(
+            sorted({(f, tuple(_rename(a, rename) for a in args)) for f, args in calls}, key=repr)
+        )
+        yield Group(State(tuple(kinds[v] for v in order), renamed, True), tuple(order))
+
+
+@dataclass
+class _Runner:
+    """Runs calls symbolically; own calls met on the way are collected, not entered."""
+
+    shapes: Shapes
+    partial: _Partial
+    found: list[Pending] = field(default_factory=list)
+
+    def follow(self, calls: Sequence[Pending]) -> list[Pending]:
+        """The own calls that unfolding `calls` once leads to. Raises _Split, Unsupported."""
+        for function, args in calls:
+            self.enter(function, [self.resolve(a) for a in args])
+        return self.found
+
+    def resolve(self, known: Known) -> Known:
+        """The state's variables replaced by their skeletons."""
+        if isinstance(known, int):
+            return self.partial.skeletons[known]
+        if isinstance(known, tuple):
+            return (known[0], *(self.resolve(a) for a in known[1:]))
+        return None
+
+    def enter(self, name: str, args: Sequence[Known]) -> Known:
+        function = self.shapes.program.function(name)
+        env = {p.name: a for p, a in zip(function.params, args, strict=True)}
+        return self.run(function.body, env)
+
+    def run(self, expr: Expr, env: Mapping[str, Known]) -> Known:
+        match expr:
+            case Var(name=name):
+                return env[name]
+            case Construct(constructor=name, type=type_, args=args):
+                number = self.shapes.program.ids[type_, name]
+                return _bounded((number, *(self.run(a, env) for a in args)))
+            case Call(function=name, args=args):
+                return self.call(name, [self.run(a, env) for a in args])
+            case Let(name=name, value=value, body=body):
+                return self.run(body, {**env, name: self.run(value, env)})
+            case Match():
+                return self.match(expr, env)
+
+    def call(self, name: str, args: list[Known]) -> Known:
+        if name in self.shapes.own:
+            self.found.append((name, tuple(_bounded(a) for a in args)))
+            return None
+        if not _reaches(self.shapes.program, name, self.shapes.own):
+            return None
+        if self.shapes.program.function(name).is_recursive:
+            raise Unsupported
+        return self.enter(name, args)
+
+    def match(self, expr: Match, env: Mapping[str, Known]) -> Known:
+        head = self.run(expr.scrutinee, env)
+        if isinstance(head, int):
+            raise _Split(head)
+        if isinstance(head, tuple):
+            first = self.shapes.program.first_id[expr.type]
+            assert isinstance(head[0], int)
+            arm = expr.arms[head[0] - first]
+            return self.run(arm.body, {**env, **dict(zip(arm.names, head[1:], strict=True))})
+        before, outcomes = self.found, []
+        for arm in expr.arms:
+            self.found = []
+            self.run(arm.body, {**env, **dict.fromkeys(arm.names)})
+            outcomes.append(self.found)
+        self.found = before
+        if any(set(o) != set(outcomes[0]) for o in outcomes):
+            raise Unsupported
+        self.found = before + outcomes[0]
+        return None
+
+
+def _reaches(program: Program, name: str, own: frozenset[str]) -> bool:
+    seen, work = set[str](), [name]
+    while work:
+        here = work.pop()
+        if here in own:
+            return True
+        if here not in seen:
+            seen.add(here)
+            work += [e.function for e in walk(program.function(here).body) if isinstance(e, Call)]
+    return False
+
+
+def _bounded(known: Known) -> Known:
+    """Forget what has grown too large to be told apart (accumulators)."""
+    return known if not isinstance(known, tuple) or _size(known) <= LARGEST_ARGUMENT else None
+
+
+def _size(known: Known) -> int:
+    return 1 + sum(_size(a) for a in known[1:]) if isinstance(known, tuple) else 1
+
+
+def _variables(known: Known) -> list[int]:
+    if isinstance(known, tuple):
+        return [v for a in known[1:] for v in _variables(a)]
+    return [known] if isinstance(known, int) else []
+
+
+def _put(known: Known, variable: int, value: Known) -> Known:
+    if isinstance(known, tuple):
+        return (known[0], *(_put(a, variable, value) for a in known[1:]))
+    return value if known == variable and isinstance(known, int) else known
+
+
+def _rename(known: Known, names: Mapping[int, int]) -> Known:
+    if isinstance(known, tuple):
+        return (known[0], *(_rename(a, names) for a in known[1:]))
+    return names[known] if isinstance(known, int) else None

@@ -1,0 +1,191 @@
+"""Inputs of a task: all of them in order, and samples by length and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from itertools import count as forever
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from recinterp.errors import DomainError, UnknownName
+from recinterp.semantics.ast import Program
+from recinterp.tasks.domain import Exclude
+from recinterp.tasks.encoding import Encoding
+from recinterp.tasks.sampling.depth_counts import Depths
+from recinterp.tasks.sampling.length_counts import Grammar, convolve_at
+from recinterp.tasks.sampling.recursion_cases import Shapes, Unsupported
+from recinterp.tasks.sampling.strata import Cells, Exact, Measured
+from recinterp.tasks.sampling.uniform import Choice, Drawer
+
+if TYPE_CHECKING:
+    from recinterp.tasks.task import Task
+
+DISTRIBUTIONS = ("balanced", "uniform", "natural")
+TRIES = 500
+Cell: TypeAlias = "tuple[int, int | None]"  # length and depth
+Plan: TypeAlias = "tuple[Choice, dict[int, Choice]]"  # of a length; and of a depth, by length
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a sample asks for."""
+
+    depth: int | None
+    length: int | None
+    distribution: str
+    max_length: int
+    max_depth: int | None
+    exclude: Exclude | None
+
+    @property
+    def by_depth(self) -> bool:
+        """Whether the depth matters to the draw."""
+        return (
+            self.distribution == "balanced" or self.depth is not None or self.max_depth is not None
+        )
+
+    def by_count(self, found: Mapping[int | None, int]) -> Choice:
+        """How to choose a depth: evenly if balanced, by how many inputs have it otherwise."""
+        even = self.distribution == "balanced"
+        return Choice.of([(depth, 1 if even else n) for depth, n in found.items()])
+
+    def permits(self, depth: int) -> bool:
+        """Whether a depth is asked for."""
+        return (self.depth is None or depth == self.depth) and (
+            self.max_depth is None or depth <= self.max_depth
+        )
+
+
+class Sampler:
+    """Lists and samples the inputs of one task."""
+
+    def __init__(
+        self, task: Task, program: Program, encoding: Encoding, own: frozenset[str]
+    ) -> None:
+        self.task = task
+        self.grammar = Grammar(encoding)
+        self.drawer = Drawer(self.grammar)
+        params = program.function(task.function).params
+        self.kinds = tuple(self.grammar.kind(p.type) for p in params)
+        self._cells: Cells
+        try:
+            shapes = Shapes(program, self.grammar, own, task.function)
+            self._cells = Exact(task, Depths(shapes, self.grammar, self.drawer))
+        except Unsupported:
+            self._cells = Measured(task, self)
+        self._plans: dict[Wanted, Plan | None] = {}
+        self._accepted: dict[Any, list[list[str]] | None] = {}
+
+    def inputs(self, max_length: int | None) -> Iterator[list[str]]:
+        """Every input, shortest first."""
+        for length in forever() if max_length is None else range(max_length + 1):
+            yield from self.of_length(length)
+
+    def of_length(self, length: int) -> Iterator[list[str]]:
+        """Every input of exactly a length."""
+        for values in self.grammar.products(self.kinds, length):
+            yield self.task.write(values)
+
+    def count(self, length: int) -> int:
+        """The number of inputs of exactly a length."""
+        if length < 0:
+            return 0
+        return convolve_at([self.grammar.counts(k, length) for k in self.kinds], length)
+
+    def depths_at(self, length: int) -> dict[int, int]:
+        """Depth -> the number of inputs of a length that have it."""
+        return self._cells.depths(length)
+
+    def deepest(self, length: int) -> int | None:
+        """The largest depth at a length; None where there is no input of that length."""
+        return max(self._cells.depths(length), default=None)
+
+    def count_at(self, length: int, depth: int) -> int:
+        """The number of inputs of a length and depth."""
+        return self._cells.depths(length).get(depth, 0)
+
+    def sample(self, n: int, seed: int, wanted: Wanted) -> list[list[str]]:
+        """`n` inputs as asked for. DomainError where none fits; UnknownName."""
+        if wanted.distribution not in DISTRIBUTIONS:
+            raise UnknownName("distribution", wanted.distribution, DISTRIBUTIONS)
+        rng, dead = Random(seed), set[Cell]()
+        if wanted not in self._plans:
+            self._plans[wanted] = self._plan(wanted, dead)
+        plan = self._plans[wanted]
+        out: list[list[str]] = []
+        while len(out) < n:
+            if plan is None:
+                raise DomainError("sample", f"no input fits {_words(wanted)}", "ask for less")
+            length = plan[0].draw(rng)
+            depth = plan[1][length].draw(rng) if plan[1] else None
+            tokens = self._draw(rng, length, depth, wanted.exclude)
+            if tokens is None:
+                dead.add((length, depth))
+                plan = self._without(plan, wanted, dead, length)
+            else:
+                out.append(tokens)
+        return out
+
+    def _plan(self, wanted: Wanted, dead: Set[Cell]) -> Plan | None:
+        """How to choose a length, and then a depth: None where nothing is left to choose."""
+        lengths = range(wanted.max_length + 1) if wanted.length is None else [wanted.length]
+        cells = {n: found for n in lengths if (found := self._alive(wanted, n, dead))}
+        if not cells:
+            return None
+        natural = wanted.distribution == "natural" and wanted.length is None
+        by_length = Choice.of([(n, sum(c.values()) if natural else 1) for n, c in cells.items()])
+        if not wanted.by_depth:
+            return by_length, {}
+        return by_length, {n: wanted.by_count(found) for n, found in cells.items()}
+
+    def _without(self, plan: Plan, wanted: Wanted, dead: Set[Cell], length: int) -> Plan | None:
+        """The plan once a cell of a length has turned out empty."""
+        found = self._alive(wanted, length, dead)
+        if not found or wanted.distribution == "natural":
+            return self._plan(wanted, dead)
+        return plan[0], {**plan[1], length: wanted.by_count(found)}
+
+    def _alive(self, wanted: Wanted, length: int, dead: Set[Cell]) -> dict[int | None, int]:
+        """Depth (None where it does not matter) -> count."""
+        found: Mapping[int | None, int] = {None: self.count(length)}
+        if wanted.by_depth:
+            found = {d: c for d, c in self._cells.depths(length).items() if wanted.permits(d)}
+        return {d: c for d, c in found.items() if c and (length, d) not in dead}
+
+    def _draw(
+        self, rng: Random, length: int, depth: int | None, exclude: Exclude | None
+    ) -> list[str] | None:
+        """One input of a cell that is not excluded; None where there seems to be none."""
+        if exclude is None:
+            return self.draw(rng, length, depth)
+        accepted = self._kept(length, depth, exclude) if depth is not None else None
+        if accepted is not None:
+            return list(rng.choice(accepted)) if accepted else None
+        tries = (self.draw(rng, length, depth) for _ in range(TRIES))
+        return next((tokens for tokens in tries if not exclude(tokens)), None)
+
+    def _kept(self, length: int, depth: int, exclude: Exclude) -> list[list[str]] | None:
+        """The inputs of a small cell that are not excluded; None for a large cell."""
+        key = (length, depth, exclude)
+        if key not in self._accepted:
+            cell = self._cells.listed(length, depth)
+            self._accepted[key] = None if cell is None else [x for x in cell if not exclude(x)]
+        return self._accepted[key]
+
+    def draw(self, rng: Random, length: int, depth: int | None) -> list[str]:
+        """One input of a length, and of a depth unless that is None."""
+        if depth is not None:
+            return self._cells.draw(rng, length, depth)
+        return self.task.write(self.drawer.draw(rng, self.kinds, length))
+
+
+def _words(wanted: Wanted) -> str:
+    asked = {
+        "length": wanted.length,
+        "depth": wanted.depth,
+        "max_length": wanted.max_length if wanted.length is None else None,
+        "max_depth": wanted.max_depth,
+        "exclude": wanted.exclude,
+    }
+    return ", ".join(f"{k}={v!r}" for k, v in asked.items() if v is not None)

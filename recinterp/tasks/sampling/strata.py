@@ -1,0 +1,88 @@
+"""Inputs by length and depth: counted, or measured where the program does not tell depths."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+
+from recinterp.tasks.sampling.depth_counts import Depths
+from recinterp.tasks.sampling.uniform import LISTED
+
+if TYPE_CHECKING:
+    from recinterp.tasks.sampling.sampler import Sampler
+    from recinterp.tasks.task import Task
+
+MEASURED = 20_000  # inputs of one length whose depths are measured: all of them, or a sample
+
+
+class Cells(Protocol):
+    """The inputs of a task, by length and depth."""
+
+    def depths(self, length: int) -> dict[int, int]:
+        """Depth -> how many inputs of that length have it; only depths that occur."""
+
+    def draw(self, rng: Random, length: int, depth: int) -> list[str]:
+        """One input of a cell, each as likely."""
+
+    def listed(self, length: int, depth: int) -> list[list[str]] | None:
+        """All inputs of a small cell, None for a large one."""
+
+
+class Exact:
+    """Counted from the program's shapes; a depth is one less than the levels counted there."""
+
+    def __init__(self, task: Task, levels: Depths) -> None:
+        self.task, self.levels = task, levels
+        self._depths: dict[int, dict[int, int]] = {}
+
+    def depths(self, length: int) -> dict[int, int]:
+        if length < 0:
+            return {}
+        if length not in self._depths:
+            self.levels.grow(length)
+            root = self.levels.shapes.root
+            found = {
+                d: self.levels.count(root, d + 1, length)
+                for d in range(len(self.levels.upto[root]))
+            }
+            self._depths[length] = {d: n for d, n in found.items() if n}
+        return self._depths[length]
+
+    def draw(self, rng: Random, length: int, depth: int) -> list[str]:
+        return self.task.write(self.levels.draw(rng, depth + 1, length))
+
+    def listed(self, length: int, depth: int) -> list[list[str]] | None:
+        if self.depths(length)[depth] > LISTED:
+            return None
+        root = self.levels.shapes.root
+        return [self.task.write(v) for v in self.levels.all_of(root, depth + 1, length)]
+
+
+class Measured:
+    """Every input of a length measured, or MEASURED drawn ones where there are more."""
+
+    def __init__(self, task: Task, sampler: Sampler) -> None:
+        self.task, self.sampler = task, sampler
+        self._cells: dict[int, dict[int, list[list[str]]]] = {}
+
+    def _of(self, length: int) -> dict[int, list[list[str]]]:
+        if length not in self._cells:
+            if self.sampler.count(length) <= MEASURED:
+                inputs = list(self.sampler.of_length(length))
+            else:
+                rng = Random(length)
+                inputs = [self.sampler.draw(rng, length, None) for _ in range(MEASURED)]
+            cells: dict[int, list[list[str]]] = {}
+            for tokens in inputs:
+                cells.setdefault(self.task.depth(tokens), []).append(tokens)
+            self._cells[length] = dict(sorted(cells.items()))
+        return self._cells[length]
+
+    def depths(self, length: int) -> dict[int, int]:
+        return {d: len(cell) for d, cell in self._of(length).items()}
+
+    def draw(self, rng: Random, length: int, depth: int) -> list[str]:
+        return list(rng.choice(self._of(length)[depth]))
+
+    def listed(self, length: int, depth: int) -> list[list[str]] | None:
+        return self._of(length)[depth]

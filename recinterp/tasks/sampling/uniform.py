@@ -1,0 +1,111 @@
+"""Drawing terms of an exact length, each as likely as any other."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from random import Random
+from typing import Any, TypeAlias
+
+from recinterp.semantics.terms import Value
+from recinterp.tasks.sampling.length_counts import Grammar, Kind
+
+Slot: TypeAlias = "tuple[list[Any], int]"  # where a term goes: a list, and an index in it
+LISTED = 256  # terms of a kind and length, where there are at most so many, are listed once
+BIGGEST_FLOAT = 2**52
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Alternatives with their cumulated counts."""
+
+    items: Sequence[Any]
+    sums: Sequence[int]
+
+    @classmethod
+    def of(cls, weighted: Sequence[tuple[Any, int]]) -> Choice:
+        """Alternatives with their counts; those that count 0 are left out."""
+        kept = [(item, n) for item, n in weighted if n]
+        return cls([item for item, _ in kept], list(accumulate(n for _, n in kept)))
+
+    @cached_property
+    def only(self) -> Any:
+        """The one alternative, where there is just one."""
+        return self.items[0] if len(self.items) == 1 else None
+
+    def draw(self, rng: Random) -> Any:
+        """One of them, each as likely as its count says."""
+        if len(self.items) == 1:
+            return self.items[0]
+        total = self.sums[-1]
+        at = int(rng.random() * total) if total < BIGGEST_FLOAT else rng.randrange(total)
+        return self.items[bisect_right(self.sums, at)]
+
+
+@dataclass
+class Drawer:
+    """Draws terms; what it learns of the choices at each length is kept."""
+
+    grammar: Grammar
+    _terms: dict[tuple[Kind, int], Choice] = field(default_factory=dict)
+    _splits: dict[tuple[tuple[Kind, ...], int], Choice] = field(default_factory=dict)
+    _listed: dict[tuple[Kind, int], list[Value] | None] = field(default_factory=dict)
+
+    def draw(self, rng: Random, kinds: tuple[Kind, ...], length: int) -> list[Value]:
+        """Terms of these kinds with that length in all, each tuple as likely."""
+        holes: list[Any] = [None] * len(kinds)
+        sizes = self._split(kinds, length).draw(rng)
+        for i, (kind, size) in enumerate(zip(kinds, sizes, strict=True)):
+            self.fill(rng, kind, size, (holes, i))
+        return holes
+
+    def fill(self, rng: Random, kind: Kind, length: int, slot: Slot) -> None:
+        """Write a term of a kind and length into a slot."""
+        work = [(kind, length, slot)]
+        while work:
+            kind, length, (parent, at) = work.pop()
+            listed = self.few(kind, length)
+            if listed is not None:
+                parent[at] = listed[int(rng.random() * len(listed))]
+                continue
+            production, sizes = self._choice(kind, length).draw(rng)
+            node = [production.number, *sizes]
+            parent[at] = node
+            for i, (arg, size) in enumerate(zip(production.args, sizes, strict=True), 1):
+                work.append((arg, size, (node, i)))
+
+    def few(self, kind: Kind, length: int) -> list[Value] | None:
+        """Every term of a kind and length, where there are few."""
+        key = (kind, length)
+        if key not in self._listed:
+            few = self.grammar.count(kind, length) <= LISTED
+            self._listed[key] = self.grammar.terms(kind, length) if few else None
+        return self._listed[key]
+
+    def _choice(self, kind: Kind, length: int) -> Choice:
+        key = (kind, length)
+        if key not in self._terms:
+            self._terms[key] = Choice.of(
+                [
+                    ((p, sizes), self._ways(p.args, sizes))
+                    for p in self.grammar.productions(kind)
+                    for sizes in self.grammar.splits(p.args, length - p.cost)
+                ]
+            )
+        return self._terms[key]
+
+    def _split(self, kinds: tuple[Kind, ...], length: int) -> Choice:
+        key = (kinds, length)
+        if key not in self._splits:
+            splits = self.grammar.splits(kinds, length)
+            self._splits[key] = Choice.of([(sizes, self._ways(kinds, sizes)) for sizes in splits])
+        return self._splits[key]
+
+    def _ways(self, kinds: Sequence[Kind], sizes: Sequence[int]) -> int:
+        ways = 1
+        for kind, size in zip(kinds, sizes, strict=True):
+            ways *= self.grammar.count(kind, size)
+        return ways

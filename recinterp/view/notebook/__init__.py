@@ -1,0 +1,1 @@
+"""Notebook views: widgets, figures, and pages that stand alone."""

@@ -1,0 +1,246 @@
+"""Figures of an explanation: heads, fidelity, accuracy by depth and length (plotly)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recinterp.errors import DomainError
+from recinterp.view.files import write_text
+from recinterp.view.notebook.static_chart import chart_svg
+from recinterp.view.report.data import FidelityRow, Share, fidelity_rows
+
+if TYPE_CHECKING:
+    from recinterp.pipeline import Explanation
+
+PER_CELL = 12  # inputs drawn of each length and depth
+BLUE, RED, GREY, GREEN = "#2f6fb3", "#c01f3c", "#8a97a5", "#1a7f4b"
+SHADES = ["#8a97a5", "#2f6fb3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A plotly figure, the same numbers as a table, and a stand-alone file of it."""
+
+    figure: Any
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
+
+    def save(self, path: str | Path) -> Path:
+        """Write one HTML file that holds plotly's script and needs no network (4.8 MB)."""
+        page = self.figure.to_html(include_plotlyjs=True, full_html=True, config=CONFIG)
+        return write_text(path, page)
+
+    def __str__(self) -> str:
+        lines = [self.columns, *self.rows]
+        cells = [[x if isinstance(x, str) else f"{x:.3f}" for x in line] for line in lines]
+        wide = [max(len(line[i]) for line in cells) for i in range(len(self.columns))]
+        body = ("  ".join(x.ljust(w) for x, w in zip(line, wide, strict=True)) for line in cells)
+        return "\n".join([self.title, *(line.rstrip() for line in body)])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        # JupyterLab draws plotly's own type with the extension in plotly's wheel, nothing fetched.
+        import json
+
+        drawn = json.loads(self.figure.to_json()) | {"config": CONFIG}
+        return {
+            "application/vnd.plotly.v1+json": drawn,
+            "text/html": self._table(),
+            "text/plain": str(self),
+        }
+
+    def _table(self) -> str:
+        head = "".join(f"<th>{escape(c)}</th>" for c in self.columns)
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td>{escape(x) if isinstance(x, str) else f'{x:.3f}'}</td>" for x in row)
+            + "</tr>"
+            for row in self.rows
+        )
+        return (
+            f"<figure><figcaption>{escape(self.title)}</figcaption>"
+            f"{chart_svg(self.columns, self.rows)}<details><summary>as a table</summary>"
+            f"<table><tr>{head}</tr>{body}</table></details></figure>"
+        )
+
+
+CONFIG = {"displaylogo": False, "responsive": True}
+
+
+@dataclass(frozen=True)
+class Plots:
+    """`ex.plot`."""
+
+    ex: Explanation
+
+    def heads(self) -> Plot:
+        """Each head's attention score and causal effect beside its controls.
+
+        Errors: DomainError where the explanation looked at no heads.
+        """
+        from plotly.graph_objects import Bar, Figure
+
+        heads = self.ex.heads
+        if not heads:
+            raise DomainError("plot the heads", "none were looked at", "explain a hooked model")
+        names = [h.name + (" ●" if h.recursion else "") for h in heads]
+        series = {
+            "follows a landmark": [h.score for h in heads],
+            "… untrained twin": [h.controls.get("untrained attention", 0.0) for h in heads],
+            "share of the effect": [h.effect for h in heads],
+            "… random direction": [h.controls.get("random direction", 0.0) for h in heads],
+            "tokens changed by ablation": [h.controls.get("ablated", 0.0) for h in heads],
+        }
+        colours = (BLUE, "#a9c6e3", RED, "#eab0ba", GREY)
+        bars = [
+            Bar(name=name, x=names, y=values, marker_color=colour)
+            for (name, values), colour in zip(series.items(), colours, strict=True)
+        ]
+        figure = Figure(bars)
+        figure.update_layout(barmode="group", yaxis_title="share", yaxis_rangemode="tozero")
+        rows: list[tuple[str | float, ...]] = [
+            (n, *(v[i] for v in series.values())) for i, n in enumerate(names)
+        ]
+        title = "Heads: what each does, beside its controls (● carries the recursion)"
+        return _made(figure, title, ("head", *series), rows)
+
+    def fidelity(self) -> Plot:
+        """Match, failure recall and precision by stratum of held-out inputs, with intervals."""
+        from plotly.graph_objects import Figure, Scatter
+
+        rows = fidelity_rows(self.ex.fidelity)
+        names = [r.stratum for r in rows]
+        shown = {
+            "match": (BLUE, "circle"),
+            "failure recall": (RED, "diamond"),
+            "failure precision": (GREEN, "square"),
+        }
+        figure = Figure(
+            [
+                _points(Scatter, name, names, [r.columns[name] for r in rows], *look)
+                for name, look in shown.items()
+            ]
+            + [_points(Scatter, f"“{b}”", names, _base(rows, b), GREY, "line-ew-open")
+               for b in rows[0].baselines]
+        )  # fmt: skip
+        figure.update_layout(yaxis_title="share, with 95 % interval", yaxis_range=[-0.03, 1.05])
+        figure.update_layout(scattermode="group", scattergap=0.55)
+        table = [(f"{r.stratum} ({r.n})", *(_number(r.columns[c]) for c in shown)) for r in rows]
+        title = "Fidelity on held-out inputs"
+        return _made(figure, title, ("stratum", *shown), table)
+
+    def depth(self) -> Plot:
+        """Accuracy of model and machine by recursion depth, and the model's by depth and length.
+
+        Without the model, what the machine foretells stands for it.
+        """
+        from plotly.graph_objects import Figure, Heatmap, Scatter
+
+        cells = self._cells
+        depths = sorted({d for _, d in cells})
+        figure = Figure()
+        lines: list[list[float]] = []
+        for i, (name, colour) in enumerate((("model", BLUE), ("learned machine", RED))):
+            line = [_mean(cells, i, d) for d in depths]
+            lines.append(line)
+            dash = "solid" if i == 0 else "dot"
+            style = {"color": colour, "dash": dash, "width": 3 - i}
+            figure.add_trace(Scatter(x=depths, y=line, name=name, line=style, mode="lines+markers"))
+        lengths = sorted({n for n, _ in cells})
+        grid = [[_share(cells.get((n, d)), 0) for n in lengths] for d in depths]
+        figure.add_trace(
+            Heatmap(
+                z=grid, x=lengths, y=depths, xaxis="x2", yaxis="y2", zmin=0, zmax=1,
+                colorscale=[[0, RED], [1, "#dfe7ef"]], hoverongaps=False, name="model",
+                colorbar={"title": "right"},
+                hovertemplate="length %{x}, depth %{y}: %{z:.0%} right<extra></extra>",
+            )
+        )  # fmt: skip
+        figure.update_layout(
+            xaxis={"title": "recursion depth", "domain": [0, 0.44]},
+            yaxis={"title": "right outputs", "range": [-0.03, 1.05]},
+            xaxis2={"title": "input length", "domain": [0.56, 1], "anchor": "y2"},
+            yaxis2={"title": "recursion depth", "anchor": "x2", "autorange": "reversed"},
+            legend={"orientation": "h", "y": 1.12},
+        )
+        rows = [(f"{d}", a, b) for d, a, b in zip(depths, *lines, strict=True)]
+        return _made(
+            figure, "Right outputs by depth and length", ("depth", "model", "machine"), rows
+        )
+
+    @cached_property
+    def _cells(self) -> dict[tuple[int, int], tuple[int, int, int]]:
+        """(length, depth) -> right of the model, right of the machine, drawn."""
+        task, domain = self.ex.task, self.ex.domain
+        places, inputs = [], []
+        for length in range(1, (domain.max_length or 8) + 1):
+            for depth in task.depths(length):
+                drawn = task.sample(PER_CELL, seed=length, length=length, depth=depth)
+                for x in dict.fromkeys(map(tuple, drawn)):
+                    if domain.contains(task, x):
+                        places.append((length, depth))
+                        inputs.append(list(x))
+        found: dict[tuple[int, int], tuple[int, int, int]] = {}
+        for at, (right, told) in zip(places, self._judged(inputs), strict=True):
+            a, b, n = found.get(at, (0, 0, 0))
+            found[at] = (a + right, b + told, n + 1)
+        return found
+
+    def _judged(self, inputs: list[list[str]]) -> Iterator[tuple[bool, bool]]:
+        truth = self.ex.task.apply_many(inputs)
+        told = self.ex.machine.run_many(inputs)
+        said = told if self.ex.model is None else self._asked(inputs)
+        for z, y, m in zip(truth, said, told, strict=True):
+            yield y == z, m == z
+
+    def _asked(self, inputs: list[list[str]]) -> Sequence[list[str] | None]:
+        from recinterp.judge.cached_model import Answers
+
+        return Answers.of(self.ex.model, self.ex.task)(inputs)
+
+
+def _made(
+    figure: Any, title: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]]
+) -> Plot:
+    figure.update_layout(
+        title=title, template="plotly_white", font_family="sans-serif", height=420,
+        margin={"t": 80, "b": 60}, paper_bgcolor="white",
+    )  # fmt: skip
+    return Plot(figure, title, tuple(columns), tuple(map(tuple, rows)))
+
+
+def _points(
+    kind: Any, name: str, x: Sequence[str], shares: Sequence[Share], colour: str, sign: str
+) -> Any:
+    y = [s.value for s in shares]
+    up = [0 if s.value is None else max(s.high - s.value, 0) for s in shares]
+    down = [0 if s.value is None else max(s.value - s.low, 0) for s in shares]
+    bars = {"array": up, "arrayminus": down, "symmetric": False, "thickness": 1, "width": 3}
+    quoted = name.startswith("“")
+    return kind(
+        x=list(x), y=y, name=name, mode="markers", error_y=None if quoted else bars,
+        marker={"color": colour, "size": 9, "symbol": sign},
+        visible="legendonly" if quoted else True,
+    )  # fmt: skip
+
+
+def _base(rows: Sequence[FidelityRow], name: str) -> list[Share]:
+    return [r.baselines[name] for r in rows]
+
+
+def _number(share: Share) -> float | str:
+    return "–" if share.value is None else share.value
+
+
+def _share(cell: tuple[int, int, int] | None, which: int) -> float | None:
+    return None if cell is None else cell[which] / cell[2]
+
+
+def _mean(cells: Mapping[tuple[int, int], tuple[int, int, int]], which: int, depth: int) -> float:
+    mine = [c for (_, d), c in cells.items() if d == depth]
+    return sum(c[which] for c in mine) / sum(c[2] for c in mine)

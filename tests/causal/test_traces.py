@@ -1,0 +1,34 @@
+"""Runs with their states: many at once are the single ones."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recinterp import task
+from recinterp.causal.traces import EOS, timeline, timelines
+from recinterp.machine import Machine
+from tests.machine.strategies import machines, words
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(machines(), st.lists(words, min_size=1, max_size=8))
+def test_many_timelines_are_the_single_ones(machine: Machine, batch: list[list[str]]) -> None:
+    batch = [*batch, ["unheard of"]]
+    assert timelines(machine, batch) == [timeline(machine, word) for word in batch]
+
+
+def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
+    t = task("tree-inorder")
+    inputs = t.sample(30, max_length=13)
+    runs = timelines(t.machine, inputs)
+    assert runs == [timeline(t.machine, x) for x in inputs]
+    assert [list(run.says) for run in runs] == [[*t.apply(x), EOS] for x in inputs]
+    assert max(len(owner.stack) for run in runs for owner in run.owners) >= 2
+
+
+def test_a_run_without_an_end_is_cut() -> None:
+    circles = Machine.parse("vocab a/0\nstart m\nmode m\n  on: n > 0 -> emit a, goto m\n")
+    (run,) = timelines(circles, [["a"]], most=20)
+    assert run == timeline(circles, ["a"], most=20)
+    assert (len(run.owners), run.says) == (20, ("a",) * 20)

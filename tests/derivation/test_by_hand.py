@@ -1,0 +1,186 @@
+"""Machines written by hand, as a user writes a hypothesis: parsed, run, printed, exported."""
+
+from __future__ import annotations
+
+import pytest
+
+from recinterp.machine import Machine
+from recinterp.machine.execution.interpreter import run, steps
+from recinterp.machine.formats.export import FORMATS, export
+from recinterp.tasks import task
+from tests.machine.inputs import Inputs
+
+CAPPED = """
+vocab X0/1 X1/1 01/0
+start c0
+registers p := 0
+mode c0
+  flip: in(p) = X1 -> emit X0, p := p + 1, goto c1
+  stop: in(p) = X0 -> emit X1, p := p + 1, goto copy
+  base: in(p) = 01 -> emit X0 01, halt
+mode c1
+  flip: in(p) = X1 -> emit X0, p := p + 1, goto c2
+  stop: in(p) = X0 -> emit X1, p := p + 1, goto copy
+  base: in(p) = 01 -> emit X0 01, halt
+mode c2
+  flip: in(p) = X1 -> emit X0, p := p + 1, goto c3
+  stop: in(p) = X0 -> emit X1, p := p + 1, goto copy
+  base: in(p) = 01 -> emit X0 01, halt
+mode c3
+  forget: in(p) = X1 -> emit X1, p := p + 1, goto copy    # beyond three the carry is lost
+  stop: in(p) = X0 -> emit X1, p := p + 1, goto copy
+  base: in(p) = 01 -> emit X0 01, halt
+mode copy
+  last: in(p) = 01 -> emit in(p), halt
+  same: in(p) in {X0, X1} -> emit in(p), p := p + 1, goto copy
+"""
+COUNTED = """
+vocab X0/1 X1/1 01/0
+start carry
+registers p := 0, c := 0
+mode carry
+  flip: in(p) = X1 and c < 3 -> emit X0, p := p + 1, c := c + 1, goto carry
+  forget: in(p) = X1 and c >= 3 -> emit X1, p := p + 1, goto copy
+  stop: in(p) = X0 -> emit X1, p := p + 1, goto copy
+  base: in(p) = 01 -> emit X0 01, halt
+mode copy
+  last: in(p) = 01 -> emit in(p), halt
+  same: in(p) in {X0, X1} -> emit in(p), p := p + 1, goto copy
+"""
+REVERSE = """
+vocab X0/1 X1/1 01/0
+start first
+registers p := 0
+mode first
+  grow: in(p) = 01 and find(p + 1, +1, {X1}) = n -> emit 01 X0, p := p + 1, goto rest
+  keep: in(p) = 01 and find(p + 1, +1, {X1}) < n -> emit 01, p := p + 1, goto rest
+mode rest
+  end: in(p) = $ -> halt
+  flip: in(p) = X1 and find(p + 1, +1, {X1}) = n -> emit X0, p := p + 1, goto rest
+  stop: in(p) = X0 and find(p + 1, +1, {X1}) = n -> emit X1, p := p + 1, goto rest
+  same: in(p) in {X0, X1} and find(p + 1, +1, {X1}) < n -> emit in(p), p := p + 1, goto rest
+"""
+INORDER = """
+vocab Leaf/0 Node/3 a/0 b/0 c/0 d/0 e/0 f/0 g/0 h/0
+start walk
+registers p := 0
+frames then
+domain span(0) = n
+mode walk
+  down: in(p) = Node -> push then(p + 1), p := p + 2, goto walk  @"ι inorder Node"
+  up: in(p) = Leaf and top is then -> emit in(top), pop, p := p + 1, goto walk
+  done: in(p) = Leaf and stack is empty -> halt
+"""
+CUT = """
+vocab Leaf/0 Node/3 a/0 b/0 c/0 d/0 e/0 f/0 g/0 h/0
+start walk
+registers p := 0
+frames then
+mode walk
+  down: in(p) = Node and height < 3 -> push then(p + 1), p := p + 2, goto walk
+  over: in(p) = Node and height >= 3 -> lost wrong, goto walk
+  up: in(p) = Leaf and top is then -> emit in(top), pop, p := p + 1, goto walk
+  done: in(p) = Leaf and stack is empty -> halt
+"""
+ALL = {"capped": CAPPED, "counted": COUNTED, "reverse": REVERSE, "inorder": INORDER, "cut": CUT}
+
+
+def short(name: str, order: str = "natural", size: int = 7) -> list[list[str]]:
+    return Inputs(task(name, order)).every(size, 2_000)
+
+
+def test_the_capped_successor_has_five_control_states_and_is_right_up_to_depth_three() -> None:
+    machine, t = Machine.parse(CAPPED), task("binary-successor")
+    assert machine.modes == ("c0", "c1", "c2", "c3", "copy")
+    for word in short("binary-successor", size=9):
+        assert (machine.run(word) == t.apply(word)) == (t.depth(word) <= 3), word
+    assert machine.run(["X1", "X1", "X1", "X1", "01"]) == ["X0", "X0", "X0", "X1", "01"]
+
+
+def test_a_counter_that_saturates_is_the_same_function() -> None:
+    words = short("binary-successor", size=9)
+    assert Machine.parse(COUNTED).run_many(words) == Machine.parse(CAPPED).run_many(words)
+
+
+def test_the_reverse_successor_by_lookahead_is_the_derived_one() -> None:
+    t = task("binary-successor", "reverse")
+    words = short("binary-successor", "reverse", 9)
+    machine = Machine.parse(REVERSE)
+    assert machine.pointer_class == "search"
+    assert machine.run_many(words) == t.apply_many(words) == t.machine.run_many(words)
+
+
+def test_inorder_with_a_stack_is_the_derived_one() -> None:
+    t, words = task("tree-inorder"), short("tree-inorder")
+    machine = Machine.parse(INORDER)
+    assert machine.pointer_class == "local"
+    assert machine.run_many(words) == t.apply_many(words) == t.machine.run_many(words)
+
+
+def test_a_machine_may_say_that_it_is_lost_and_what_it_knows_until_then() -> None:
+    machine = Machine.parse(CUT)
+    deep = [
+        "Node",
+        "a",
+        "Node",
+        "b",
+        "Node",
+        "c",
+        "Node",
+        "d",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+    ]
+    assert machine.run(deep) is None
+    assert run(machine, deep).status == "lost wrong"
+    late = [
+        "Node",
+        "a",
+        "Leaf",
+        "Node",
+        "b",
+        "Node",
+        "c",
+        "Node",
+        "d",
+        "Node",
+        "e",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+        "Leaf",
+    ]
+    assert machine.known_prefix(late) == ["a"]
+
+
+def test_registers_can_be_forced_in_the_middle_of_a_run() -> None:
+    machine = Machine.parse(COUNTED)
+    word = ["X1", "X1", "X1", "X1", "01"]
+    assert machine.run(word, set={"c": 3}, at=1) == ["X0", "X1", "X1", "X1", "01"]
+    assert machine.run(word, set={"mode": "copy"}, at=2) == ["X0", "X0", "X1", "X1", "01"]
+
+
+def test_a_run_is_seen_step_by_step() -> None:
+    seen = [s for s, _ in steps(Machine.parse(INORDER), ["Node", "a", "Leaf", "Leaf"])]
+    assert [s.rule.name for s in seen if s.rule] == ["down", "up", "done"]
+    assert [s.stack for s in seen] == [(), (("then", 1),), ()]
+    assert seen[0].rule is not None
+    assert seen[0].rule.origin == "ι inorder Node"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_printed_reads_back(name: str) -> None:
+    machine = Machine.parse(ALL[name])
+    assert Machine.parse(str(machine)) == machine
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", ALL)
+def test_every_export_names_every_mode(name: str, format: str) -> None:
+    machine = Machine.parse(ALL[name])
+    text = export(machine, format)
+    assert all(mode in text for mode in machine.modes)

@@ -1,0 +1,42 @@
+"""A small model is asked on one torch thread, a large one on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+import recinterp as ri
+from recinterp.judge.cached_model import Answers
+from recinterp.models.torch_threads import SMALL, fitting_threads
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("width", "threads"), [(10, 1), (SMALL, 2)])
+def test_a_models_size_says_how_many_threads_it_gets(width: int, threads: int) -> None:
+    with torch.device("meta"):
+        model = nn.Linear(width, 1)
+    with fitting_threads(model):
+        assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 2
+
+
+def test_explanations_ask_a_small_model_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, seen = ri.task("binary-successor"), list[int]()
+
+    def predict(model: nn.Module, task: ri.Task, inputs: list[list[str]]) -> list[list[str]]:
+        seen.append(torch.get_num_threads())
+        return task.apply_many(inputs)
+
+    monkeypatch.setattr("recinterp.models.predict", predict)
+    Answers.of(nn.Linear(2, 2), task)([["01"]])
+    assert (seen, torch.get_num_threads()) == ([1], 2)

@@ -1,0 +1,253 @@
+"""An encoder-decoder on the fast road: what hooks give, for every kind of edit in every block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import recinterp as ri
+from recinterp.models import Adapter
+from recinterp.models.architectures.decoder_only import Shape
+from recinterp.models.backends import block_names as stack
+from recinterp.models.backends import transformer_lens as backend
+from recinterp.perturb import (
+    ALL,
+    INPUTS,
+    OUTPUTS,
+    QUERY,
+    SEP,
+    Ablate,
+    At,
+    FreezePatterns,
+    Interchange,
+    Intervention,
+    PathPatch,
+    Redirect,
+    Reference,
+    Steer,
+    Swap,
+    Transplant,
+    Unit,
+    generate,
+    head,
+    lay_out,
+    layer_output,
+    mlp,
+    run,
+    sweep,
+)
+from recinterp.perturb import runner as engine
+from recinterp.perturb.fast.decode import keeps
+from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.lowering.lower import lower
+from recinterp.perturb.runner import hooks_needed
+from tests.models.conftest import random_weights
+from tests.perturb.test_fast import INPUT, PREFIX, SOURCE, TASK, through_hooks
+
+pytestmark = pytest.mark.backend
+LAYERS = (2, 2)
+BLOCKS = {name: block for block, name in enumerate(stack.names(LAYERS))}
+SHAPE = Shape(2, 4, 32, 8, 64, 24, 7, act="gelu", kind="encoder-decoder", start=TASK.ids["BOS"])
+SHAPES = {
+    "LN, gelu": SHAPE,
+    "LNPre, no MLP": replace(SHAPE, norm="LNPre", attn_only=True),
+    "no norm, no positions": replace(SHAPE, norm="none", positions="none", act="relu"),
+}
+WIDE = torch.linspace(-2, 2, 32)
+WRITTEN = Reference("a few", INPUT[:3], (("X0", "X1"),) * 3)
+EVEN = slice(4)  # the short ones: their halves part at one place
+
+
+def pair(shape: Shape) -> Adapter:
+    """An encoder-decoder that no training has seen."""
+    return Adapter(backend.hooked(shape, random_weights(shape)), TASK)
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    return pair(SHAPES[request.param])
+
+
+def _units(adapter: Adapter, block: int) -> list[Unit]:
+    place = f"blocks.{block}"
+    units = [
+        head(block, 1),
+        head(block, 2, QUERY),
+        head(block, None, INPUTS),
+        head(block, 0, (SEP, OUTPUTS)),
+        head(block, 1, At("position", 5)),
+        *(Unit(f"{place}.attn.hook_{part}", 1) for part in "qkv"),
+        Unit(f"{place}.attn.hook_q", 3, QUERY),
+        Unit(f"{place}.attn.hook_k", 2, At("input", 2)),
+        Unit(f"{place}.attn.hook_v", 2, (At("input", 1), QUERY)),
+        *(Unit(f"{place}.hook_resid_{end}", None, At("input", 3)) for end in ("pre", "post")),
+        *(Unit(f"{place}.hook_resid_{end}", None, QUERY) for end in ("pre", "mid", "post")),
+        layer_output(block, (INPUTS, QUERY)),
+        Unit(f"{place}.hook_attn_out"),
+        mlp(block),
+        mlp(block, QUERY),
+        Unit(f"{place}.mlp.hook_post", None, At("input", 0)),
+    ]
+    return [unit for unit in units if unit.hook in adapter.hook_names]
+
+
+def plans(adapter: Adapter) -> list[list[Intervention]]:
+    """Every kind of edit in every block, and some that join blocks and halves."""
+    made: list[list[Intervention]] = []
+    for block in range(len(BLOCKS)):
+        for number, unit in enumerate(_units(adapter, block)):
+            kinds: list[Intervention] = [
+                Interchange((unit,), SOURCE, PREFIX),
+                Ablate(unit),
+                Ablate(unit, "mean", WRITTEN),
+                Interchange((unit,), SOURCE, PREFIX, scramble=3),
+            ]
+            made.append([kinds[(number + block) % 4]])
+        made += [
+            [Steer(layer_output(block, At("input", 1)), WIDE, 2.0)],
+            [Redirect(block, 1, At("input", 0))],
+            [Redirect(block, None, (INPUTS, QUERY))],
+            [Transplant(((block, 0), (block, 2)), SOURCE, PREFIX, "pattern")],
+            [Ablate(head(0, 1)), FreezePatterns((block,))],
+            [Ablate(head(0, 1, INPUTS)), Redirect(block, 1, At("input", 0))],
+        ]
+    e0, d0, x0, d1, x1 = (BLOCKS[name] for name in ("E0", "D0", "X0", "D1", "X1"))
+    halves = (head(e0, 1, At("input", 1)), head(d0, 0), layer_output(x0, QUERY))
+    made += [[Interchange(halves, SOURCE, PREFIX)], [Ablate(head(d1, 2)), Ablate(head(x1, 0))]]
+    made += [[PathPatch((e0, 1), (x1, 2), way, SOURCE, PREFIX, mlps=True)] for way in ("k", "v")]
+    made += [[PathPatch((d0, 1), (d1, 2), "q", SOURCE, PREFIX)], [FreezePatterns()], []]
+    return made
+
+
+def test_a_pair_on_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
+    rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
+    assert isinstance(road, Road), road
+    asked = plans(adapter)
+    assert not any(hooks_needed(adapter, plan) for plan in asked)
+    lowered = [lower(adapter, TASK, rows, plan) for plan in asked]
+    # 20 tokens a call: less than two rows, so that calls are cut between rows.
+    folded, cut = road.run(rows, lowered), road.run(rows, lowered, 20)
+    assert float((folded - cut).abs().max()) < 1e-5
+    clean = adapter.logits(rows.ids)[torch.arange(len(rows)), rows.query]
+    moved = 0
+    for plan, logits in zip(asked, folded, strict=True):
+        wanted = through_hooks(adapter, rows, plan)
+        assert float((wanted - logits).abs().max()) < 1e-5, plan
+        moved += float((wanted - clean).abs().max()) > 1e-4
+    assert moved > 0.6 * len(asked)  # at the other half's positions an edit means nothing
+
+
+def test_so_it_is_where_all_rows_part_at_one_place() -> None:
+    adapter = pair(SHAPE)
+    rows, road = lay_out(TASK, INPUT[EVEN], PREFIX[EVEN]), road_of(adapter)
+    assert isinstance(road, Road), road
+    asked = [[step.take(range(4)) for step in plan] for plan in plans(adapter)[::3]]
+    found = road.run(rows, [lower(adapter, TASK, rows, plan) for plan in asked])
+    for plan, logits in zip(asked, found, strict=True):
+        assert float((through_hooks(adapter, rows, plan) - logits).abs().max()) < 1e-5, plan
+
+
+def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() -> None:
+    # A hook's own name takes every position as it is asked for; the stack's only those it has.
+    adapter, rows = pair(SHAPE), lay_out(TASK, INPUT, PREFIX)
+    for block, name in enumerate(stack.names(LAYERS)):
+        for point in ("attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z", "hook_attn_out"):
+            unit = Unit(f"blocks.{block}.{point}")
+            own = replace(unit, hook=stack.site(unit.hook, LAYERS))
+            (edit,) = lower(adapter, TASK, rows, [Ablate(unit)])
+            read = bool((edit.pos < rows.sep[edit.row]).any())
+            written = bool((edit.pos >= rows.sep[edit.row]).any())
+            asked = name[0] == "X" and point in ("attn.hook_k", "attn.hook_v")
+            assert (read, written) == ((True, False) if name[0] == "E" or asked else (False, True))
+            wanted = through_hooks(adapter, rows, [Ablate(own)])
+            got = run(adapter, TASK, INPUT, [Ablate(unit)], PREFIX)
+            assert got.road == "fast"
+            assert float((got.logits - wanted).abs().max()) < 1e-5
+
+
+def test_a_mean_is_taken_over_the_positions_a_head_has() -> None:
+    adapter, rows = pair(SHAPE), lay_out(TASK, INPUT, PREFIX)
+    cross = head(BLOCKS["X1"], 2)
+    (edit,) = lower(adapter, TASK, rows, [Ablate(cross, "mean")])
+    (z,) = adapter.cache(rows.ids, [cross.hook]).values()
+    row, pos = rows.mask(ALL, "written").nonzero(as_tuple=True)
+    assert len(row) == len(INPUT) + 4  # SEP of each, and the one output of every other
+    torch.testing.assert_close(edit.value, z[row, pos, 2].mean(0))
+
+
+def test_an_edit_of_what_is_written_leaves_the_encoder_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adapter = pair(SHAPE)
+    rows, road = lay_out(TASK, INPUT[EVEN], PREFIX[EVEN]), road_of(adapter)
+    assert isinstance(road, Road), road
+    road.clean(rows)
+    from recinterp.perturb.fast.blocks import Pass
+
+    ran: list[tuple[int, int]] = []
+    layer = Pass.layer
+
+    def watched(self: Pass, number: int, x: torch.Tensor, *rest: object, **more: object) -> object:
+        ran.append((number, x.shape[1]))
+        return layer(self, number, x, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Pass, "layer", watched)
+    road.run(rows, [lower(adapter, TASK, rows, [Ablate(head(BLOCKS["D0"], 1))])])
+    written = rows.ids.shape[1] - int(rows.sep[0])
+    assert ran == [(block, written) for block in range(BLOCKS["X0"], len(BLOCKS))]
+
+
+WHOLE: dict[str, list[Intervention]] = {
+    "an encoder's head": [Ablate(head(BLOCKS["E0"], 1))],
+    "a decoder's head": [Ablate(head(BLOCKS["D0"], 1))],
+    "what a cross head reads": [Ablate(head(BLOCKS["X0"], None, QUERY), "mean", INPUT[:3])],
+    "values of what was read": [Ablate(Unit(f"blocks.{BLOCKS['X1']}.attn.hook_v"))],
+    "the query through the encoder": [Steer(layer_output(-1, QUERY), WIDE)],
+    "attention of the query": [
+        Redirect(BLOCKS["X1"], 1, At("input", 0)),
+        Redirect(BLOCKS["D0"], 0, (SEP, QUERY)),
+    ],
+    "an absolute position, not there at first": [
+        Steer(layer_output(BLOCKS["D1"], At("position", 12)), 30 * WIDE)
+    ],
+    "a swapped token": [Swap(((0, "X1"),) * 8), Ablate(head(BLOCKS["D1"], 1, QUERY))],
+    "another row's input": [Interchange((layer_output(1, At("input", 2)),), SOURCE, PREFIX)],
+}
+
+
+@pytest.fixture(scope="module")
+def talker() -> Adapter:
+    # Attention alone, and loud: its outputs hang on the input, so that an edit shows.
+    shape = SHAPES["LNPre, no MLP"]
+    weights = random_weights(shape, seed=3)
+    loud = {k: 4 * w if k.endswith(("W_V", "W_O")) else w for k, w in weights.items()}
+    return Adapter(backend.hooked(shape, loud), TASK)
+
+
+@pytest.mark.parametrize("plan", WHOLE.values(), ids=WHOLE)
+def test_whole_outputs_are_the_same_with_kept_keys_and_values(
+    talker: Adapter, plan: list[Intervention], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = lay_out(TASK, INPUT, PREFIX)
+    clean = generate(talker, TASK, rows)
+    own = talker.generate([list(x) for x in INPUT], [list(y) for y in PREFIX])
+    # Under plans an output is cut where its last token can still be read, a token earlier.
+    for under, said in zip(clean, own, strict=True):
+        assert list(under) == said or [*under[:-1], said[-2], "…"] == said
+    assert keeps(plan)
+    assert not hooks_needed(talker, plan)
+    kept = generate(talker, TASK, rows, plan)
+    monkeypatch.setattr(engine, "keeps", lambda _: False)
+    monkeypatch.setattr(engine, "road_of", lambda _: "asked not to")
+    assert kept == generate(talker, TASK, rows, plan)
+    assert kept != clean
+
+
+def test_a_trained_pair_takes_it_too() -> None:
+    config = ri.TrainConfig("encoder-decoder", n_layers=1, d_model=32, max_length=5, steps=3)
+    trained = ri.train(TASK, config, progress=False).model
+    every = [[Ablate(head(block, h))] for block in range(3) for h in range(config.n_heads)]
+    swept = sweep(trained, TASK, INPUT[EVEN], every)
+    assert (swept.road, len(swept.values)) == ("fast", len(every))

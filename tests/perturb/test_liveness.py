@@ -1,0 +1,85 @@
+"""Every site the library writes to is live on the installed backend; dead ones are refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recinterp.errors import DeadSite, UnknownSite
+from recinterp.models import Adapter
+from recinterp.models.backends.transformer_lens import has_bridge
+from recinterp.perturb import (
+    ALL,
+    Ablate,
+    Interchange,
+    Unit,
+    lay_out,
+    next_logits,
+    prove,
+    run,
+    untrained_twin,
+)
+from tests.perturb.hand_set import Words, planted
+
+pytestmark = pytest.mark.backend
+TASK = Words("reverse")
+LIVE = [
+    "hook_embed",
+    "blocks.0.hook_resid_pre",
+    "blocks.0.attn.hook_v",
+    "blocks.0.attn.hook_z",
+    "blocks.0.attn.hook_pattern",
+    "blocks.0.hook_attn_out",
+    "blocks.0.hook_mlp_out",
+    "blocks.0.hook_resid_post",
+]
+
+
+@pytest.fixture(scope="module")
+def adapter() -> Adapter:
+    return Adapter(planted(TASK, n_layers=2), TASK)
+
+
+@pytest.mark.parametrize("hook", LIVE)
+def test_the_sites_the_library_writes_to_are_live(adapter: Adapter, hook: str) -> None:
+    prove(adapter, TASK, hook)
+
+
+def test_a_site_whose_output_is_multiplied_by_zero_is_dead_and_a_live_one_is_named(
+    adapter: Adapter,
+) -> None:
+    with pytest.raises(DeadSite, match=r"blocks\.1\.hook_attn_out is live"):
+        run(adapter, TASK, [list("abbab")], [Ablate(Unit("blocks.1.attn.hook_z"))])
+
+
+def test_scores_are_refused_where_the_backend_discards_the_edit(adapter: Adapter) -> None:
+    hook = "blocks.0.attn.hook_attn_scores"
+    if has_bridge():
+        with pytest.raises(DeadSite, match="hook_pattern is live"):
+            prove(adapter, TASK, hook)
+    else:
+        prove(adapter, TASK, hook)
+
+
+def test_a_stream_site_that_reaches_only_the_mlp_is_refused(adapter: Adapter) -> None:
+    # The bridge's hook_resid_mid feeds the MLP alone: an edit moves the logits, but half-way.
+    # (The planted model reads nothing else of it, hence the twin.)
+    twin, hook = Adapter(untrained_twin(adapter.model), TASK), "blocks.0.hook_resid_mid"
+    if has_bridge():
+        with pytest.raises(DeadSite, match=r"only a part.*hook_attn_out is live"):
+            prove(twin, TASK, hook)
+    else:
+        prove(twin, TASK, hook)
+
+
+def test_an_unknown_hook_point_names_the_nearest(adapter: Adapter) -> None:
+    with pytest.raises(UnknownSite, match=r"blocks\.0\.attn\.hook_z"):
+        run(adapter, TASK, [list("abbab")], [Ablate(Unit("blocks.0.attn.hook_zz"))])
+
+
+def test_the_whole_stream_interchanged_is_the_source_run(adapter: Adapter) -> None:
+    base, source = (list("abbab"),), (tuple("bbaab"),)
+    rows, prefix = lay_out(TASK, base, [["b"]]), (("b",),)
+    plan = [Interchange((Unit("blocks.0.hook_resid_post", None, ALL),), source, prefix)]
+    wanted = next_logits(adapter, TASK, lay_out(TASK, source, prefix))
+    torch.testing.assert_close(next_logits(adapter, TASK, rows, plan), wanted)

@@ -1,0 +1,138 @@
+"""Machines from logs alone: planted shortcuts come back exact, and hold on longer inputs too."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from functools import cache
+from itertools import groupby
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recinterp.machine import Machine
+from recinterp.synthesis.queries import probes
+from recinterp.synthesis.state_merging import Learned, learn
+from recinterp.synthesis.state_merging.conflicts import Table
+from recinterp.synthesis.state_merging.grid import bounds, suited, views
+from recinterp.synthesis.state_merging.merge import merged, tree
+from recinterp.synthesis.state_merging.views import FRONT, LAST, Pair, View
+from recinterp.tasks import Domain, Task, task
+from tests import planted
+
+LONGEST, BEYOND = 11, 13
+ORDERS: dict[str, Callable[[planted.Function], planted.Function]] = {
+    "natural": lambda f: f,
+    "reverse": planted.reverse,
+}
+
+
+def last_run_copied(x: planted.Tokens) -> planted.Tokens:
+    """Every token becomes that of the run it is read behind: no edit of the true machine."""
+    runs = [list(run) for _, run in groupby(x[:-1])]
+    return [*(runs[-1][0] if runs else "X0" for _ in x[:-1]), "01"]
+
+
+PLANTED = {
+    "truth": (planted.successor, 3),
+    "carries up to 3": (planted.capped(3), 6),
+    "skips a flip after 3": (planted.kept_carry(3), 7),
+    "base wrong after 3": (planted.deep_base(3), 6),
+    "cut at 8": (planted.cut(8), 4),
+    "copies from length 8": (planted.long_inputs_copied(8), 3),
+    "ignores its input": (planted.constant, 3),
+    "last run copied": (last_run_copied, 4),
+}
+
+
+@cache
+def learned(name: str, order: str) -> tuple[Task, planted.Function, list[Learned]]:
+    t, f = task("binary-successor", order), ORDERS[order](PLANTED[name][0])
+    inputs = probes(t, Domain(max_length=LONGEST), per_cell=8)
+    return t, f, learn(inputs, [f(x) for x in inputs], t)
+
+
+CASES = [
+    *((name, "natural") for name in PLANTED),
+    ("truth", "reverse"), ("carries up to 3", "reverse"), ("last run copied", "reverse"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "order"), CASES)
+def test_planted_functions_come_back_and_hold_on_longer_inputs(name: str, order: str) -> None:
+    t, f, found = learned(name, order)
+    best = found[0]
+    assert (best.wrong, best.conflicts) == (0, 0)
+    inputs = list(t.inputs(BEYOND))
+    assert best.machine.run_many(inputs) == [f(x) for x in inputs]
+    assert len(best.machine.modes) <= PLANTED[name][1] + (order == "reverse")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_is_learned_is_a_machine_as_any_other(order: str) -> None:
+    machine = learned("carries up to 3", order)[2][0].machine
+    assert Machine.parse(str(machine)) == machine
+    assert machine.domain == task("binary-successor", order).machine.domain
+
+
+def test_the_text_says_how_it_reads() -> None:
+    assert (
+        "from the left, knowing whether the index is" in learned("cut at 8", "natural")[2][0].text
+    )
+    assert "the length is 8 or more" in learned("copies from length 8", "natural")[2][0].text
+
+
+@pytest.mark.parametrize("name", ["list-map", "list-reverse", "peano-doubling", "tree-preorder"])
+def test_other_tasks_without_a_word_about_them(name: str) -> None:
+    t = task(name)
+    inputs = probes(t, Domain(max_length=8))
+    best = learn(inputs, t.apply_many(inputs), t)[0]
+    longer = t.sample(200, seed=3, max_length=16)
+    assert best.machine.run_many(longer) == t.apply_many(longer)
+    assert len(best.machine.modes) <= 2
+
+
+def test_the_class_that_fills_the_rest_is_found_and_conflicts_tell_that_it_is_needed() -> None:
+    t = task("binary-successor", "reverse")
+    inputs = [x for x in t.inputs(9) if len(x) > 1]
+    pairs = [(tuple(x), tuple(t.apply(x))) for x in inputs]
+    plain, table = View(backwards=False, align=FRONT), Table(pairs)
+    assert table.conflicts(plain) > len(pairs) // 10
+    assert suited(table, plain) == ("X1",)
+    states = merged(tree(View(backwards=False, align="front", rest=("X1",)).rows(pairs)))
+    assert states is not None
+    assert len(states) <= 2
+    assert table.conflicts(View(backwards=True, align=LAST, mirrored=True)) == 0
+
+
+words = st.lists(st.sampled_from("ab"), max_size=5).map(tuple)
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=30))
+def test_conflicts_are_the_steps_that_most_with_the_same_past_write_otherwise(
+    pairs: list[Pair],
+) -> None:
+    table = Table(pairs)
+    for view in [v for plain in views(table) for v in (plain, *bounds(pairs, plain))]:
+        seen = defaultdict[object, Counter[object]](Counter)
+        for row in view.rows(pairs):
+            symbols = [symbol for symbol, _ in row]
+            for i, (_, word) in enumerate(row):
+                seen[tuple(symbols[: i + 1])][word] += 1
+        assert table.conflicts(view) == sum(c.total() - max(c.values()) for c in seen.values())
+
+
+def test_shuffled_answers_teach_nothing() -> None:
+    t = task("binary-successor")
+    inputs = probes(t, Domain(max_length=9))
+    outputs = [t.apply(x) for x in inputs]
+    found = learn(inputs, outputs[7:] + outputs[:7], t)
+    assert all(m.wrong + m.missed > m.asked // 4 for m in found)
+
+
+def test_a_stack_is_beyond_it_and_it_says_so() -> None:
+    t = task("tree-inorder")
+    inputs = probes(t, Domain(max_length=7), per_cell=6)
+    found = learn(inputs, t.apply_many(inputs), t)
+    assert all(m.missed for m in found)
