@@ -191,7 +191,9 @@ def test_transformer_lens_is_imported_late_and_here_only() -> None:
         for p in package.rglob("*.py")
         if re.search(r"^\s*(from|import) transformer_lens", p.read_text(), re.M)
     ]
-    assert [p.relative_to(package).as_posix() for p in named] == ["models/backends/transformer_lens.py"]
+    assert [p.relative_to(package).as_posix() for p in named] == [
+        "models/backends/transformer_lens.py"
+    ]
 
 
 # Plain torch stands in for a model only while it computes the same.
