@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import recinterp as ri
-from recinterp.pipeline import Explanation
+from recinterp.explanation import Explanation
 from recinterp.view.notebook.session import KINDS, Cut, Session
 
 MODELS = ("binary-successor-natural-depthcap3", "binary-successor-reverse")

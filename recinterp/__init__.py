@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 # Imported now, because their modules have the functions' names and would hide them.
 from recinterp.compare import diff
 from recinterp.errors import RecinterpError
-from recinterp.pipeline import Explanation, explain
+from recinterp.explanation import Explanation
+from recinterp.pipeline import explain
 from recinterp.tasks import Domain, Task, task, tasks
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from recinterp.errors import RecinterpError, TaskError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from recinterp.explanation import Explanation
     from recinterp.machine import Machine
-    from recinterp.pipeline import Explanation
     from recinterp.tasks import Domain, Task
 
 app = typer.Typer(
@@ -65,7 +65,7 @@ def explain(
 ) -> None:
     """Find the algorithm a model runs, where it departs from the truth, and how sure that is."""
     from recinterp import view
-    from recinterp.view.files import check_writable
+    from recinterp.io import check_writable
 
     for path in (html, json_file, save):
         check_writable(path)
@@ -101,7 +101,7 @@ def show(
     """Show a saved explanation again, and write its pages."""
     import recinterp as ri
     from recinterp import view
-    from recinterp.view.files import check_writable
+    from recinterp.io import check_writable
 
     for path in (html, json_file, ablate, step):
         check_writable(path)
@@ -229,7 +229,7 @@ def fidelity(
 ) -> None:
     """Judge any machine against a model, on held-out inputs."""
     import recinterp as ri
-    from recinterp.view.files import check_writable
+    from recinterp.io import check_writable
     from recinterp.view.report.data import fidelity_rows, plain
     from recinterp.view.report.text import fidelity_table
 
@@ -261,8 +261,7 @@ def diff(
 ) -> None:
     """Where two machines or two explanations part."""
     import recinterp as ri
-    from recinterp.io import to_plain
-    from recinterp.view.files import check_writable
+    from recinterp.io import check_writable, to_plain
     from recinterp.view.report.text import diff_text
 
     check_writable(json_file)
@@ -361,7 +360,7 @@ def _side(name: str, task: Task | None, max_length: int | None, seed: int) -> An
 
 
 def _read(path: Path) -> str:
-    from recinterp.view.files import read_text
+    from recinterp.io import read_text
 
     return read_text(path)
 
@@ -372,7 +371,7 @@ def _is_explanation(path: Path) -> bool:
 
 
 def _write_json(path: Path, data: object) -> None:
-    from recinterp.view.files import write_text
+    from recinterp.io import write_text
 
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 

@@ -11,10 +11,10 @@ from recinterp.errors import DomainError
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import accepts
 from recinterp.stats import Rate
-from recinterp.tasks.encoding import COMMA
+from recinterp.tokens import ARG_SEP
 
 if TYPE_CHECKING:
-    from recinterp.pipeline import Explanation
+    from recinterp.explanation import Explanation
     from recinterp.tasks import Domain
 
 MOST = 200_000  # inputs compared
@@ -104,9 +104,9 @@ def _words(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
     A comma between two arguments is none of the tokens that are counted.
     """
     vocab = tuple(dict.fromkeys((*a.vocab, *b.vocab)))
-    for length in range(longest + 1 + (COMMA in vocab)):
+    for length in range(longest + 1 + (ARG_SEP in vocab)):
         every = product(vocab, repeat=length)
-        words = (w for w in every if length - w.count(COMMA) <= longest)
+        words = (w for w in every if length - w.count(ARG_SEP) <= longest)
         while chunk := [list(w) for w in islice(words, 20_000)]:
             taken = accepts(a, chunk) & accepts(b, chunk)
             yield from (w for w, both in zip(chunk, taken, strict=True) if both)

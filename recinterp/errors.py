@@ -12,14 +12,18 @@ RecinterpError
 ├── TaskError
 │   ├── UnknownName            a name nobody has heard of; the nearest are listed
 │   ├── IllFormed              tokens that encode no term; the position is named
+│   ├── NoMachine              no machine can be derived from the program
 │   └── DomainError            no domain given and none recorded, or an empty one
 ├── ModelError
 │   ├── MisfitModel            vocabulary, context or architecture does not fit the task
 │   ├── BadWeights             NaN or infinite weights
+│   ├── NoModel                an explanation was loaded without its model
 │   └── CheckpointError        truncated, foreign, pickled or missing checkpoint
 ├── InterventionError
 │   ├── DeadSite               an edit there does not reach the logits
 │   └── UnknownSite            no such hook point, head or position
+├── UnwritableFile         a result cannot be written where it was asked for
+├── UnreadableFile         a file that was named cannot be read
 └── HeldOut                a builder asked for an input that is kept for the judge
 """
 
@@ -111,6 +115,10 @@ class IllFormed(TaskError):
         super().__init__(asked, f"at position {position}: {wrong}", accepted)
 
 
+class NoMachine(TaskError):
+    """The program is outside what is compiled to a machine with local pointers and one stack."""
+
+
 class DomainError(TaskError):
     """No domain was given and the model records none, or the domain holds no input."""
 
@@ -127,6 +135,10 @@ class BadWeights(ModelError):
     """NaN or infinite weights."""
 
 
+class NoModel(ModelError):
+    """An explanation was loaded without its model, and something asks the model."""
+
+
 class CheckpointError(ModelError):
     """A checkpoint that is truncated, foreign, pickled or missing."""
 
@@ -141,6 +153,14 @@ class DeadSite(InterventionError):
 
 class UnknownSite(InterventionError):
     """No such hook point, head or position."""
+
+
+class UnwritableFile(RecinterpError):
+    """A result cannot be written where it was asked for."""
+
+
+class UnreadableFile(RecinterpError):
+    """A file that was named cannot be read."""
 
 
 class HeldOut(RecinterpError):

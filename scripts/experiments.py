@@ -20,8 +20,8 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import RecinterpError
+from recinterp.io import write_text
 from recinterp.perturb import Ablate, head, run
-from recinterp.view import write_text
 
 RECORD = Path(__file__).resolve().parents[1] / "tutorials" / "experiments.json"
 LENGTH, STEPS = 8, 700

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import recinterp as ri
-from recinterp.view import explanation_text, write_text
+from recinterp.io import write_text
+from recinterp.view import explanation_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 MODEL = "binary-successor-natural-depthcap3"

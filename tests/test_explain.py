@@ -10,7 +10,7 @@ import pytest
 
 import recinterp as ri
 from recinterp.errors import CheckpointError, DomainError, MisfitModel, RecinterpError
-from recinterp.pipeline import Explanation
+from recinterp.explanation import Explanation
 from tests import planted
 
 SHORTCUT = "binary-successor-natural-depthcap3"

@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recinterp.causal.agreement import faithful_steps
-from recinterp.causal.pairs import Pairs, Step, Tokens, learned_from
-from recinterp.causal.traces import EOS, timeline
+from recinterp.causal.pairs import Pairs, Step, Tokens
+from recinterp.causal.traces import timeline
 from recinterp.causal.variables import from_state
 from recinterp.machine.execution.interpreter import Run
 from recinterp.perturb import lay_out, say
+from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
+from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
-    from recinterp.machine.nodes import Machine
+    from recinterp.machine.machine import Machine
     from recinterp.models import Adapter
 
 STEPS = 1_800  # at which other outputs are forced
@@ -142,8 +144,8 @@ def overrides(
     Of most inputs of the finder it is learned, on the others counted.
     """
     trials = list(_trials(adapter, finder))
-    learned = [trial for trial in trials if learned_from(trial.at.state.tokens)]
-    rest = [trial for trial in trials if not learned_from(trial.at.state.tokens)]
+    learned = [trial for trial in trials if in_fit_split(trial.at.state.tokens)]
+    rest = [trial for trial in trials if not in_fit_split(trial.at.state.tokens)]
     modes = finder.machine.modes if len(finder.machine.modes) <= MODES else ()
     found = _covered(learned, modes, _own(finder)) if learned else []
     return tuple(_counted(found, rest))

@@ -8,13 +8,12 @@ first where every other variable is equal, so that nothing else can have moved t
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from recinterp.causal.traces import EOS, Timeline, timelines
+from recinterp.causal.traces import Timeline, timelines
 from recinterp.causal.variables import (
     Value,
     Variable,
@@ -25,8 +24,11 @@ from recinterp.causal.variables import (
     value,
     variables,
 )
-from recinterp.machine.nodes import Machine, Out
+from recinterp.machine.machine import Machine
+from recinterp.machine.nodes import Out
 from recinterp.probe.origin import is_term
+from recinterp.splits import in_selection_split
+from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
     from recinterp.machine.execution.interpreter import Run
@@ -37,7 +39,6 @@ TRIES = 12  # candidate sources looked at per base step
 BASES = 600  # base steps looked at per variable
 TOGETHER = 60  # of them, the inputs one token off are run at once
 SAME_INPUT = 40  # pairs of one input that are enough to place a pointer
-LEARNED, PARTS = 2, 3  # so many parts of the inputs are learned from
 
 
 Source = tuple[Tokens, int, Tokens | None]  # an input, a step of it, the output before it
@@ -358,13 +359,8 @@ def _frame(state: Run) -> str | None:
     return state.stack[-1][0] if state.stack else None
 
 
-def learned_from(tokens: Sequence[str]) -> bool:
-    """Whether what is fitted to a model's inside may use an input; it is counted on the others."""
-    return zlib.crc32(" ".join(tokens).encode()) % PARTS < LEARNED
-
-
 def parted(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     """Pairs to choose by, two in five, and pairs to count; those of one input are on one side."""
-    chooses = [zlib.crc32(" ".join(p.base.tokens).encode()) % 5 < 2 for p in pairs]
+    chooses = [in_selection_split(p.base.tokens) for p in pairs]
     both = list(zip(pairs, chooses, strict=True))
     return [p for p, first in both if first], [p for p, first in both if not first]

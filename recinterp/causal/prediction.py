@@ -20,7 +20,6 @@ from recinterp.causal.pairs import (
     Pairs,
     Step,
     Tokens,
-    learned_from,
     parted,
 )
 from recinterp.causal.patches import Put, answers
@@ -28,6 +27,7 @@ from recinterp.causal.sites import Site
 from recinterp.causal.variables import from_state
 from recinterp.machine.execution.interpreter import Run
 from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
+from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Asked:
 
     def may(self, tokens: Tokens) -> bool:
         """Whether an input may be used: nothing was learned from it."""
-        return not (self.overrides and learned_from(tokens))
+        return not (self.overrides and in_fit_split(tokens))
 
     def steps(self, seed: int, count: int) -> list[Step]:
         """Steps of such inputs at which the model writes what the machine writes."""

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import faithful
-from recinterp.causal.pairs import PARTS, Pair, Pairs, learned_from
+from recinterp.causal.pairs import Pair, Pairs
 from recinterp.causal.patches import Part, Patch, Put, accuracy, plan_of, rows_of
 from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST, Site
 from recinterp.machine.nodes import Reg
 from recinterp.perturb import hooks_needed, is_live, random_subspaces, sources_kept, subspaces
+from recinterp.splits import FIT_OF, in_fit_split
 
 if TYPE_CHECKING:
     from recinterp.causal.variables import Variable
@@ -62,7 +63,7 @@ class _Wanted(NamedTuple):
     def those(self, *, learned: bool) -> _Wanted:
         """The ones learned from, or the others: pairs of one base are all of one kind."""
         return _Wanted(
-            *([p for p in pairs if learned_from(p.base.tokens) is learned] for pairs in self)
+            *([p for p in pairs if in_fit_split(p.base.tokens) is learned] for pairs in self)
         )
 
 
@@ -70,7 +71,7 @@ def _alone(adapter: Adapter, finder: Pairs, variable: Variable, own: Sequence[Si
     """The subspaces that hold a variable, if on pairs they were not learned from they do."""
     task, seed = finder.task, finder.seed
     strict = faithful(adapter, task, finder.find(variable, STRICT, strict=True, each=EACH))
-    if len(strict) < PARTS * FEWEST and any(site.accepted for site in own):
+    if len(strict) < FIT_OF * FEWEST and any(site.accepted for site in own):
         return None  # held somewhere, and nothing to tell it from what lies over it
     usual = faithful(adapter, task, finder.find(variable, USUAL, each=EACH))
     same = faithful(adapter, task, finder.find(variable, SAME, same=True))

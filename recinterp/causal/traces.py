@@ -17,9 +17,9 @@ from recinterp.machine.execution.batch import (
     begin_batch,
 )
 from recinterp.machine.execution.interpreter import Run, begin
-from recinterp.machine.nodes import Machine, Rule
-
-EOS = "EOS"
+from recinterp.machine.machine import Machine
+from recinterp.machine.nodes import Rule
+from recinterp.tokens import EOS
 
 
 @dataclass(frozen=True)

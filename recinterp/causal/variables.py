@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from recinterp.causal.traces import EOS, copied
+from recinterp.causal.traces import copied
 from recinterp.machine.execution.interpreter import Run
 from recinterp.machine.formats.writer import expr
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
-    END,
     Atom,
     Const,
     Copy,
     Expr,
     Find,
     In,
-    Machine,
     Node,
     Out,
     Reg,
@@ -34,6 +33,7 @@ from recinterp.machine.nodes import (
     walk,
 )
 from recinterp.machine.transform.compose import in_atom, in_update
+from recinterp.tokens import END_OF_INPUT, EOS
 
 Kind = Literal["mode", "content", "lookahead", "pointer", "frame", "previous output"]
 Value = int | str | None
@@ -174,7 +174,7 @@ def value(run: Run, variable: Variable) -> Value:
         case Variable(kind="frame"):
             return run.stack[-1][0] if run.stack else None
         case Variable(node=Out(back)):
-            return run.out[-back] if back <= len(run.out) else END
+            return run.out[-back] if back <= len(run.out) else END_OF_INPUT
         case Variable(kind="content", node=node):
             return run.read(run.value(_expr(node)))
         case Variable(kind="lookahead", node=node, name=name) if name.startswith("in("):

@@ -19,9 +19,9 @@ from recinterp.derivation.grammar import Grammar
 from recinterp.derivation.lookahead import ahead
 from recinterp.derivation.path import Grows, Unknown, grown
 from recinterp.derivation.program import Known
-from recinterp.derivation.terms import At, Config, NoMachine, Val
+from recinterp.derivation.terms import At, Config, Val
 from recinterp.derivation.wellformed import written_well
-from recinterp.errors import MachineError
+from recinterp.errors import MachineError, NoMachine
 from recinterp.machine.nodes import Cmp, Const, Reg
 from recinterp.machine.transform.minimise import minimise
 from recinterp.semantics.ast import Call
@@ -29,10 +29,10 @@ from recinterp.semantics.ast import Call
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recinterp.machine.nodes import Machine
+    from recinterp.machine.machine import Machine
     from recinterp.tasks.task import Task
 
-__all__ = ["NoMachine", "derive", "flush_form"]
+__all__ = ["derive", "flush_form"]
 LISTED, DRAWN = 2_000, 200  # inputs on which a bound on results has to be enough
 
 

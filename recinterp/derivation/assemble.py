@@ -30,6 +30,7 @@ from recinterp.derivation.terms import (
     nodes,
     size,
 )
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Atom,
     Const,
@@ -37,7 +38,6 @@ from recinterp.machine.nodes import (
     Emit,
     Expr,
     In,
-    Machine,
     Pop,
     Push,
     Reg,

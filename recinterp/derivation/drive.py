@@ -31,7 +31,6 @@ from recinterp.derivation.terms import (
     Config,
     Hole,
     Item,
-    NoMachine,
     Owned,
     Place,
     Ret,
@@ -47,6 +46,7 @@ from recinterp.derivation.terms import (
     rewrite_config,
     substitute,
 )
+from recinterp.errors import NoMachine
 from recinterp.semantics.ast import Call, Construct, Expr, Let
 
 LONGEST = 60  # tokens written between two that are read

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from recinterp.derivation.terms import Place
-from recinterp.machine.nodes import END
-from recinterp.tasks.encoding import CLOSE, COMMA, OPEN, Encoding, list_shape
+from recinterp.tasks.encoding import CLOSE, OPEN, Encoding, list_shape
+from recinterp.tokens import ARG_SEP, END_OF_INPUT
 
 if TYPE_CHECKING:
     from recinterp.tasks.task import Task
@@ -58,7 +58,7 @@ class Grammar:
             last = count == len(types) - 1
             type_ = types[i]
             if self.encoding.is_bare(type_):
-                type_ += BARE + (END if last else COMMA)
+                type_ += BARE + (END_OF_INPUT if last else ARG_SEP)
             found.append((i, type_, place))
             place = place.behind(type_, self.fixed(type_)).plus(1)
         return tuple((t, at) for _, t, at in sorted(found))
@@ -71,7 +71,7 @@ class Grammar:
         """
         type_ = self.arguments[0][0]
         if BARE in type_:
-            return (END,)
+            return (END_OF_INPUT,)
         seen, work, last = {type_}, [type_], list[str]()
         while work:
             for c in self.program.type(work.pop()).constructors:

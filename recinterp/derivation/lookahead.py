@@ -10,22 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recinterp.machine.nodes import (
-    END,
-    Atom,
-    Cmp,
-    Const,
-    Copy,
-    Emit,
-    Find,
-    In,
-    Machine,
-    Reg,
-    Rule,
-    Set,
-    plus,
-)
+from recinterp.machine.machine import Machine
+from recinterp.machine.nodes import Atom, Cmp, Const, Copy, Emit, Find, In, Reg, Rule, Set, plus
 from recinterp.machine.transform.minimise import minimise
+from recinterp.tokens import END_OF_INPUT
 
 HERE = Reg("p")
 ONWARD = Set("p", plus(HERE, 1))
@@ -47,13 +35,13 @@ def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
     still = Find(plus(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
     rules = []
     for rule in natural.rules:
-        if END in _tokens(rule):
+        if END_OF_INPUT in _tokens(rule):
             continue
         seen: tuple[Atom, ...] = ()
         if first != second:
             seen = (Cmp(still, "=" if rule.mode == first else "!=", Reg("n")),)
         rules.append(_turned(rule, seen, first))
-    end = Rule(f"{first}-end", first, (In(HERE, (END,)),), (), None)
+    end = Rule(f"{first}-end", first, (In(HERE, (END_OF_INPUT,)),), (), None)
     return minimise(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
 
 
@@ -70,7 +58,7 @@ def _reads_once(machine: Machine) -> bool:
     for rule in machine.rules:
         match rule.guard:
             case (In(at, tokens),) if at == HERE:
-                if END in tokens and (rule.word or rule.goto is not None):
+                if END_OF_INPUT in tokens and (rule.word or rule.goto is not None):
                     return False
             case _:
                 return False

@@ -8,7 +8,6 @@ from typing import TypeAlias
 from recinterp.derivation.terms import (
     BELOW,
     Config,
-    NoMachine,
     Place,
     Ret,
     Seek,
@@ -16,6 +15,7 @@ from recinterp.derivation.terms import (
     places,
     rewrite_config,
 )
+from recinterp.errors import NoMachine
 from recinterp.semantics.ast import Construct
 
 REGISTERS = "pqrsuvw"

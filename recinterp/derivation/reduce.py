@@ -16,7 +16,6 @@ from recinterp.derivation.terms import (
     At,
     Hole,
     Item,
-    NoMachine,
     Opaque,
     Tok,
     fill,
@@ -24,6 +23,7 @@ from recinterp.derivation.terms import (
     nodes,
     substitute,
 )
+from recinterp.errors import NoMachine
 from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
 
 Context: TypeAlias = Callable[[Expr], Expr]

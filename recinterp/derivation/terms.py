@@ -10,16 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from recinterp.errors import TaskError
 from recinterp.semantics.ast import Arm, Call, Construct, Expr, Let, Match, Var
 
 Skips: TypeAlias = tuple[tuple[str, int], ...]
 BELOW = "%"  # marks a place whose pointer is in a frame below that
 SAVED = "top"  # the register that stands for the pointer of the frame on top of the stack
-
-
-class NoMachine(TaskError):
-    """The program is outside what is compiled to a machine with local pointers and one stack."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recinterp.derivation.grammar import BARE, Grammar
 from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Reg, Span, plus
-from recinterp.tasks.encoding import COMMA
+from recinterp.tokens import ARG_SEP
 
 
 def written_well(grammar: Grammar) -> tuple[Atom, ...]:
@@ -32,7 +32,7 @@ def _read(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
             return None
         more, end = found
         atoms += more
-        atoms.append(Cmp(end, "=", beyond) if i == len(types) - 1 else In(end, (COMMA,)))
+        atoms.append(Cmp(end, "=", beyond) if i == len(types) - 1 else In(end, (ARG_SEP,)))
         start = plus(end, step)
     return tuple(atoms)
 
@@ -42,7 +42,7 @@ def _argument(
 ) -> tuple[list[Atom], Expr] | None:
     """What must hold of the argument that starts there, and where it ends."""
     if grammar.encoding.is_bare(type_):
-        _, cons = grammar.cases(type_ + BARE + COMMA)
+        _, cons = grammar.cases(type_ + BARE + ARG_SEP)
         return [], Find(start, step, cons.reads[0][1])
     if grammar.encoding.brackets:
         return None

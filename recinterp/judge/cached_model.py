@@ -1,4 +1,7 @@
-"""What a model answers, asked once: the judge's memory, without any lock."""
+"""A model's outputs, each computed once: what the builder queries and what the judge compares with.
+
+Anything that maps inputs to outputs can stand behind it: a transformer, an LSTM, a plain function.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,31 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from recinterp.errors import MisfitModel
+from recinterp.tokens import Tokens
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task
 
-Tokens: TypeAlias = "list[str]"
 Predict: TypeAlias = Callable[[list[Tokens]], list[Tokens]]
 
 
-class Answers:
-    """`answers(inputs)` -> outputs of a model, or of any function from inputs to outputs."""
+class CachedModel:
+    """`model(inputs)` -> outputs of a model, or of any function from inputs to outputs."""
 
-    def __init__(self, predict: Predict) -> None:
+    def __init__(self, predict: Predict, *, checkpoint: object = None) -> None:
         self._predict = predict
-        self._known: dict[tuple[str, ...], Tokens] = {}
+        self.checkpoint = checkpoint
+        self.outputs: dict[tuple[str, ...], Tokens] = {}
 
     @classmethod
-    def of(cls, model: object, task: Task) -> Answers:
-        """Answers of a hooked model, of a plain callable on lists of inputs, or of Answers."""
-        if isinstance(model, Answers):
+    def of(cls, model: object, task: Task) -> CachedModel:
+        """A hooked model or a plain callable on lists of inputs; a CachedModel stays what it is."""
+        if isinstance(model, CachedModel):
             return model
         from torch import nn
 
         if callable(model) and not isinstance(model, nn.Module):
-            return cls(model)
+            return cls(model, checkpoint=getattr(model, "checkpoint", None))
         from recinterp.models import predict
         from recinterp.models.torch_threads import fitting_threads
 
@@ -40,20 +44,23 @@ class Answers:
                 "load one with ri.load, or pass a callable",
             )
 
-        def ask(inputs: list[Tokens]) -> list[Tokens]:
+        def run(inputs: list[Tokens]) -> list[Tokens]:
             with fitting_threads(model):
                 return predict(model, task, inputs)
 
-        return cls(ask)
+        return cls(run, checkpoint=getattr(model, "checkpoint", None))
 
     def __call__(self, inputs: Sequence[Sequence[str]]) -> list[Tokens]:
-        """The outputs, in the order asked."""
-        asked = [tuple(x) for x in inputs]
-        new = list(dict.fromkeys(x for x in asked if x not in self._known))
+        """The outputs, in the order of the inputs.
+
+        Errors: MisfitModel where the function gives another number of outputs than of inputs.
+        """
+        queried = [tuple(x) for x in inputs]
+        new = list(dict.fromkeys(x for x in queried if x not in self.outputs))
         if new:
-            found = [list(y) for y in self._predict([list(x) for x in new])]
-            if len(found) != len(new):
-                wrong = f"{len(new)} inputs were asked about and {len(found)} outputs came back"
+            outputs = [list(y) for y in self._predict([list(x) for x in new])]
+            if len(outputs) != len(new):
+                wrong = f"{len(new)} inputs were asked about and {len(outputs)} outputs came back"
                 raise MisfitModel("ask a model", wrong, "an output for each input, in their order")
-            self._known |= dict(zip(new, found, strict=True))
-        return [self._known[x] for x in asked]
+            self.outputs |= dict(zip(new, outputs, strict=True))
+        return [self.outputs[x] for x in queried]

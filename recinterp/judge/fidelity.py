@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recinterp.judge.cached_model import Answers, Tokens
+from recinterp.judge.cached_model import CachedModel
 from recinterp.judge.nearest import Nearest
 from recinterp.judge.strata import strata
 from recinterp.machine.execution.batch import HALTED, LOST_WRONG, run_batch
 from recinterp.stats import Rate
+from recinterp.tokens import Tokens
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -83,7 +84,7 @@ def fidelity(
     """
     trained, distribution = trained_on(model)
     asked = domain_of(model, domain)
-    answers = Answers.of(model, task)
+    answers = CachedModel.of(model, task)
     sets = strata(task, asked, trained=trained, distribution=distribution, seed=seed)
     cap = trained.max_depth if trained else None
     near = Nearest(queries, task)

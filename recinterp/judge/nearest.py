@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from recinterp.judge.cached_model import Tokens
     from recinterp.tasks import Task
+    from recinterp.tokens import Tokens
 
 
 class Nearest:

@@ -1,7 +1,7 @@
-"""The explicit, executable abstract state machine: syntax, text form, runs, derivation."""
+"""The explicit, executable abstract state machine: syntax, text form, runs."""
 
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
-    END,
     Add,
     AtLeast,
     Atom,
@@ -13,7 +13,6 @@ from recinterp.machine.nodes import (
     Find,
     In,
     Lost,
-    Machine,
     MachineState,
     Out,
     Pop,
@@ -27,7 +26,7 @@ from recinterp.machine.nodes import (
 )
 
 __all__ = [
-    "END", "Add", "AtLeast", "Atom", "Cmp", "Const", "Copy", "Emit", "Expr", "Find", "In", "Lost",
+    "Add", "AtLeast", "Atom", "Cmp", "Const", "Copy", "Emit", "Expr", "Find", "In", "Lost",
     "Machine", "MachineState", "Out", "Pop", "Push", "Reg", "Rule", "Set", "Span", "TopIs",
     "Update",
 ]  # fmt: skip

@@ -14,16 +14,13 @@ Source: E. Börger, R. Stärk, Abstract State Machines (2003), control-state ASM
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-END = "$"  # what reading outside the input, or before the output, gives
 READ_ONLY = ("n", "t", "top", "height")  # input length, output length, top pointer, stack height
 
 
@@ -190,120 +187,6 @@ class Rule:
 
 
 Guarded: TypeAlias = "tuple[Rule, tuple[int, ...]]"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """An executable machine; refuses overlapping guards, unknown modes, registers and frames.
-
-    vocab: the tokens it reads and writes; arity: how many subtrees follow each (for `Span`);
-    registers: name and first value; domain: atoms that must hold at the start, else it abstains;
-    limit: the most steps a run may take.
-    """
-
-    vocab: tuple[str, ...]
-    start: str
-    registers: tuple[tuple[str, Expr], ...]
-    frames: tuple[str, ...]
-    rules: tuple[Rule, ...]
-    domain: tuple[Atom, ...] = ()
-    limit: int = 10_000
-    arity: tuple[int, ...] = field(default=(), compare=False)
-
-    def __post_init__(self) -> None:
-        from recinterp.machine.validate import check
-
-        check(self)
-        grouped = sorted(self.rules, key=lambda r: self.modes.index(r.mode))
-        object.__setattr__(self, "rules", tuple(grouped))  # equal machines are equal values
-
-    @cached_property
-    def modes(self) -> tuple[str, ...]:
-        """The control states, the start first."""
-        return tuple(dict.fromkeys([self.start, *(r.mode for r in self.rules)]))
-
-    @cached_property
-    def size(self) -> int:
-        """Rules + guard atoms + expression nodes: what a reader has to take in."""
-        return sum(
-            1
-            + sum(isinstance(x, Expr | Atom) for a in r.guard for x in walk(a))
-            + sum(isinstance(x, Expr) for u in r.updates for x in walk(u))
-            for r in self.rules
-        )
-
-    def rules_of(self, mode: str) -> tuple[Rule, ...]:
-        """The rules that can fire in a mode."""
-        return self._by_mode.get(mode, ())
-
-    def guards_of(self, mode: str) -> tuple[tuple[Atom, ...], tuple[Guarded, ...]]:
-        """The distinct atoms of a mode, and its rules with their guards as numbers of those."""
-        return self._guards.get(mode, ((), ()))
-
-    @cached_property
-    def _guards(self) -> dict[str, tuple[tuple[Atom, ...], tuple[Guarded, ...]]]:
-        found = {}
-        for mode, rules in self._by_mode.items():
-            number = {a: i for i, a in enumerate(dict.fromkeys(a for r in rules for a in r.guard))}
-            guards = tuple((r, tuple(number[a] for a in r.guard)) for r in rules)
-            found[mode] = (tuple(number), guards)
-        return found
-
-    @cached_property
-    def _by_mode(self) -> dict[str, tuple[Rule, ...]]:
-        return {m: tuple(r for r in self.rules if r.mode == m) for m in self.modes}
-
-    def with_rules(self, rules: Sequence[Rule]) -> Machine:
-        """The same machine with other rules."""
-        return replace(self, rules=tuple(rules))
-
-    @cached_property
-    def pointer_class(self) -> str:
-        """local, search (needs `Find`) or counting (needs `Span`)."""
-        nodes = {type(x) for r in self.rules for part in (*r.guard, *r.updates) for x in walk(part)}
-        return "counting" if Span in nodes else "search" if Find in nodes else "local"
-
-    def run(
-        self, tokens: Sequence[str], set: Mapping[str, int | str] | None = None, *, at: int = 0
-    ) -> list[str] | None:
-        """The output, or None where it abstains or is lost.
-
-        `set` forces registers (and `mode`, `height` aside) when `at` tokens have been written.
-        """
-        from recinterp.machine.execution.interpreter import run
-
-        done = run(self, tokens, set=set, at=at)
-        return done.out if done.status == "halted" else None
-
-    def known_prefix(self, tokens: Sequence[str]) -> list[str]:
-        """What it claims of the output, up to where it abstains or is lost."""
-        from recinterp.machine.execution.interpreter import run
-
-        return run(self, tokens).out
-
-    def run_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str] | None]:
-        """`run` over many inputs at once, vectorised."""
-        from recinterp.machine.execution.batch import run_batch
-
-        return run_batch(self, inputs).outputs()
-
-    @classmethod
-    def parse(cls, text: str) -> Machine:
-        """A machine from its ASM text. Errors: MachineSyntaxError with line and column."""
-        from recinterp.machine.formats.writer import parse
-
-        return parse(text)
-
-    def __str__(self) -> str:
-        from recinterp.machine.formats.writer import write
-
-        return write(self)
-
-    def to_svg(self, path: str | Path | None = None) -> str:
-        """The machine drawn as a state diagram: SVG text, also written to `path` if given."""
-        from recinterp.view import machine_svg
-
-        return machine_svg(self, path)
 
 
 def walk(node: Node) -> Iterator[Node]:

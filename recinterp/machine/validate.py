@@ -16,7 +16,6 @@ import numpy as np
 
 from recinterp.errors import MachineError, OverlappingRules
 from recinterp.machine.nodes import (
-    END,
     READ_ONLY,
     Add,
     AtLeast,
@@ -36,11 +35,13 @@ from recinterp.machine.nodes import (
     minus,
     walk,
 )
+from recinterp.tokens import END_OF_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recinterp.machine.nodes import Machine, Node
+    from recinterp.machine.machine import Machine
+    from recinterp.machine.nodes import Node
 
 Interval = tuple[float, float]
 
@@ -52,8 +53,9 @@ def check(machine: Machine) -> None:
         raise MachineError(
             f"machine, start {machine.start}", "no rule starts there", f"modes: {sorted(modes)}"
         )
-    if END in machine.vocab:
-        raise MachineError("machine, vocab", f"{END} is what reading outside gives", "another name")
+    if END_OF_INPUT in machine.vocab:
+        wrong = f"{END_OF_INPUT} is what reading outside gives"
+        raise MachineError("machine, vocab", wrong, "another name")
     for rule in machine.rules:
         _check_names(machine, rule, modes)
     _check_beginning(machine)
@@ -141,7 +143,7 @@ def _names(node: Node) -> Iterator[tuple[str, str, str]]:
         case Reg(name) | Set(reg=name):
             yield "register", name, "registers p = 0"
         case In(tokens=tokens) | Out(tokens=tokens) | Find(skip=tokens):
-            yield from (("token", x, "vocab") for x in tokens if x != END)
+            yield from (("token", x, "vocab") for x in tokens if x != END_OF_INPUT)
         case Emit(word):
             yield from (("token", x, "vocab") for x in word if isinstance(x, str))
         case Push(frame=str(frame)) | TopIs(str(frame)):
@@ -158,7 +160,7 @@ def excludes(a: Atom, b: Atom) -> bool:
             return back == other_back and not set(xs) & set(ys)
         case TopIs(x), TopIs(y):
             return x != y
-        case In(at, xs), Cmp() if END not in xs:
+        case In(at, xs), Cmp() if END_OF_INPUT not in xs:
             return any(excludes(inside, b) for inside in _inside(at))
         case Cmp(), In():
             return excludes(b, a)
@@ -228,9 +230,9 @@ def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
     """The atom that holds exactly where this one does not. Errors: MachineError for TopIs."""
     match atom:
         case In(at, tokens):
-            return In(at, tuple(x for x in (*vocab, END) if x not in tokens))
+            return In(at, tuple(x for x in (*vocab, END_OF_INPUT) if x not in tokens))
         case Out(back, tokens):
-            return Out(back, tuple(x for x in (*vocab, END) if x not in tokens))
+            return Out(back, tuple(x for x in (*vocab, END_OF_INPUT) if x not in tokens))
         case Cmp(a, op, b):
             return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
         case AtLeast(least, atoms):

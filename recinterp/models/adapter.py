@@ -26,6 +26,7 @@ from recinterp.models.backends import hugging_face
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.split_rows import Split
 from recinterp.models.decoding import evaluating
+from recinterp.tokens import EOS, TRUNCATED
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task
@@ -247,7 +248,7 @@ class Adapter:
         ids = greedy.next_ids(
             self.model, prompts, forward=forward, batch_size=batch_size, halves=self._split
         )
-        return ["EOS" if i == self.task.eos else self.token(i) for i in ids]
+        return [EOS if i == self.task.eos else self.token(i) for i in ids]
 
     def token(self, i: int) -> str:
         """The name of a token id; `<i>` for one the task does not know."""
@@ -288,7 +289,7 @@ class Adapter:
     def _spell(self, ids: Sequence[int]) -> list[str]:
         if ids and ids[-1] == self.task.eos:
             return [self.token(i) for i in ids[:-1]]
-        return [*map(self.token, ids), "…"]
+        return [*map(self.token, ids), TRUNCATED]
 
 
 def predict(

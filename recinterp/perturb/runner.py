@@ -22,6 +22,7 @@ from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap
 from recinterp.perturb.positions import Rows, Tokens, lay_out
 from recinterp.stats import Rate
+from recinterp.tokens import EOS, TRUNCATED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 BATCH = 512  # rows a forward pass
-END, CUT = "EOS", "…"
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def say(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> list[str]:
 def spell(adapter: Adapter, logits: Tensor) -> list[str]:
     """The most likely token of each row, (batch, vocab) -> names; "EOS" for the end."""
     eos = adapter.task.eos
-    return [END if i == eos else adapter.token(i) for i in logits.argmax(-1).tolist()]
+    return [EOS if i == eos else adapter.token(i) for i in logits.argmax(-1).tolist()]
 
 
 def generate(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> tuple[Tokens, ...]:
@@ -154,7 +154,7 @@ def generate(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> tuple
         for hook in sorted({unit.hook for unit in units_of(adapter, rest)}):
             prove(adapter, task, hook)
         said = decode(adapter, task, road.weights, edited, rest)
-        return tuple(tuple(out if ended else (*out, CUT)) for out, ended in said)
+        return tuple(tuple(out if ended else (*out, TRUNCATED)) for out, ended in said)
     return _anew(adapter, task, rows, plan)
 
 
@@ -171,16 +171,16 @@ def _anew(adapter: Adapter, task: Task, rows: Rows, plan: Plan) -> tuple[Tokens,
             outs[i].append(token)
         room = [int(q) + 2 < adapter.n_ctx for q in now.query]
         open_ = _still_open(open_, outs, room, task)
-    return tuple(tuple(out[:-1] if out[-1] == END else out) for out in outs)
+    return tuple(tuple(out[:-1] if out[-1] == EOS else out) for out in outs)
 
 
 def _still_open(open_: list[int], outs: list[list[str]], room: list[bool], task: Task) -> list[int]:
     left = []
     for i, fits in zip(open_, room, strict=True):
-        if outs[i][-1] == END:
+        if outs[i][-1] == EOS:
             continue
         if fits and outs[i][-1] in task.ids:
             left.append(i)
         else:
-            outs[i].append(CUT)
+            outs[i].append(TRUNCATED)
     return left

@@ -30,7 +30,8 @@ from recinterp.perturb.lowering.lower import lower, partly, read
 from recinterp.perturb.lowering.sources import read_sources
 from recinterp.perturb.plan import Interchange
 from recinterp.perturb.positions import Rows
-from recinterp.perturb.runner import END, hooks_needed, pick
+from recinterp.perturb.runner import hooks_needed, pick
+from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -145,5 +146,5 @@ def batch_of(
             read(adapter, rows, step.units[0], read_sources(adapter, rows, [w.hook])[w.hook])
             for step, w in zip(plan, writes, strict=True)
         ]
-    ids = [task.eos if goals[i] == END else task.ids[goals[i]] for i in few]
+    ids = [task.eos if goals[i] == EOS else task.ids[goals[i]] for i in few]
     return Batch(road, road.clean(rows), writes, old, torch.tensor(ids, device=adapter.device))

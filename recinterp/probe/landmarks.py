@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.stats import Rate
+from recinterp.tokens import ARG_SEP
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task
 
-COMMA = ","  # between the arguments of an input
 OFFSETS = (0, 1, -1, 2, -2)
 Step = tuple[tuple[str, ...], int]  # an input, an output index
 
@@ -57,7 +57,7 @@ class Landmark:
             return [i for i, token in enumerate(tokens) if token in self.tokens]
         if self.argument is None:
             return list(range(len(tokens)))
-        cuts = [-1, *(i for i, token in enumerate(tokens) if token == COMMA), len(tokens)]
+        cuts = [-1, *(i for i, token in enumerate(tokens) if token == ARG_SEP), len(tokens)]
         if self.argument + 1 >= len(cuts):
             return []
         return list(range(cuts[self.argument] + 1, cuts[self.argument + 1]))

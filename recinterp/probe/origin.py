@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 from recinterp.errors import IllFormed
 from recinterp.probe.landmarks import Landmark, landmarks
 from recinterp.stats import Rate
+from recinterp.tokens import TRUNCATED
 
 if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 Tokens = tuple[str, ...]
-CUT = "…"
 
 
 class Speaker(Protocol):
@@ -83,7 +83,7 @@ def origin_map(
     """Swap every token of every input for up to `alternatives` others, and see what changes."""
     xs = [tuple(x) for x in inputs]
     # "…", which closes an output that was cut, is no token that anything depends on.
-    outputs = [tuple(t for t in y if t != CUT) for y in model.generate([list(x) for x in xs])]
+    outputs = [tuple(t for t in y if t != TRUNCATED) for y in model.generate([list(x) for x in xs])]
     swaps = [(i, at, x) for i, old in enumerate(xs) for at, x in _swaps(task, old, alternatives)]
     free = model.generate([list(x) for _, _, x in swaps]) if swaps else []
     held = _held(model, swaps, outputs, set(task.ids))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from recinterp.errors import MachineError
 from recinterp.machine.execution.batch import run_batch
 from recinterp.machine.formats.writer import guard
-from recinterp.machine.nodes import Atom, Cmp, Machine
+from recinterp.machine.machine import Machine
+from recinterp.machine.nodes import Atom, Cmp
 from recinterp.splits import held_out
 from recinterp.synthesis.edits.beam import Edited, edited_by
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recinterp.synthesis.edits.beam import Edited, claim_cost, weight
 
 if TYPE_CHECKING:
-    from recinterp.machine.nodes import Machine
+    from recinterp.machine.machine import Machine
     from recinterp.synthesis.dataset import Logs
 
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left

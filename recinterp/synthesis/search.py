@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recinterp.errors import MachineError
-from recinterp.machine.nodes import Machine
+from recinterp.machine.machine import Machine
 from recinterp.machine.transform.reverse import flip
 from recinterp.synthesis.abstention import restrict
 from recinterp.synthesis.alternatives import Rival, alternatives, rivals, undecided
@@ -25,8 +25,9 @@ from recinterp.synthesis.queries import probes, second_look, wider
 from recinterp.synthesis.state_merging import learn
 
 if TYPE_CHECKING:
-    from recinterp.synthesis.oracle import Oracle, Tokens
+    from recinterp.synthesis.oracle import Oracle
     from recinterp.tasks import Domain, Task
+    from recinterp.tokens import Tokens
 
 KEPT = 6  # runners-up kept
 LEARNED, CLASHES = 3, 2  # machines from logs looked at; steps left apart, by wrong outputs allowed

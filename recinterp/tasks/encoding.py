@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from recinterp.errors import IllFormed, TaskError
-from recinterp.machine.nodes import END
 from recinterp.semantics.ast import Inductive, Program
 from recinterp.semantics.terms import Term, Value, value_from
+from recinterp.tokens import ARG_SEP, END_OF_INPUT, TRUNCATED
 
-COMMA = ","
 OPEN, CLOSE = "(", ")"
 
 
@@ -83,7 +82,7 @@ class Encoding:
         seen: dict[str, str] = {}
         for name in names:
             token = self.token[name]
-            if token in seen or token in (*specials, OPEN, CLOSE, COMMA, END, "…"):
+            if token in seen or token in (*specials, OPEN, CLOSE, ARG_SEP, END_OF_INPUT, TRUNCATED):
                 raise TaskError(
                     "tokens", f"{name!r} is shown as {token!r}, which is taken", "another token"
                 )
@@ -364,12 +363,12 @@ def term_from(value: Value, type_: str, program: Program) -> Term:
 def split(tokens: Sequence[str], arity: int) -> list[list[str]]:
     """Each argument's tokens, parted at the commas. IllFormed where their number is another."""
     parts, rest = list[list[str]](), list(tokens)
-    while COMMA in rest:
-        at = rest.index(COMMA)
+    while ARG_SEP in rest:
+        at = rest.index(ARG_SEP)
         parts.append(rest[:at])
         rest = rest[at + 1 :]
     parts.append(rest)
     if len(parts) != arity:
         raise IllFormed("read an input", f"{len(parts)} arguments, not {arity}",
-                        f"arguments joined by {COMMA!r}", position=len(tokens))  # fmt: skip
+                        f"arguments joined by {ARG_SEP!r}", position=len(tokens))  # fmt: skip
     return parts

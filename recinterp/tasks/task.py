@@ -18,7 +18,7 @@ from recinterp.semantics.recursion_depth import own_functions
 from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
-from recinterp.tasks.encoding import COMMA, Encoding, split, term_from
+from recinterp.tasks.encoding import Encoding, split, term_from
 from recinterp.tasks.sampling.sampler import Sampler, Wanted
 from recinterp.tasks.stepwise import stepwise_task
 from recinterp.tasks.template import (
@@ -29,6 +29,7 @@ from recinterp.tasks.template import (
     layout,
     rendered,
 )
+from recinterp.tokens import ARG_SEP
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -138,7 +139,7 @@ class Task:
     @cached_property
     def vocab(self) -> tuple[str, ...]:
         """Constructor tokens, then specials."""
-        return (*self.constructors, *((COMMA,) if self.arity > 1 else ()), *SPECIALS)
+        return (*self.constructors, *((ARG_SEP,) if self.arity > 1 else ()), *SPECIALS)
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
@@ -233,7 +234,7 @@ class Task:
         """The tokens of the arguments, given as values (see recinterp.semantics.terms)."""
         out: list[str] = []
         for i, (value, type_) in enumerate(zip(values, self._types, strict=True)):
-            out += [COMMA] if i else []
+            out += [ARG_SEP] if i else []
             out += self._encoding.write(value, type_)
         return out
 

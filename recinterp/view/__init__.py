@@ -6,13 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recinterp.view.files import write_text
+from recinterp.io import write_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from recinterp.explanation import Explanation
     from recinterp.machine import Machine
-    from recinterp.pipeline import Explanation
 
 __all__ = [
     "draw",
@@ -23,7 +23,6 @@ __all__ = [
     "explanation_rich",
     "explanation_text",
     "machine_svg",
-    "write_text",
 ]
 
 

@@ -15,12 +15,13 @@ from recinterp.causal.forced_prefixes import (
     overrides,
     swapped,
 )
-from recinterp.causal.pairs import Pairs, learned_from
+from recinterp.causal.pairs import Pairs
 from recinterp.causal.prediction import interventional
 from recinterp.causal.traces import timeline
 from recinterp.machine import Machine
 from recinterp.models import Adapter, load
 from recinterp.perturb import lay_out, say
+from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
 
@@ -112,9 +113,9 @@ def test_they_leave_every_run_of_the_machines_own_as_it_is() -> None:
             assert not any(o.fits(Behind(state, t, run.says[:t]).seen()) for o in of_shipped())
 
 
-def test_their_counts_are_on_inputs_they_were_not_learned_from() -> None:
+def test_their_counts_are_on_inputs_they_were_not_in_fit_split() -> None:
     """Counted here anew, on every such input and with other outputs than were drawn there."""
-    rest = [x for x in INPUTS if not learned_from(x)][:60]
+    rest = [x for x in INPUTS if not in_fit_split(x)][:60]
     at = [
         Behind(run.owners[t], t, swapped(run.says[:t], 1, "01"))
         for run in (timeline(SUCC.machine, x) for x in rest)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from recinterp.machine import Machine
 from recinterp.machine.execution.interpreter import run, steps
-from recinterp.machine.formats.export import FORMATS, export
+from recinterp.machine.formats.export import to_json, to_python
 from recinterp.tasks import task
+from recinterp.view import draw
 from tests.machine.inputs import Inputs
 
 CAPPED = """
@@ -178,9 +181,9 @@ def test_what_is_printed_reads_back(name: str) -> None:
     assert Machine.parse(str(machine)) == machine
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("write", [str, lambda m: str(to_json(m)), to_python, draw])
 @pytest.mark.parametrize("name", ALL)
-def test_every_export_names_every_mode(name: str, format: str) -> None:
+def test_every_export_names_every_mode(name: str, write: Callable[[Machine], str]) -> None:
     machine = Machine.parse(ALL[name])
-    text = export(machine, format)
+    text = write(machine)
     assert all(mode in text for mode in machine.modes)

@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from recinterp.derivation import NoMachine, derive, flush_form
-from recinterp.errors import IllFormed
+from recinterp.derivation import derive, flush_form
+from recinterp.errors import IllFormed, NoMachine
 from recinterp.machine import Find, Machine, Span
 from recinterp.machine.nodes import walk
 from recinterp.tasks import Task, task, tasks

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from recinterp.machine import (
-    END,
     Add,
     AtLeast,
     Cmp,
@@ -27,6 +26,7 @@ from recinterp.machine import (
 )
 from recinterp.machine.nodes import plus
 from recinterp.machine.validate import negate
+from recinterp.tokens import END_OF_INPUT
 
 VOCAB = ("X0", "01", "a b", "emit", ",")
 MODES = ("m0", "m1", "m2")
@@ -34,9 +34,9 @@ FRAMES = ("F", "G.2")
 REGISTERS = ("p", "q'")
 
 tokens = st.sampled_from(VOCAB)
-some_tokens = st.lists(st.sampled_from((*VOCAB, END)), min_size=1, max_size=4, unique=True).map(
-    tuple
-)
+some_tokens = st.lists(
+    st.sampled_from((*VOCAB, END_OF_INPUT)), min_size=1, max_size=4, unique=True
+).map(tuple)
 words = st.lists(tokens, max_size=7)
 leaves = st.one_of(
     st.integers(-2, 4).map(Const),
@@ -114,7 +114,7 @@ def splits(draw: st.DrawFn) -> list:
     if kind == 4:
         vote = draw(votes())
         return [vote, negate(vote, VOCAB)]
-    everything = draw(st.permutations((*VOCAB, END)))
+    everything = draw(st.permutations((*VOCAB, END_OF_INPUT)))
     cut = draw(st.integers(1, len(everything) - 1))
     parts = (tuple(everything[:cut]), tuple(everything[cut:]))
     if kind == 2:

@@ -8,7 +8,7 @@ import pytest
 import recinterp as ri
 from recinterp.errors import MachineError, TaskError
 from recinterp.machine import Machine
-from recinterp.machine.formats.export import export
+from recinterp.machine.formats.export import to_python
 from recinterp.machine.transform.minimise import minimise
 from recinterp.machine.transform.reverse import flip
 from recinterp.splits import held_out
@@ -127,7 +127,7 @@ def test_registers_keep_apart_in_python() -> None:
         "  e: in(range) = a and p' = 1 and p_prime = 2 -> emit b, halt\n"
     )
     machine, scope = Machine.parse(text), dict[str, object]()
-    exec(export(machine, "python"), scope)
+    exec(to_python(machine), scope)
     assert scope["run"](["a"]) == machine.run(["a"]) == ["b"]  # type: ignore[operator]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRules, UnknownName
+from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRules
 from recinterp.machine import Cmp, Const, Machine, Reg
-from recinterp.machine.formats.export import export, from_json, to_json
+from recinterp.machine.formats.export import from_json, to_json
 from recinterp.machine.validate import simplify
 
 HEAD = "vocab A B\nstart m\nregisters p := 0\nframes F\n"
@@ -99,11 +99,6 @@ def test_a_syntax_error_has_line_column_and_caret() -> None:
 def test_text_that_is_no_machine(text: str) -> None:
     with pytest.raises(MachineError):
         Machine.parse(text)
-
-
-def test_an_unknown_format_lists_the_near_ones() -> None:
-    with pytest.raises(UnknownName, match="python"):
-        export(machine("r: -> halt"), "pyton")
 
 
 @pytest.mark.parametrize(

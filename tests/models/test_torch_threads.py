@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 import recinterp as ri
-from recinterp.judge.cached_model import Answers
 from recinterp.models.torch_threads import SMALL, fitting_threads
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recinterp.derivation import NoMachine
+from recinterp.errors import NoMachine
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.pretty import show
 from recinterp.semantics.trace import Trace

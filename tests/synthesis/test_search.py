@@ -52,8 +52,8 @@ def test_the_oracle_refuses_held_out_inputs_and_the_builder_asks_for_none() -> N
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=12)
     assert not any(held_out(x) for x in probes(task, domain))
     reconstruct(oracle, task, domain)
-    assert oracle.answers
-    assert not any(held_out(x) for x in oracle.answers)
+    assert oracle.outputs
+    assert not any(held_out(x) for x in oracle.outputs)
 
 
 def test_every_length_and_depth_is_probed() -> None:

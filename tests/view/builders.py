@@ -10,8 +10,8 @@ from recinterp.causal.forced_prefixes import Override
 from recinterp.causal.mechanism import Mechanism
 from recinterp.causal.sites import Site
 from recinterp.divergence import Diff, Divergence, ShareRow, Shortcut
+from recinterp.explanation import Explanation
 from recinterp.judge import Fidelity, Stratum
-from recinterp.pipeline import Explanation
 from recinterp.probe.heads import Head, LayerFinding
 from recinterp.stats import Rate
 from tests.view.machines import SUCCESSOR, capped

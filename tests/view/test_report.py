@@ -14,6 +14,8 @@ import pytest
 
 from recinterp.divergence import Divergence
 from recinterp.divergence.kinds import TEXT
+from recinterp.errors import UnwritableFile
+from recinterp.io import write_text
 from recinterp.judge import Fidelity
 from recinterp.machine import Lost, Machine, Rule
 from recinterp.stats import Rate
@@ -23,7 +25,6 @@ from recinterp.view import (
     explanation_mimebundle,
     explanation_text,
 )
-from recinterp.view.files import UnwritableFile, write_text
 from recinterp.view.report.data import Cell, Share, first_difference, merged_cells, report
 from recinterp.view.report.heatmap import heat_svg, heat_text, percent
 from recinterp.view.report.text import to_text

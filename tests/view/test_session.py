@@ -11,8 +11,8 @@ import torch
 
 import recinterp as ri
 from recinterp import perturb
-from recinterp.errors import IllFormed, InterventionError, RecinterpError, UnknownName
-from recinterp.view.notebook.session import Cut, NoModel, Session, first_difference
+from recinterp.errors import IllFormed, InterventionError, NoModel, RecinterpError, UnknownName
+from recinterp.view.notebook.session import Cut, Session, first_difference
 from tests.view.builders import explanation
 
 MODEL = "binary-successor-natural-depthcap3"

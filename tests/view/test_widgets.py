@@ -14,8 +14,8 @@ import pytest
 
 import recinterp as ri
 from recinterp.errors import DomainError, IllFormed
+from recinterp.explanation import Explanation
 from recinterp.perturb import head
-from recinterp.pipeline import Explanation
 from recinterp.view.notebook.ablation import AblationWidget, Newest, static_page
 from recinterp.view.notebook.session import Cut
 from recinterp.view.notebook.standalone import StandAlone, in_script

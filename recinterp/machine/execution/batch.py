@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
@@ -25,7 +26,6 @@ from recinterp.machine.nodes import (
     Expr,
     Find,
     In,
-    Machine,
     Out,
     Pop,
     Push,
@@ -35,6 +35,9 @@ from recinterp.machine.nodes import (
     Span,
     TopIs,
 )
+
+if TYPE_CHECKING:
+    from recinterp.machine.machine import Machine
 
 __all__ = [
     "ABSTAINS", "HALTED", "LOST", "LOST_WRONG", "RUNNING", "Batch", "Event", "Flags", "Ints",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int
 
-from recinterp.machine.nodes import END
+from recinterp.tokens import END_OF_INPUT
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -23,7 +23,7 @@ class Words:
     def __init__(
         self, inputs: Sequence[Sequence[str]], vocab: Sequence[str], arity: Sequence[int]
     ) -> None:
-        self.vocab = (*vocab, END)
+        self.vocab = (*vocab, END_OF_INPUT)
         self.number = {x: i for i, x in enumerate(self.vocab)}
         self.end = len(vocab)
         self.n = np.array([len(x) for x in inputs], dtype=np.int64)

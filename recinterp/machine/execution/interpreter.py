@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
 from recinterp.machine.nodes import (
-    END,
     READ_ONLY,
     Add,
     AtLeast,
@@ -21,7 +20,6 @@ from recinterp.machine.nodes import (
     Expr,
     Find,
     In,
-    Machine,
     MachineState,
     Out,
     Pop,
@@ -32,9 +30,12 @@ from recinterp.machine.nodes import (
     Span,
     TopIs,
 )
+from recinterp.tokens import END_OF_INPUT
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from recinterp.machine.machine import Machine
 
     Status = Literal["running", "halted", "abstains", "lost", "lost wrong"]
 
@@ -53,7 +54,7 @@ class Run:
 
     def read(self, at: int) -> str:
         """The input token at a position, `$` outside."""
-        return self.tokens[at] if 0 <= at < len(self.tokens) else END
+        return self.tokens[at] if 0 <= at < len(self.tokens) else END_OF_INPUT
 
     def value(self, e: Expr) -> int:
         """What an expression denotes now."""
@@ -99,7 +100,7 @@ class Run:
             case In(at, tokens):
                 return self.read(self.value(at)) in tokens
             case Out(back, tokens):
-                return (self.out[-back] if back <= len(self.out) else END) in tokens
+                return (self.out[-back] if back <= len(self.out) else END_OF_INPUT) in tokens
             case TopIs(frame):
                 return (self.stack[-1][0] if self.stack else None) == frame
             case Cmp(a, op, b):
@@ -128,7 +129,7 @@ class Run:
         sets = {u.reg: self.value(u.to) for u in rule.updates if isinstance(u, Set)}
         pushed = [(u.frame, self.value(u.at)) for u in rule.updates if isinstance(u, Push)]
         pops = sum(isinstance(u, Pop) for u in rule.updates)
-        if END in word or pops > len(self.stack):
+        if END_OF_INPUT in word or pops > len(self.stack):
             self.status = "abstains"
             return
         self.out += word

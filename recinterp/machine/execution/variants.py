@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from recinterp.machine.nodes import Atom, Machine, Rule, Update
+from recinterp.machine.nodes import Atom, Rule, Update
 
 if TYPE_CHECKING:
     from recinterp.machine.execution.batch import Batch, Ints, View
+    from recinterp.machine.machine import Machine
 
 Known = TypeVar("Known")
 

@@ -1,4 +1,4 @@
-"""A machine in other forms: JSON that is read back, a stand-alone Python function, dot, Mermaid.
+"""A machine in other forms: JSON that is read back, a stand-alone Python function.
 
 The Python source needs nothing installed: `run(tokens)` gives the output, or None where the machine
 abstains or is lost, exactly as `Machine.run` does.
@@ -6,26 +6,25 @@ abstains or is lost, exactly as `Machine.run` does.
 
 from __future__ import annotations
 
-import json
 import keyword
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TypeAlias
 
-from recinterp.errors import MachineError, UnknownName
-from recinterp.machine import nodes as asm
+from recinterp.errors import MachineError
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
-    END,
     Add,
     AtLeast,
     Atom,
     Cmp,
     Const,
     Copy,
+    Emit,
     Expr,
     Find,
     In,
-    Machine,
+    Lost,
     Node,
     Out,
     Pop,
@@ -37,6 +36,7 @@ from recinterp.machine.nodes import (
     TopIs,
     walk,
 )
+from recinterp.tokens import END_OF_INPUT
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 TAKEN = {"tokens", "out", "stack", "n", "read", "find", "span", "mode", "word", "pushed", "arity"}
@@ -55,17 +55,29 @@ TAKEN |= {
     "bool",
     "range",
 }
-NODES = (
-    "Const", "Reg", "Add", "Find", "Span", "In", "Out", "Cmp", "TopIs", "AtLeast", "Copy", "Emit",
-    "Set", "Push", "Pop", "Lost", "Rule", "Machine",
-)  # fmt: skip
-
-
-def export(machine: Machine, format: str) -> str:
-    """The machine as one of FORMATS. Errors: UnknownName, with the nearest names."""
-    if format not in FORMATS:
-        raise UnknownName("export a machine", format, FORMATS)
-    return FORMATS[format](machine)
+NODES: dict[str, Callable[..., object]] = {
+    kind.__name__: kind
+    for kind in (
+        Const,
+        Reg,
+        Add,
+        Find,
+        Span,
+        In,
+        Out,
+        Cmp,
+        TopIs,
+        AtLeast,
+        Copy,
+        Emit,
+        Set,
+        Push,
+        Pop,
+        Lost,
+        Rule,
+        Machine,
+    )
+}
 
 
 # JSON
@@ -106,7 +118,7 @@ def _node(x: Json) -> object:
     kind = given.pop("is")
     if kind not in NODES:
         raise ValueError(f"there is no {kind!r}")
-    made: object = getattr(asm, str(kind))(**{k: _node(v) for k, v in given.items()})
+    made: object = NODES[str(kind)](**{k: _node(v) for k, v in given.items()})
     return made
 
 
@@ -134,7 +146,7 @@ def _helpers(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:
     yield from (
         "",
         "def read(at):",
-        f"    return tokens[at] if 0 <= at < n else {END!r}",
+        f"    return tokens[at] if 0 <= at < n else {END_OF_INPUT!r}",
     )
     if Find in nodes:
         yield from (
@@ -197,7 +209,7 @@ def _fire(rule: Rule) -> Iterator[str]:
         )
         yield f"word = [{pieces}]"
         if any(isinstance(x, Copy) for x in rule.word):
-            yield f"if {END!r} in word:"
+            yield f"if {END_OF_INPUT!r} in word:"
             yield "    return None"
     sets = [(_register(u.reg), _value(u.to)) for u in rule.updates if isinstance(u, Set)]
     pushed = ", ".join(
@@ -254,7 +266,7 @@ def _atom(a: Atom) -> str:
         case In(at, tokens):
             return f"read({_value(at)}) {_among(tokens)}"
         case Out(back, tokens):
-            return f"(out[-{back}] if {back} <= len(out) else {END!r}) {_among(tokens)}"
+            return f"(out[-{back}] if {back} <= len(out) else {END_OF_INPUT!r}) {_among(tokens)}"
         case TopIs(None):
             return "not stack"
         case TopIs(frame):
@@ -267,27 +279,3 @@ def _atom(a: Atom) -> str:
 
 def _among(tokens: tuple[str, ...]) -> str:
     return f"== {tokens[0]!r}" if len(tokens) == 1 else f"in {tokens!r}"
-
-
-# drawings' source text: the drawing itself is the view's
-def to_dot(machine: Machine) -> str:
-    """Graphviz source of the state diagram."""
-    from recinterp.view import draw
-
-    return draw(machine, "dot")
-
-
-def to_mermaid(machine: Machine) -> str:
-    """Mermaid source of the state diagram."""
-    from recinterp.view import draw
-
-    return draw(machine, "mermaid")
-
-
-FORMATS: dict[str, Callable[[Machine], str]] = {
-    "text": str,
-    "json": lambda m: json.dumps(to_json(m), ensure_ascii=False, indent=1) + "\n",
-    "python": to_python,
-    "dot": to_dot,
-    "mermaid": to_mermaid,
-}

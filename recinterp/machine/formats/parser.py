@@ -1,13 +1,16 @@
-"""From the parse tree of the text form to a Machine: one method per grammar rule."""
+"""From ASM text to the fields of a Machine: the builder has one method per grammar rule."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
-from lark import Token, Transformer
+from lark import Lark, Token, Transformer
+from lark.exceptions import UnexpectedInput, VisitError
 
-from recinterp.errors import MachineError
+from recinterp.errors import MachineError, MachineSyntaxError, RecinterpError
 from recinterp.machine.nodes import Add as Sum
 from recinterp.machine.nodes import (
     AtLeast,
@@ -19,7 +22,6 @@ from recinterp.machine.nodes import (
     Find,
     In,
     Lost,
-    Machine,
     Out,
     Pop,
     Push,
@@ -33,17 +35,18 @@ from recinterp.machine.nodes import (
 )
 
 Items = list[Any]
+Fields = dict[str, Any]
 
 
 def _text(x: Token) -> str:
     return str(json.loads(x)) if x.type == "STRING" else str(x)
 
 
-class Builder(Transformer[Token, Machine]):
+class Builder(Transformer[Token, Fields]):
     """Headers become keyword arguments, blocks become rules."""
 
-    def start(self, items: Items) -> Machine:
-        fields: dict[str, Any] = {"registers": (), "frames": ()}
+    def start(self, items: Items) -> Fields:
+        fields: Fields = {"registers": (), "frames": ()}
         rules: list[Rule] = []
         for kind, value in items:
             if kind == "rules":
@@ -55,7 +58,7 @@ class Builder(Transformer[Token, Machine]):
                 raise MachineError(
                     "machine text", f"it has no `{needed}` line", f"add one: {needed} …"
                 )
-        return Machine(rules=tuple(rules), **fields)
+        return fields | {"rules": tuple(rules)}
 
     def vocab(self, items: Items) -> tuple[str, Any]:
         arities = tuple(a for _, a in items)
@@ -193,3 +196,36 @@ class Builder(Transformer[Token, Machine]):
 
     def reg(self, items: Items) -> Reg:
         return Reg(str(items[0]))
+
+
+def parse_fields(text: str) -> Fields:
+    """The arguments of `Machine` from its text. Errors: MachineSyntaxError, with a caret."""
+    asked = "machine text"
+    try:
+        return Builder().transform(_parser().parse(text.strip() + "\n"))
+    except UnexpectedInput as e:
+        wanted = sorted(
+            getattr(e, "accepts", None)
+            or getattr(e, "expected", None)
+            or getattr(e, "allowed", None)
+            or ()
+        )
+        line, column = max(e.line, 1), max(e.column, 1)
+        raise MachineSyntaxError(
+            asked,
+            "this does not parse here",
+            f"expected one of {', '.join(wanted)}" if wanted else "",
+            source=text.strip(),
+            line=line,
+            column=column,
+        ) from None
+    except VisitError as e:
+        if isinstance(e.orig_exc, RecinterpError):
+            raise e.orig_exc from None
+        raise MachineError(asked, str(e.orig_exc)) from None
+
+
+@cache
+def _parser() -> Lark:
+    grammar = files("recinterp.machine.formats").joinpath("asm.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", maybe_placeholders=True)

@@ -1,4 +1,4 @@
-"""The ASM text form: `write` and `parse` are inverse.
+"""A machine as its ASM text; `parser.py` reads it back.
 
     vocab X0/1 X1/1 01/0
     start carry
@@ -19,11 +19,8 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from recinterp.errors import MachineError, MachineSyntaxError, RecinterpError
 from recinterp.machine.nodes import (
     Add,
     AtLeast,
@@ -35,7 +32,6 @@ from recinterp.machine.nodes import (
     Find,
     In,
     Lost,
-    Machine,
     Out,
     Pop,
     Push,
@@ -50,7 +46,7 @@ from recinterp.machine.nodes import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lark import Lark
+    from recinterp.machine.machine import Machine
 
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_']*|\$|…")
 KEYWORDS = frozenset(
@@ -180,42 +176,3 @@ def _choice(tokens: tuple[str, ...]) -> str:
     return (
         f"= {token(tokens[0])}" if len(tokens) == 1 else f"in {{{', '.join(map(token, tokens))}}}"
     )
-
-
-def parse(text: str) -> Machine:
-    """A machine from its text. Errors: MachineSyntaxError with line, column and caret."""
-    from lark.exceptions import UnexpectedInput, VisitError
-
-    from recinterp.machine.formats.parser import Builder
-
-    asked = "machine text"
-    try:
-        return Builder().transform(_parser().parse(text.strip() + "\n"))
-    except UnexpectedInput as e:
-        wanted = sorted(
-            getattr(e, "accepts", None)
-            or getattr(e, "expected", None)
-            or getattr(e, "allowed", None)
-            or ()
-        )
-        line, column = max(e.line, 1), max(e.column, 1)
-        raise MachineSyntaxError(
-            asked,
-            "this does not parse here",
-            f"expected one of {', '.join(wanted)}" if wanted else "",
-            source=text.strip(),
-            line=line,
-            column=column,
-        ) from None
-    except VisitError as e:
-        if isinstance(e.orig_exc, RecinterpError):
-            raise e.orig_exc from None
-        raise MachineError(asked, str(e.orig_exc)) from None
-
-
-@cache
-def _parser() -> Lark:
-    from lark import Lark
-
-    grammar = files("recinterp.machine.formats").joinpath("asm.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", maybe_placeholders=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Add,
     AtLeast,
@@ -15,7 +16,6 @@ from recinterp.machine.nodes import (
     Expr,
     Find,
     In,
-    Machine,
     Out,
     Pop,
     Push,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import product
 
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     READ_ONLY,
     Atom,
@@ -19,7 +20,6 @@ from recinterp.machine.nodes import (
     Copy,
     Emit,
     In,
-    Machine,
     Push,
     Reg,
     Rule,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from recinterp.errors import MachineError
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Add,
     AtLeast,
@@ -24,7 +25,6 @@ from recinterp.machine.nodes import (
     Find,
     In,
     Lost,
-    Machine,
     Node,
     Pop,
     Push,

@@ -12,6 +12,7 @@ from torch import Tensor
 from recinterp.perturb.fast.support import road_of
 from recinterp.perturb.plan import Ablate, Reference, Unit
 from recinterp.perturb.positions import Rows, Tokens, lay_out
+from recinterp.tokens import TRUNCATED
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -102,7 +103,7 @@ def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str
     outs = adapter.generate([list(x) for x in inputs])
     room = [adapter.n_ctx - len(adapter.task.prompt(list(x))) for x in inputs]
     return [
-        [token for token in out if token != "…"][:most]
+        [token for token in out if token != TRUNCATED][:most]
         for out, most in zip(outs, room, strict=True)
     ]
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from recinterp.machine.execution.batch import HALTED
 from recinterp.machine.nodes import Cmp, Const, Reg
+from recinterp.splits import validation_folds
 from recinterp.synthesis.dataset import surely
 from recinterp.synthesis.guard_trees.events import LOST, OWN, Stage, one_by_one, stages
 from recinterp.synthesis.guard_trees.split import Node, Scene, grow
@@ -69,7 +70,7 @@ def grown(
     seen = _seen(base, logs, looks_back, heavier)
     scenes = [s.scene for s in seen]
     folds = FINER if len(failed) <= FEW else FOLDS
-    fold = _folds(logs, seed, folds)
+    fold = validation_folds(len(logs.inputs), folds, seed)
     paths = [_path(scenes, fold == k) for k in range(folds)]
     most = max(max(p) for p in paths)
     ends = logs.run(base).batch.status == HALTED
@@ -91,7 +92,7 @@ def promise(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = T
     """How many failures kept apart trees grown on a machine explain: a first look, on some logs."""
     some = logs.take(np.unique(np.linspace(0, len(logs.inputs) - 1, LOOK).astype(np.int64)))
     scenes = [s.scene for s in _seen(one_by_one(machine), some, looks_back, HEAVIER)]
-    path = _path(scenes, _folds(some, seed, FOLDS) == 0)
+    path = _path(scenes, validation_folds(len(some.inputs), FOLDS, seed) == 0)
     return max(int((m & some.failures).sum()) for m in path.values())
 
 
@@ -106,10 +107,6 @@ def _seen(base: Machine, logs: Logs, looks_back: bool, heavier: float) -> list[S
     balance = (~failed).sum() / max(failed.sum(), 1)
     weight = np.where(failed, np.clip(balance, 1.0, heavier), 1.0).astype(np.float32)
     return stages(base, logs, weight, looks_back)
-
-
-def _folds(logs: Logs, seed: int, count: int) -> Int[np.ndarray, "logs"]:
-    return np.random.default_rng(seed).permutation(len(logs.inputs)) % count
 
 
 def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:

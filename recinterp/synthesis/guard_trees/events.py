@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from recinterp.machine.execution.batch import View
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Atom,
     Const,
@@ -21,7 +22,6 @@ from recinterp.machine.nodes import (
     Emit,
     Expr,
     In,
-    Machine,
     Out,
     Reg,
     Rule,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from recinterp.machine.nodes import END, AtLeast, Copy, Emit, In, Lost, Machine, Rule
+from recinterp.machine.machine import Machine
+from recinterp.machine.nodes import AtLeast, Copy, Emit, In, Lost, Rule
 from recinterp.machine.validate import negate, simplify
 from recinterp.synthesis.guard_trees.events import LOST, OWN, STOP, TAIL, THEN, Act, Stage, shifted
+from recinterp.tokens import END_OF_INPUT
 
 if TYPE_CHECKING:
     from recinterp.machine.nodes import Atom, Expr
@@ -97,7 +99,7 @@ def _acting(rule: Rule, act: Act) -> Rule:
     known = {
         a.at: a.tokens[0]
         for a in rule.guard
-        if isinstance(a, In) and len(a.tokens) == 1 and END not in a.tokens
+        if isinstance(a, In) and len(a.tokens) == 1 and END_OF_INPUT not in a.tokens
     }
     if isinstance(what, Copy):
         what = known.get(what.at, what)
@@ -150,7 +152,7 @@ def _merged(rules: Sequence[Rule], vocab: tuple[str, ...]) -> list[Rule]:
         one, other, at = pair
         tokens = {x for r in (one, other) for a in r.guard if _reads(a, at) for x in a.tokens}
         rest = tuple(a for a in one.guard if not _reads(a, at))
-        both = In(at, tuple(x for x in (*vocab, END) if x in tokens))
+        both = In(at, tuple(x for x in (*vocab, END_OF_INPUT) if x in tokens))
         everything = len(tokens) == len(vocab) + 1
         new = replace(one, guard=rest if everything else (both, *rest))
         kept = {new if r is one else r: None for r in kept if r is not other}

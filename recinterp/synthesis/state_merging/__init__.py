@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
+from recinterp.splits import validation_indices
 from recinterp.synthesis.state_merging.conflicts import Table
 from recinterp.synthesis.state_merging.grid import bounds, views
 from recinterp.synthesis.state_merging.merge import MOST_STATES, merged, tree
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
     from recinterp.tasks import Task
 
-KEPT_APART = 4  # one log in so many is kept apart, to see whether what was merged holds
 WORST = 0.08  # of those kept apart: a machine that misses more of them is a table of the others
 MOST_CONFLICTS = 0.2  # of the logs: a view with more cannot say what was seen
 FEW, SMALL = 0.01, 8  # share of wrong outputs, and control states, that leave nothing to look for
@@ -110,7 +109,7 @@ def _fit(table: Table, view: View, task: Task, seed: int, most: float) -> Learne
     pairs, clashes = table.pairs, table.conflicts(view)
     if clashes > most:
         return None
-    apart = set(Random(seed).sample(range(len(pairs)), len(pairs) // KEPT_APART))
+    apart = validation_indices(len(pairs), seed)
     trial = _machine([p for i, p in enumerate(pairs) if i not in apart], view, task)
     missed = _wrong(trial[0], [pairs[i] for i in sorted(apart)]) if trial else len(apart)
     whole = _machine(pairs, view, task) if missed <= WORST * len(apart) else None

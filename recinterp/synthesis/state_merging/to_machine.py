@@ -9,8 +9,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TypeAlias
 
+from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
-    END,
     Add,
     Atom,
     Cmp,
@@ -20,7 +20,6 @@ from recinterp.machine.nodes import (
     Expr,
     Find,
     In,
-    Machine,
     Reg,
     Rule,
     Set,
@@ -30,6 +29,7 @@ from recinterp.machine.transform.minimise import minimise
 from recinterp.machine.transform.reverse import flip
 from recinterp.synthesis.state_merging.merge import State
 from recinterp.synthesis.state_merging.views import INDEX, View, Word
+from recinterp.tokens import END_OF_INPUT
 
 HERE = Reg("p")
 Written: TypeAlias = "tuple[str | Copy, ...]"
@@ -173,7 +173,7 @@ def _named(machine: Machine) -> Machine:
     rules: list[Rule] = []
     for rule in machine.rules:
         reads = next(a.tokens for a in rule.guard if isinstance(a, In))
-        seen = ("end" if t == END else _plain(t) for t in reads[:3])
+        seen = ("end" if t == END_OF_INPUT else _plain(t) for t in reads[:3])
         name = _fresh("-".join([rule.mode, *seen]), {r.name for r in rules})
         rules.append(replace(rule, name=name))
     return machine.with_rules(rules)

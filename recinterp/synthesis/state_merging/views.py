@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from recinterp.machine.nodes import END
+from recinterp.tokens import END_OF_INPUT
 
 Word: TypeAlias = "tuple[str, ...]"
 # A token; the next one; whether the rest is all of a class; whether a bound is reached.
@@ -66,18 +66,18 @@ class View:
     def last(self, pairs: Iterable[Pair]) -> frozenset[str]:
         """The tokens that are read last."""
         if self.align != LAST:
-            return frozenset([END])
+            return frozenset([END_OF_INPUT])
         return frozenset(x[0 if self.backwards else -1] for x, _ in pairs)
 
     def _symbols(self, x: Word) -> list[Symbol]:
         found: list[Symbol] = []
         filled = True
         for i in range(len(x) - 1, -1, -1):
-            after = x[i + 1] if i + 1 < len(x) else END
+            after = x[i + 1] if i + 1 < len(x) else END_OF_INPUT
             found.append((x[i], after if self.ahead else None, filled if self.rest else None,
                           self._reached(i, len(x))))  # fmt: skip
             filled = filled and x[i] in self.rest
-        end = (END, None, None, self._reached(len(x), len(x)))
+        end = (END_OF_INPUT, None, None, self._reached(len(x), len(x)))
         return found[::-1] if self.align == LAST else [*found[::-1], end]
 
     def _reached(self, index: int, length: int) -> bool | None:

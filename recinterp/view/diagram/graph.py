@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from recinterp.machine import Machine
 from recinterp.machine import nodes as asm
 from recinterp.machine.formats.writer import token
 from recinterp.machine.transform.simplify_votes import shorter
+from recinterp.tokens import END_OF_INPUT
 from recinterp.view.diagram.labels import atom_text, expr_text, focus_of, piece_text
 
 HALT = "halt"
@@ -84,7 +86,7 @@ class Habits:
     moves: Mapping[str, asm.Expr] = field(default_factory=dict)
 
 
-def habits(machine: asm.Machine) -> Habits:
+def habits(machine: Machine) -> Habits:
     """The pointer most guards read and the move most rules make."""
     seen: dict[str, Counter[asm.Expr]] = {}
     for rule in machine.rules:
@@ -95,9 +97,7 @@ def habits(machine: asm.Machine) -> Habits:
     return Habits(focus_of(machine), moves)
 
 
-def extract(
-    machine: asm.Machine, marks: Mapping[str, Mark] | None = None, *, title: str = ""
-) -> Graph:
+def extract(machine: Machine, marks: Mapping[str, Mark] | None = None, *, title: str = "") -> Graph:
     """The picture of a machine; `marks` says by rule name how it differs from another's."""
     usual = habits(machine)
     groups: dict[tuple[str, str, str], list[Line]] = {}
@@ -114,12 +114,12 @@ def extract(
     return graph if drawable(machine) else _counted(graph, machine, usual)
 
 
-def drawable(machine: asm.Machine) -> bool:
+def drawable(machine: Machine) -> bool:
     """Whether the rules of a machine can be taken in one by one."""
     return len(machine.rules) <= DRAWN and machine.size <= LONG
 
 
-def _counted(graph: Graph, machine: asm.Machine, usual: Habits) -> Graph:
+def _counted(graph: Graph, machine: Machine, usual: Habits) -> Graph:
     """The picture of a machine of very many rules: how many an edge holds, and what they write."""
     written = {r.name: _written(r, usual) or EMPTY for r in machine.rules}
     edges = []
@@ -134,7 +134,7 @@ def _counted(graph: Graph, machine: asm.Machine, usual: Habits) -> Graph:
     return replace(graph, edges=tuple(edges), notes=(note, *graph.notes))
 
 
-def _nodes(machine: asm.Machine) -> tuple[Node, ...]:
+def _nodes(machine: Machine) -> tuple[Node, ...]:
     modes = [Node(m, "start" if m == machine.start else "mode") for m in machine.modes]
     halting = dict.fromkeys(rule.mode for rule in machine.rules if rule.goto is None)
     return (*modes, *(Node(f"{m} {HALT}", HALT) for m in halting))
@@ -175,7 +175,7 @@ def _extras(rule: asm.Rule, usual: Habits) -> list[str]:
     return said
 
 
-def _notes(machine: asm.Machine, usual: Habits) -> tuple[str, ...]:
+def _notes(machine: Machine, usual: Habits) -> tuple[str, ...]:
     notes = []
     if usual.focus is not None:
         notes.append(f"A token before the slash is read at {expr_text(usual.focus)}.")
@@ -191,8 +191,9 @@ def _notes(machine: asm.Machine, usual: Habits) -> tuple[str, ...]:
         notes.append(f"At the start: {starts}.")
     if any(rule_text(r, usual).endswith(f" {EMPTY}") for r in machine.rules):
         notes.append(f"{EMPTY}: nothing is written.")
-    if any(asm.END in a.tokens for r in machine.rules for a in r.guard if isinstance(a, asm.In)):
-        notes.append(f"{token(asm.END)}: the end of the input.")
+    reads = (a for r in machine.rules for a in r.guard if isinstance(a, asm.In))
+    if any(END_OF_INPUT in a.tokens for a in reads):
+        notes.append(f"{token(END_OF_INPUT)}: the end of the input.")
     return tuple(notes)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from recinterp.machine import Machine
 from recinterp.machine import nodes as asm
 from recinterp.machine.formats import writer as text
+from recinterp.tokens import END_OF_INPUT
 
 SIGNS = {"!=": "≠", "<=": "≤", ">=": "≥"}
 
@@ -29,7 +31,7 @@ def _run(skip: tuple[str, ...]) -> str:
     return f"({only})*" if len(skip) > 1 else f"{only}*"
 
 
-def focus_of(machine: asm.Machine) -> asm.Expr | None:
+def focus_of(machine: Machine) -> asm.Expr | None:
     """The position most guards read: the machine's reading head."""
     counts = Counter(a.at for r in machine.rules for a in r.guard if isinstance(a, asm.In))
     return counts.most_common(1)[0][0] if counts else None
@@ -66,6 +68,6 @@ def piece_text(
     if isinstance(piece, str):
         return text.token(piece)
     tokens = known.get(piece.at, ())
-    if len(tokens) == 1 and tokens[0] != asm.END:
+    if len(tokens) == 1 and tokens[0] != END_OF_INPUT:
         return text.token(tokens[0])
     return "copy" if piece.at == focus else f"in({expr_text(piece.at)})"

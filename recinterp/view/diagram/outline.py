@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from recinterp.machine import Machine
 from recinterp.machine.transform.simplify_votes import shorter
 from recinterp.view.diagram.graph import HALT, drawable, habits, rule_text
 from recinterp.view.diagram.labels import atom_text
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Open = tuple[tuple["asm.Atom", ...], "asm.Rule"]  # what of a guard is still to be said, of a rule
 
 
-def outline(machine: asm.Machine) -> str:
+def outline(machine: Machine) -> str:
     """The tree, mode by mode; empty for a machine whose rules can be drawn."""
     if drawable(machine):
         return ""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from recinterp.machine import Machine
 from recinterp.machine import nodes as asm
 from recinterp.view.diagram.graph import Graph, Mark, extract
 
@@ -74,11 +75,11 @@ def _moves(update: asm.Update, shared: Collection[str]) -> bool:
     return isinstance(update, asm.Push | asm.Pop)
 
 
-def _shared(a: asm.Machine, b: asm.Machine) -> frozenset[str]:
+def _shared(a: Machine, b: Machine) -> frozenset[str]:
     return frozenset(name for name, _ in a.registers) & frozenset(name for name, _ in b.registers)
 
 
-def pair_modes(learned: asm.Machine, truth: asm.Machine, rounds: int = 4) -> dict[str, str]:
+def pair_modes(learned: Machine, truth: Machine, rounds: int = 4) -> dict[str, str]:
     """For each learned mode the mode of the truth that does most of the same, start to start."""
     both = _shared(learned, truth)
     mine = {m: [c for r in learned.rules_of(m) for c in cases(r, both)] for m in learned.modes}
@@ -110,9 +111,7 @@ def _same_target(a: Case, b: Case, pairs: dict[str, str]) -> bool:
     return (None if a.goto is None else pairs.get(a.goto)) == b.goto
 
 
-def compare(
-    learned: asm.Machine, truth: asm.Machine, departs: Collection[str] = ()
-) -> tuple[Graph, Graph]:
+def compare(learned: Machine, truth: Machine, departs: Collection[str] = ()) -> tuple[Graph, Graph]:
     """Both machines as graphs, what differs marked; `departs`: learned rules known to err."""
     pairs = pair_modes(learned, truth)
     both = _shared(learned, truth)
@@ -166,7 +165,7 @@ def _missed(
 
 
 def _marks(
-    machine: asm.Machine, parts: Sequence[Case], found: Sequence[Mark | None]
+    machine: Machine, parts: Sequence[Case], found: Sequence[Mark | None]
 ) -> dict[str, Mark]:
     """One mark per rule: the strongest of its cases'."""
     order = [ONLY_LEARNED, MISSING, CHANGED, NOT_ALWAYS, GUARDED]

@@ -22,8 +22,8 @@ from recinterp.view.notebook.session import KINDS, Answer, Cut, Session
 from recinterp.view.notebook.standalone import StandAlone, document, in_script
 
 if TYPE_CHECKING:
+    from recinterp.explanation import Explanation
     from recinterp.machine import Machine, MachineState
-    from recinterp.pipeline import Explanation
 
 HERE = Path(__file__).parent
 SCRIPT, STYLE = HERE / "notebook.js", HERE / "notebook.css"

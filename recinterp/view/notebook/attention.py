@@ -17,7 +17,7 @@ from recinterp.view.notebook.session import Session
 from recinterp.view.notebook.standalone import StandAlone, document, in_script
 
 if TYPE_CHECKING:
-    from recinterp.pipeline import Explanation
+    from recinterp.explanation import Explanation
 
 # CircuitsVis draws dark on white and knows no other.
 STYLE = (

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recinterp.errors import DomainError
-from recinterp.view.files import write_text
+from recinterp.io import write_text
 from recinterp.view.notebook.static_chart import chart_svg
 from recinterp.view.report.data import FidelityRow, Share, fidelity_rows
 
 if TYPE_CHECKING:
-    from recinterp.pipeline import Explanation
+    from recinterp.explanation import Explanation
+    from recinterp.judge.cached_model import CachedModel
 
 PER_CELL = 12  # inputs drawn of each length and depth
 BLUE, RED, GREY, GREEN = "#2f6fb3", "#c01f3c", "#8a97a5", "#1a7f4b"
@@ -199,9 +200,8 @@ class Plots:
             yield y == z, m == z
 
     def _asked(self, inputs: list[list[str]]) -> Sequence[list[str] | None]:
-        from recinterp.judge.cached_model import Answers
 
-        return Answers.of(self.ex.model, self.ex.task)(inputs)
+        return CachedModel.of(self.ex.model, self.ex.task)(inputs)
 
 
 def _made(

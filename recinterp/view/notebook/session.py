@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from recinterp.errors import InterventionError, ModelError, UnknownName
+from recinterp.errors import InterventionError, NoModel, UnknownName
 from recinterp.machine.execution.interpreter import steps
 from recinterp.models.torch_threads import one_thread
 from recinterp.perturb import (
@@ -33,13 +33,14 @@ from recinterp.perturb import (
     sources_kept,
 )
 from recinterp.perturb.lowering.hooks import Kept, hooks_of, units_of
-from recinterp.perturb.runner import CUT, END, spell
+from recinterp.perturb.runner import spell
 from recinterp.probe.landmarks import Landmark, landmarks
+from recinterp.tokens import EOS, TRUNCATED
 
 if TYPE_CHECKING:
+    from recinterp.explanation import Explanation
     from recinterp.machine import MachineState
     from recinterp.models import Adapter
-    from recinterp.pipeline import Explanation
 
 Tokens: TypeAlias = "tuple[str, ...]"
 Seen: TypeAlias = Tensor  # attention as eight bits: (layer, head, query from SEP on, key)
@@ -51,10 +52,6 @@ PER_REDIRECT = 4  # the same where every output token takes a row of its own
 BATCH = 64  # rows a pass while something else may be waiting for the model
 AHEAD = 4  # tokens guessed beyond the last known one, where a run goes on
 REDERIVED = 8  # longest input asked about when machine and diff are derived again
-
-
-class NoModel(ModelError):
-    """An explanation was loaded without its model, and something asks the model."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +263,7 @@ class Session:
         truth = [tuple(y) for y in self.task.apply_many(inputs)]
         if cut.kind == "redirect" and cut.heads:
             pairs = list(zip(inputs, truth, strict=True))
-            return sum(self._each_step(x, y, cut)[0] == [*y, END] for x, y in pairs)
+            return sum(self._each_step(x, y, cut)[0] == [*y, EOS] for x, y in pairs)
         rows = lay_out(self.task, inputs, truth)
         said = self._logits(rows, self._whole(cut)).argmax(-1)
         right = 0
@@ -309,7 +306,7 @@ class Session:
             said, seen = self._step_by_step(tokens, ahead, cut)
             sure = next((i for i, y in enumerate(ahead) if said[i] != y), len(ahead))
             out = said[: sure + 1]
-            stop = next((i for i, y in enumerate(out) if y == END or y not in self.task.ids), None)
+            stop = next((i for i, y in enumerate(out) if y == EOS or y not in self.task.ids), None)
             if stop is not None or len(out) >= room:
                 kept = _finished(out, stop)
                 width = len(self.task.prompt(tokens)) + len(_spellable(kept, self.task.ids))
@@ -376,13 +373,13 @@ def _eighths(pattern: Tensor) -> Seen:
 def _finished(out: Sequence[str], stop: int | None) -> Tokens:
     """An output that has ended: by itself, at a token of no task, or at the context's end."""
     if stop is None:
-        return (*out, CUT)
-    return tuple(out[:stop]) if out[stop] == END else (*out[: stop + 1], CUT)
+        return (*out, TRUNCATED)
+    return tuple(out[:stop]) if out[stop] == EOS else (*out[: stop + 1], TRUNCATED)
 
 
 def _spellable(tokens: Sequence[str], ids: Any) -> Tokens:
     """The beginning of an output that can be forced on a model."""
-    end = next((i for i, y in enumerate(tokens) if y not in ids or y == END), len(tokens))
+    end = next((i for i, y in enumerate(tokens) if y not in ids or y == EOS), len(tokens))
     return tuple(tokens[:end])
 
 

@@ -6,7 +6,7 @@ import json
 from html import escape
 from pathlib import Path
 
-from recinterp.view.files import write_text
+from recinterp.io import write_text
 
 
 class StandAlone(str):

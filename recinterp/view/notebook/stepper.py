@@ -25,7 +25,7 @@ from recinterp.view.notebook.ablation import SCRIPT, STYLE, machine_run, page_of
 from recinterp.view.notebook.standalone import StandAlone
 
 if TYPE_CHECKING:
-    from recinterp.pipeline import Explanation
+    from recinterp.explanation import Explanation
     from recinterp.tasks import Task
 
 MOST = 600  # reduction steps shown

@@ -20,8 +20,8 @@ from recinterp.view.report.sentences import domain_text, sentence, trust
 if TYPE_CHECKING:
     from recinterp.causal.sites import Site
     from recinterp.divergence import Diff, Divergence, Shortcut
+    from recinterp.explanation import Explanation
     from recinterp.judge import Fidelity, Stratum
-    from recinterp.pipeline import Explanation
     from recinterp.probe import Head
 
 LISTED = 100  # inputs that no rule tells, as listed one by one

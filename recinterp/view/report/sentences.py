@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recinterp.pipeline import Explanation
+    from recinterp.explanation import Explanation
     from recinterp.tasks import Domain
     from recinterp.view.report.data import Case
 

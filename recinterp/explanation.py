@@ -1,0 +1,183 @@
+"""Explanation: what `explain` found, how it is saved and loaded, and the doors to its views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recinterp.divergence.results import Diff
+from recinterp.errors import CheckpointError
+from recinterp.io import from_plain, to_plain, write_text
+from recinterp.judge.fidelity import Fidelity, will_fail
+from recinterp.machine import Machine
+from recinterp.machine.execution.batch import run_batch
+from recinterp.synthesis.alternatives import Rival
+from recinterp.tasks import Domain, Task
+
+if TYPE_CHECKING:
+    from recinterp.causal.forced_prefixes import Override
+    from recinterp.causal.mechanism import Mechanism
+    from recinterp.causal.sites import Site
+    from recinterp.probe.heads import Head, LayerFinding
+    from recinterp.view.notebook.ablation import AblationWidget
+    from recinterp.view.notebook.plots import Plots
+    from recinterp.view.notebook.standalone import StandAlone
+    from recinterp.view.notebook.stepper import StepWidget
+
+FORMAT = "recinterp-explanation/1"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` found.
+
+    Of behaviour: machine, diff, fidelity; rivals: machines that nothing in the domain tells from
+    this one, with a longer input that would. Of the network: heads, layers, sites, mechanism;
+    overrides: what it does behind outputs that it would not have written.
+    """
+
+    model_name: str
+    task: Task
+    domain: Domain
+    machine: Machine
+    truth: Machine
+    diff: Diff
+    fidelity: Fidelity
+    heads: tuple[Head, ...]
+    layers: tuple[LayerFinding, ...]
+    sites: tuple[Site, ...]
+    mechanism: Mechanism
+    overrides: tuple[Override, ...]
+    runners_up: tuple[str, ...]
+    probes: int
+    seconds: float
+    rivals: tuple[Rival, ...] = ()
+    model: object = field(default=None, repr=False, compare=False)
+
+    @property
+    def recursion_heads(self) -> tuple[Head, ...]:
+        """The heads that carry the recursion; none where only a whole layer does."""
+        return tuple(h for h in self.heads if h.recursion)
+
+    def will_fail(self, inputs: Sequence[Sequence[str]]) -> list[bool | None]:
+        """Whether the model gets each input wrong; None where the machine does not say.
+
+        True where it foretells another output than the true one; also where it foretells none, but
+        at least 95 % of the outputs seen there were wrong.
+        """
+        words = [list(x) for x in inputs]
+        batch = run_batch(self.machine, words)
+        truth = self.task.apply_many(words)
+        rows = zip(batch.prefixes(), batch.status, truth, strict=True)
+        return [will_fail(said, int(status), true) for said, status, true in rows]
+
+    def foretell(self, tokens: Sequence[str], prefix: Sequence[str]) -> str | None:
+        """The next token on an input behind any output, as machine and overrides have it.
+
+        "EOS" where the output ends; None where the machine is lost, or would have ended before.
+        Errors: IllFormed for what is no input.
+        """
+        from recinterp.causal.forced_prefixes import next_token
+
+        self.task.well_formed(tokens)
+        return next_token(self.machine, tuple(tokens), tuple(prefix), self.overrides)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the model to one JSON file, whole or not at all."""
+
+        kept = {
+            k: to_plain(v) for k, v in vars(self).items() if k not in ("model", "task", "domain")
+        }
+        said = {
+            "format": FORMAT,
+            "task": self.task.to_json(),
+            "domain": self.domain.to_json(),
+            **kept,
+        }
+        write_text(path, json.dumps(said, ensure_ascii=False, indent=1))
+
+    @classmethod
+    def load(cls, path: str | Path, model: object = None) -> Explanation:
+        """Read one back. Errors: CheckpointError if the file is missing, truncated or foreign."""
+        try:
+            said = json.loads(Path(path).read_text(encoding="utf-8"))
+            if said.pop("format") != FORMAT:
+                raise ValueError("another format")
+            return cls(**_read(said), model=model)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+            raise CheckpointError(
+                f"load {path}", f"not an explanation ({e})", "a file from ex.save(path)"
+            ) from None
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one HTML page that needs nothing else."""
+        from recinterp.view import explanation_html
+
+        explanation_html(self, path)
+
+    def ablate(self, *, warm: bool = True) -> AblationWidget:
+        """A widget: switch heads off and watch output, machine, accuracy and attention change.
+
+        warm: run now what every click needs once. Errors: NoModel where the model is not at hand.
+        """
+        from recinterp.view.notebook.ablation import ablation
+
+        return ablation(self, warm=warm)
+
+    def step(self, tokens: Sequence[str]) -> StepWidget:
+        """A widget: true reduction, learned machine and attention on one input, in lockstep.
+
+        Errors: IllFormed for what is no input; without the model it leaves its part out.
+        """
+        from recinterp.view.notebook.stepper import stepper
+
+        return stepper(self, tokens)
+
+    def attention(self, tokens: Sequence[str]) -> StandAlone:
+        """Every head's attention on one input and the model's own output, as one page.
+
+        Errors: NoModel, IllFormed.
+        """
+        from recinterp.view.notebook.attention import attention_page
+
+        return attention_page(self, tokens)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures: `.heads()`, `.fidelity()`, `.depth()`."""
+        from recinterp.view.notebook.plots import Plots
+
+        return Plots(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        from recinterp.view import explanation_mimebundle
+
+        return explanation_mimebundle(self)
+
+    def __str__(self) -> str:
+        from recinterp.view import explanation_text
+
+        return explanation_text(self)
+
+
+def _read(said: dict[str, Any]) -> dict[str, Any]:
+    """An explanation's fields from its JSON."""
+    from recinterp.causal.pipeline import Network
+
+    task = Task.from_json(said["task"])
+    parts = dict(_parts(Network))
+    plain = {k: from_plain(hint, said[k]) for k, hint in parts.items()}
+    rest = {k: said[k] for k in ("model_name", "probes", "seconds")}
+    return {**plain, **rest, "task": task, "domain": Domain.from_json(said["domain"], task)}
+
+
+def _parts(network: type) -> Iterator[tuple[str, Any]]:
+    from typing import get_type_hints
+
+    hints = get_type_hints(network)
+    yield from ((k, hints[k]) for k in ("heads", "layers", "sites", "mechanism", "overrides"))
+    yield from (("machine", Machine), ("truth", Machine), ("diff", Diff), ("fidelity", Fidelity))
+    yield from (("runners_up", tuple[str, ...]), ("rivals", tuple[Rival, ...]))

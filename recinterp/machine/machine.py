@@ -1,0 +1,115 @@
+"""The machine itself: rules with their vocabulary, registers and frames, and how it is run.
+
+machine = Machine.parse(text)
+machine.run(["X1", "X0", "01"])      # ["X0", "X1", "01"], or None where it abstains
+str(machine)                         # the text again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from recinterp.machine.execution.batch import run_batch
+from recinterp.machine.execution.interpreter import run
+from recinterp.machine.formats.parser import parse_fields
+from recinterp.machine.formats.writer import write
+from recinterp.machine.nodes import Atom, Expr, Find, Guarded, Rule, Span, walk
+from recinterp.machine.validate import check
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An executable machine; refuses overlapping guards, unknown modes, registers and frames.
+
+    vocab: the tokens it reads and writes; arity: how many subtrees follow each (for `Span`);
+    registers: name and first value; domain: atoms that must hold at the start, else it abstains;
+    limit: the most steps a run may take.
+    """
+
+    vocab: tuple[str, ...]
+    start: str
+    registers: tuple[tuple[str, Expr], ...]
+    frames: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    domain: tuple[Atom, ...] = ()
+    limit: int = 10_000
+    arity: tuple[int, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        check(self)
+        grouped = sorted(self.rules, key=lambda r: self.modes.index(r.mode))
+        object.__setattr__(self, "rules", tuple(grouped))  # equal machines are equal values
+
+    @cached_property
+    def modes(self) -> tuple[str, ...]:
+        """The control states, the start first."""
+        return tuple(dict.fromkeys([self.start, *(r.mode for r in self.rules)]))
+
+    @cached_property
+    def size(self) -> int:
+        """Rules + guard atoms + expression nodes: what a reader has to take in."""
+        return sum(
+            1
+            + sum(isinstance(x, Expr | Atom) for a in r.guard for x in walk(a))
+            + sum(isinstance(x, Expr) for u in r.updates for x in walk(u))
+            for r in self.rules
+        )
+
+    def rules_of(self, mode: str) -> tuple[Rule, ...]:
+        """The rules that can fire in a mode."""
+        return self._by_mode.get(mode, ())
+
+    def guards_of(self, mode: str) -> tuple[tuple[Atom, ...], tuple[Guarded, ...]]:
+        """The distinct atoms of a mode, and its rules with their guards as numbers of those."""
+        return self._guards.get(mode, ((), ()))
+
+    @cached_property
+    def _guards(self) -> dict[str, tuple[tuple[Atom, ...], tuple[Guarded, ...]]]:
+        found = {}
+        for mode, rules in self._by_mode.items():
+            number = {a: i for i, a in enumerate(dict.fromkeys(a for r in rules for a in r.guard))}
+            guards = tuple((r, tuple(number[a] for a in r.guard)) for r in rules)
+            found[mode] = (tuple(number), guards)
+        return found
+
+    @cached_property
+    def _by_mode(self) -> dict[str, tuple[Rule, ...]]:
+        return {m: tuple(r for r in self.rules if r.mode == m) for m in self.modes}
+
+    def with_rules(self, rules: Sequence[Rule]) -> Machine:
+        """The same machine with other rules."""
+        return replace(self, rules=tuple(rules))
+
+    @cached_property
+    def pointer_class(self) -> str:
+        """local, search (needs `Find`) or counting (needs `Span`)."""
+        nodes = {type(x) for r in self.rules for part in (*r.guard, *r.updates) for x in walk(part)}
+        return "counting" if Span in nodes else "search" if Find in nodes else "local"
+
+    def run(
+        self, tokens: Sequence[str], set: Mapping[str, int | str] | None = None, *, at: int = 0
+    ) -> list[str] | None:
+        """The output, or None where it abstains or is lost.
+
+        `set` forces registers (and `mode`, `height` aside) when `at` tokens have been written.
+        """
+        done = run(self, tokens, set=set, at=at)
+        return done.out if done.status == "halted" else None
+
+    def known_prefix(self, tokens: Sequence[str]) -> list[str]:
+        """What it claims of the output, up to where it abstains or is lost."""
+        return run(self, tokens).out
+
+    def run_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str] | None]:
+        """`run` over many inputs at once, vectorised."""
+        return run_batch(self, inputs).outputs()
+
+    @classmethod
+    def parse(cls, text: str) -> Machine:
+        """A machine from its ASM text. Errors: MachineSyntaxError with line and column."""
+        return cls(**parse_fields(text))
+
+    def __str__(self) -> str:
+        return write(self)
