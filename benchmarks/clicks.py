@@ -17,7 +17,7 @@ import torch
 
 import recinterp as ri
 from recinterp.explanation import Explanation
-from recinterp.view.notebook.session import KINDS, Cut, Session
+from recinterp.view.notebook.session import KINDS, HeadIntervention, Session
 
 MODELS = ("binary-successor-natural-depthcap3", "binary-successor-reverse")
 
@@ -42,7 +42,7 @@ def clicks(name: str) -> dict[str, dict[str, float]]:
         for which in session.heads:
             for _, x in session.offered:
                 began = time.perf_counter()
-                session.answer(x, Cut((which,), kind))
+                session.answer(x, HeadIntervention((which,), kind))
                 took.append(1000 * (time.perf_counter() - began))
         took.sort()
         found[kind] = {

@@ -35,10 +35,10 @@ from torch import Tensor
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import Plain, Shape
-from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
+from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.backends import transformer_lens as backend
-from recinterp.perturb import Ablate, At, Interchange, head, lay_out, sweep
+from recinterp.perturb import Ablate, At, Interchange, build_batch, head, sweep
 
 LAYERS, HEADS, WIDTH, CONTEXT, VOCAB = 4, 8, 128, 64, 16
 SHAPE = Shape(LAYERS, HEADS, WIDTH, WIDTH // HEADS, 4 * WIDTH, CONTEXT, VOCAB, act="gelu_new")
@@ -87,7 +87,7 @@ def turns(
 def model(shape: Shape = SHAPE) -> Adapter:
     """Random weights; what a forward costs does not depend on them."""
     torch.manual_seed(0)
-    plain = PlainPair(shape) if shape.kind == "encoder-decoder" else Plain(shape)
+    plain = EncoderDecoder(shape) if shape.kind == "encoder-decoder" else DecoderOnly(shape)
     return Adapter(backend.hooked(shape, plain.weights()), TASK)
 
 
@@ -115,11 +115,11 @@ class Case:
     @property
     def ids(self) -> Tensor:
         """(batch, pos)."""
-        return lay_out(TASK, self.base).ids
+        return build_batch(TASK, self.base).ids
 
     def cache(self) -> Any:
         """The sources' activations, as TransformerLens holds them."""
-        return self.adapter.model.run_with_cache(lay_out(TASK, self.source).ids)[1]
+        return self.adapter.model.run_with_cache(build_batch(TASK, self.source).ids)[1]
 
     def ours(self, plans: Sequence[Any]) -> Tensor:
         """Our side: every plan's metric."""
@@ -230,7 +230,7 @@ def pair(batch: int) -> Result:
     shape = replace(SHAPE, n_layers=2, kind="encoder-decoder", start=TASK.ids["BOS"])
     adapter, read = model(shape), words(batch, 1, half)
     written = tuple(x[: half - 1] for x in words(batch, 2))
-    ids = lay_out(TASK, read, written).ids
+    ids = build_batch(TASK, read, written).ids
     heads = [(block, h) for block in range(adapter.n_layers) for h in range(HEADS)]
     plans, found = [[Ablate(head(*where))] for where in heads], {}
 
@@ -318,7 +318,7 @@ def peers(batches: Sequence[int], threads: int) -> list[str]:
     """Zero ablation through other libraries, each in its own environment, on the same weights."""
     said, adapter = [], model()
     base = {batch: words(batch, 1) for batch in batches}
-    ids = {batch: lay_out(TASK, base[batch]).ids for batch in batches}
+    ids = {batch: build_batch(TASK, base[batch]).ids for batch in batches}
     for name in ("nnsight", "pyvene"):
         found = sides.peer(name, adapter, base, ids, threads)
         if isinstance(found, str):

@@ -38,7 +38,7 @@ from recinterp.machine.nodes import (
     Reg,
     Rule,
     Set,
-    plus,
+    add_constant,
 )
 from recinterp.machine.validate import negate
 from recinterp.splits import held_out
@@ -119,7 +119,7 @@ def others(machine: ri.Machine, rule: Rule, rng: Random) -> Iterator[tuple[str, 
         yield "writes another", replace(rule, updates=(Emit((token, *rule.word[1:])), *quiet))
     if any(isinstance(x, Copy) for x in rule.word):
         k = rng.choice((-1, 1))
-        word = tuple(Copy(plus(x.at, k)) if isinstance(x, Copy) else x for x in rule.word)
+        word = tuple(Copy(add_constant(x.at, k)) if isinstance(x, Copy) else x for x in rule.word)
         yield "reads beside", replace(rule, updates=(Emit(word), *quiet))
     if any(isinstance(u, Set) for u in rule.updates):
         further = tuple(moved(u) if isinstance(u, Set) else u for u in rule.updates)
@@ -129,7 +129,7 @@ def others(machine: ri.Machine, rule: Rule, rng: Random) -> Iterator[tuple[str, 
 def moved(update: Set) -> Set:
     """The same move, a place further."""
     onward = update.to.sign if isinstance(update.to, Add) else 1
-    return replace(update, to=plus(update.to, onward))
+    return replace(update, to=add_constant(update.to, onward))
 
 
 def guards(machine: ri.Machine, rng: Random) -> Iterator[tuple[Atom, ...]]:
@@ -140,7 +140,7 @@ def guards(machine: ri.Machine, rng: Random) -> Iterator[tuple[Atom, ...]]:
     yield (Cmp(Reg("n"), ">=", Const(k + 2)),)
     yield (Out(1, (token,)),)
     for name, _ in machine.registers:
-        yield (In(plus(Reg(name), 1), (token,)),)
+        yield (In(add_constant(Reg(name), 1), (token,)),)
     if machine.frames:
         yield (Cmp(Reg("height"), ">=", Const(k)),)
 

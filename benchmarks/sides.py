@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from recinterp.models import Adapter
 from recinterp.perturb import Ablate, head, sweep
 from recinterp.perturb.fast.decode import continue_ids
-from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.fast.t5 import continue_t5
 
 HOME = Path(__file__).resolve().parent.parent
@@ -107,8 +107,8 @@ def _generated(bridge: Any, skip: int) -> Callable[[int], Tensor]:
 
 
 def _plain(adapter: Adapter) -> Callable[[int], Tensor]:
-    road = road_of(adapter)
-    if not isinstance(road, Road):
+    road = fast_backend_for(adapter)
+    if not isinstance(road, FastBackend):
         raise SystemExit(f"no fast road: {road}")
     return lambda rows: continue_ids(road.weights, prompts(rows), STEPS)
 

@@ -189,11 +189,11 @@ def tasks(
     models: Annotated[bool, typer.Option(help="List the shipped checkpoints as well.")] = False,
 ) -> None:
     """List the shipped tasks, each with a worked example."""
-    from recinterp.tasks.library import SHIPPED
+    from recinterp.tasks.library import SHIPPED_TASKS
 
-    wide = max(map(len, SHIPPED))
-    for name in sorted(SHIPPED):
-        typer.echo(f"{name:<{wide}}  {SHIPPED[name].example}")
+    wide = max(map(len, SHIPPED_TASKS))
+    for name in sorted(SHIPPED_TASKS):
+        typer.echo(f"{name:<{wide}}  {SHIPPED_TASKS[name].example}")
     if models:
         from recinterp.models import shipped
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recinterp.errors import DomainError
 from recinterp.machine import Machine
-from recinterp.machine.execution.batch import accepts
+from recinterp.machine.execution.batch import accepts_inputs
 from recinterp.stats import Rate
 from recinterp.tokens import ARG_SEP
 
@@ -108,5 +108,5 @@ def _words(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
         every = product(vocab, repeat=length)
         words = (w for w in every if length - w.count(ARG_SEP) <= longest)
         while chunk := [list(w) for w in islice(words, 20_000)]:
-            taken = accepts(a, chunk) & accepts(b, chunk)
+            taken = accepts_inputs(a, chunk) & accepts_inputs(b, chunk)
             yield from (w for w, both in zip(chunk, taken, strict=True) if both)

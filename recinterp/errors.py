@@ -4,27 +4,27 @@ RecinterpError
 ├── SourceError            a program's text: line, column, caret
 │   ├── GallinaSyntaxError     it does not parse
 │   ├── GallinaTypeError       it parses and does not type-check
-│   ├── NotStructural          a fixpoint whose recursive calls are not on subterms
-│   └── OutsideSubset          Coq may accept it; this library says what to write instead
+│   ├── NotStructuralError          a fixpoint whose recursive calls are not on subterms
+│   └── OutsideSubsetError          Coq may accept it; this library says what to write instead
 ├── MachineError           a machine's text or shape
 │   ├── MachineSyntaxError     its text does not parse
-│   └── OverlappingRules       two rules of one mode can fire at once
+│   └── OverlappingRulesError       two rules of one mode can fire at once
 ├── TaskError
-│   ├── UnknownName            a name nobody has heard of; the nearest are listed
-│   ├── IllFormed              tokens that encode no term; the position is named
-│   ├── NoMachine              no machine can be derived from the program
+│   ├── UnknownNameError            a name nobody has heard of; the nearest are listed
+│   ├── InvalidInputError              tokens that encode no term; the position is named
+│   ├── NotDerivableError              no machine can be derived from the program
 │   └── DomainError            no domain given and none recorded, or an empty one
 ├── ModelError
-│   ├── MisfitModel            vocabulary, context or architecture does not fit the task
-│   ├── BadWeights             NaN or infinite weights
-│   ├── NoModel                an explanation was loaded without its model
+│   ├── IncompatibleModelError            vocabulary, context or architecture does not fit the task
+│   ├── NonFiniteWeightsError             NaN or infinite weights
+│   ├── ModelNotLoadedError                an explanation was loaded without its model
 │   └── CheckpointError        truncated, foreign, pickled or missing checkpoint
 ├── InterventionError
-│   ├── DeadSite               an edit there does not reach the logits
-│   └── UnknownSite            no such hook point, head or position
-├── UnwritableFile         a result cannot be written where it was asked for
-├── UnreadableFile         a file that was named cannot be read
-└── HeldOut                a builder asked for an input that is kept for the judge
+│   ├── InactiveHookError               an edit there does not reach the logits
+│   └── UnknownHookError            no such hook point, head or position
+├── UnwritableFileError         a result cannot be written where it was asked for
+├── UnreadableFileError         a file that was named cannot be read
+└── HeldOutInputError                a builder asked for an input that is kept for the judge
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class GallinaTypeError(SourceError):
     """The program parses and does not type-check."""
 
 
-class NotStructural(SourceError):
+class NotStructuralError(SourceError):
     """A fixpoint calls itself on something that is not a subterm of its structural argument."""
 
 
-class OutsideSubset(SourceError):
+class OutsideSubsetError(SourceError):
     """A construct of Gallina that is outside the subset; the error says what to write instead."""
 
 
@@ -89,7 +89,7 @@ class MachineSyntaxError(SourceError, MachineError):
     """A machine's text does not parse."""
 
 
-class OverlappingRules(MachineError):
+class OverlappingRulesError(MachineError):
     """Two rules of one mode can fire in the same state."""
 
 
@@ -97,7 +97,7 @@ class TaskError(RecinterpError):
     """A task that cannot be built, or was asked for what it does not have."""
 
 
-class UnknownName(TaskError):
+class UnknownNameError(TaskError):
     """A name nobody has heard of; the nearest known names are listed."""
 
     def __init__(self, asked: str, name: str, known: Iterable[str]) -> None:
@@ -107,7 +107,7 @@ class UnknownName(TaskError):
         super().__init__(asked, f"there is no {name!r}", hint)
 
 
-class IllFormed(TaskError):
+class InvalidInputError(TaskError):
     """Tokens that encode no term of the task's types; `position` counts from 0."""
 
     def __init__(self, asked: str, wrong: str, accepted: str = "", *, position: int = 0) -> None:
@@ -115,7 +115,7 @@ class IllFormed(TaskError):
         super().__init__(asked, f"at position {position}: {wrong}", accepted)
 
 
-class NoMachine(TaskError):
+class NotDerivableError(TaskError):
     """The program is outside what is compiled to a machine with local pointers and one stack."""
 
 
@@ -127,15 +127,15 @@ class ModelError(RecinterpError):
     """A model that cannot be used."""
 
 
-class MisfitModel(ModelError):
+class IncompatibleModelError(ModelError):
     """Vocabulary, context length or architecture does not fit the task."""
 
 
-class BadWeights(ModelError):
+class NonFiniteWeightsError(ModelError):
     """NaN or infinite weights."""
 
 
-class NoModel(ModelError):
+class ModelNotLoadedError(ModelError):
     """An explanation was loaded without its model, and something asks the model."""
 
 
@@ -147,21 +147,21 @@ class InterventionError(RecinterpError):
     """An intervention that cannot be run."""
 
 
-class DeadSite(InterventionError):
+class InactiveHookError(InterventionError):
     """An edit at this site does not reach the logits."""
 
 
-class UnknownSite(InterventionError):
+class UnknownHookError(InterventionError):
     """No such hook point, head or position."""
 
 
-class UnwritableFile(RecinterpError):
+class UnwritableFileError(RecinterpError):
     """A result cannot be written where it was asked for."""
 
 
-class UnreadableFile(RecinterpError):
+class UnreadableFileError(RecinterpError):
     """A file that was named cannot be read."""
 
 
-class HeldOut(RecinterpError):
+class HeldOutInputError(RecinterpError):
     """A builder asked the oracle for an input that is kept for the judge."""

@@ -14,11 +14,11 @@ from recinterp.io import from_plain, to_plain, write_text
 from recinterp.judge.fidelity import Fidelity, will_fail
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import run_batch
-from recinterp.synthesis.alternatives import Rival
+from recinterp.synthesis.alternatives import EquivalentMachine
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
-    from recinterp.causal.forced_prefixes import Override
+    from recinterp.causal.forced_prefixes import ForcedPrefixRule
     from recinterp.causal.mechanism import Mechanism
     from recinterp.causal.sites import Site
     from recinterp.probe.heads import Head, LayerFinding
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from recinterp.view.notebook.standalone import StandAlone
     from recinterp.view.notebook.stepper import StepWidget
 
-FORMAT = "recinterp-explanation/1"
+FORMAT = "recinterp-explanation/2"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Explanation:
 
     Of behaviour: machine, diff, fidelity; rivals: machines that nothing in the domain tells from
     this one, with a longer input that would. Of the network: heads, layers, sites, mechanism;
-    overrides: what it does behind outputs that it would not have written.
+    forced_prefix_rules: what it does behind outputs that it would not have written.
     """
 
     model_name: str
@@ -50,11 +50,11 @@ class Explanation:
     layers: tuple[LayerFinding, ...]
     sites: tuple[Site, ...]
     mechanism: Mechanism
-    overrides: tuple[Override, ...]
-    runners_up: tuple[str, ...]
+    forced_prefix_rules: tuple[ForcedPrefixRule, ...]
+    rejected_hypotheses: tuple[str, ...]
     probes: int
     seconds: float
-    rivals: tuple[Rival, ...] = ()
+    equivalent_machines: tuple[EquivalentMachine, ...] = ()
     model: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -78,12 +78,14 @@ class Explanation:
         """The next token on an input behind any output, as machine and overrides have it.
 
         "EOS" where the output ends; None where the machine is lost, or would have ended before.
-        Errors: IllFormed for what is no input.
+        Errors: InvalidInputError for what is no input.
         """
-        from recinterp.causal.forced_prefixes import next_token
+        from recinterp.causal.forced_prefixes import predict_next_token
 
         self.task.well_formed(tokens)
-        return next_token(self.machine, tuple(tokens), tuple(prefix), self.overrides)
+        return predict_next_token(
+            self.machine, tuple(tokens), tuple(prefix), self.forced_prefix_rules
+        )
 
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all."""
@@ -121,7 +123,8 @@ class Explanation:
     def ablate(self, *, warm: bool = True) -> AblationWidget:
         """A widget: switch heads off and watch output, machine, accuracy and attention change.
 
-        warm: run now what every click needs once. Errors: NoModel where the model is not at hand.
+        warm: run now what every click needs once. Errors: ModelNotLoadedError where the model is
+        not at hand.
         """
         from recinterp.view.notebook.ablation import ablation
 
@@ -130,7 +133,7 @@ class Explanation:
     def step(self, tokens: Sequence[str]) -> StepWidget:
         """A widget: true reduction, learned machine and attention on one input, in lockstep.
 
-        Errors: IllFormed for what is no input; without the model it leaves its part out.
+        Errors: InvalidInputError for what is no input; without the model it leaves its part out.
         """
         from recinterp.view.notebook.stepper import stepper
 
@@ -139,7 +142,7 @@ class Explanation:
     def attention(self, tokens: Sequence[str]) -> StandAlone:
         """Every head's attention on one input and the model's own output, as one page.
 
-        Errors: NoModel, IllFormed.
+        Errors: ModelNotLoadedError, InvalidInputError.
         """
         from recinterp.view.notebook.attention import attention_page
 
@@ -165,10 +168,10 @@ class Explanation:
 
 def _read(said: dict[str, Any]) -> dict[str, Any]:
     """An explanation's fields from its JSON."""
-    from recinterp.causal.pipeline import Network
+    from recinterp.causal.pipeline import NetworkFindings
 
     task = Task.from_json(said["task"])
-    parts = dict(_parts(Network))
+    parts = dict(_parts(NetworkFindings))
     plain = {k: from_plain(hint, said[k]) for k, hint in parts.items()}
     rest = {k: said[k] for k in ("model_name", "probes", "seconds")}
     return {**plain, **rest, "task": task, "domain": Domain.from_json(said["domain"], task)}
@@ -178,6 +181,11 @@ def _parts(network: type) -> Iterator[tuple[str, Any]]:
     from typing import get_type_hints
 
     hints = get_type_hints(network)
-    yield from ((k, hints[k]) for k in ("heads", "layers", "sites", "mechanism", "overrides"))
+    yield from (
+        (k, hints[k]) for k in ("heads", "layers", "sites", "mechanism", "forced_prefix_rules")
+    )
     yield from (("machine", Machine), ("truth", Machine), ("diff", Diff), ("fidelity", Fidelity))
-    yield from (("runners_up", tuple[str, ...]), ("rivals", tuple[Rival, ...]))
+    yield from (
+        ("rejected_hypotheses", tuple[str, ...]),
+        ("equivalent_machines", tuple[EquivalentMachine, ...]),
+    )

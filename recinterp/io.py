@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from recinterp.errors import UnreadableFile, UnwritableFile
+from recinterp.errors import UnreadableFileError, UnwritableFileError
 
 
 def to_plain(value: object) -> Any:
@@ -58,7 +58,7 @@ def write_text(path: str | Path, text: str) -> Path:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as e:
-        raise UnwritableFile(
+        raise UnwritableFileError(
             f"write {target}", _reason(e), "an existing, writable folder"
         ) from None
     try:
@@ -68,7 +68,7 @@ def write_text(path: str | Path, text: str) -> Path:
         os.replace(name, target)
     except OSError as e:
         Path(name).unlink(missing_ok=True)
-        raise UnwritableFile(f"write {target}", _reason(e), "a path to a file") from None
+        raise UnwritableFileError(f"write {target}", _reason(e), "a path to a file") from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -76,26 +76,26 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def check_writable(path: Path | None) -> None:
-    """Raise UnwritableFile now rather than after a minute's work. None is always fine."""
+    """Raise UnwritableFileError now rather than after a minute's work. None is always fine."""
     if path is None:
         return
     asked = f"write {path}"
     if path.is_dir():
-        raise UnwritableFile(asked, "it is a folder", "a path to a file")
+        raise UnwritableFileError(asked, "it is a folder", "a path to a file")
     if not path.parent.is_dir():
-        raise UnwritableFile(asked, f"there is no folder {path.parent}", "make it first")
+        raise UnwritableFileError(asked, f"there is no folder {path.parent}", "make it first")
     if not os.access(path.parent, os.W_OK):
-        raise UnwritableFile(asked, f"the folder {path.parent} is read-only", "another folder")
+        raise UnwritableFileError(asked, f"the folder {path.parent} is read-only", "another folder")
 
 
 def read_text(path: Path) -> str:
-    """A text file's content. Raises UnreadableFile where it is missing or no text."""
+    """A text file's content. Raises UnreadableFileError where it is missing or no text."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as e:
-        raise UnreadableFile(f"read {path}", _reason(e), "a text file") from None
+        raise UnreadableFileError(f"read {path}", _reason(e), "a text file") from None
     except UnicodeDecodeError:
-        raise UnreadableFile(f"read {path}", "it is not UTF-8 text", "a text file") from None
+        raise UnreadableFileError(f"read {path}", "it is not UTF-8 text", "a text file") from None
 
 
 def _reason(e: OSError) -> str:

@@ -16,17 +16,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from recinterp.divergence.results import Diff
-from recinterp.divergence.verdict import Census, judge_departures
-from recinterp.errors import DomainError, NoMachine
+from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
+from recinterp.errors import DomainError, NotDerivableError
 from recinterp.explanation import Explanation
 from recinterp.judge.cached_model import CachedModel
-from recinterp.judge.fidelity import Fidelity, domain_of, fidelity, trained_on
+from recinterp.judge.fidelity import Fidelity, fidelity, resolve_domain, training_domain
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import Reconstruction, answers, reconstruct
+from recinterp.synthesis.search import SynthesisResult, query_log, synthesize
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
-    from recinterp.causal.pipeline import Network
+    from recinterp.causal.pipeline import NetworkFindings
 
 Progress: TypeAlias = Callable[[str], None]
 EVERY = 70_000  # a domain with no more inputs than this is enumerated
@@ -59,12 +59,13 @@ def explain(
     model: a hooked TransformerLens model, or any function from inputs to outputs (then only the
     behavioural half); task: what it was meant to learn; domain: what is asked about, by default the
     lengths a checkpoint of ours was trained on; seed: same seed, same explanation; progress: told
-    each stage's name. Errors: DomainError without a domain, MisfitModel for one that does not fit.
+    each stage's name. Errors: DomainError without a domain, IncompatibleModelError for one that
+    does not fit.
     """
-    from recinterp.causal.pipeline import look_inside
+    from recinterp.causal.pipeline import analyse_network
 
     began, told = time.perf_counter(), progress or (lambda _: None)
-    asked = domain_of(model, domain)
+    asked = resolve_domain(model, domain)
     if asked.max_length is None:
         raise DomainError("explain a model", "the domain has no max_length", "Domain(max_length=…)")
     if next(asked.inputs(task), None) is None:
@@ -72,18 +73,18 @@ def explain(
     seen = CachedModel.of(model, task)
     task = with_truth(task, asked)
     told("asking the model and searching for its machine")
-    built = reconstruct(Oracle(seen), task, asked, seed=seed)
+    built = synthesize(Oracle(seen), task, asked, seed=seed)
     told("looking inside: heads, sites, mechanism")
-    inside = look_inside(model, task, built, seed)
+    inside = analyse_network(model, task, built, seed)
     told("judging the frozen machine")
     found = _judged(model, seen, task, built, asked, seed, inside)
     told("comparing on the whole domain")
     diff = _compared(model, seen, task, built, asked, seed, inside)
     return Explanation(
         name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
-        inside.heads, inside.layers, inside.sites, inside.mechanism, inside.overrides,
-        tuple(map(str, built.runners_up)), len(built.logs.inputs),
-        time.perf_counter() - began, built.rivals, model,
+        inside.heads, inside.layers, inside.sites, inside.mechanism, inside.forced_prefix_rules,
+        tuple(map(str, built.rejected_hypotheses)), len(built.logs.inputs),
+        time.perf_counter() - began, built.equivalent_machines, model,
     )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def with_truth(task: Task, domain: Domain) -> Task:
     """The task, with a true machine for the domain where it has none for every input."""
     try:
         task.machine  # noqa: B018  (derived here, and kept)
-    except NoMachine:
+    except NotDerivableError:
         return task.within(domain.max_length)
     return task
 
@@ -106,20 +107,20 @@ def _judged(
     model: object,
     seen: CachedModel,
     task: Task,
-    built: Reconstruction,
+    built: SynthesisResult,
     asked: Domain,
     seed: int,
-    inside: Network,
+    inside: NetworkFindings,
 ) -> Fidelity:
     judged = fidelity(
         seen,
-        task, built.chosen.machine, asked, seed=seed, queries=answers(built.logs),
+        task, built.chosen.machine, asked, seed=seed, queries=query_log(built.logs),
     )  # fmt: skip
     return replace(
         judged,
         interventional=inside.interventional,
-        false_effects=inside.false_effects,
-        rivals_apart=inside.rivals_apart,
+        unpredicted_changes=inside.unpredicted_changes,
+        carried_state_contrast=inside.carried_state_contrast,
     )
 
 
@@ -127,10 +128,10 @@ def _compared(
     model: object,
     seen: CachedModel,
     task: Task,
-    built: Reconstruction,
+    built: SynthesisResult,
     asked: Domain,
     seed: int,
-    inside: Network,
+    inside: NetworkFindings,
 ) -> Diff:
     inputs = list(islice(asked.inputs(task), EVERY + 1))
     exhaustive = len(inputs) <= EVERY
@@ -141,9 +142,9 @@ def _compared(
         ]
     machine = built.chosen.machine
     expected, claimed = task.apply_many(inputs), machine.run_many(inputs)
-    census = Census(task, machine, inputs, seen(inputs), expected, claimed, exhaustive)
-    trained, _ = trained_on(model)
+    census = ComparedOutputs(task, machine, inputs, seen(inputs), expected, claimed, exhaustive)
+    trained, _ = training_domain(model)
     beyond = ""
     if trained is not None and trained.max_length is not None:
         beyond = f"It was trained on inputs of at most {trained.max_length} tokens."
-    return judge_departures(census, built.truth, inside.mechanism.sentence, beyond)
+    return judge_divergence(census, built.truth, inside.mechanism.sentence, beyond)

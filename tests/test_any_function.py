@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import recinterp as ri
-from recinterp.errors import DomainError, MisfitModel
+from recinterp.errors import DomainError, IncompatibleModelError
 from recinterp.models.training.batches import IGNORE, Batches
 
 LENGTH, STEPS, RATE = 5, 900, 5e-3
@@ -104,7 +104,9 @@ def test_an_lstm_that_was_shown_no_deep_input_is_told_where_it_fails(task: ri.Ta
 
 
 def test_the_module_itself_is_refused_with_what_would_do(right: LSTM, task: ri.Task) -> None:
-    with pytest.raises(MisfitModel, match=r"LSTM has no run_with_hooks.*a plain function from"):
+    with pytest.raises(
+        IncompatibleModelError, match=r"LSTM has no run_with_hooks.*a plain function from"
+    ):
         ri.explain(right, task, domain=ri.Domain(max_length=LENGTH))
 
 
@@ -133,7 +135,7 @@ def test_outputs_may_be_tuples_and_must_be_as_many_as_inputs() -> None:
         lambda xs: [tuple(y) for y in SUCCESSOR.apply_many(xs)], SUCCESSOR, domain=domain
     )
     assert as_tuples.diff.verdict == "exact"
-    with pytest.raises(MisfitModel, match="outputs came back"):
+    with pytest.raises(IncompatibleModelError, match="outputs came back"):
         ri.explain(lambda xs: SUCCESSOR.apply_many(xs)[1:], SUCCESSOR, domain=domain)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import recinterp as ri
-from recinterp.errors import CheckpointError, DomainError, MisfitModel, RecinterpError
+from recinterp.errors import CheckpointError, DomainError, IncompatibleModelError, RecinterpError
 from recinterp.explanation import Explanation
 from tests import planted
 
@@ -107,7 +107,7 @@ def test_a_plain_function_gets_the_behavioural_half() -> None:
     ("model_given", "error", "says"),
     [
         (planted.many(planted.successor), DomainError, "Domain"),
-        ("a string", MisfitModel, "neither a hooked model"),
+        ("a string", IncompatibleModelError, "neither a hooked model"),
     ],
 )
 def test_bad_input_is_one_clear_error(

@@ -127,11 +127,14 @@ def summary(rows: Rows) -> Iterator[tuple[str, str, str]]:
     astray = [r for r in held if r["longer"][0] < 0.99 * r["longer"][1]]
     sites = [s for r in real for s in r["sites"] if s["accepted"]]
     moved = [r["interventional"] for r in real if r["interventional"] and r["interventional"][1]]
-    parted = [
-        r["rivals_apart"] for r in real if r["rivals_apart"] and r["rivals_apart"][1] >= APART
+    contrasts = [r["carried_state_contrast"] for r in real if r["carried_state_contrast"]]
+    parted = [rate for rate in contrasts if rate[1] >= APART]
+    still = [
+        r["unpredicted_changes"]
+        for r in real
+        if r["unpredicted_changes"] and r["unpredicted_changes"][1]
     ]
-    still = [r["false_effects"] for r in real if r["false_effects"] and r["false_effects"][1]]
-    forced = [o for r in real for o in r["overrides"]]
+    forced = [o for r in real for o in r["forced_prefix_rules"]]
     several: dict[tuple[str, str], list[Row]] = {}
     for r in real:
         for s in r["sites"]:

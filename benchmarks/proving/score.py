@@ -31,7 +31,7 @@ from train import HOME, missed
 import recinterp as ri
 from recinterp.splits import held_out
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import reconstruct
+from recinterp.synthesis.search import synthesize
 
 ROWS = HOME / "rows"
 COUNTED = 20_000
@@ -83,10 +83,12 @@ class Row:
     beside: int  # the same of a machine that those inputs did not tell from it, the best
     shown: int  # failures among the short inputs that it was made from
     interventional: tuple[int, int] | None
-    rivals_apart: tuple[int, int] | None  # the same, where a machine carried in the output differs
-    false_effects: tuple[int, int] | None  # changed, of the tokens that it says should stay
-    overrides: tuple[tuple[int, int, int], ...]  # right with, right without, of so many
-    rivals: int  # machines that nothing in the domain tells from the one chosen
+    carried_state_contrast: (
+        tuple[int, int] | None
+    )  # the same, where a machine carried in the output differs
+    unpredicted_changes: tuple[int, int] | None  # changed, of the tokens that it says should stay
+    forced_prefix_rules: tuple[tuple[int, int, int], ...]  # right with, right without, of so many
+    equivalent_machines: int  # machines that nothing in the domain tells from the one chosen
     sites: tuple[Found, ...]
     size: int
     modes: int
@@ -113,8 +115,8 @@ def score(case: Case) -> Row:
             if cap is not None and task.depth(x) > cap]  # fmt: skip
     told = ex.diff.verdict in ("exact", "shortcut")
     again = longer(model, task, case) if told else (None, 0, 0)
-    found, apart = ex.fidelity.interventional, ex.fidelity.rivals_apart
-    false = ex.fidelity.false_effects
+    found, apart = ex.fidelity.interventional, ex.fidelity.carried_state_contrast
+    false = ex.fidelity.unpredicted_changes
     return Row(
         name=case.name,
         group=case.group,
@@ -143,10 +145,10 @@ def score(case: Case) -> Row:
         beside=again[1],
         shown=again[2],
         interventional=None if found is None else (found.hits, found.total),
-        rivals_apart=None if apart is None else (apart.hits, apart.total),
-        false_effects=None if false is None else (false.hits, false.total),
-        overrides=tuple((o.held.hits, o.alone.hits, o.held.total) for o in ex.overrides),
-        rivals=len(ex.rivals),
+        carried_state_contrast=None if apart is None else (apart.hits, apart.total),
+        unpredicted_changes=None if false is None else (false.hits, false.total),
+        forced_prefix_rules=tuple((o.held.hits, o.alone.hits, o.held.total) for o in
+        ex.forced_prefix_rules), equivalent_machines=len(ex.equivalent_machines),
         sites=tuple(
             Found(s.variable, "; ".join(s.where), s.accuracy, s.control,
                   (s.strict.hits, s.strict.total), s.pairs, s.accepted)
@@ -194,7 +196,7 @@ def longer(
     the failures among the shorter inputs that were asked about.
     """
     short = case.asked - SHORTER * (4 if "tree" in case.task_name else 1)
-    built = reconstruct(
+    built = synthesize(
         Oracle(lambda xs: ri.predict(model, task, xs)), task, ri.Domain(max_length=short)
     )
     inputs = [x for x in counted(task, ri.Domain(max_length=case.asked)) if task.length(x) > short]
@@ -202,7 +204,10 @@ def longer(
     if not inputs:
         return None, 0, shown
     outputs = ri.predict(model, task, inputs)
-    said = [m.run_many(inputs) for m in (built.chosen.machine, *(r.machine for r in built.rivals))]
+    said = [
+        m.run_many(inputs)
+        for m in (built.chosen.machine, *(r.machine for r in built.equivalent_machines))
+    ]
     hits = [sum(m == y for m, y in zip(one, outputs, strict=True)) for one in said]
     return (hits[0], len(inputs), sum(m is not None for m in said[0])), max(hits), shown
 

@@ -29,13 +29,13 @@ import recinterp as ri
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.checkpoint import attach, describe
 from recinterp.models.training.batches import answer_of
-from recinterp.models.training.trainer import Run, shape_for, started
+from recinterp.models.training.trainer import TrainingRun, shape_for, started
 
 HOME = Path(__file__).resolve().parents[2] / "runs" / "proving"
 TRIES = 3
 
 
-def trained(case: Case) -> Run:
+def trained(case: Case) -> TrainingRun:
     """The model of a row. A planted one is trained until it is exact, or three times."""
     if case.group == "untrained":
         return untrained(case)
@@ -51,7 +51,7 @@ def trained(case: Case) -> Run:
     return run
 
 
-def untrained(case: Case) -> Run:
+def untrained(case: Case) -> TrainingRun:
     """A model as it is before the first step."""
     torch.manual_seed(case.config.seed)
     task, domain = case.task, ri.Domain(max_length=case.asked)
@@ -59,7 +59,7 @@ def untrained(case: Case) -> Run:
     model = backend.hooked(shape, started(shape, case.config).weights())
     checkpoint = describe(case.name, shape, task, domain, {"steps": 0}, {})
     attach(model, checkpoint)
-    return Run(model, (), checkpoint)
+    return TrainingRun(model, (), checkpoint)
 
 
 def missed(model: torch.nn.Module, task: ri.Task, case: Case) -> int:

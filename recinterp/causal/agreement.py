@@ -6,15 +6,15 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from recinterp.causal.pairs import Pair, Pairs, Step, Tokens
-from recinterp.perturb import lay_out, say
+from recinterp.causal.pairs import Pair, PairSampler, Step, Tokens
+from recinterp.perturb import build_batch, next_tokens
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
 
-def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
+def pairs_where_model_agrees(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs at whose base and source the model says what the machine says.
 
     A machine may write on where the model has no position left: such steps are left out.
@@ -23,7 +23,9 @@ def faithful(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> list[Pair]:
     if not pairs:
         return []
     steps = [s for p in pairs for s in (p.base, p.source)]
-    said = say(adapter, task, lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps]))
+    said = next_tokens(
+        adapter, task, build_batch(task, [s.tokens for s in steps], [s.prefix for s in steps])
+    )
     right = [a == s.says for a, s in zip(said, steps, strict=True)]
     return [p for i, p in enumerate(pairs) if right[2 * i] and right[2 * i + 1]]
 
@@ -33,9 +35,9 @@ def fits(adapter: Adapter, task: Task, step: Step) -> bool:
     return len(task.prompt(list(step.tokens))) + len(step.prefix) <= adapter.n_ctx
 
 
-def faithful_steps(
+def steps_where_model_agrees(
     adapter: Adapter,
-    finder: Pairs,
+    finder: PairSampler,
     seed: int,
     count: int,
     may: Callable[[Tokens], bool] = lambda _: True,
@@ -51,6 +53,6 @@ def faithful_steps(
     steps = [step for step in steps if fits(adapter, task, step)]
     if not steps:
         return []
-    rows = lay_out(task, [s.tokens for s in steps], [s.prefix for s in steps])
-    said = say(adapter, task, rows)
+    rows = build_batch(task, [s.tokens for s in steps], [s.prefix for s in steps])
+    said = next_tokens(adapter, task, rows)
     return [s for a, s in zip(said, steps, strict=True) if a == s.says]

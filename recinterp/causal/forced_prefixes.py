@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recinterp.causal.agreement import faithful_steps
-from recinterp.causal.pairs import Pairs, Step, Tokens
-from recinterp.causal.traces import timeline
+from recinterp.causal.agreement import steps_where_model_agrees
+from recinterp.causal.pairs import PairSampler, Step, Tokens
+from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import from_state
-from recinterp.machine.execution.interpreter import Run
-from recinterp.perturb import lay_out, say
+from recinterp.machine.execution.interpreter import MachineRun
+from recinterp.perturb import build_batch, next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 from recinterp.tokens import EOS
@@ -52,11 +52,11 @@ Condition = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Override:
+class ForcedPrefixRule:
     """Where all of `when` holds, the model goes on in mode `then` (None: the output ends).
 
-    when: features with their values (`Behind.seen`); held: how often that is what the model does,
-    on inputs it was not learned from; alone: how often the machine without it is right there.
+    when: features with their values (`PrefixedState.seen`); held: how often that is what the model
+    does, on inputs it was not learned from; alone: how often the machine without it is right there.
     """
 
     when: Condition
@@ -81,13 +81,13 @@ class Override:
         return "the output ends" if self.then is None else f"goes on as in {self.then}"
 
 
-class Behind(NamedTuple):
+class PrefixedState(NamedTuple):
     """A state of the machine with the output that is put before it.
 
     state: the one that owns output t; prefix: the t tokens put before it.
     """
 
-    state: Run
+    state: MachineRun
     t: int
     prefix: Tokens
 
@@ -115,30 +115,33 @@ class Behind(NamedTuple):
         }
 
 
-def foretell(at: Behind, overrides: Sequence[Override] = ()) -> str | None:
+def predict_token(at: PrefixedState, rules: Sequence[ForcedPrefixRule] = ()) -> str | None:
     """Output t behind an output put there; the first override that fits says in which mode."""
-    seen = at.seen() if overrides and at.t else {}
-    first = next((o for o in overrides if seen and o.fits(seen)), None)
+    seen = at.seen() if rules and at.t else {}
+    first = next((o for o in rules if seen and o.fits(seen)), None)
     if first is None:
         return at.said()
     return EOS if first.then is None else at.said(first.then)
 
 
-def next_token(
-    machine: Machine, tokens: Tokens, prefix: Tokens, overrides: Sequence[Override] = ()
+def predict_next_token(
+    machine: Machine,
+    tokens: Tokens,
+    prefix: Tokens,
+    forced_prefix_rules: Sequence[ForcedPrefixRule] = (),
 ) -> str | None:
     """The token behind an output put there, EOS at the end of the machine's own; None: no claim."""
-    run, t = timeline(machine, tokens), len(prefix)
+    run, t = trace_run(machine, tokens), len(prefix)
     if t < len(run.owners):
-        return foretell(Behind(run.owners[t], t, prefix), overrides)
+        return predict_token(PrefixedState(run.owners[t], t, prefix), forced_prefix_rules)
     ended = t == len(run.owners) and machine.run(tokens) == list(run.says)
     return EOS if ended else None
 
 
-def overrides(
+def learn_forced_prefix_rules(
     adapter: Adapter,
-    finder: Pairs,
-) -> tuple[Override, ...]:
+    finder: PairSampler,
+) -> tuple[ForcedPrefixRule, ...]:
     """What a model does behind outputs that it would not have written; the first that fits decides.
 
     Of most inputs of the finder it is learned, on the others counted.
@@ -152,7 +155,7 @@ def overrides(
 
 
 class _Trial(NamedTuple):
-    at: Behind
+    at: PrefixedState
     seen: Mapping[str, str]
     said: str
 
@@ -166,23 +169,23 @@ class _Trial(NamedTuple):
         return self.said == self.at.said()
 
 
-def _trials(adapter: Adapter, finder: Pairs) -> Iterator[_Trial]:
+def _trials(adapter: Adapter, finder: PairSampler) -> Iterator[_Trial]:
     """What the model says behind forced outputs: one or two tokens back, of other inputs."""
     task, rng = finder.task, random.Random(f"{finder.seed} overrides")
-    steps = faithful_steps(adapter, finder, finder.seed, STEPS)
+    steps = steps_where_model_agrees(adapter, finder, finder.seed, STEPS)
     drawn = [(step, *_drawn(finder, step, rng)) for step in steps]
     finder.runs(x for *_, others in drawn for x in others)
     forced = [at for each in drawn for at in _forced(finder, *each)]
     forced = list({(at.state.tokens, at.prefix): at for at in forced}.values())
     if not forced:  # outputs of one token leave nothing to force
         return
-    rows = lay_out(task, [at.state.tokens for at in forced], [at.prefix for at in forced])
-    said = say(adapter, task, rows)
+    rows = build_batch(task, [at.state.tokens for at in forced], [at.prefix for at in forced])
+    said = next_tokens(adapter, task, rows)
     yield from (_Trial(at, at.seen(), token) for at, token in zip(forced, said, strict=True))
 
 
 def _drawn(
-    finder: Pairs, step: Step, rng: random.Random
+    finder: PairSampler, step: Step, rng: random.Random
 ) -> tuple[list[Tokens], tuple[Tokens, ...]]:
     """Outputs to be put before a step, and inputs whose outputs are to be."""
     prefixes: list[Tokens] = []
@@ -195,14 +198,14 @@ def _drawn(
 
 
 def _forced(
-    finder: Pairs, step: Step, prefixes: Sequence[Tokens], others: Sequence[Tokens]
-) -> Iterator[Behind]:
+    finder: PairSampler, step: Step, prefixes: Sequence[Tokens], others: Sequence[Tokens]
+) -> Iterator[PrefixedState]:
     state = finder.run(step.tokens).owners[step.t]
-    yield from (Behind(state, step.t, prefix) for prefix in prefixes)
+    yield from (PrefixedState(state, step.t, prefix) for prefix in prefixes)
     for run in finder.runs(others):
         if step.t < len(run.owners) and run.says[: step.t] != step.prefix:
-            yield Behind(run.owners[step.t], step.t, step.prefix)
-            yield Behind(state, step.t, run.says[: step.t])
+            yield PrefixedState(run.owners[step.t], step.t, step.prefix)
+            yield PrefixedState(state, step.t, run.says[: step.t])
 
 
 def swapped(prefix: Tokens, back: int, token: str) -> Tokens:
@@ -211,12 +214,12 @@ def swapped(prefix: Tokens, back: int, token: str) -> Tokens:
     return (*prefix[:at], token, *prefix[at + 1 :])
 
 
-def _own(finder: Pairs) -> set[Condition]:
+def _own(finder: PairSampler) -> set[Condition]:
     """Every condition that holds at a step of the machine's own runs, on many inputs."""
     longest = max(map(len, finder.inputs))
     more = finder.task.sample(OWN, seed=finder.seed, max_length=longest)
     seen = [
-        Behind(owner, t, run.says[:t]).seen()
+        PrefixedState(owner, t, run.says[:t]).seen()
         for run in finder.runs({*finder.inputs, *map(tuple, more)})
         for t, owner in enumerate(run.owners)
         if t
@@ -285,11 +288,11 @@ def _cost(condition: Condition) -> int:
 
 def _counted(
     found: Iterable[tuple[Condition, str | None]], rest: Sequence[_Trial]
-) -> Iterator[Override]:
+) -> Iterator[ForcedPrefixRule]:
     """With counts on inputs kept apart; a trial counts for the first that fits."""
     left = list(rest)
     for when, then in found:
-        one = Override(when, then, Rate(0, 0), Rate(0, 0))
+        one = ForcedPrefixRule(when, then, Rate(0, 0), Rate(0, 0))
         here = [trial for trial in left if one.fits(trial.seen)]
         left = [trial for trial in left if not one.fits(trial.seen)]
         held = Rate.of(trial.right(then) for trial in here)

@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from recinterp.causal.agreement import faithful
-from recinterp.causal.pairs import Pair, Pairs, Tokens
+from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.pairs import Pair, PairSampler, Tokens
 from recinterp.causal.patches import described, words
-from recinterp.causal.sites import FEWEST, Site, sites
-from recinterp.causal.traces import Timeline
+from recinterp.causal.sites import FEWEST, Site, find_sites
+from recinterp.causal.traces import Trace
 from recinterp.causal.variables import from_state, pointer
-from recinterp.perturb import lay_out, say
+from recinterp.perturb import build_batch, next_tokens
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class Mechanism:
     sentence: str
 
 
-def mechanism(
+def decide_mechanism(
     adapter: Adapter,
-    finder: Pairs,
+    finder: PairSampler,
     *,
     found: Sequence[Site] | None = None,
 ) -> Mechanism:
@@ -64,7 +64,7 @@ def mechanism(
     forced = _forced_prefix(adapter, finder.task, prefix_pairs)
     swapped = _source_swap(adapter, finder.task, swap_pairs)
     if found is None:
-        found = sites(adapter, finder)
+        found = find_sites(adapter, finder)
     site = _state_site(found)
     layer = site.patch[-1].layer if site and site.patch else None
     if forced.total or swapped.total:
@@ -75,7 +75,7 @@ def mechanism(
     return Mechanism(name, forced, swapped, layer, sentence)
 
 
-def state_pairs(finder: Pairs) -> tuple[list[Pair], list[Pair]]:
+def state_pairs(finder: PairSampler) -> tuple[list[Pair], list[Pair]]:
     """Pairs for the two tests: inputs of one length whose runs part at step t.
 
     Forced prefix: goal is the base input's token from the source's state. Source swap: it is the
@@ -98,7 +98,7 @@ def state_pairs(finder: Pairs) -> tuple[list[Pair], list[Pair]]:
     return prefixes, enough[:WANTED]
 
 
-def _meetings(finder: Pairs, rng: random.Random) -> list[tuple[Tokens, Tokens, int]]:
+def _meetings(finder: PairSampler, rng: random.Random) -> list[tuple[Tokens, Tokens, int]]:
     """(input, other input of its length, step): one token flipped where the task allows it."""
     found = []
     groups: dict[int, list[Tokens]] = {}
@@ -114,7 +114,7 @@ def _meetings(finder: Pairs, rng: random.Random) -> list[tuple[Tokens, Tokens, i
     return found[: 40 * WANTED]
 
 
-def _same_reading(one: Timeline, other: Timeline, t: int) -> bool:
+def _same_reading(one: Trace, other: Trace, t: int) -> bool:
     """Whether both read the same token at the same place: only the state can tell them apart."""
     here, there = pointer(one.owners[t]), pointer(other.owners[t])
     if here is None or here != there:
@@ -124,22 +124,22 @@ def _same_reading(one: Timeline, other: Timeline, t: int) -> bool:
 
 def _forced_prefix(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
     """How often the base's input, after the source's output, is answered as carried state says."""
-    kept = faithful(adapter, task, pairs)
+    kept = pairs_where_model_agrees(adapter, task, pairs)
     if not kept:
         return Rate(0, 0)
-    rows = lay_out(task, [p.base.tokens for p in kept], [p.source.prefix for p in kept])
-    said = say(adapter, task, rows)
+    rows = build_batch(task, [p.base.tokens for p in kept], [p.source.prefix for p in kept])
+    said = next_tokens(adapter, task, rows)
     told = [(a, p) for a, p in zip(said, kept, strict=True) if p.base.prefix != p.source.prefix]
     return Rate.of(a == p.goal for a, p in told)
 
 
 def _source_swap(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
     """How often the source's input with the base's output before it is answered as the source's."""
-    kept = faithful(adapter, task, pairs)
+    kept = pairs_where_model_agrees(adapter, task, pairs)
     if not kept:
         return Rate(0, 0)
-    rows = lay_out(task, [p.source.tokens for p in kept], [p.base.prefix for p in kept])
-    return Rate.of(a == p.goal for a, p in zip(say(adapter, task, rows), kept, strict=True))
+    rows = build_batch(task, [p.source.tokens for p in kept], [p.base.prefix for p in kept])
+    return Rate.of(a == p.goal for a, p in zip(next_tokens(adapter, task, rows), kept, strict=True))
 
 
 def _name(forced: Rate, swapped: Rate) -> Name:
@@ -150,7 +150,7 @@ def _name(forced: Rate, swapped: Rate) -> Name:
     return "computed-from-input" if by_input else "neither"
 
 
-def _untested(finder: Pairs, site: Site | None, found: Sequence[Site]) -> tuple[Name, str]:
+def _untested(finder: PairSampler, site: Site | None, found: Sequence[Site]) -> tuple[Name, str]:
     """Where no two runs tell: an answer of one token has no output before it to read off."""
     of_state = _of_state(found)
     what = _state_name(of_state)

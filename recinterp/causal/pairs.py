@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from recinterp.causal.traces import Timeline, timelines
+from recinterp.causal.traces import Trace, trace_runs
 from recinterp.causal.variables import (
     Value,
     Variable,
@@ -31,7 +31,7 @@ from recinterp.splits import in_selection_split
 from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
-    from recinterp.machine.execution.interpreter import Run
+    from recinterp.machine.execution.interpreter import MachineRun
     from recinterp.tasks import Task
 
 Tokens = tuple[str, ...]
@@ -91,7 +91,7 @@ class Pair:
 
 
 class _Wanted(NamedTuple):
-    """Which pairs are looked for, and how many: `Pairs.find`."""
+    """Which pairs are looked for, and how many: `PairSampler.find`."""
 
     variable: Variable
     most: int
@@ -100,7 +100,7 @@ class _Wanted(NamedTuple):
     each: int
 
 
-class Pairs:
+class PairSampler:
     """Finds pairs for a machine over some inputs; runs of the machine are kept.
 
     most: steps after which a run is cut that may have no end.
@@ -117,29 +117,29 @@ class Pairs:
         self.task, self.machine, self.seed, self.most = task, machine, seed, most
         self.inputs = tuple(dict.fromkeys(tuple(x) for x in inputs))
         self.variables = variables(machine)
-        self._runs: dict[Tokens, Timeline] = {}
+        self._runs: dict[Tokens, Trace] = {}
         self._values: dict[tuple[Tokens, int], tuple[Value, ...]] = {}
         self._goals: dict[tuple[Variable, tuple[Tokens, int], Value], str | None] = {}
         self._flips: dict[Tokens, tuple[Tokens, ...]] = {}
 
-    def among(self, inputs: Sequence[Sequence[str]]) -> Pairs:
+    def among(self, inputs: Sequence[Sequence[str]]) -> PairSampler:
         """The same over other inputs; what has been run stays known."""
-        other = Pairs(self.task, self.machine, inputs, self.seed, self.most)
+        other = PairSampler(self.task, self.machine, inputs, self.seed, self.most)
         other._runs, other._values = self._runs, self._values
         other._goals, other._flips = self._goals, self._flips
         return other
 
-    def run(self, tokens: Tokens) -> Timeline:
+    def run(self, tokens: Tokens) -> Trace:
         """The machine's run on an input."""
         known = self._runs.get(tokens)
         return self.runs([tokens])[0] if known is None else known
 
-    def runs(self, inputs: Iterable[Tokens]) -> list[Timeline]:
+    def runs(self, inputs: Iterable[Tokens]) -> list[Trace]:
         """Its runs on many inputs, those that are new all at once."""
         asked = list(inputs)
         new = list(dict.fromkeys(x for x in asked if x not in self._runs))
         if new:
-            self._runs |= zip(new, timelines(self.machine, new, self.most), strict=True)
+            self._runs |= zip(new, trace_runs(self.machine, new, self.most), strict=True)
         return [self._runs[x] for x in asked]
 
     @cached_property
@@ -355,7 +355,7 @@ class Pairs:
         return self._goals[key]
 
 
-def _frame(state: Run) -> str | None:
+def _frame(state: MachineRun) -> str | None:
     return state.stack[-1][0] if state.stack else None
 
 

@@ -14,10 +14,10 @@ from recinterp.perturb import (
     SEP,
     At,
     Interchange,
-    Rows,
+    PromptBatch,
     Unit,
-    lay_out,
-    say,
+    build_batch,
+    next_tokens,
 )
 from recinterp.stats import Rate
 
@@ -168,14 +168,14 @@ def _place(step: Step, position: str) -> int | None:
     return step.reads
 
 
-def rows_of(task: Task, pairs: Sequence[Pair]) -> Rows:
+def rows_of(task: Task, pairs: Sequence[Pair]) -> PromptBatch:
     """The base steps of some pairs, as rows."""
-    return lay_out(task, [p.base.tokens for p in pairs], [p.base.prefix for p in pairs])
+    return build_batch(task, [p.base.tokens for p in pairs], [p.base.prefix for p in pairs])
 
 
 def answers(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: Put) -> list[str]:
     """What the model writes at the bases with the sources' values put in."""
-    return say(adapter, task, rows_of(task, pairs), plan_of(put, pairs))
+    return next_tokens(adapter, task, rows_of(task, pairs), plan_of(put, pairs))
 
 
 def accuracy(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: Put) -> Rate:

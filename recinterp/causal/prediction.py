@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from recinterp.causal.agreement import faithful, faithful_steps
-from recinterp.causal.forced_prefixes import Behind, Override, foretell, swapped
+from recinterp.causal.agreement import pairs_where_model_agrees, steps_where_model_agrees
+from recinterp.causal.forced_prefixes import ForcedPrefixRule, PrefixedState, predict_token, swapped
 from recinterp.causal.pairs import (
-    Pairs,
+    PairSampler,
     Step,
     Tokens,
     parted,
@@ -25,8 +25,8 @@ from recinterp.causal.pairs import (
 from recinterp.causal.patches import Put, answers
 from recinterp.causal.sites import Site
 from recinterp.causal.variables import from_state
-from recinterp.machine.execution.interpreter import Run
-from recinterp.perturb import Transplant, head, is_live, lay_out, say, sources_kept
+from recinterp.machine.execution.interpreter import MachineRun
+from recinterp.perturb import Transplant, build_batch, head, is_live, next_tokens, source_cache
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 
@@ -40,14 +40,15 @@ class Interventional:
     """How well a machine foretells interventions on the model.
 
     match: share foretold, of those that should change the token; by_kind: the same, apart;
-    false_effects: share of changed tokens among interventions that should change nothing;
-    rivals_apart: share foretold, of those at which the machine carried in the output says other.
+    unpredicted_changes: share of changed tokens among interventions that should change nothing;
+    carried_state_contrast: share foretold, of those at which the machine carried in the output
+    says other.
     """
 
     match: Rate
     by_kind: Mapping[str, Rate]
-    false_effects: Rate
-    rivals_apart: Rate
+    unpredicted_changes: Rate
+    carried_state_contrast: Rate
 
 
 class Trial(NamedTuple):
@@ -59,23 +60,23 @@ class Trial(NamedTuple):
     parts: bool = False
 
 
-def interventional(
+def measure_interventional_match(
     adapter: Adapter,
-    finder: Pairs,
+    finder: PairSampler,
     found: Sequence[Site],
     *,
-    overrides: Sequence[Override] = (),
+    forced_prefix_rules: Sequence[ForcedPrefixRule] = (),
     each: int = 60,
 ) -> Interventional:
     """Intervene, and compare with the machine set likewise. found: its sites.
 
     Kinds: a wrong token forced into the output; an input token swapped before, at, after the
     place that is read, the output held; all heads given their z of another step (the pointer is
-    set); each accepted site interchanged (its variable is set). overrides: what happens behind
-    outputs that are put there; nothing is forced or swapped in inputs they were learned from.
-    `each`: trials a kind.
+    set); each accepted site interchanged (its variable is set). forced_prefix_rules: what happens
+    behind outputs that are put there; nothing is forced or swapped in inputs they were learned
+    from. `each`: trials a kind.
     """
-    asked = _Asked(adapter, finder, overrides, each)
+    asked = _Asked(adapter, finder, forced_prefix_rules, each)
     trials = {
         "forced token": _forced_tokens(asked),
         **_swaps(asked),
@@ -103,8 +104,8 @@ class _Asked:
     """What is intervened on, and what foretells it."""
 
     adapter: Adapter
-    finder: Pairs
-    overrides: Sequence[Override]
+    finder: PairSampler
+    forced_prefix_rules: Sequence[ForcedPrefixRule]
     each: int
 
     @property
@@ -119,23 +120,25 @@ class _Asked:
 
     def may(self, tokens: Tokens) -> bool:
         """Whether an input may be used: nothing was learned from it."""
-        return not (self.overrides and in_fit_split(tokens))
+        return not (self.forced_prefix_rules and in_fit_split(tokens))
 
     def steps(self, seed: int, count: int) -> list[Step]:
         """Steps of such inputs at which the model writes what the machine writes."""
-        return faithful_steps(self.adapter, self.finder, seed, count, may=self.may)
+        return steps_where_model_agrees(self.adapter, self.finder, seed, count, may=self.may)
 
     def behind(
-        self, steps: Sequence[Step], forced: Sequence[Behind], rivals: Sequence[str | None]
+        self, steps: Sequence[Step], forced: Sequence[PrefixedState], rivals: Sequence[str | None]
     ) -> list[Trial]:
         """Trials of the steps with other inputs or outputs, beside what a rival foretells."""
         if not steps:
             return []
-        rows = lay_out(self.task, [at.state.tokens for at in forced], [at.prefix for at in forced])
-        replies = say(self.adapter, self.task, rows)
+        rows = build_batch(
+            self.task, [at.state.tokens for at in forced], [at.prefix for at in forced]
+        )
+        replies = next_tokens(self.adapter, self.task, rows)
         done = []
         for step, at, rival, said in zip(steps, forced, rivals, replies, strict=True):
-            trial = _trial(step.says, said, foretell(at, self.overrides))
+            trial = _trial(step.says, said, predict_token(at, self.forced_prefix_rules))
             done.append(trial._replace(parts=rival is not None and rival != at.said()))
         return done
 
@@ -146,21 +149,23 @@ def _forced_tokens(asked: _Asked) -> list[Trial]:
     rng = random.Random(f"{asked.seed} forced")
     steps = asked.steps(asked.seed, asked.each) if len(task.constructors) > 1 else []
     carried = _states(finder)
-    forced: list[Behind] = []
-    rivals: list[str | None] = []
+    forced: list[PrefixedState] = []
+    contrasts: list[str | None] = []
     for step in steps:
         back = rng.choice((1, 1, 1, 2)) if step.t > 1 else 1
         wrong = rng.choice([x for x in task.constructors if x != step.prefix[-back]])
         owner = finder.run(step.tokens).owners[step.t]
-        forced.append(Behind(owner, step.t, swapped(step.prefix, back, wrong)))
+        forced.append(PrefixedState(owner, step.t, swapped(step.prefix, back, wrong)))
         state = carried.get((len(step.tokens), forced[-1].prefix))
-        rivals.append(None if state is None else from_state(state, step.tokens, step.t, state.out))
-    return asked.behind(steps, forced, rivals)
+        contrasts.append(
+            None if state is None else from_state(state, step.tokens, step.t, state.out)
+        )
+    return asked.behind(steps, forced, contrasts)
 
 
-def _states(finder: Pairs) -> dict[tuple[int, Tokens], Run]:
+def _states(finder: PairSampler) -> dict[tuple[int, Tokens], MachineRun]:
     """In which state a machine stands behind an output, by the input's length; one alone each."""
-    found = dict[tuple[int, Tokens], dict[object, Run]]()
+    found = dict[tuple[int, Tokens], dict[object, MachineRun]]()
     for x in finder.inputs:
         line = finder.run(x)
         for t, owner in enumerate(line.owners):
@@ -206,13 +211,13 @@ def _side(step: Step, new: Tokens) -> str | None:
 
 def _swapped(asked: _Asked, picked: Sequence[tuple[Step, Tokens]]) -> list[Trial]:
     finder = asked.finder
-    forced: list[Behind] = []
-    rivals: list[str | None] = []
+    forced: list[PrefixedState] = []
+    contrasts: list[str | None] = []
     for step, new in picked:
-        forced.append(Behind(finder.run(new).owners[step.t], step.t, step.prefix))
+        forced.append(PrefixedState(finder.run(new).owners[step.t], step.t, step.prefix))
         owner = finder.run(step.tokens).owners[step.t]
-        rivals.append(from_state(owner, new, step.t, owner.out))
-    return asked.behind([step for step, _ in picked], forced, rivals)
+        contrasts.append(from_state(owner, new, step.t, owner.out))
+    return asked.behind([step for step, _ in picked], forced, contrasts)
 
 
 def _transplants(asked: _Asked) -> list[Trial]:
@@ -225,7 +230,7 @@ def _transplants(asked: _Asked) -> list[Trial]:
         for pair in finder.find(variable, each)
         if pair.base.tokens == pair.source.tokens
     ]
-    kept = faithful(adapter, task, pairs)[:each]
+    kept = pairs_where_model_agrees(adapter, task, pairs)[:each]
     if not kept:
         return []
     layers = [i for i in range(adapter.n_layers) if is_live(adapter, task, head(i).hook)]
@@ -235,8 +240,8 @@ def _transplants(asked: _Asked) -> list[Trial]:
             every, tuple(p.source.tokens for p in kept), tuple(p.source.prefix for p in kept)
         )
     ]
-    rows = lay_out(task, [p.base.tokens for p in kept], [p.base.prefix for p in kept])
-    said = say(adapter, task, rows, plan)
+    rows = build_batch(task, [p.base.tokens for p in kept], [p.base.prefix for p in kept])
+    said = next_tokens(adapter, task, rows, plan)
     return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]
 
 
@@ -248,11 +253,11 @@ def _at_site(asked: _Asked, site: Site) -> list[Trial]:
     adapter, task, finder, each = asked.adapter, asked.task, asked.finder, asked.each
     variable = next(v for v in finder.variables if v.name == site.variable)
     other, same = (finder.find(variable, 2 * each, same=equal) for equal in (False, True))
-    _, moved = parted(faithful(adapter, task, other))
-    _, held = parted(faithful(adapter, task, same))
+    _, moved = parted(pairs_where_model_agrees(adapter, task, other))
+    _, held = parted(pairs_where_model_agrees(adapter, task, same))
     kept = [*moved[:each], *held[: each // 2]]
     if not kept:
         return []
-    with sources_kept():
+    with source_cache():
         said = answers(adapter, task, kept, Put(site.patch))
     return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]

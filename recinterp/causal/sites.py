@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recinterp.causal.agreement import faithful
-from recinterp.causal.pairs import Pair, Pairs, parted
+from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.pairs import Pair, PairSampler, parted
 from recinterp.causal.patches import Part, Patch, Put, accuracy, is_single
 from recinterp.causal.variables import Kind, Variable
-from recinterp.perturb import is_live, sources_kept
+from recinterp.perturb import is_live, source_cache
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:
@@ -55,31 +55,37 @@ class Site:
     dims: int = 0
 
 
-def sites(
+def find_sites(
     adapter: Adapter,
-    finder: Pairs,
+    finder: PairSampler,
 ) -> tuple[Site, ...]:
     """For every variable: its best single site and, where that falls short, a joint one."""
     found: list[Site] = []
     for variable in finder.variables:
-        with sources_kept():
+        with source_cache():
             found += _sites_of(adapter, finder, variable)
     return tuple(found)
 
 
-def _sites_of(adapter: Adapter, finder: Pairs, variable: Variable) -> list[Site]:
+def _sites_of(adapter: Adapter, finder: PairSampler, variable: Variable) -> list[Site]:
     task, seed = finder.task, finder.seed
-    pairs = faithful(adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING)))
+    pairs = pairs_where_model_agrees(
+        adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING))
+    )
     pairs = pairs[: CHOOSING + REPORTING]
     choose, report = parted(pairs)
     if len(pairs) < FEWEST or min(len(choose), len(report)) < FEWEST // 4:
         # A variable that never decides a token (a pointer that has run to its end) is no finding.
         return [_unplaced(variable, len(pairs))] if pairs else []
-    same = faithful(adapter, task, finder.find(variable, CHOOSING + REPORTING, same=True))
+    same = pairs_where_model_agrees(
+        adapter, task, finder.find(variable, CHOOSING + REPORTING, same=True)
+    )
     unmoved, kept = parted(same)
     controls = _Controls(
         kept,
-        faithful(adapter, task, finder.find(variable, REPORTING, strict=True))[:REPORTING],
+        pairs_where_model_agrees(adapter, task, finder.find(variable, REPORTING, strict=True))[
+            :REPORTING
+        ],
         seed,
     )
     scored = [

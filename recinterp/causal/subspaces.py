@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from recinterp.causal.agreement import faithful
-from recinterp.causal.pairs import Pair, Pairs
+from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.patches import Part, Patch, Put, accuracy, plan_of, rows_of
 from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST, Site
 from recinterp.machine.nodes import Reg
-from recinterp.perturb import hooks_needed, is_live, random_subspaces, sources_kept, subspaces
+from recinterp.perturb import hooks_needed, is_live, learn_subspaces, random_subspaces, source_cache
 from recinterp.splits import FIT_OF, in_fit_split
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ SHARE = 5  # one direction in so many
 MOST = 6  # variables, at most
 
 
-def alone(
+def localise_subspaces(
     adapter: Adapter,
-    finder: Pairs,
+    finder: PairSampler,
     found: Sequence[Site],
 ) -> tuple[Site, ...]:
     """The sites found, and for each variable that has them the subspaces that hold it alone.
@@ -46,7 +46,7 @@ def alone(
     placed = [v for v in finder.variables if v.kind != "pointer"]
     for variable in placed[:MOST]:
         own = [site for site in found if site.variable == variable.name]
-        with sources_kept():
+        with source_cache():
             site = _alone(adapter, finder, variable, own)
         more += [site] if site is not None else []
     order = list(dict.fromkeys(site.variable for site in (*found, *more)))
@@ -67,14 +67,18 @@ class _Wanted(NamedTuple):
         )
 
 
-def _alone(adapter: Adapter, finder: Pairs, variable: Variable, own: Sequence[Site]) -> Site | None:
+def _alone(
+    adapter: Adapter, finder: PairSampler, variable: Variable, own: Sequence[Site]
+) -> Site | None:
     """The subspaces that hold a variable, if on pairs they were not learned from they do."""
     task, seed = finder.task, finder.seed
-    strict = faithful(adapter, task, finder.find(variable, STRICT, strict=True, each=EACH))
+    strict = pairs_where_model_agrees(
+        adapter, task, finder.find(variable, STRICT, strict=True, each=EACH)
+    )
     if len(strict) < FIT_OF * FEWEST and any(site.accepted for site in own):
         return None  # held somewhere, and nothing to tell it from what lies over it
-    usual = faithful(adapter, task, finder.find(variable, USUAL, each=EACH))
-    same = faithful(adapter, task, finder.find(variable, SAME, same=True))
+    usual = pairs_where_model_agrees(adapter, task, finder.find(variable, USUAL, each=EACH))
+    same = pairs_where_model_agrees(adapter, task, finder.find(variable, SAME, same=True))
     wanted = _Wanted(strict, usual, same)
     known, judged = (wanted.those(learned=learned) for learned in (True, False))
     asked = next((pairs for pairs in (judged.strict, judged.usual) if len(pairs) >= FEWEST), [])
@@ -84,7 +88,9 @@ def _alone(adapter: Adapter, finder: Pairs, variable: Variable, own: Sequence[Si
         return None
     pairs, dims = [p for kind in known for p in kind], max(1, adapter.d_model // SHARE)
     rows, goals = rows_of(task, pairs), [p.goal for p in pairs]
-    bases = subspaces(adapter, task, rows, plan_of(Put(patch), pairs), goals, dims=dims, seed=seed)
+    bases = learn_subspaces(
+        adapter, task, rows, plan_of(Put(patch), pairs), goals, dims=dims, seed=seed
+    )
     rates = [accuracy(adapter, task, kind, Put(patch, bases=bases)) for kind in judged]
     by_chance = [
         accuracy(adapter, task, asked, Put(patch, bases=random_subspaces(bases, seed + k))).value

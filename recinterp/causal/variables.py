@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from recinterp.causal.traces import copied
-from recinterp.machine.execution.interpreter import Run
-from recinterp.machine.formats.writer import expr
+from recinterp.machine.execution.interpreter import MachineRun
+from recinterp.machine.formats.writer import expression_text
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Atom,
@@ -29,7 +29,7 @@ from recinterp.machine.nodes import (
     Set,
     Span,
     TopIs,
-    plus,
+    add_constant,
     walk,
 )
 from recinterp.machine.transform.compose import in_atom, in_update
@@ -78,7 +78,7 @@ def by_pointer(machine: Machine) -> Machine:
     """
     for name, first in machine.registers:
         if isinstance(first, Const) and all(_goes_with_t(r, name) for r in machine.rules):
-            env = {"t": plus(Reg(name), -first.k)}
+            env = {"t": add_constant(Reg(name), -first.k)}
             return machine.with_rules(
                 [
                     replace(
@@ -94,7 +94,7 @@ def by_pointer(machine: Machine) -> Machine:
 
 def _goes_with_t(rule: Rule, name: str) -> bool:
     to = next((u.to for u in rule.updates if isinstance(u, Set) and u.reg == name), Reg(name))
-    return rule.goto is None or to == plus(Reg(name), len(rule.word))
+    return rule.goto is None or to == add_constant(Reg(name), len(rule.word))
 
 
 def _read(machine: Machine) -> Iterator[Node]:
@@ -107,14 +107,14 @@ def _of_node(node: Node) -> list[Variable]:
     match node:
         case In(at) | Copy(at):
             searched = any(isinstance(x, Find | Span) for x in walk(at))
-            name = f"in({expr(at)})"
+            name = f"in({expression_text(at)})"
             return [Variable(name, "lookahead" if searched else "content", at)] + [
                 Variable(x.name, "pointer", x)
                 for x in walk(at)
                 if _points(x) and isinstance(x, Reg)
             ]
         case Find() | Span():
-            return [Variable(expr(node), "lookahead", node)]
+            return [Variable(expression_text(node), "lookahead", node)]
         case Out(back):
             return [Variable(f"out({back})", "previous output", node)]
         case TopIs():
@@ -135,7 +135,7 @@ def follows(variable: Variable, other: Variable) -> bool:
 
 
 @dataclass
-class Forced(Run):
+class Forced(MachineRun):
     """A run in which one variable has been set."""
 
     variable: Variable | None = None
@@ -166,7 +166,7 @@ class Forced(Run):
         return super().holds(atom)
 
 
-def value(run: Run, variable: Variable) -> Value:
+def value(run: MachineRun, variable: Variable) -> Value:
     """A variable's value in a state."""
     match variable:
         case Variable(kind="mode"):
@@ -189,7 +189,7 @@ def _expr(node: Expr | Out | None) -> Expr:
     return node
 
 
-def forced(run: Run, variable: Variable, to: Value, t: int) -> str | None:
+def forced(run: MachineRun, variable: Variable, to: Value, t: int) -> str | None:
     """Output t of a machine from a state in which one variable is set; None: it has none."""
     now = Forced(
         run.machine,
@@ -212,7 +212,7 @@ def forced(run: Run, variable: Variable, to: Value, t: int) -> str | None:
     return go_on(now, t)
 
 
-def pointed(run: Run, other: Run, t: int) -> str | None:
+def pointed(run: MachineRun, other: MachineRun, t: int) -> str | None:
     """Output t from a state whose pointers all stand where those of another state do."""
     if bool(run.stack) != bool(other.stack):
         return None
@@ -222,7 +222,7 @@ def pointed(run: Run, other: Run, t: int) -> str | None:
     return go_on(replace(copied(run), registers=dict(other.registers), stack=stack), t)
 
 
-def go_on(now: Run, t: int) -> str | None:
+def go_on(now: MachineRun, t: int) -> str | None:
     """Output token t of a run under way; EOS where it halts first, None if it gets nowhere."""
     for _ in range(MOST_SILENT):
         if len(now.out) > t:
@@ -236,12 +236,12 @@ def go_on(now: Run, t: int) -> str | None:
     return None
 
 
-def from_state(state: Run, tokens: Sequence[str], t: int, out: Sequence[str]) -> str | None:
+def from_state(state: MachineRun, tokens: Sequence[str], t: int, out: Sequence[str]) -> str | None:
     """Output t on an input, from a state of some run and behind an output put there."""
     return go_on(replace(copied(state), tokens=tuple(tokens), out=list(out)), t)
 
 
-def pointer(run: Run) -> int | None:
+def pointer(run: MachineRun) -> int | None:
     """The input position that a state's rule reads: what it copies, else its first plain `in`."""
     rule = run.enabled()
     if rule is None:

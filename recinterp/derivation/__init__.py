@@ -21,9 +21,9 @@ from recinterp.derivation.path import Grows, Unknown, grown
 from recinterp.derivation.program import Known
 from recinterp.derivation.terms import At, Config, Val
 from recinterp.derivation.wellformed import written_well
-from recinterp.errors import MachineError, NoMachine
+from recinterp.errors import MachineError, NotDerivableError
 from recinterp.machine.nodes import Cmp, Const, Reg
-from recinterp.machine.transform.minimise import minimise
+from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.semantics.ast import Call
 
 if TYPE_CHECKING:
@@ -32,18 +32,19 @@ if TYPE_CHECKING:
     from recinterp.machine.machine import Machine
     from recinterp.tasks.task import Task
 
-__all__ = ["derive", "flush_form"]
+__all__ = ["derive_machine", "flush_stack_form"]
 LISTED, DRAWN = 2_000, 200  # inputs on which a bound on results has to be enough
 
 
-def derive(task: Task, longest: int | None = None) -> Machine:
-    """The machine of a task. Errors: NoMachine, where one stack of pointers does not suffice.
+def derive_machine(task: Task, longest: int | None = None) -> Machine:
+    """The machine of a task. Errors: NotDerivableError, where one stack of pointers does not
+    suffice.
 
     longest: where it does not, a machine for inputs of at most so many tokens will do.
     """
     try:
         return _derive(task)
-    except NoMachine:
+    except NotDerivableError:
         if longest is None:
             raise
         return _within(task, longest)
@@ -53,23 +54,23 @@ def _derive(task: Task) -> Machine:
     if task.order == "reverse" and task.arity == 1:
         natural = replace(task, order="natural")
         last = Grammar(natural).last_tokens
-        forward = ahead(flush_form(natural), last) if last else None
+        forward = ahead(flush_stack_form(natural), last) if last else None
         if forward is not None:
             return replace(forward, domain=written_well(Grammar(task)))
-    return flush_form(task)
+    return flush_stack_form(task)
 
 
-def flush_form(task: Task) -> Machine:
+def flush_stack_form(task: Task) -> Machine:
     """The machine that in reverse order runs the natural one onto the stack, then flushes it."""
     grammar, known = Grammar(task), Known(task.program)
     found: list[Machine] = []
-    why: NoMachine | None = None
+    why: NotDerivableError | None = None
     for stack, to_the_end in _ways(task, known):
         try:
             found.append(_compile(grammar, known, stack, to_the_end))
         except (Grows, Unknown):
             continue
-        except NoMachine as e:
+        except NotDerivableError as e:
             why = why or e
         if found and not stack:
             break
@@ -91,14 +92,14 @@ def _within(task: Task, longest: int) -> Machine:
             machine = _assembled(grammar, known, stack=True, bound=bound)
         except MachineError:  # so bounded it does not even begin
             continue
-        except (Grows, Unknown, NoMachine):
-            raise NoMachine(
+        except (Grows, Unknown, NotDerivableError):
+            raise NotDerivableError(
                 f"derive a machine for {task.function} on inputs of up to {longest} tokens",
                 "what is still to be computed is too much for one stack of pointers there too",
                 "shorter inputs, or a function whose intermediate results are constants",
             ) from None
     fits = Cmp(Reg("n"), "<=", Const(longest + task.arity - 1))
-    return replace(minimise(machine), domain=(*written_well(grammar), fits))
+    return replace(minimise_machine(machine), domain=(*written_well(grammar), fits))
 
 
 def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
@@ -111,8 +112,11 @@ def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
 
 
 def _compile(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
-    """The machine of one strategy. Errors: Grows where it needs a stack, Unknown, NoMachine."""
-    return minimise(_assembled(grammar, known, stack=stack, to_the_end=to_the_end))
+    """The machine of one strategy.
+
+    Errors: Grows where it needs a stack, Unknown, NotDerivableError.
+    """
+    return minimise_machine(_assembled(grammar, known, stack=stack, to_the_end=to_the_end))
 
 
 def _assembled(

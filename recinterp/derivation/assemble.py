@@ -45,7 +45,7 @@ from recinterp.machine.nodes import (
     Set,
     TopIs,
     Update,
-    plus,
+    add_constant,
 )
 from recinterp.semantics.ast import Call, Construct
 
@@ -75,7 +75,7 @@ class Graph:
 
 
 def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
-    """Drive everything that can be reached. Errors: Grows, NoMachine.
+    """Drive everything that can be reached. Errors: Grows, NotDerivableError.
 
     bound: constructors of the largest intermediate result that is followed.
     """
@@ -155,7 +155,7 @@ class Assembler:
                 self.rules.append(Rule(name, self._mode(ret), (TopIs(None),), emit, None))
         self._drop_stuck()
         sign = -1 if self.grammar.reverse else 1
-        first: Expr = plus(Reg("n"), -1) if sign < 0 else Const(0)
+        first: Expr = add_constant(Reg("n"), -1) if sign < 0 else Const(0)
         used = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
         arity = {self.grammar.token(c.name): len(c.args)
                  for t in self.grammar.program.types for c in t.constructors}  # fmt: skip
@@ -205,7 +205,7 @@ class Assembler:
 
     def _expr(self, place: Place) -> Expr:
         k = -place.k if self.grammar.reverse else place.k
-        return plus(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
+        return add_constant(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
 
     def _rule(self, node: Node, leaf: Leaf) -> None:
         guard: list[Atom] = []

@@ -46,7 +46,7 @@ from recinterp.derivation.terms import (
     rewrite_config,
     substitute,
 )
-from recinterp.errors import NoMachine
+from recinterp.errors import NotDerivableError
 from recinterp.semantics.ast import Call, Construct, Expr, Let
 
 LONGEST = 60  # tokens written between two that are read
@@ -296,7 +296,7 @@ class Driver:
     def _sought(self, place: Place, config: Config, path: Path) -> Leaf:
         """Look for a place before a configuration is suspended."""
         if not self._chain(place):
-            raise NoMachine(
+            raise NotDerivableError(
                 f"derive a machine for {self.grammar.task.function}",
                 "a suspended call needs two places that are not yet known",
                 "one argument that is walked while the others wait",
@@ -330,7 +330,9 @@ class Driver:
                 return whole(iota(redex, made))
             case Let(name, _, value, body):
                 return whole(substitute(body, {name: value}))
-        raise NoMachine(f"derive a machine for {self.grammar.task.function}", f"stuck at {redex}")
+        raise NotDerivableError(
+            f"derive a machine for {self.grammar.task.function}", f"stuck at {redex}"
+        )
 
     def _call(
         self,

@@ -11,12 +11,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recinterp.machine.machine import Machine
-from recinterp.machine.nodes import Atom, Cmp, Const, Copy, Emit, Find, In, Reg, Rule, Set, plus
-from recinterp.machine.transform.minimise import minimise
+from recinterp.machine.nodes import (
+    Atom,
+    Cmp,
+    Const,
+    Copy,
+    Emit,
+    Find,
+    In,
+    Reg,
+    Rule,
+    Set,
+    add_constant,
+)
+from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.tokens import END_OF_INPUT
 
 HERE = Reg("p")
-ONWARD = Set("p", plus(HERE, 1))
+ONWARD = Set("p", add_constant(HERE, 1))
 
 
 def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
@@ -32,7 +44,7 @@ def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
     if first != second and any(r.goto == first for r in natural.rules_of(second)):
         return None
     keeps = {x for r in natural.rules_of(first) if r.goto == first for x in _tokens(r)}
-    still = Find(plus(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
+    still = Find(add_constant(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
     rules = []
     for rule in natural.rules:
         if END_OF_INPUT in _tokens(rule):
@@ -42,7 +54,7 @@ def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
             seen = (Cmp(still, "=" if rule.mode == first else "!=", Reg("n")),)
         rules.append(_turned(rule, seen, first))
     end = Rule(f"{first}-end", first, (In(HERE, (END_OF_INPUT,)),), (), None)
-    return minimise(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
+    return minimise_machine(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
 
 
 def _tokens(rule: Rule) -> tuple[str, ...]:

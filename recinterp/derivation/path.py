@@ -15,7 +15,7 @@ from recinterp.derivation.terms import (
     places,
     rewrite_config,
 )
-from recinterp.errors import NoMachine
+from recinterp.errors import NotDerivableError
 from recinterp.semantics.ast import Construct
 
 REGISTERS = "pqrsuvw"
@@ -39,9 +39,9 @@ class Hoist(Exception):
         self.place = place
 
 
-def grown(function: str) -> NoMachine:
+def grown(function: str) -> NotDerivableError:
     """The error where what is still to be computed has no bound."""
-    return NoMachine(
+    return NotDerivableError(
         f"derive a machine for {function}",
         "what is still to be computed grows in a way that one stack of pointers does not hold",
         "functions whose intermediate results are constants, or lists built left to right; "

@@ -23,7 +23,7 @@ from recinterp.derivation.terms import (
     nodes,
     substitute,
 )
-from recinterp.errors import NoMachine
+from recinterp.errors import NotDerivableError
 from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
 
 Context: TypeAlias = Callable[[Expr], Expr]
@@ -256,6 +256,8 @@ def iota(match: Match, made: Construct) -> Expr:
     if made.constructor.startswith(END_OF) and all(
         a.constructor != made.constructor for a in match.arms
     ):
-        raise NoMachine("derive a machine", "a list is read again after another was put at its end")
+        raise NotDerivableError(
+            "derive a machine", "a list is read again after another was put at its end"
+        )
     arm = match.arm(made.constructor)
     return substitute(arm.body, dict(zip(arm.names, made.args, strict=True)))

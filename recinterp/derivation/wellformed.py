@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recinterp.derivation.grammar import BARE, Grammar
-from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Reg, Span, plus
+from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Reg, Span, add_constant
 from recinterp.tokens import ARG_SEP
 
 
@@ -23,7 +23,7 @@ def written_well(grammar: Grammar) -> tuple[Atom, ...]:
 def _read(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
     """The atoms, going through the input by `step`; None where they cannot say it."""
     types = [p.type for p in grammar.function.params][::step]
-    start: Expr = Const(0) if step > 0 else plus(Reg("n"), -1)
+    start: Expr = Const(0) if step > 0 else add_constant(Reg("n"), -1)
     beyond: Expr = Reg("n") if step > 0 else Const(-1)
     atoms: list[Atom] = []
     for i, type_ in enumerate(types):
@@ -33,7 +33,7 @@ def _read(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
         more, end = found
         atoms += more
         atoms.append(Cmp(end, "=", beyond) if i == len(types) - 1 else In(end, (ARG_SEP,)))
-        start = plus(end, step)
+        start = add_constant(end, step)
     return tuple(atoms)
 
 
@@ -48,13 +48,13 @@ def _argument(
         return None
     cases = grammar.cases(type_)
     if grammar.fixed(type_) == 1:
-        return [In(start, tuple(c.reads[0][1][0] for c in cases))], plus(start, step)
+        return [In(start, tuple(c.reads[0][1][0] for c in cases))], add_constant(start, step)
     outwards = grammar.reverse and step > 0  # from the end of the term to its beginning
     if all(c.children in ((), (type_,)) for c in cases):
         inner = tuple(c.reads[0][1][0] for c in cases if c.children)
         last = tuple(c.reads[0][1][0] for c in cases if not c.children)
         if outwards:
-            return [In(start, last)], Find(plus(start, step), step, inner)
+            return [In(start, last)], Find(add_constant(start, step), step, inner)
         base = Find(start, step, inner)
-        return [In(base, last)], plus(base, step)
+        return [In(base, last)], add_constant(base, step)
     return None if outwards else ([], Span(start, step))

@@ -19,10 +19,10 @@ from recinterp.machine.execution.batch import (
     HALTED,
     LOST_WRONG,
     Batch,
-    View,
-    Words,
-    patience,
+    EncodedInputs,
+    EventView,
     run_batch,
+    step_budget,
 )
 from recinterp.machine.nodes import Copy, Emit
 
@@ -34,7 +34,7 @@ NEVER = 1 << 30
 
 
 @dataclass(frozen=True)
-class Group:
+class DivergenceGroup:
     """Inputs on which one learned rule parts from one true step."""
 
     rule: int
@@ -73,7 +73,7 @@ class Runs:
         return astray
 
 
-def _as_true(rule: Rule, view: View, truth: Machine) -> Bool[np.ndarray, "events"]:
+def _as_true(rule: Rule, view: EventView, truth: Machine) -> Bool[np.ndarray, "events"]:
     """In which states some rule of the truth would have fired and done the same.
 
     A rule that leads to a mode unknown to the truth may go on there with what the other does at
@@ -93,7 +93,7 @@ def _as_true(rule: Rule, view: View, truth: Machine) -> Bool[np.ndarray, "events
     return same
 
 
-def _same_piece(a: str | Copy, b: str | Copy, view: View) -> Bool[np.ndarray, "events"]:
+def _same_piece(a: str | Copy, b: str | Copy, view: EventView) -> Bool[np.ndarray, "events"]:
     """Whether two pieces of words are one; copies are of one place, not only of equal tokens."""
     if isinstance(a, Copy) and isinstance(b, Copy):
         return view.value(a.at) == view.value(b.at)
@@ -107,9 +107,9 @@ def _moves(rule: Rule) -> tuple[object, ...]:
 def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:
     """Run both, with events; a learned run is cut that goes on long after the true one ended."""
     other = run_batch(truth, inputs, record=True)
-    most = patience(other.words, int(other.t.max(initial=0)))
+    most = step_budget(other.words, int(other.t.max(initial=0)))
     same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
-    words = other.words if same else Words(inputs, learned.vocab, learned.arity)
+    words = other.words if same else EncodedInputs(inputs, learned.vocab, learned.arity)
     one = run_batch(learned, words, record=True, most=most)
     if not same:  # compare token numbers of one vocabulary
         table = np.array([words.number.get(x, -2) for x in truth.vocab])
@@ -117,7 +117,7 @@ def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) 
     return Runs(one, other, _first_difference(one, other))
 
 
-def groups(runs: Runs) -> list[Group]:
+def group_divergences(runs: Runs) -> list[DivergenceGroup]:
     """The groups, largest first."""
     rows = np.flatnonzero(runs.departs)
     learned, truth = _writers(runs.learned, runs.first), _writers(runs.truth, runs.first)
@@ -126,7 +126,7 @@ def groups(runs: Runs) -> list[Group]:
     for rule, step in np.unique(pairs, axis=0).tolist():
         mask = np.zeros(len(runs.first), dtype=bool)
         mask[rows[(pairs == (rule, step)).all(axis=1)]] = True
-        found.append(Group(rule, step, mask))
+        found.append(DivergenceGroup(rule, step, mask))
     return sorted(found, key=lambda g: -int(g.rows.sum()))
 
 

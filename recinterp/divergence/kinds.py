@@ -63,7 +63,7 @@ class Facts:
         return np.where(self.fires, at, NEVER).max(axis=1, initial=NEVER)
 
 
-def facts(measures: Measures, truth: Batch, learned: Batch, rules: set[int]) -> Facts:
+def collect_facts(measures: Measures, truth: Batch, learned: Batch, rules: set[int]) -> Facts:
     """The facts for one group: `rules` are the true machine's rules that own the departure."""
     size = len(measures.depth)
     fires = np.zeros((size, 1 + int(truth.t.max(initial=0))), dtype=bool)
@@ -94,7 +94,7 @@ def _common(one: Batch, other: Batch) -> Ints:
     return np.where(equal.all(axis=1), width, equal.argmin(axis=1))
 
 
-def kinds(group: Mask, astray: Mask, f: Facts) -> Iterator[tuple[str, int | None]]:
+def fitting_kinds(group: Mask, astray: Mask, f: Facts) -> Iterator[tuple[str, int | None]]:
     """Every kind that fits a group of departures, with its bound, the most specific first."""
     fires = f.last_at >= 0
     for name, value, among in (

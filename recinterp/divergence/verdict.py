@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recinterp.divergence.groups import Group, Runs, groups, run_both
-from recinterp.divergence.kinds import TEXT, Facts, Measures, facts, kinds, sentence
+from recinterp.divergence.groups import DivergenceGroup, Runs, group_divergences, run_both
+from recinterp.divergence.kinds import TEXT, Facts, Measures, collect_facts, fitting_kinds, sentence
 from recinterp.divergence.results import Diff, Divergence, ShareRow, Shortcut
 from recinterp.splits import held_out
 from recinterp.synthesis.edits.beam import READABLE
@@ -38,7 +38,7 @@ AGREES = 2 / 3  # of the tokens written or due: what writes so many as the truth
 
 
 @dataclass(frozen=True)
-class Census:
+class ComparedOutputs:
     """Model, truth and machine on the same inputs: all of a domain, or a sample."""
 
     task: Task
@@ -87,7 +87,7 @@ class Census:
         )
 
 
-def judge_departures(census: Census, truth: Machine, mechanism: str, beyond: str) -> Diff:
+def judge_divergence(census: ComparedOutputs, truth: Machine, mechanism: str, beyond: str) -> Diff:
     """Verdict and shortcuts. beyond: a sentence on where the statement ends, for the headline."""
     departures, predicted = census.departures, census.predicted
     degenerate = _ignores_input(census)
@@ -111,7 +111,7 @@ def judge_departures(census: Census, truth: Machine, mechanism: str, beyond: str
     )
 
 
-def _verdict(census: Census, departures: list[int], predicted: list[int]) -> str:
+def _verdict(census: ComparedOutputs, departures: list[int], predicted: list[int]) -> str:
     if not departures:
         return "exact"
     apart = [held_out(x) for x in census.inputs]
@@ -126,7 +126,11 @@ def _verdict(census: Census, departures: list[int], predicted: list[int]) -> str
 
 
 def _foretold(
-    census: Census, departures: list[int], predicted: list[int], among: int, spared: int = 0
+    census: ComparedOutputs,
+    departures: list[int],
+    predicted: list[int],
+    among: int,
+    spared: int = 0,
 ) -> bool:
     """Whether what the machine says of departures holds, and leaves few of them out.
 
@@ -139,13 +143,13 @@ def _foretold(
     return precise and (missed <= few or missed < RARE * among)
 
 
-def _unexplained(census: Census, i: int) -> bool:
+def _unexplained(census: ComparedOutputs, i: int) -> bool:
     """A departure that the machine does not tell, or a claim that the model does not keep."""
     claim, model = census.claimed[i], census.outputs[i]
     return claim != model if claim is not None else model != census.expected[i]
 
 
-def _ignores_input(census: Census) -> bool:
+def _ignores_input(census: ComparedOutputs) -> bool:
     """Whether inputs of a length all get one output, where the truth tells them apart.
 
     Not where two inputs of a length get two outputs that are right: there it heeds them.
@@ -161,7 +165,7 @@ def _ignores_input(census: Census) -> bool:
     return bool(told_apart) and not heeds and all(len(given[n]) == 1 for n in told_apart)
 
 
-def _follows_nowhere(census: Census, truth: Machine) -> bool:
+def _follows_nowhere(census: ComparedOutputs, truth: Machine) -> bool:
     """Whether hardly any output is right, nor most tokens, and no readable edit says why.
 
     A network as it was initialised is a simple function too, and no shortcut of this one.
@@ -175,7 +179,7 @@ def _follows_nowhere(census: Census, truth: Machine) -> bool:
     return same < AGREES * sum(max(len(y), len(z)) for y, z in rows)
 
 
-def _degenerate(census: Census) -> Shortcut:
+def _degenerate(census: ComparedOutputs) -> Shortcut:
     i = min(census.departures, key=lambda i: len(census.inputs[i]))
     x, z, y = census.inputs[i], census.expected[i], census.outputs[i]
     share = _share(
@@ -195,7 +199,7 @@ def _degenerate(census: Census) -> Shortcut:
     )
 
 
-def _shortcuts(census: Census, truth: Machine) -> list[Shortcut]:
+def _shortcuts(census: ComparedOutputs, truth: Machine) -> list[Shortcut]:
     """One shortcut per fault that the model confirms, shortest first.
 
     A fault is a group of departures, or several that one kind describes together: a machine may
@@ -203,7 +207,7 @@ def _shortcuts(census: Census, truth: Machine) -> list[Shortcut]:
     """
     runs = run_both(census.machine, truth, census.inputs)
     faults: list[_Fault] = []
-    for group in groups(runs):
+    for group in group_divergences(runs):
         fault = _fault(census, truth, runs, group)
         at = next((i for i, f in enumerate(faults) if _one(fault, f, runs)), len(faults))
         faults[at : at + 1] = [_joined(fault, f, runs) for f in faults[at : at + 1]] or [fault]
@@ -215,37 +219,39 @@ def _shortcuts(census: Census, truth: Machine) -> list[Shortcut]:
 class _Fault:
     """Departures that are told as one: where, by which rules, and every kind that fits."""
 
-    group: Group
+    group: DivergenceGroup
     known: Facts
     kinds: tuple[tuple[str, int | None], ...]
 
 
-def _fault(census: Census, truth: Machine, runs: Runs, group: Group) -> _Fault:
+def _fault(census: ComparedOutputs, truth: Machine, runs: Runs, group: DivergenceGroup) -> _Fault:
     step = truth.rules[group.step]
     owners = (
         {k for k, r in enumerate(truth.rules) if r.origin == step.origin}
         if step.origin
         else {group.step}
     )
-    known = facts(census.measures, runs.truth, runs.learned, owners)
-    return _Fault(group, known, tuple(kinds(group.rows, runs.astray, known)))
+    known = collect_facts(census.measures, runs.truth, runs.learned, owners)
+    return _Fault(group, known, tuple(fitting_kinds(group.rows, runs.astray, known)))
 
 
 def _one(fault: _Fault, other: _Fault, runs: Runs) -> bool:
     """Whether a kind with a bound that fits both describes them together."""
     shared = {k for k, bound in fault.kinds if bound is not None} & {k for k, _ in other.kinds}
-    together = kinds(fault.group.rows | other.group.rows, runs.astray, other.known)
+    together = fitting_kinds(fault.group.rows | other.group.rows, runs.astray, other.known)
     return bool(shared & {name for name, _ in together})
 
 
 def _joined(fault: _Fault, first: _Fault, runs: Runs) -> _Fault:
     """Two faults as one, under the rule and step of the first, which is the larger."""
     rows = first.group.rows | fault.group.rows
-    found = tuple(kinds(rows, runs.astray, first.known))
+    found = tuple(fitting_kinds(rows, runs.astray, first.known))
     return _Fault(replace(first.group, rows=rows), first.known, found)
 
 
-def _shortcut(census: Census, truth: Machine, runs: Runs, fault: _Fault) -> Shortcut | None:
+def _shortcut(
+    census: ComparedOutputs, truth: Machine, runs: Runs, fault: _Fault
+) -> Shortcut | None:
     group, step = fault.group, truth.rules[fault.group.step]
     confirmed = [i for i in np.flatnonzero(group.rows).tolist() if census.confirms(i)]
     if not confirmed:
@@ -266,7 +272,7 @@ def _shortcut(census: Census, truth: Machine, runs: Runs, fault: _Fault) -> Shor
     )
 
 
-def _share(census: Census, rows: np.ndarray) -> tuple[ShareRow, ...]:
+def _share(census: ComparedOutputs, rows: np.ndarray) -> tuple[ShareRow, ...]:
     """How many of each cell's inputs are among some rows."""
     cells = np.stack([census.measures.length, census.measures.depth], axis=1)
     found, cell = np.unique(cells, axis=0, return_inverse=True)
@@ -277,14 +283,14 @@ def _share(census: Census, rows: np.ndarray) -> tuple[ShareRow, ...]:
     )
 
 
-def _region(census: Census) -> str:
+def _region(census: ComparedOutputs) -> str:
     """Where the machine makes claims, and how many of them the model keeps."""
-    from recinterp.machine.formats.writer import guard
+    from recinterp.machine.formats.writer import guard_text
     from recinterp.synthesis.abstention import ENTRY
 
     claims = [i for i, m in enumerate(census.claimed) if m is not None]
     kept = census.hits(claims)
-    where = [guard(r.guard) for r in census.machine.rules_of(ENTRY) if r.lost is None]
+    where = [guard_text(r.guard) for r in census.machine.rules_of(ENTRY) if r.lost is None]
     share = f"{len(claims):,} of {len(census.inputs):,} inputs"
     held = f"it holds on {kept:,} of them" if claims else "nothing is claimed"
     return (
@@ -295,7 +301,12 @@ def _region(census: Census) -> str:
 
 
 def _headline(
-    name: str, census: Census, found: Sequence[Shortcut], mechanism: str, region: str, beyond: str
+    name: str,
+    census: ComparedOutputs,
+    found: Sequence[Shortcut],
+    mechanism: str,
+    region: str,
+    beyond: str,
 ) -> str:
     total, wrong = len(census.inputs), len(census.departures)
     of = f"{wrong:,} of {total:,} inputs"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from recinterp.errors import MisfitModel
+from recinterp.errors import IncompatibleModelError
 from recinterp.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CachedModel:
         from recinterp.models.torch_threads import fitting_threads
 
         if not isinstance(model, nn.Module):
-            raise MisfitModel(
+            raise IncompatibleModelError(
                 f"a model of type {type(model).__name__}",
                 "it is neither a hooked model nor a function from inputs to outputs",
                 "load one with ri.load, or pass a callable",
@@ -53,7 +53,8 @@ class CachedModel:
     def __call__(self, inputs: Sequence[Sequence[str]]) -> list[Tokens]:
         """The outputs, in the order of the inputs.
 
-        Errors: MisfitModel where the function gives another number of outputs than of inputs.
+        Errors: IncompatibleModelError where the function gives another number of outputs than of
+        inputs.
         """
         queried = [tuple(x) for x in inputs]
         new = list(dict.fromkeys(x for x in queried if x not in self.outputs))
@@ -61,6 +62,8 @@ class CachedModel:
             outputs = [list(y) for y in self._predict([list(x) for x in new])]
             if len(outputs) != len(new):
                 wrong = f"{len(new)} inputs were asked about and {len(outputs)} outputs came back"
-                raise MisfitModel("ask a model", wrong, "an output for each input, in their order")
+                raise IncompatibleModelError(
+                    "ask a model", wrong, "an output for each input, in their order"
+                )
             self.outputs |= dict(zip(new, outputs, strict=True))
         return [self.outputs[x] for x in queried]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.judge.cached_model import CachedModel
-from recinterp.judge.nearest import Nearest
-from recinterp.judge.strata import strata
+from recinterp.judge.nearest import NearestQuery
+from recinterp.judge.strata import build_strata
 from recinterp.machine.execution.batch import HALTED, LOST_WRONG, run_batch
 from recinterp.stats import Rate
 from recinterp.tokens import Tokens
@@ -57,8 +57,8 @@ class Fidelity:
     strata: tuple[Stratum, ...]
     overall: Stratum
     interventional: Rate | None = None
-    false_effects: Rate | None = None
-    rivals_apart: Rate | None = None
+    unpredicted_changes: Rate | None = None
+    carried_state_contrast: Rate | None = None
 
     def __str__(self) -> str:
         rows = [*self.strata, self.overall]
@@ -80,14 +80,15 @@ def fidelity(
 
     model: a hooked model or a function from inputs to outputs; domain: read from a checkpoint of
     ours, else required; queries: what the builder asked, for the nearest-neighbour baseline.
-    Errors: DomainError where there is no domain; MisfitModel where the model does not fit.
+    Errors: DomainError where there is no domain; IncompatibleModelError where the model does not
+    fit.
     """
-    trained, distribution = trained_on(model)
-    asked = domain_of(model, domain)
+    trained, distribution = training_domain(model)
+    asked = resolve_domain(model, domain)
     answers = CachedModel.of(model, task)
-    sets = strata(task, asked, trained=trained, distribution=distribution, seed=seed)
+    sets = build_strata(task, asked, trained=trained, distribution=distribution, seed=seed)
     cap = trained.max_depth if trained else None
-    near = Nearest(queries, task)
+    near = NearestQuery(queries, task)
     judged = tuple(
         _stratum(name, x, answers(x), task, machine, cap, near) for name, x in sets.items()
     )
@@ -96,14 +97,14 @@ def fidelity(
     return Fidelity(judged, overall)
 
 
-def domain_of(model: object, domain: Domain | None) -> Domain:
+def resolve_domain(model: object, domain: Domain | None) -> Domain:
     """The domain given, or the one a checkpoint records. Errors: DomainError if neither."""
     from recinterp.errors import DomainError
     from recinterp.tasks import Domain as Inputs
 
     if domain is not None:
         return domain
-    trained, _ = trained_on(model)
+    trained, _ = training_domain(model)
     if trained is None:
         raise DomainError(
             "which inputs to ask about", "no domain was given and the model records none",
@@ -112,7 +113,7 @@ def domain_of(model: object, domain: Domain | None) -> Domain:
     return Inputs(max_length=trained.max_length)
 
 
-def trained_on(model: object) -> tuple[Domain | None, str]:
+def training_domain(model: object) -> tuple[Domain | None, str]:
     """The domain and the distribution that a checkpoint records."""
     checkpoint = getattr(model, "checkpoint", None)
     if checkpoint is None:
@@ -127,7 +128,7 @@ def _stratum(
     task: Task,
     machine: Machine,
     cap: int | None,
-    nearest: Nearest,
+    nearest: NearestQuery,
 ) -> Stratum:
     truth = task.apply_many(inputs)
     batch = run_batch(machine, inputs)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recinterp.tokens import Tokens
 
 
-class Nearest:
+class NearestQuery:
     """What the nearest query of the same length says: right if it was right, else its output.
 
     Nearest: most equal tokens at equal positions, the first asked among equals.

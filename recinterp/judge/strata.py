@@ -16,7 +16,7 @@ DRAWN = 160  # inputs drawn of each length and depth, of which 1 in 5 is held ou
 IN_DISTRIBUTION = 4_000
 
 
-def strata(
+def build_strata(
     task: Task, domain: Domain, *, trained: Domain | None, distribution: str, seed: int
 ) -> dict[str, list[list[str]]]:
     """Name -> held-out inputs: in distribution, each depth, the deepest of each length, longer."""

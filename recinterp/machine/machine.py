@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from recinterp.machine.execution.batch import run_batch
-from recinterp.machine.execution.interpreter import run
+from recinterp.machine.execution.interpreter import run_machine
 from recinterp.machine.formats.parser import parse_fields
-from recinterp.machine.formats.writer import write
+from recinterp.machine.formats.writer import machine_text
 from recinterp.machine.nodes import Atom, Expr, Find, Guarded, Rule, Span, walk
-from recinterp.machine.validate import check
+from recinterp.machine.validate import check_machine
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Machine:
     arity: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        check(self)
+        check_machine(self)
         grouped = sorted(self.rules, key=lambda r: self.modes.index(r.mode))
         object.__setattr__(self, "rules", tuple(grouped))  # equal machines are equal values
 
@@ -95,15 +95,15 @@ class Machine:
 
         `set` forces registers (and `mode`, `height` aside) when `at` tokens have been written.
         """
-        done = run(self, tokens, set=set, at=at)
+        done = run_machine(self, tokens, set=set, at=at)
         return done.out if done.status == "halted" else None
 
     def known_prefix(self, tokens: Sequence[str]) -> list[str]:
         """What it claims of the output, up to where it abstains or is lost."""
-        return run(self, tokens).out
+        return run_machine(self, tokens).out
 
     def run_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str] | None]:
-        """`run` over many inputs at once, vectorised."""
+        """`run_machine` over many inputs at once, vectorised."""
         return run_batch(self, inputs).outputs()
 
     @classmethod
@@ -112,4 +112,4 @@ class Machine:
         return cls(**parse_fields(text))
 
     def __str__(self) -> str:
-        return write(self)
+        return machine_text(self)

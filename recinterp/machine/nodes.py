@@ -217,7 +217,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
-def plus(e: Expr, k: int) -> Expr:
+def add_constant(e: Expr, k: int) -> Expr:
     """e + k, folded so that equal expressions are equal values."""
     match e:
         case Const(c):
@@ -230,9 +230,9 @@ def plus(e: Expr, k: int) -> Expr:
     return e if k == 0 else Add(e, Const(abs(k)), 1 if k > 0 else -1)
 
 
-def minus(a: Expr, b: Expr, k: int = 0) -> Expr:
+def subtract(a: Expr, b: Expr, k: int = 0) -> Expr:
     """a - b + k, folded."""
-    return plus(a, k - b.k) if isinstance(b, Const) else Add(a, b, -1, k)
+    return add_constant(a, k - b.k) if isinstance(b, Const) else Add(a, b, -1, k)
 
 
 @dataclass(frozen=True)

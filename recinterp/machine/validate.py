@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recinterp.errors import MachineError, OverlappingRules
+from recinterp.errors import MachineError, OverlappingRulesError
 from recinterp.machine.nodes import (
     READ_ONLY,
     Add,
@@ -32,7 +32,7 @@ from recinterp.machine.nodes import (
     Rule,
     Set,
     TopIs,
-    minus,
+    subtract,
     walk,
 )
 from recinterp.tokens import END_OF_INPUT
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 Interval = tuple[float, float]
 
 
-def check(machine: Machine) -> None:
-    """Raise MachineError or OverlappingRules where the machine is not well formed."""
+def check_machine(machine: Machine) -> None:
+    """Raise MachineError or OverlappingRulesError where the machine is not well formed."""
     modes = {r.mode for r in machine.rules}
     if machine.start not in modes:
         raise MachineError(
@@ -62,7 +62,7 @@ def check(machine: Machine) -> None:
     for mode in modes:
         pair = _overlapping(machine, mode)
         if pair is not None:
-            raise OverlappingRules(
+            raise OverlappingRulesError(
                 f"machine, mode {mode}",
                 f"rules {pair[0].name} and {pair[1].name} can both fire",
                 "add to each a guard on the same expression, with values that differ",
@@ -202,7 +202,7 @@ def _inside(at: Expr) -> tuple[Cmp, Cmp]:
 
 def _normal(atom: Cmp) -> tuple[Expr, tuple[Interval, ...]]:
     """`a op b` as: expression a - b without its constant, and the values it may take."""
-    difference = minus(atom.a, atom.b)
+    difference = subtract(atom.a, atom.b)
     k = 0
     match difference:
         case Const(c):
@@ -252,11 +252,11 @@ def simplify(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
 
 def _follows(atom: Atom, given: Atom) -> bool:
     """Whether a comparison with a number follows from an equation of the same expression."""
-    from recinterp.machine.execution.interpreter import compare
+    from recinterp.machine.execution.interpreter import compare_values
 
     match atom, given:
         case Cmp(a, op, Const(j)), Cmp(b, "=", Const(k)) if a == b and op != "=":
-            return compare(k, op, j)
+            return compare_values(k, op, j)
     return False
 
 

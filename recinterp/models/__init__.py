@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from recinterp.models.adapter import Adapter, Hook, predict
 from recinterp.models.checkpoint import Checkpoint, load, save, shipped
-from recinterp.models.evaluation import Census, census
+from recinterp.models.evaluation import ExhaustiveAccuracy, exhaustive_accuracy
 from recinterp.models.training.config import TrainConfig
 from recinterp.models.training.recipes import RECIPES, Recipe, recipe
-from recinterp.models.training.trainer import Progress, Run, train
+from recinterp.models.training.trainer import Progress, TrainingRun, train
 
 __all__ = [
     "RECIPES",
     "Adapter",
-    "Census",
     "Checkpoint",
+    "ExhaustiveAccuracy",
     "Hook",
     "Progress",
     "Recipe",
-    "Run",
     "TrainConfig",
-    "census",
+    "TrainingRun",
+    "exhaustive_accuracy",
     "load",
     "predict",
     "recipe",

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recinterp.errors import MisfitModel, UnknownName, UnknownSite
+from recinterp.errors import IncompatibleModelError, UnknownHookError, UnknownNameError
 from recinterp.models import decoding as greedy
 from recinterp.models.backends import block_names as stack
 from recinterp.models.backends import hugging_face
@@ -36,7 +36,10 @@ Hook = tuple[str, Callable[..., Tensor | None]]
 
 
 class Adapter:
-    """A model as a task's function. Raises MisfitModel if they do not fit, BadWeights on NaN."""
+    """A model as a task's function.
+
+    Raises IncompatibleModelError if they do not fit, NonFiniteWeightsError on NaN.
+    """
 
     def __init__(self, model: nn.Module, task: Task) -> None:
         self.model, self.task = model, task
@@ -54,7 +57,7 @@ class Adapter:
             wrong = f"{type(model).__name__} has no {missing[0]}"
             needed = "a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, a "
             needed += "Hugging Face model, or a plain function from inputs to outputs"
-            raise MisfitModel(self._asked, wrong, needed)
+            raise IncompatibleModelError(self._asked, wrong, needed)
         self._fits()
         backend.check_finite(dict(model.named_parameters()), asked=self._asked)
         self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
@@ -65,7 +68,7 @@ class Adapter:
         width, needed = self.d_vocab, 1 + max(self.task.ids.values())
         if width < needed:
             how = "task.with_vocab(...) gives the ids of a model trained elsewhere"
-            raise MisfitModel(
+            raise IncompatibleModelError(
                 self._asked, f"it knows {width} tokens and the task needs {needed}", how
             )
 
@@ -79,13 +82,13 @@ class Adapter:
         said = vars(backend.config(self.model))
         if self._halves is None:
             wrong = "it is an encoder-decoder of a kind that is not known here"
-            raise MisfitModel(self._asked, wrong, "one from ri.train, T5 or BART")
+            raise IncompatibleModelError(self._asked, wrong, "one from ri.train, T5 or BART")
         if self._start is not None and self.task.prompt(())[0] != self.task.sep:
             wrong = f"its encoder reads the input alone and the template is {self.task.template}"
-            raise MisfitModel(self._asked, wrong, "{input}{sep}{output}{eos}")
+            raise IncompatibleModelError(self._asked, wrong, "{input}{sep}{output}{eos}")
         if said.get("decoder_start") not in (None, self.task.sep):
             wrong = f"its decoder begins with id {said['decoder_start']} and SEP is {self.task.sep}"
-            raise MisfitModel(self._asked, wrong, "task.with_vocab(..., sep=that id)")
+            raise IncompatibleModelError(self._asked, wrong, "task.with_vocab(..., sep=that id)")
 
     @property
     def architecture(self) -> str:
@@ -136,8 +139,8 @@ class Adapter:
 
     def _site(self, name: str) -> str:
         if name not in self.hook_names:
-            near = UnknownName(self._asked, name, self.hook_names)
-            raise UnknownSite(self._asked, near.wrong, near.accepted)
+            near = UnknownNameError(self._asked, name, self.hook_names)
+            raise UnknownHookError(self._asked, near.wrong, near.accepted)
         return name if self._halves is None else stack.site(name, self._halves)
 
     @property
@@ -193,14 +196,14 @@ class Adapter:
     def run_with_hooks(
         self, ids: Int[Tensor, "batch pos"], hooks: Sequence[Hook]
     ) -> Float[Tensor, "batch pos vocab"]:
-        """Logits with `(site, function(activation, hook))` edits. Raises UnknownSite."""
+        """Logits with `(site, function(activation, hook))` edits. Raises UnknownHookError."""
         named = [(self._site(site), edit) for site, edit in hooks]
         run = cast(Callable[..., Tensor], self.model.run_with_hooks)
         with evaluating(self.model):
             return run(self._given(ids), fwd_hooks=named)
 
     def cache(self, ids: Int[Tensor, "batch pos"], names: Sequence[str]) -> dict[str, Tensor]:
-        """Activations at those sites, copied. Raises UnknownSite."""
+        """Activations at those sites, copied. Raises UnknownHookError."""
         # Capturing hooks and not run_with_cache: its keys and filters differ between the backends.
         held: dict[str, Tensor] = {}
 
@@ -271,7 +274,7 @@ class Adapter:
         longest = max(map(len, prompts), default=0)
         if longest > self.n_ctx:
             wrong = f"an input takes {longest} positions and the model has {self.n_ctx}"
-            raise MisfitModel(self._asked, wrong, "shorter inputs")
+            raise IncompatibleModelError(self._asked, wrong, "shorter inputs")
         return prompts
 
     def _prompt(self, tokens: Sequence[str]) -> list[int]:
@@ -279,11 +282,11 @@ class Adapter:
             return self.task.prompt(tokens)
         except KeyError as error:
             self.task.well_formed(tokens)  # says more, where it is the tokens' fault
-            raise UnknownName(self._asked, str(error.args[0]), self.task.ids) from error
+            raise UnknownNameError(self._asked, str(error.args[0]), self.task.ids) from error
 
     def _id(self, token: str) -> int:
         if token not in self.task.ids:
-            raise UnknownName(f"{self._asked}, forced prefix", token, self.task.ids)
+            raise UnknownNameError(f"{self._asked}, forced prefix", token, self.task.ids)
         return self.task.ids[token]
 
     def _spell(self, ids: Sequence[int]) -> list[str]:
@@ -297,7 +300,8 @@ def predict(
 ) -> list[list[str]]:
     """Greedy outputs of a model, in tokens without EOS; one that never ends closes with "…".
 
-    Raises MisfitModel where model and task do not fit or an input is longer than the context,
-    IllFormed for an input that is none of the task's, BadWeights on NaN.
+    Raises IncompatibleModelError where model and task do not fit or an input is longer than the
+    context, InvalidInputError for an input that is none of the task's, NonFiniteWeightsError on
+    NaN.
     """
     return Adapter(model, task).generate(list(inputs), batch_size=batch_size)

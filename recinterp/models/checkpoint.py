@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
-from recinterp.errors import CheckpointError, RecinterpError, UnknownName
+from recinterp.errors import CheckpointError, RecinterpError, UnknownNameError
 from recinterp.models.architectures.decoder_only import Shape
 from recinterp.models.backends import hugging_face
 from recinterp.models.backends import transformer_lens as backend
@@ -123,7 +123,7 @@ def attach(model: nn.Module, checkpoint: Checkpoint) -> None:
 def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = None) -> Path:
     """Write PATH.safetensors and PATH.json, each whole or not at all; returns the JSON's path.
 
-    Raises CheckpointError for a model without a description, BadWeights on NaN.
+    Raises CheckpointError for a model without a description, NonFiniteWeightsError on NaN.
     """
     from safetensors.torch import save as to_bytes
 
@@ -150,8 +150,8 @@ def load(name_or_path: str | Path) -> nn.Module:
 
     Of a folder that Hugging Face's `save_pretrained` has written: their model, without one.
 
-    Raises UnknownName with the nearest names, CheckpointError for what is truncated, foreign,
-    pickled or missing, BadWeights on NaN.
+    Raises UnknownNameError with the nearest names, CheckpointError for what is truncated, foreign,
+    pickled or missing, NonFiniteWeightsError on NaN.
     """
     folder = Path(name_or_path)
     if folder.is_dir() and (folder / "config.json").exists():
@@ -182,7 +182,7 @@ def shipped() -> dict[str, Path]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """Path without suffix of a checkpoint. Raises UnknownName or CheckpointError."""
+    """Path without suffix of a checkpoint. Raises UnknownNameError or CheckpointError."""
     text, path, names = str(name_or_path), Path(name_or_path), shipped()
     asked = f"load {text}"
     if path.suffix.lower() in PICKLES:
@@ -196,7 +196,7 @@ def find(name_or_path: str | Path) -> Path:
     if text in names:
         return names[text]
     if path.parent == Path() and path.suffix not in (".safetensors", ".json"):
-        raise UnknownName(asked, text, names)
+        raise UnknownNameError(asked, text, names)
     raise CheckpointError(asked, "there is no such file", "a shipped name: " + ", ".join(names))
 
 

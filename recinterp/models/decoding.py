@@ -14,9 +14,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from recinterp.errors import MisfitModel
-from recinterp.models.architectures.decoder_only import KeyValues, Plain
-from recinterp.models.architectures.encoder_decoder import Memory, PlainPair
+from recinterp.errors import IncompatibleModelError
+from recinterp.models.architectures.decoder_only import DecoderOnly, KeyValues
+from recinterp.models.architectures.encoder_decoder import EncoderDecoder, Memory
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.split_rows import Split
 
@@ -31,11 +31,11 @@ class Halves:
     reach: int
 
     def check(self, prompts: Sequence[Sequence[int]], *, asked: str) -> None:
-        """Raise MisfitModel where the part that is read is too long."""
+        """Raise IncompatibleModelError where the part that is read is too long."""
         longest = max((self.split.begins(prompt) for prompt in prompts), default=0)
         if longest > self.reach:
             wrong = f"an input takes {longest} positions and the encoder has {self.reach}"
-            raise MisfitModel(asked, wrong, "shorter inputs")
+            raise IncompatibleModelError(asked, wrong, "shorter inputs")
 
 
 def decode(
@@ -120,7 +120,7 @@ class _Step:
 
 
 class _Cached(_Step):
-    def __init__(self, plain: Plain) -> None:
+    def __init__(self, plain: DecoderOnly) -> None:
         self.plain, self.cache = plain, KeyValues(plain.shape.n_layers)
 
     @torch.no_grad()
@@ -183,7 +183,7 @@ class _Full(_Step):
 class _CachedPair(_Step):
     """The encoder runs once, with the first ids; after that only the decoder does."""
 
-    def __init__(self, pair: PlainPair, begins: int) -> None:
+    def __init__(self, pair: EncoderDecoder, begins: int) -> None:
         self.pair, self.begins, self.cache = pair, begins, KeyValues(pair.shape.n_layers)
         self.memory: Memory | None = None
 
@@ -231,7 +231,7 @@ class _TheirPair(_Step):
 def _stepper(model: nn.Module, forward: Forward | None) -> Callable[[int], _Step]:
     """What decodes, told where an encoder-decoder's output begins."""
     plain = None if forward else stand_in(model)
-    if isinstance(plain, PlainPair):
+    if isinstance(plain, EncoderDecoder):
         return lambda begins: _CachedPair(plain, begins)
     if plain is not None:
         return lambda begins: _Cached(plain)
@@ -266,10 +266,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 @dataclass(frozen=True)
 class _StandIn:
     state: tuple[tuple[int, int], ...]
-    plain: Plain | PlainPair | None
+    plain: DecoderOnly | EncoderDecoder | None
 
 
-def stand_in(model: nn.Module) -> Plain | PlainPair | None:
+def stand_in(model: nn.Module) -> DecoderOnly | EncoderDecoder | None:
     """Plain torch with the model's weights, or None where it gives other logits than the model."""
     if _has_hooks(model):
         return None
@@ -286,7 +286,7 @@ def _has_hooks(model: nn.Module) -> bool:
     return any(getattr(point, "fwd_hooks", ()) for point in points.values())
 
 
-def _built(model: nn.Module) -> Plain | PlainPair | None:
+def _built(model: nn.Module) -> DecoderOnly | EncoderDecoder | None:
     shape = backend.shape_of(model)
     if shape is None:
         return None

@@ -23,7 +23,7 @@ AT_ONCE = 8192  # inputs held in memory
 
 
 @dataclass(frozen=True)
-class Census:
+class ExhaustiveAccuracy:
     """Counts of right outputs by (length, depth)."""
 
     max_length: int
@@ -55,7 +55,7 @@ class Census:
         }
 
 
-def census(model: nn.Module, task: Task, max_length: int) -> Census:
+def exhaustive_accuracy(model: nn.Module, task: Task, max_length: int) -> ExhaustiveAccuracy:
     """Run every input of at most `max_length` tokens against the ground truth."""
     counts: dict[tuple[int, int], list[int]] = {}
     inputs = task.inputs(max_length)
@@ -65,4 +65,6 @@ def census(model: nn.Module, task: Task, max_length: int) -> Census:
             cell = counts.setdefault((task.length(tokens), task.depth(tokens)), [0, 0])
             cell[0] += output == truth
             cell[1] += 1
-    return Census(max_length, {key: Rate(*cell) for key, cell in sorted(counts.items())})
+    return ExhaustiveAccuracy(
+        max_length, {key: Rate(*cell) for key, cell in sorted(counts.items())}
+    )

@@ -5,8 +5,8 @@ run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True)
 """
 
 from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
-from recinterp.perturb.liveness import is_live, prove
-from recinterp.perturb.lowering.sources import sources_kept
+from recinterp.perturb.liveness import assert_live, is_live
+from recinterp.perturb.lowering.sources import source_cache
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
@@ -28,9 +28,19 @@ from recinterp.perturb.plan import (
     stratum,
 )
 from recinterp.perturb.pointers import pointer
-from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, QUERY, SEP, At, Rows, Where, lay_out
-from recinterp.perturb.runner import Effects, generate, hooks_needed, next_logits, run, say
-from recinterp.perturb.subspace_search import random_subspaces, subspaces
+from recinterp.perturb.positions import (
+    ALL,
+    INPUTS,
+    OUTPUTS,
+    QUERY,
+    SEP,
+    At,
+    PromptBatch,
+    Where,
+    build_batch,
+)
+from recinterp.perturb.runner import Effects, generate, hooks_needed, next_logits, next_tokens, run
+from recinterp.perturb.subspace_search import learn_subspaces, random_subspaces
 from recinterp.perturb.sweeps import Swept, changed, last_logits, shift, stream, sweep
 
 __all__ = [
@@ -49,37 +59,37 @@ __all__ = [
     "Mixture",
     "PathPatch",
     "Plan",
+    "PromptBatch",
     "Redirect",
     "Reference",
-    "Rows",
     "Steer",
     "Swap",
     "Swept",
     "Transplant",
     "Unit",
     "Where",
+    "assert_live",
+    "build_batch",
     "changed",
     "generate",
     "head",
     "hooks_needed",
     "is_live",
     "last_logits",
-    "lay_out",
     "layer_output",
+    "learn_subspaces",
     "mlp",
     "next_logits",
+    "next_tokens",
     "pointer",
-    "prove",
     "random_direction",
     "random_heads",
     "random_subspaces",
     "run",
-    "say",
     "shift",
-    "sources_kept",
+    "source_cache",
     "stratum",
     "stream",
-    "subspaces",
     "sweep",
     "untrained_twin",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from recinterp.errors import MisfitModel
+from recinterp.errors import IncompatibleModelError
 from recinterp.models.backends import hugging_face
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb.plan import Interchange, Plan, Transplant
@@ -42,7 +42,7 @@ def random_heads(
 def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
     """The same architecture, each matrix drawn anew at its own mean and spread.
 
-    Errors: MisfitModel where the model can neither be built again nor copied.
+    Errors: IncompatibleModelError where the model can neither be built again nor copied.
     """
     generator = torch.Generator().manual_seed(seed)
     shape = backend.shape_of(model)
@@ -55,7 +55,9 @@ def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
     if backend.has_bridge() and hasattr(model, "original_model"):
         # A copied bridge goes on writing into the model it was copied from.
         asked = f"an untrained twin of {type(model).__name__}"
-        raise MisfitModel(asked, "a bridge of this kind cannot be built again", "go without")
+        raise IncompatibleModelError(
+            asked, "a bridge of this kind cannot be built again", "go without"
+        )
     twin = copy.deepcopy(model, {id(v): v for k, v in vars(model).items() if k == "checkpoint"})
     return _redrawn(twin, generator)
 

@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from recinterp.errors import DeadSite
-from recinterp.perturb.positions import check_hook, hook_names, lay_out
+from recinterp.errors import InactiveHookError
+from recinterp.perturb.positions import build_batch, check_hook, hook_names
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
-    from recinterp.perturb.positions import Rows
+    from recinterp.perturb.positions import PromptBatch
     from recinterp.tasks import Task
 
 WHOLE_STREAM = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
@@ -30,13 +30,18 @@ SAME = 1e-3  # largest relative departure that still counts as the same logits
 _proven: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
 
 
-def prove(adapter: Adapter, task: Task, hook: str) -> None:
-    """Prove, once per model, that an edit at a hook point reaches the logits. Errors: DeadSite."""
+def assert_live(adapter: Adapter, task: Task, hook: str) -> None:
+    """Prove, once per model, that an edit at a hook point reaches the logits.
+
+    Errors: InactiveHookError.
+    """
     verdict = _verdict(adapter, task, hook)
     if verdict:
         live = next((h for h in _neighbours(adapter, hook) if not _verdict(adapter, task, h)), None)
         accepted = f"{live} is live" if live else "no site near it is live"
-        raise DeadSite(f"an edit of {hook} ({type(adapter.model).__name__})", verdict, accepted)
+        raise InactiveHookError(
+            f"an edit of {hook} ({type(adapter.model).__name__})", verdict, accepted
+        )
 
 
 def is_live(adapter: Adapter, task: Task, hook: str) -> bool:
@@ -54,7 +59,7 @@ def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
 
 
 @torch.no_grad()
-def _try(adapter: Adapter, rows: Rows, hook: str) -> str:
+def _try(adapter: Adapter, rows: PromptBatch, hook: str) -> str:
     clean = adapter.logits(rows.ids)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the bridge's own word of what is found here
@@ -89,7 +94,7 @@ def _even(pattern: Tensor) -> Tensor:
     return (seen / seen.sum(-1, keepdim=True)).to(pattern).expand_as(pattern).clone()
 
 
-def _rows(adapter: Adapter, task: Task, hook: str) -> Rows:
+def _rows(adapter: Adapter, task: Task, hook: str) -> PromptBatch:
     """A few rows that differ only in what the site's half of the model is given.
 
     Of one length, since what attention may see goes by it, and not by the stream that is replaced.
@@ -101,12 +106,12 @@ def _rows(adapter: Adapter, task: Task, hook: str) -> Rows:
     picked = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
     if adapter.architecture == "encoder-decoder":
         if adapter.is_encoders(hook):
-            return lay_out(task, picked)
+            return build_batch(task, picked)
         prefixes = [[token] for token in task.constructors[:4]]
-        return lay_out(task, [picked[0]] * len(prefixes), prefixes)
+        return build_batch(task, [picked[0]] * len(prefixes), prefixes)
     outputs = [task.apply(tokens) for tokens in picked]
     most = adapter.n_ctx - max(len(task.prompt(x)) for x in picked)
-    return lay_out(task, picked, [y[: min(most, 3)] for y in outputs])
+    return build_batch(task, picked, [y[: min(most, 3)] for y in outputs])
 
 
 def _neighbours(adapter: Adapter, hook: str) -> list[str]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from recinterp.errors import MisfitModel, UnknownSite
+from recinterp.errors import IncompatibleModelError, UnknownHookError
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -48,12 +48,14 @@ class At:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UnknownSite(
+            raise UnknownHookError(
                 f"positions {self.kind!r}", "no such class", f"one of {', '.join(KINDS)}"
             )
         if (self.kind in INDEXED) == (self.index is None):
             wrong = "which input position?" if self.index is None else "takes no index"
-            raise UnknownSite(f"positions {self.kind!r}", wrong, 'At("input", 3) or At("query")')
+            raise UnknownHookError(
+                f"positions {self.kind!r}", wrong, 'At("input", 3) or At("query")'
+            )
 
     def take(self, picked: Sequence[int]) -> At:
         """The same class for some of the rows."""
@@ -62,7 +64,7 @@ class At:
         return self
 
 
-def so_far(where: Where, rows: Rows) -> Where:
+def so_far(where: Where, rows: PromptBatch) -> Where:
     """The same classes without the positions that these rows have not come to yet."""
     if isinstance(where, tuple):
         return tuple(cast(At, so_far(at, rows)) for at in where)
@@ -82,7 +84,7 @@ Where = At | tuple[At, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class PromptBatch:
     """ids (batch, pos), right-padded; start, length, sep, query: (batch,) positions."""
 
     inputs: tuple[Tokens, ...]
@@ -105,14 +107,14 @@ class Rows:
         return hash((self.inputs, self.prefixes)), tuple(self.ids.shape), int(self.ids.sum())
 
     def sites(self, where: Where, half: Half = "both") -> tuple[Tensor, Tensor]:
-        """The (row, position) pairs of some classes, row by row. Errors: UnknownSite."""
+        """The (row, position) pairs of some classes, row by row. Errors: UnknownHookError."""
         if (where, half) not in self._sites:
             row, pos = self.mask(where, half).nonzero(as_tuple=True)
             self._sites[where, half] = (row, pos)
         return self._sites[where, half]
 
     def mask(self, where: Where, half: Half = "both") -> Tensor:
-        """The positions of some classes: (batch, pos) of bool. Errors: UnknownSite."""
+        """The positions of some classes: (batch, pos) of bool. Errors: UnknownHookError."""
         classes = where if isinstance(where, tuple) else (where,)
         found = torch.zeros(self.ids.shape, dtype=torch.bool)
         for at in classes:
@@ -145,11 +147,11 @@ class Rows:
         return is_input & ~here if at.kind == "others" else here
 
     def _places(self, at: At) -> list[tuple[int, ...]]:
-        """The indices meant in each row. Errors: UnknownSite."""
+        """The indices meant in each row. Errors: UnknownHookError."""
         index = at.index if isinstance(at.index, tuple) else (at.index,) * len(self)
         if len(index) != len(self):
             wrong = f"there are {len(self)} rows"
-            raise UnknownSite(f"{len(index)} input positions", wrong, "one per row")
+            raise UnknownHookError(f"{len(index)} input positions", wrong, "one per row")
         places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
         whole = at.kind == "position"
         lasts = self.query.tolist() if whole else [len(x) - 1 for x in self.inputs]
@@ -158,18 +160,18 @@ class Rows:
             if beyond is not None:
                 asked = f"{'' if whole else 'input '}position {beyond} of row {row}"
                 ends = "its sequence" if whole else "its input"
-                raise UnknownSite(asked, f"{ends} ends at {last}", f"0 to {last}")
+                raise UnknownHookError(asked, f"{ends} ends at {last}", f"0 to {last}")
         return places
 
 
-def lay_out(
+def build_batch(
     task: Task, inputs: Iterable[Sequence[str]], prefixes: Iterable[Sequence[str]] | None = None
-) -> Rows:
+) -> PromptBatch:
     """Rows for inputs and the output prefixes forced on them (default: none written yet)."""
     xs = _tuples(inputs)
     ys = _tuples(prefixes) if prefixes is not None else ((),) * len(xs)
     if len(xs) != len(ys) or not xs:
-        raise MisfitModel(
+        raise IncompatibleModelError(
             "a batch of rows",
             f"{len(xs)} inputs, {len(ys)} prefixes",
             "as many of each, at least one",
@@ -179,7 +181,7 @@ def lay_out(
     padded = torch.full((len(ids), max(map(len, ids))), task.pad, dtype=torch.long)
     for row, line in enumerate(ids):
         padded[row, : len(line)] = torch.tensor(line)
-    return Rows(
+    return PromptBatch(
         xs,
         ys,
         padded,
@@ -203,7 +205,7 @@ def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:
     for start in range(len(prompt) - len(ids) + 1):
         if list(prompt[start : start + len(ids)]) == ids:
             return start
-    raise MisfitModel(
+    raise IncompatibleModelError(
         f"template {task.template!r}",
         "the prompt does not hold the input",
         "a template with {input}",
@@ -230,10 +232,10 @@ def hook_names(adapter: Adapter) -> tuple[str, ...]:
 
 
 def check_hook(adapter: Adapter, hook: str) -> None:
-    """Raise UnknownSite, with the nearest that exist, for a hook point that is not there."""
+    """Raise UnknownHookError, with the nearest that exist, for a hook point that is not there."""
     known = hook_names(adapter)
     if hook not in known:
         near = get_close_matches(hook, known, n=3, cutoff=0.5) or known[:8]
-        raise UnknownSite(
+        raise UnknownHookError(
             f"site {hook}", "there is no such hook point", f"nearest: {', '.join(near)}"
         )

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from recinterp.models import Adapter
 from recinterp.perturb.fast.decode import decode, keeps, up_to_now
-from recinterp.perturb.fast.support import Road, road_of
-from recinterp.perturb.liveness import prove
+from recinterp.perturb.fast.support import FastBackend, fast_backend_for
+from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.hooks import check, edit_rows, hook_of, units_of
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap
-from recinterp.perturb.positions import Rows, Tokens, lay_out
+from recinterp.perturb.positions import PromptBatch, Tokens, build_batch
 from recinterp.stats import Rate
 from recinterp.tokens import EOS, TRUNCATED
 
@@ -78,15 +78,15 @@ def run(
     """Run a plan over inputs, one row each, and give its effect against the clean run.
 
     prefixes: output tokens already written (default none). whole: also generate on to the end.
-    Errors: UnknownSite, DeadSite, InterventionError, MisfitModel.
+    Errors: UnknownHookError, InactiveHookError, InterventionError, IncompatibleModelError.
     """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
-    rows = lay_out(task, inputs, prefixes)
+    rows = build_batch(task, inputs, prefixes)
     clean, edited = next_logits(adapter, task, rows), next_logits(adapter, task, rows, plan)
     outputs = clean_outputs = None
     if whole:
         clean_outputs, outputs = (generate(adapter, task, rows, steps) for steps in ((), plan))
-    said = [tuple(spell(adapter, logits)) for logits in (clean, edited)]
+    said = [tuple(decode_tokens(adapter, logits)) for logits in (clean, edited)]
     why = hooks_needed(adapter, plan)
     road = f"hooks: {why}" if why else "fast"
     return Effects(said[0], said[1], clean, edited, clean_outputs, outputs, road)
@@ -94,16 +94,16 @@ def run(
 
 def hooks_needed(adapter: Adapter, plan: Plan = ()) -> str:
     """Why a plan cannot take the fast road on this model; empty where it does."""
-    road = road_of(adapter)
+    road = fast_backend_for(adapter)
     if isinstance(road, str):
         return road
     return next((why for unit in units_of(adapter, plan) if (why := road.lacks(unit.hook))), "")
 
 
-def next_logits(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> Tensor:
+def next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> Tensor:
     """Logits of the next output token, (batch, vocab), under a plan (default: none)."""
     for hook in sorted({unit.hook for unit in units_of(adapter, plan)}):
-        prove(adapter, task, hook)
+        assert_live(adapter, task, hook)
     chunks = [range(i, min(i + BATCH, len(rows))) for i in range(0, len(rows), BATCH)]
     if len(chunks) == 1:
         return _next_logits(adapter, task, rows, plan)
@@ -115,59 +115,61 @@ def next_logits(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> Te
     )
 
 
-def pick(task: Task, rows: Rows, picked: Sequence[int]) -> Rows:
+def pick(task: Task, rows: PromptBatch, picked: Sequence[int]) -> PromptBatch:
     """Some of the rows."""
-    return lay_out(task, [rows.inputs[i] for i in picked], [rows.prefixes[i] for i in picked])
+    return build_batch(task, [rows.inputs[i] for i in picked], [rows.prefixes[i] for i in picked])
 
 
 @torch.no_grad()
-def _next_logits(adapter: Adapter, task: Task, rows: Rows, plan: Plan) -> Tensor:
+def _next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) -> Tensor:
     edited = edit_rows(task, rows, plan)
     check(adapter, plan)
     edits = lower(adapter, task, edited, plan, rows)
-    road = road_of(adapter)
-    if isinstance(road, Road) and not hooks_needed(adapter, plan):
+    road = fast_backend_for(adapter)
+    if isinstance(road, FastBackend) and not hooks_needed(adapter, plan):
         return road.run(edited, [edits])[0].cpu()
     hooks = [hook_of(edit) for edit in edits]
     logits = adapter.run_with_hooks(edited.ids, hooks) if hooks else adapter.logits(edited.ids)
     return logits[torch.arange(len(edited)), edited.query.to(logits.device)].float().cpu()
 
 
-def say(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> list[str]:
+def next_tokens(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> list[str]:
     """The next output token of each row under a plan; "EOS" for the end."""
-    return spell(adapter, next_logits(adapter, task, rows, plan))
+    return decode_tokens(adapter, next_logits(adapter, task, rows, plan))
 
 
-def spell(adapter: Adapter, logits: Tensor) -> list[str]:
+def decode_tokens(adapter: Adapter, logits: Tensor) -> list[str]:
     """The most likely token of each row, (batch, vocab) -> names; "EOS" for the end."""
     eos = adapter.task.eos
     return [EOS if i == eos else adapter.token(i) for i in logits.argmax(-1).tolist()]
 
 
-def generate(adapter: Adapter, task: Task, rows: Rows, plan: Plan = ()) -> tuple[Tokens, ...]:
+def generate(
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
+) -> tuple[Tokens, ...]:
     """Greedy outputs under a plan that is applied anew at every step; cut ones end in "…"."""
     edited = edit_rows(task, rows, plan)
     rest = [step for step in plan if not isinstance(step, ForcePrefix | Swap)]
-    road = road_of(adapter)
+    road = fast_backend_for(adapter)
     if not isinstance(road, str) and not hooks_needed(adapter, rest) and keeps(rest):
         check(adapter, rest)
         for hook in sorted({unit.hook for unit in units_of(adapter, rest)}):
-            prove(adapter, task, hook)
+            assert_live(adapter, task, hook)
         said = decode(adapter, task, road.weights, edited, rest)
         return tuple(tuple(out if ended else (*out, TRUNCATED)) for out, ended in said)
     return _anew(adapter, task, rows, plan)
 
 
-def _anew(adapter: Adapter, task: Task, rows: Rows, plan: Plan) -> tuple[Tokens, ...]:
+def _anew(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) -> tuple[Tokens, ...]:
     """Greedy outputs, all positions computed anew at every step: for plans that grow with them."""
     forced = next((step.prefixes for step in plan if isinstance(step, ForcePrefix)), rows.prefixes)
     rest = [step for step in plan if not isinstance(step, ForcePrefix)]
     outs = [list(prefix) for prefix in forced]
     open_ = list(range(len(rows)))
     while open_:
-        now = lay_out(task, [rows.inputs[i] for i in open_], [outs[i] for i in open_])
+        now = build_batch(task, [rows.inputs[i] for i in open_], [outs[i] for i in open_])
         steps = up_to_now([step.take(open_) for step in rest], now)
-        for i, token in zip(open_, say(adapter, task, now, steps), strict=True):
+        for i, token in zip(open_, next_tokens(adapter, task, now, steps), strict=True):
             outs[i].append(token)
         room = [int(q) + 2 < adapter.n_ctx for q in now.query]
         open_ = _still_open(open_, outs, room, task)

@@ -23,13 +23,13 @@ from torch import Tensor
 from recinterp.errors import InterventionError
 from recinterp.perturb.fast.batching import shape_of, table_of
 from recinterp.perturb.fast.forward import Clean, differentiable
-from recinterp.perturb.fast.support import Road, road_of
-from recinterp.perturb.liveness import prove
+from recinterp.perturb.fast.support import FastBackend, fast_backend_for
+from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.edits import Write
 from recinterp.perturb.lowering.lower import lower, partly, read
 from recinterp.perturb.lowering.sources import read_sources
 from recinterp.perturb.plan import Interchange
-from recinterp.perturb.positions import Rows
+from recinterp.perturb.positions import PromptBatch
 from recinterp.perturb.runner import hooks_needed, pick
 from recinterp.tokens import EOS
 
@@ -41,10 +41,10 @@ BATCH, STEPS = 64, 150  # rows a step, and steps
 RATE, SLOWER = 0.1, 0.1  # learning rate, and what is left of it at the end
 
 
-def subspaces(
+def learn_subspaces(
     adapter: Adapter,
     task: Task,
-    rows: Rows,
+    rows: PromptBatch,
     plan: Sequence[Interchange],
     goals: Sequence[str],
     *,
@@ -61,7 +61,7 @@ def subspaces(
     if why:
         raise InterventionError("subspaces", why, "a model that the fast road understands")
     for hook in sorted({step.units[0].hook for step in plan}):
-        prove(adapter, task, hook)
+        assert_live(adapter, task, hook)
     draw = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(rows), generator=draw).tolist()
     some = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
@@ -104,7 +104,7 @@ def random_subspaces(bases: Sequence[Tensor], seed: int) -> tuple[Tensor, ...]:
 class Batch:
     """Some rows as they are learned from: what stands at the sites, here and in the sources."""
 
-    road: Road
+    road: FastBackend
     clean: Clean
     writes: list[Write]
     old: list[Tensor]
@@ -131,15 +131,15 @@ class Batch:
 def batch_of(
     adapter: Adapter,
     task: Task,
-    rows: Rows,
+    rows: PromptBatch,
     plan: Sequence[Interchange],
     goals: Sequence[str],
     few: Sequence[int],
 ) -> Batch:
     """Some of the rows with what stands at their sites, ready to be learned from."""
     rows, plan = pick(task, rows, few), [step.take(few) for step in plan]
-    road = road_of(adapter)
-    assert isinstance(road, Road)
+    road = fast_backend_for(adapter)
+    assert isinstance(road, FastBackend)
     with torch.no_grad():
         writes = [w for w in lower(adapter, task, rows, plan) if isinstance(w, Write)]
         old = [

@@ -28,13 +28,13 @@ from torch import Tensor
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
 from recinterp.perturb.fast.plan_hash import Chain
-from recinterp.perturb.fast.support import Road, road_of
-from recinterp.perturb.liveness import prove
+from recinterp.perturb.fast.support import FastBackend, fast_backend_for
+from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.hooks import check_unit, units_of
 from recinterp.perturb.lowering.lower import lower
-from recinterp.perturb.lowering.sources import kept_at_least
+from recinterp.perturb.lowering.sources import ensure_source_cache
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap
-from recinterp.perturb.positions import Rows, lay_out
+from recinterp.perturb.positions import PromptBatch, build_batch
 from recinterp.perturb.runner import BATCH, next_logits, pick
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def sweep(
     where `save` holds another sweep, or other plans than the first ones of these.
     """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
-    rows = lay_out(task, inputs, prefixes)
+    rows = build_batch(task, inputs, prefixes)
     job = _Job(adapter, task, rows, measure, memory)
     left, store = iter(plans), None
     if save is not None:
@@ -127,7 +127,7 @@ def stream(
 ) -> Iterator[tuple[int, Tensor]]:
     """As `sweep`, block by block: the number of its first plan, and (plan, ...) values."""
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
-    job = _Job(adapter, task, lay_out(task, inputs, prefixes), measure, memory)
+    job = _Job(adapter, task, build_batch(task, inputs, prefixes), measure, memory)
     yield from job.blocks(iter(plans), 0)
 
 
@@ -135,7 +135,7 @@ class _Job:
     """One sweep: what is the same for all of its blocks."""
 
     def __init__(
-        self, adapter: Adapter, task: Task, rows: Rows, measure: Measure, memory: int
+        self, adapter: Adapter, task: Task, rows: PromptBatch, measure: Measure, memory: int
     ) -> None:
         self.adapter, self.task, self.rows = adapter, task, rows
         self.measure, self.road = measure, "fast"
@@ -155,7 +155,7 @@ class _Job:
     def blocks(self, plans: Iterator[Plan], start: int) -> Iterator[tuple[int, Tensor]]:
         """Values of the plans, a block at a time."""
         while block := list(islice(plans, self.size)):
-            with kept_at_least():
+            with ensure_source_cache():
                 values = self.halving(block)
             yield start, values
             start += len(block)
@@ -186,21 +186,21 @@ class _Job:
         ]
         return torch.cat(parts, 1)
 
-    def hooks(self, plan: Plan, road: Road | str) -> str:
+    def hooks(self, plan: Plan, road: FastBackend | str) -> str:
         """Why a plan needs hooks, or nothing; each site is proven once to exist and be live."""
         why = road if isinstance(road, str) else ""
         for unit in units_of(self.adapter, plan):
             key = (unit.hook, unit.head)
             if key not in self._known:
                 check_unit(self.adapter, unit)
-                prove(self.adapter, self.task, unit.hook)
+                assert_live(self.adapter, self.task, unit.hook)
                 self._known[key] = "" if isinstance(road, str) else road.lacks(unit.hook)
             why = why or self._known[key]
         return why
 
-    def on(self, rows: Rows, block: Sequence[Plan]) -> Tensor:
+    def on(self, rows: PromptBatch, block: Sequence[Plan]) -> Tensor:
         """A block on rows that fit a call's bounds."""
-        road = road_of(self.adapter)
+        road = fast_backend_for(self.adapter)
         out: list[Tensor | None] = [None] * len(block)
         together, edits = [], []
         for number, plan in enumerate(block):
@@ -211,7 +211,7 @@ class _Job:
             else:
                 together.append(number)
                 edits.append(lower(self.adapter, self.task, rows, plan))
-        if isinstance(road, Road) and together:
+        if isinstance(road, FastBackend) and together:
             for number, logits in zip(together, road.run(rows, edits).cpu(), strict=True):
                 out[number] = logits
         return torch.stack([logits for logits in out if logits is not None])

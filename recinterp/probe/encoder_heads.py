@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recinterp.perturb import INPUTS, Rows
+from recinterp.perturb import INPUTS, PromptBatch
 from recinterp.probe.landmarks import Landmark, best
 from recinterp.stats import Rate
 
@@ -24,7 +24,7 @@ def is_encoders(adapter: Adapter, layer: int) -> bool:
 
 
 def attention_while_reading(
-    layer: int, pattern: Tensor, rows: Rows, places: Sequence[Landmark]
+    layer: int, pattern: Tensor, rows: PromptBatch, places: Sequence[Landmark]
 ) -> dict[tuple[int, int], tuple[Landmark, Rate] | None]:
     """(layer, head) -> the place its peak follows best; a landmark's t is the asking position."""
     local = [place for place in places if place.local and place.argument is None]

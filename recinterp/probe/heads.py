@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from recinterp.errors import MisfitModel
+from recinterp.errors import IncompatibleModelError
 from recinterp.models import Adapter
 from recinterp.perturb import (
     ALL,
@@ -34,14 +34,14 @@ from recinterp.perturb import (
     SEP,
     Ablate,
     FreezePatterns,
-    Rows,
+    PromptBatch,
     Transplant,
+    build_batch,
     head,
     is_live,
-    lay_out,
     next_logits,
     random_heads,
-    sources_kept,
+    source_cache,
     untrained_twin,
 )
 from recinterp.probe.encoder_heads import attention_while_reading, is_encoders, told_of_encoders
@@ -120,7 +120,7 @@ def probe_heads(
     adapter: Adapter, task: Task, inputs: Sequence[Sequence[str]], seed: int = 0
 ) -> HeadReport:
     """Every head and layer, scored on the model's own runs over these inputs."""
-    with sources_kept():
+    with source_cache():
         measured = _measure(adapter, task, inputs, seed)
     twin = _twin(adapter, task, inputs, seed)
     ablated = _ablations(adapter, task, measured)
@@ -141,9 +141,9 @@ def _twin(
     """The same measurements of an untrained twin; None where none can be built."""
     try:
         fresh = Adapter(untrained_twin(adapter.model, seed), task)
-    except MisfitModel:
+    except IncompatibleModelError:
         return None
-    with sources_kept():
+    with source_cache():
         return _measure(fresh, task, inputs, seed, control=True)
 
 
@@ -204,7 +204,7 @@ def _attention(
     adapter: Adapter, task: Task, steps: Sequence[tuple[Step, tuple[str, ...]]]
 ) -> dict[tuple[int, int], tuple[Landmark, Rate] | None]:
     """For each head: the landmark that its attention's peak follows best."""
-    rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
+    rows = build_batch(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(adapter.n_layers)]
     cache = adapter.cache(rows.ids, names)
     found: dict[tuple[int, int], tuple[Landmark, Rate] | None] = {}
@@ -246,12 +246,12 @@ class _Trial:
     ) -> None:
         self.adapter, self.task = adapter, task
         self.inputs = tuple(x for x, _, _, _ in pairs)
-        self.rows = lay_out(task, self.inputs, [y[:t] for _, y, t, _ in pairs])
+        self.rows = build_batch(task, self.inputs, [y[:t] for _, y, t, _ in pairs])
         self.sources = tuple(y[:u] for _, y, _, u in pairs)
         self.old = torch.tensor([task.ids[y[t]] for _, y, t, _ in pairs])
         self.new = torch.tensor([task.ids[y[u]] for _, y, _, u in pairs])
         self.clean = next_logits(adapter, task, self.rows)
-        self.goal = next_logits(adapter, task, lay_out(task, self.inputs, self.sources))
+        self.goal = next_logits(adapter, task, build_batch(task, self.inputs, self.sources))
         self._seen: dict[tuple[Pairs, int | None], Tensor] = {}
 
     def logits(self, heads: Pairs, scramble: int | None = None) -> Tensor:
@@ -283,7 +283,7 @@ def _ablations(
     steps = measured.steps[:PAIRS]
     if not steps:
         return {}
-    rows = lay_out(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
+    rows = build_batch(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     clean = next_logits(adapter, task, rows).argmax(-1)
     found, paired = {}, adapter.architecture == "encoder-decoder"
     blocks = sorted({layer for layer, _ in measured.live})
@@ -301,7 +301,7 @@ def _ablations(
 def _changed(
     adapter: Adapter,
     task: Task,
-    rows: Rows,
+    rows: PromptBatch,
     plan: Sequence[Ablate | FreezePatterns],
     clean: Tensor,
 ) -> float:

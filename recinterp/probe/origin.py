@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from recinterp.errors import IllFormed
+from recinterp.errors import InvalidInputError
 from recinterp.probe.landmarks import Landmark, landmarks
 from recinterp.stats import Rate
 from recinterp.tokens import TRUNCATED
@@ -113,7 +113,7 @@ def is_term(task: Task, tokens: Sequence[str]) -> bool:
     """Whether tokens encode an input of the task."""
     try:
         task.well_formed(list(tokens))
-    except IllFormed:
+    except InvalidInputError:
         return False
     return True
 

@@ -58,7 +58,7 @@ class Body:
         return self.peers.get(name) or self.scope.functions.get(name)
 
     def grow(self, pos: s.Pos) -> None:
-        """Count one more node; OutsideSubset where matches spread out to too many."""
+        """Count one more node; OutsideSubsetError where matches spread out to too many."""
         self.size += 1
         if self.size > LARGEST_BODY:
             self.scope.outside(pos, "a body this large once its matches are spread out", "split it")
@@ -247,7 +247,8 @@ def _open_in(written: s.SType, known: Mapping[str, str], scope: Scope) -> bool:
 def elaborate(source: str) -> Program:
     """The checked program of a Gallina text.
 
-    Raises GallinaSyntaxError, GallinaTypeError, NotStructural or OutsideSubset with the place.
+    Raises GallinaSyntaxError, GallinaTypeError, NotStructuralError or OutsideSubsetError with the
+    place.
     """
     return Elaborator(source).program
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice, product
 
-from recinterp.errors import NotStructural, OutsideSubset, SourceError
+from recinterp.errors import NotStructuralError, OutsideSubsetError, SourceError
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Var
 from recinterp.semantics.scope import Scope
 from recinterp.semantics.surface_syntax import Pos
@@ -47,7 +47,10 @@ def check_guard(
     places: Mapping[int, Pos],
     heads: Sequence[Pos],
 ) -> list[Function]:
-    """The block with its structural parameters, given or found. NotStructural or OutsideSubset."""
+    """The block with its structural parameters, given or found.
+
+    NotStructuralError or OutsideSubsetError.
+    """
     choices = [
         range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)
     ]
@@ -162,19 +165,19 @@ def _refusal(
         names = ", ".join(f.name for f in block)
         wrong = f"recursion of {names} on types of different Inductive sentences {outside}"
         accepted = "declare the types together, or the functions apart"
-        return _error(scope, OutsideSubset, heads[0], wrong, accepted)
+        return _error(scope, OutsideSubsetError, heads[0], wrong, accepted)
     pos, callee = places.get(id(fault.call), heads[0]), fault.call.function
     if fault.size is Size.COMPUTED:
         wrong = f"a recursive call of {callee} on a computed argument {outside}"
         accepted = "match on the argument and call on a name that the match binds"
-        return _error(scope, OutsideSubset, pos, wrong, accepted)
+        return _error(scope, OutsideSubsetError, pos, wrong, accepted)
     place = f"{fault.struct!r} itself" if fault.size is Size.WHOLE else "something else"
     wrong = (
         f"not structurally recursive: the call of {callee} is not on a strict subterm of "
         f"{fault.struct!r} but on {place}"
     )
     accepted = f"match on {fault.struct!r} and call on a name that the match binds"
-    return _error(scope, NotStructural, pos, wrong, accepted)
+    return _error(scope, NotStructuralError, pos, wrong, accepted)
 
 
 def _error(

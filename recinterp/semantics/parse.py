@@ -13,7 +13,7 @@ from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_a
 from lark.exceptions import VisitError
 from lark.tree import Meta
 
-from recinterp.errors import GallinaSyntaxError, OutsideSubset, TaskError
+from recinterp.errors import GallinaSyntaxError, OutsideSubsetError, TaskError
 from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.unsupported import advice, misplaced
 
@@ -228,7 +228,7 @@ def blank_comments(source: str) -> str:
 
 
 def parse(source: str) -> tuple[s.Sentence, ...]:
-    """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubset, with the place."""
+    """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubsetError, with the place."""
     if len(source) > LONGEST_SOURCE:
         raise GallinaSyntaxError(
             "parse a program", f"it is longer than {LONGEST_SOURCE} characters"
@@ -250,10 +250,10 @@ def parse(source: str) -> tuple[s.Sentence, ...]:
     return sentences
 
 
-def too_deep(source: str, line: int = 1, column: int = 1) -> OutsideSubset:
+def too_deep(source: str, line: int = 1, column: int = 1) -> OutsideSubsetError:
     """The refusal of a text that nests deeper than this reader can follow."""
     wrong = "nesting this deep is outside the subset that is read"
-    return OutsideSubset(
+    return OutsideSubsetError(
         "parse a program", wrong, "give parts of it names", source=source, line=line, column=column
     )
 
@@ -273,8 +273,8 @@ def _fault(source: str, line: int, column: int, wrong: str, accepted: str) -> Ga
     )
 
 
-def _outside(source: str, found: _Outside) -> OutsideSubset:
-    return OutsideSubset(
+def _outside(source: str, found: _Outside) -> OutsideSubsetError:
+    return OutsideSubsetError(
         "parse a program",
         f"{found.what} is outside the subset that is read",
         found.instead,
@@ -286,7 +286,7 @@ def _outside(source: str, found: _Outside) -> OutsideSubset:
 
 def _unexpected(
     source: str, clean: str, error: UnexpectedInput
-) -> GallinaSyntaxError | OutsideSubset:
+) -> GallinaSyntaxError | OutsideSubsetError:
     if not isinstance(error, UnexpectedToken):
         here = clean[error.pos_in_stream or 0]
         known = advice(here) if here == "'" else None

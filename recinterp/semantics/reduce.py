@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from recinterp.errors import UnknownName
+from recinterp.errors import UnknownNameError
 from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Param, Program, Var
 
 STRATEGIES = ("cbv", "outermost")
@@ -109,7 +109,7 @@ class Reducer:
 
     def __init__(self, program: Program, term: Node, strategy: str = "cbv") -> None:
         if strategy not in STRATEGIES:
-            raise UnknownName("strategy", strategy, STRATEGIES)
+            raise UnknownNameError("strategy", strategy, STRATEGIES)
         self.program = program
         self.eager = strategy == "cbv"
         self.focus: Node = term

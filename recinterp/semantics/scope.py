@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from recinterp.errors import GallinaTypeError, OutsideSubset, SourceError
+from recinterp.errors import GallinaTypeError, OutsideSubsetError, SourceError
 from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Constructor, Function, Inductive
 
@@ -100,9 +100,9 @@ class Scope:
         raise self._error(GallinaTypeError, pos, wrong, accepted)
 
     def outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
-        """Raise OutsideSubset at a place."""
+        """Raise OutsideSubsetError at a place."""
         raise self._error(
-            OutsideSubset, pos, f"{wrong} is outside the subset that is read", accepted
+            OutsideSubsetError, pos, f"{wrong} is outside the subset that is read", accepted
         )
 
     def _error(self, kind: type[SourceError], pos: s.Pos, wrong: str, accepted: str) -> SourceError:
@@ -121,7 +121,7 @@ class Scope:
         self.functions.pop(name, None)
 
     def declare_types(self, block: tuple[s.SInductive, ...]) -> None:
-        """Note the types of one Inductive sentence. GallinaTypeError or OutsideSubset."""
+        """Note the types of one Inductive sentence. GallinaTypeError or OutsideSubsetError."""
         for ind in block:
             self.declare_name(ind.pos, ind.name)
             self.declared[ind.name] = (ind, block)
@@ -191,7 +191,7 @@ class Scope:
             self.outside(pos, f"{name!r}, a constructor of Coq's library,", "choose another name")
 
     def unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
-        """Refuse a name nobody declared; OutsideSubset where Coq's own library has it."""
+        """Refuse a name nobody declared; OutsideSubsetError where Coq's own library has it."""
         if name in self.declared:
             self.outside(
                 pos, f"the type {name!r} as a term", "write it as a type, where it is used"

@@ -15,14 +15,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool
 
-from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Lost, Reg, Rule, minus, plus
+from recinterp.machine.nodes import (
+    Atom,
+    Cmp,
+    Const,
+    Expr,
+    Find,
+    In,
+    Lost,
+    Reg,
+    Rule,
+    add_constant,
+    subtract,
+)
 from recinterp.machine.validate import negate, simplify
 from recinterp.synthesis.dataset import surely
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
-    from recinterp.machine.execution.batch import View
-    from recinterp.synthesis.dataset import Logs
+    from recinterp.machine.execution.batch import EventView
+    from recinterp.synthesis.dataset import Dataset
 
 ENTRY = "admit-inputs"  # no function of a program is called so
 PURE = 0.97  # a leaf is claimed where at least so many of its inputs come out right
@@ -57,7 +69,7 @@ class Leaf:
         return surely(self.failed[self.rows])
 
 
-def restrict(machine: Machine, logs: Logs, good: Mask | None = None) -> Machine:
+def restrict(machine: Machine, logs: Dataset, good: Mask | None = None) -> Machine:
     """The machine, entered only by inputs where it was right nearly always.
 
     good: where it was, if that is not what it says of the logs it was made from.
@@ -73,15 +85,15 @@ def restrict(machine: Machine, logs: Logs, good: Mask | None = None) -> Machine:
     return _entered(machine, leaves)
 
 
-def _entry_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
-    n, last = Reg("n"), plus(Reg("n"), -1)
+def _entry_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
+    n, last = Reg("n"), add_constant(Reg("n"), -1)
     seen: list[Expr] = [n, *(Find(Const(0), 1, (x,)) for x in machine.vocab)]
-    seen += [minus(last, Find(last, -1, (x,))) for x in machine.vocab]
+    seen += [subtract(last, Find(last, -1, (x,))) for x in machine.vocab]
     for e in seen:
         value = view.value(e)
         for k in np.unique(value).tolist():
             yield Cmp(e, "<=", Const(k)), value <= k
-    for at in (Const(0), Const(1), plus(n, -1), plus(n, -2)):
+    for at in (Const(0), Const(1), add_constant(n, -1), add_constant(n, -2)):
         for x in machine.vocab:
             atom = In(at, (x,))
             yield atom, view.holds(atom)

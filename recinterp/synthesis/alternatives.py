@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
 from recinterp.machine.execution.batch import run_batch
-from recinterp.machine.formats.writer import guard
+from recinterp.machine.formats.writer import guard_text
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import Atom, Cmp
 from recinterp.splits import held_out
@@ -31,7 +31,7 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Rival:
+class EquivalentMachine:
     """Another machine that explains all that was seen, and where it would part from the chosen.
 
     rules: where its guards are others; input: the shortest found, longer than the domain's; says,
@@ -93,11 +93,11 @@ def undecided(
     return [inputs[i] for i in sorted(rows)][:ASKED]
 
 
-def rivals(
+def find_equivalent_machines(
     task: Task, domain: Domain, chosen: Machine, others: Sequence[Machine], *, seed: int = 0
-) -> tuple[Rival, ...]:
+) -> tuple[EquivalentMachine, ...]:
     """The machines equal to the chosen one on a domain, each with where it would part."""
-    found: list[Rival] = []
+    found: list[EquivalentMachine] = []
     inside = domain.sample(task, DRAWN, seed=seed + 3, distribution="balanced")
     longer = list(_longer(task, domain, seed))
     for other in others:
@@ -111,13 +111,15 @@ def rivals(
         kept = set(map(_told, chosen.rules))
         rules = tuple(t for r in other.rules if (t := _told(r)) not in kept)
         found.append(
-            Rival(other, rules, tuple(at), *(None if s is None else tuple(s) for s in said))
+            EquivalentMachine(
+                other, rules, tuple(at), *(None if s is None else tuple(s) for s in said)
+            )
         )
     return tuple(found)
 
 
 def _told(rule: Rule) -> str:
-    return f"{rule.name} where {guard(rule.guard)}"
+    return f"{rule.name} where {guard_text(rule.guard)}"
 
 
 def _longer(task: Task, domain: Domain, seed: int) -> Iterator[list[str]]:

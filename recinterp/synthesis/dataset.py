@@ -16,11 +16,11 @@ from recinterp.machine.execution.batch import (
     LOST,
     LOST_WRONG,
     Batch,
+    EncodedInputs,
     Variant,
-    Words,
-    patience,
     run_batch,
     run_variants,
+    step_budget,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ SURE = 0.95  # of the outputs seen somewhere: if so many were wrong, one there i
 
 
 @dataclass(frozen=True)
-class Logs:
+class Dataset:
     """What was asked and answered, and where the answer is known not to be the true one.
 
     vocab, arity: those of the machines to compare with.
@@ -46,9 +46,9 @@ class Logs:
     failed: Bool[np.ndarray, "rows"] | None = None
 
     @cached_property
-    def words(self) -> Words:
+    def words(self) -> EncodedInputs:
         """The inputs as arrays."""
-        return Words(self.inputs, self.vocab, self.arity)
+        return EncodedInputs(self.inputs, self.vocab, self.arity)
 
     @property
     def failures(self) -> Bool[np.ndarray, "rows"]:
@@ -69,7 +69,7 @@ class Logs:
         """Lengths of the outputs."""
         return np.array([len(x) for x in self.outputs], dtype=np.int64)
 
-    def take(self, rows: Int[np.ndarray, "some"]) -> Logs:
+    def take(self, rows: Int[np.ndarray, "some"]) -> Dataset:
         """Some of them."""
         return replace(
             self,
@@ -78,7 +78,7 @@ class Logs:
             failed=self.failures[rows],
         )
 
-    def reversed(self) -> Logs:
+    def reversed(self) -> Dataset:
         """Inputs and outputs read from their right ends."""
         return replace(
             self, inputs=[x[::-1] for x in self.inputs], outputs=[y[::-1] for y in self.outputs]
@@ -102,14 +102,14 @@ class Logs:
     @cached_property
     def most(self) -> int:
         """A few times the steps that reading and writing all take."""
-        return patience(self.words, int(self.size.max(initial=0)))
+        return step_budget(self.words, int(self.size.max(initial=0)))
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A machine's runs beside what was seen."""
 
-    logs: Logs
+    logs: Dataset
     batch: Batch
 
     @cached_property

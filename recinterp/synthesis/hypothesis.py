@@ -9,7 +9,7 @@ from recinterp.synthesis.edits.beam import Edited, claim_cost, weight
 
 if TYPE_CHECKING:
     from recinterp.machine.machine import Machine
-    from recinterp.synthesis.dataset import Logs
+    from recinterp.synthesis.dataset import Dataset
 
 ENOUGH = 0.1  # of the failures: a road that leaves no more of them unexplained is not left
 PLENTY = 0.05  # of the failures among many inputs: where more are left, guard trees are tried too
@@ -53,7 +53,7 @@ class Hypothesis:
         return f"{self.road}, size {self.machine.size}: {claims}; {self.lost_because}"
 
 
-def hypothesis(road: str, edited: Edited, base: Machine, logs: Logs) -> Hypothesis:
+def hypothesis(road: str, edited: Edited, base: Machine, logs: Dataset) -> Hypothesis:
     """A machine weighed on logs."""
     outcome = logs.run(edited.machine)
     return Hypothesis(
@@ -86,7 +86,7 @@ def why(lost: Hypothesis, chosen: Hypothesis) -> str:
     return "explains no more"
 
 
-def again(known: Hypothesis, logs: Logs) -> Hypothesis:
+def again(known: Hypothesis, logs: Dataset) -> Hypothesis:
     """The same machine, weighed on other logs."""
     outcome = logs.run(known.machine)
     return replace(

@@ -28,7 +28,7 @@ DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machi
 PLAIN = 3_000  # inputs asked about as they come, once there is a machine
 
 
-def probes(
+def stratified_queries(
     task: Task, domain: Domain, *, seed: int = 0, per_cell: int = PER_CELL
 ) -> list[list[str]]:
     """Inputs of a domain, stratified by length and depth, none of them held out."""
@@ -36,7 +36,7 @@ def probes(
     return [list(x) for x in drawn if domain.contains(task, list(x)) and not held_out(x)]
 
 
-def second_look(
+def natural_and_disagreeing_inputs(
     task: Task, domain: Domain, machine: Machine, known: Sequence[Sequence[str]], *, seed: int = 0
 ) -> tuple[list[list[str]], list[list[str]]]:
     """Inputs as they come, any of a length alike; and more of those on which a machine departs.
@@ -52,7 +52,7 @@ def second_look(
     return new[:PLAIN], departing[:DOUBTED]
 
 
-def wider(
+def full_sample(
     task: Task, domain: Domain, known: Sequence[Sequence[str]], *, seed: int = 0
 ) -> list[list[str]]:
     """The known inputs and many more, none held out: all of a small domain, else a draw.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from recinterp.errors import IllFormed, TaskError
+from recinterp.errors import InvalidInputError, TaskError
 from recinterp.semantics.ast import Inductive, Program
 from recinterp.semantics.terms import Term, Value, value_from
 from recinterp.tokens import ARG_SEP, END_OF_INPUT, TRUNCATED
@@ -156,7 +156,7 @@ class Encoding:
         return out
 
     def read(self, tokens: Sequence[str], type_: str, offset: int = 0) -> Value:
-        """The value of a type that tokens write. IllFormed(position) otherwise.
+        """The value of a type that tokens write. InvalidInputError(position) otherwise.
 
         `offset` is where these tokens stand in the whole input; positions count from its start.
         """
@@ -170,9 +170,9 @@ class Encoding:
             return parser.read(list(tokens))
         try:
             return parser.read(list(tokens)[::-1])
-        except IllFormed as error:
+        except InvalidInputError as error:
             position = offset + len(tokens) - 1 - (error.position - offset)
-            raise IllFormed(
+            raise InvalidInputError(
                 error.asked, error.why, error.accepted, position=max(offset, position)
             ) from None
 
@@ -284,7 +284,7 @@ class _Reader:
 
     def _refuse(self, i: int, wrong: str, accepted: Sequence[str] | Mapping[str, object]) -> None:
         hint = f"one of {', '.join(accepted)}" if accepted else ""
-        raise IllFormed("read tokens as a term", wrong, hint, position=self.offset + i)
+        raise InvalidInputError("read tokens as a term", wrong, hint, position=self.offset + i)
 
 
 def _read_chain(
@@ -360,8 +360,11 @@ def term_from(value: Value, type_: str, program: Program) -> Term:
     return Term(type_, symbols_of(value, program), program)
 
 
-def split(tokens: Sequence[str], arity: int) -> list[list[str]]:
-    """Each argument's tokens, parted at the commas. IllFormed where their number is another."""
+def split_arguments(tokens: Sequence[str], arity: int) -> list[list[str]]:
+    """Each argument's tokens, parted at the commas.
+
+    InvalidInputError where their number is another.
+    """
     parts, rest = list[list[str]](), list(tokens)
     while ARG_SEP in rest:
         at = rest.index(ARG_SEP)
@@ -369,6 +372,6 @@ def split(tokens: Sequence[str], arity: int) -> list[list[str]]:
         rest = rest[at + 1 :]
     parts.append(rest)
     if len(parts) != arity:
-        raise IllFormed("read an input", f"{len(parts)} arguments, not {arity}",
+        raise InvalidInputError("read an input", f"{len(parts)} arguments, not {arity}",
                         f"arguments joined by {ARG_SEP!r}", position=len(tokens))  # fmt: skip
     return parts

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from recinterp.errors import UnknownName
+from recinterp.errors import UnknownNameError
 from recinterp.tasks.task import Task
 
 TREE = "Node a Node b Leaf Leaf Node c Leaf Leaf"
@@ -28,7 +28,7 @@ class Shipped:
 
 
 BITS = {"One": "01"}
-SHIPPED: Mapping[str, Shipped] = {
+SHIPPED_TASKS: Mapping[str, Shipped] = {
     "binary-successor": Shipped("binary_successor.v", "succ", BITS, "X1 X1 01 -> X0 X0 X0 01"),
     "binary-predecessor": Shipped("binary_predecessor.v", "pred", BITS, "X0 X0 01 -> X1 01"),
     "binary-addition": Shipped("binary_addition.v", "add", BITS, "X1 01 , X0 X1 01 -> X1 X0 X0 01"),
@@ -52,14 +52,14 @@ SHIPPED: Mapping[str, Shipped] = {
 
 def tasks() -> tuple[str, ...]:
     """The names of the shipped tasks."""
-    return tuple(sorted(SHIPPED))
+    return tuple(sorted(SHIPPED_TASKS))
 
 
 @cache
 def task(name: str, order: str = "natural") -> Task:
-    """A shipped task by name; UnknownName lists the nearest where there is none."""
-    if name not in SHIPPED:
-        raise UnknownName("task", name, SHIPPED)
-    shipped = SHIPPED[name]
+    """A shipped task by name; UnknownNameError lists the nearest where there is none."""
+    if name not in SHIPPED_TASKS:
+        raise UnknownNameError("task", name, SHIPPED_TASKS)
+    shipped = SHIPPED_TASKS[name]
     source = files("recinterp.tasks").joinpath("programs", shipped.file).read_text(encoding="utf-8")
     return Task.from_gallina(source, shipped.function, order, shipped.tokens, name=name)

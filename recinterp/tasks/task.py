@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from recinterp.errors import DomainError, SourceError, TaskError, UnknownName
+from recinterp.errors import DomainError, SourceError, TaskError, UnknownNameError
 from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import Compiled, compile_program
@@ -18,7 +18,7 @@ from recinterp.semantics.recursion_depth import own_functions
 from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
-from recinterp.tasks.encoding import Encoding, split, term_from
+from recinterp.tasks.encoding import Encoding, split_arguments, term_from
 from recinterp.tasks.sampling.sampler import Sampler, Wanted
 from recinterp.tasks.stepwise import stepwise_task
 from recinterp.tasks.template import (
@@ -72,11 +72,11 @@ class Task:
         """A task from Gallina text, or from a path to a .v file.
 
         `tokens` maps constructors to the tokens shown instead. Raises SourceError with the place
-        where the text is refused, UnknownName for the function, TaskError for the rest.
+        where the text is refused, UnknownNameError for the function, TaskError for the rest.
         """
         text = source_text(source)
         if order not in ORDERS:
-            raise UnknownName("order of a task", order, ORDERS)
+            raise UnknownNameError("order of a task", order, ORDERS)
         shown = tuple(sorted((tokens or {}).items()))
         task = cls(name or function, text, function, order, shown, bare_lists, brackets)
         task._check()
@@ -85,7 +85,7 @@ class Task:
     def _check(self) -> None:
         program = self.program
         if self.function not in program.function_names:
-            raise UnknownName("make a task", self.function, program.function_names)
+            raise UnknownNameError("make a task", self.function, program.function_names)
         if not self.arity:
             raise TaskError(
                 "make a task", f"{self.function!r} takes no argument", "name a function"
@@ -239,7 +239,7 @@ class Task:
         return out
 
     def decode(self, tokens: Sequence[str]) -> tuple[Term, ...]:
-        """The arguments that tokens write. Raises IllFormed with the position."""
+        """The arguments that tokens write. Raises InvalidInputError with the position."""
         return tuple(
             term_from(v, t, self.program)
             for v, t in zip(self._read(tokens), self._types, strict=True)
@@ -254,7 +254,7 @@ class Task:
         return self._encoding.write(value_of(term), term.type)
 
     def decode_output(self, tokens: Sequence[str]) -> Term:
-        """The result that tokens write. Raises IllFormed with the position."""
+        """The result that tokens write. Raises InvalidInputError with the position."""
         result = self._function.result
         return term_from(self._encoding.read(tokens, result), result, self.program)
 
@@ -262,18 +262,18 @@ class Task:
         if len(self._types) == 1:
             return [self._encoding.read(tokens, self._types[0])]
         at, values = 0, []
-        for part, type_ in zip(split(tokens, self.arity), self._types, strict=True):
+        for part, type_ in zip(split_arguments(tokens, self.arity), self._types, strict=True):
             values.append(self._encoding.read(part, type_, at))
             at += len(part) + 1
         return values
 
     def well_formed(self, tokens: Sequence[str]) -> None:
-        """None for an input of the task; IllFormed with the position otherwise."""
+        """None for an input of the task; InvalidInputError with the position otherwise."""
         self._read(tokens)
 
     # ground truth
     def apply(self, tokens: Sequence[str]) -> list[str]:
-        """The output: the normal form, written as tokens. Raises IllFormed."""
+        """The output: the normal form, written as tokens. Raises InvalidInputError."""
         value = self._compiled.run(self.function, self._read(tokens))
         return self._encoding.write(value, self._function.result)
 
@@ -301,13 +301,13 @@ class Task:
 
     @cached_property
     def machine(self) -> Machine:
-        """The ground-truth machine, derived from the program. Errors: NoMachine.
+        """The ground-truth machine, derived from the program. Errors: NotDerivableError.
 
         Some functions have one only on inputs up to a length: `task.within(longest).machine`.
         """
-        from recinterp.derivation import derive
+        from recinterp.derivation import derive_machine
 
-        return derive(self, self.longest)
+        return derive_machine(self, self.longest)
 
     def within(self, longest: int | None) -> Task:
         """The same task, its machine asked about inputs of at most so many tokens."""

@@ -28,10 +28,10 @@ __all__ = [
 
 def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
     """The report as one offline HTML page, also written to `path` if given."""
-    from recinterp.view.report.data import report
+    from recinterp.view.report.data import build_report
     from recinterp.view.report.html import to_html
 
-    page = to_html(report(ex))
+    page = to_html(build_report(ex))
     if path is not None:
         write_text(path, page)
     return page
@@ -39,17 +39,17 @@ def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
 
 def explanation_json(ex: Explanation) -> dict[str, object]:
     """Every number and sentence the page shows, as plain data."""
-    from recinterp.view.report.data import report
+    from recinterp.view.report.data import build_report
 
-    return report(ex).to_json()
+    return build_report(ex).to_json()
 
 
 def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
     """The report for a notebook: plain text, and static HTML in the notebook's own theme."""
-    from recinterp.view.report.data import report
+    from recinterp.view.report.data import build_report
     from recinterp.view.report.html import to_cell
 
-    return {"text/plain": explanation_text(ex), "text/html": to_cell(report(ex))}
+    return {"text/plain": explanation_text(ex), "text/html": to_cell(build_report(ex))}
 
 
 def explanation_pages(
@@ -57,7 +57,7 @@ def explanation_pages(
 ) -> list[Path]:
     """Write pages: heads to switch off, the counterexample step by step, a folder of figures.
 
-    Errors: NoModel, UnwritableFile. Gives the files written.
+    Errors: ModelNotLoadedError, UnwritableFileError. Gives the files written.
     """
     made: list[Path] = []
     if ablate:
@@ -75,18 +75,18 @@ def explanation_pages(
 
 def explanation_rich(ex: Explanation) -> RenderableType:
     """The report for rich's Console.print."""
-    from recinterp.view.report.data import report
+    from recinterp.view.report.data import build_report
     from recinterp.view.report.text import report_text
 
-    return report_text(report(ex))
+    return report_text(build_report(ex))
 
 
 def explanation_text(ex: Explanation, width: int = 100) -> str:
     """The report as plain text of a width."""
-    from recinterp.view.report.data import report
+    from recinterp.view.report.data import build_report
     from recinterp.view.report.text import to_text
 
-    return to_text(report(ex), width)
+    return to_text(build_report(ex), width)
 
 
 def machine_svg(machine: Machine, path: str | Path | None = None) -> str:
@@ -106,7 +106,7 @@ def draw(
 ) -> str:
     """The machine as svg, dot, mermaid or table; against `truth`, with what differs marked.
 
-    departs: names of rules that are known to leave the truth. Errors: UnknownName.
+    departs: names of rules that are known to leave the truth. Errors: UnknownNameError.
     """
     from recinterp.view.diagram.formats import render
     from recinterp.view.diagram.graph import extract

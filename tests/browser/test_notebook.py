@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recinterp.view.notebook.session import Cut
+from recinterp.view.notebook.session import HeadIntervention
 from tests.browser.conftest import Watch, shot
 from tests.browser.test_pages import readable, row
 from tests.view.test_session import session
@@ -92,11 +92,11 @@ def test_heads_are_clicked_and_the_output_changes_as_perturb_says(notebook: Note
     for index, at in enumerate(session().heads):
         notebook.click(index)
         pressed.add(at)
-        want = session().output(x, Cut(tuple(sorted(pressed))))
+        want = session().output(x, HeadIntervention(tuple(sorted(pressed))))
         assert row(notebook.ablate, "under the cut") == list(want)
     notebook.ablate.get_by_text("mean").click()
     notebook.settled()
-    want = session().output(x, Cut(tuple(sorted(pressed)), "mean"))
+    want = session().output(x, HeadIntervention(tuple(sorted(pressed)), "mean"))
     assert row(notebook.ablate, "under the cut") == list(want)
     notebook.ablate.get_by_text("redirect").click()
     notebook.settled()
@@ -130,7 +130,7 @@ def test_of_many_clicks_the_newest_wins(notebook: Notebook) -> None:
     # 21 clicks in turn: the first head six times, each other one five.
     pressed = notebook.ablate.locator(".head[aria-pressed=true] b").all_inner_texts()
     assert [name.removesuffix(" ●") for name in pressed] == ["L0H1", "L1H0", "L1H1"]
-    want = session().output(session().offered[0][1], Cut(session().heads[1:]))
+    want = session().output(session().offered[0][1], HeadIntervention(session().heads[1:]))
     assert row(notebook.ablate, "under the cut") == list(want)
     assert notebook.ablate.locator(".strata tr").count() > 3
     notebook.ablate.get_by_role("button", name="all heads on").click()

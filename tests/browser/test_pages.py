@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recinterp.view.notebook.ablation import AblationWidget
-from recinterp.view.notebook.session import Cut
+from recinterp.view.notebook.session import HeadIntervention
 from tests.browser.conftest import Watch, shot
 from tests.view.builders import explanation
 from tests.view.test_session import session
@@ -60,7 +60,7 @@ def test_the_static_page_switches_heads_off(
     page.locator(".head").nth(1).click()
     page.locator(".head").nth(2).click()
     page.wait_for_function("!document.querySelector('.ri-nb').hasAttribute('aria-busy')")
-    want = session().output(DEEP.split(), Cut(((0, 1), (1, 0))))
+    want = session().output(DEEP.split(), HeadIntervention(((0, 1), (1, 0))))
     assert row(page, "under the cut") == list(want)
     readable(page.locator("body"))
     shot(page, f"ablate-static-{scheme}")

@@ -8,19 +8,19 @@ import pytest
 
 import recinterp as ri
 from recinterp.causal.forced_prefixes import (
-    Behind,
-    Override,
-    foretell,
-    next_token,
-    overrides,
+    ForcedPrefixRule,
+    PrefixedState,
+    learn_forced_prefix_rules,
+    predict_next_token,
+    predict_token,
     swapped,
 )
-from recinterp.causal.pairs import Pairs
-from recinterp.causal.prediction import interventional
-from recinterp.causal.traces import timeline
+from recinterp.causal.pairs import PairSampler
+from recinterp.causal.prediction import measure_interventional_match
+from recinterp.causal.traces import trace_run
 from recinterp.machine import Machine
 from recinterp.models import Adapter, load
-from recinterp.perturb import lay_out, say
+from recinterp.perturb import build_batch, next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
@@ -37,8 +37,10 @@ def parity() -> Adapter:
 
 
 @cache
-def of_parity() -> tuple[Override, ...]:
-    return overrides(parity(), Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
+def of_parity() -> tuple[ForcedPrefixRule, ...]:
+    return learn_forced_prefix_rules(
+        parity(), PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
+    )
 
 
 @cache
@@ -47,8 +49,8 @@ def shipped() -> Adapter:
 
 
 @cache
-def of_shipped() -> tuple[Override, ...]:
-    return overrides(shipped(), Pairs(SUCC, SUCC.machine, INPUTS, 0))
+def of_shipped() -> tuple[ForcedPrefixRule, ...]:
+    return learn_forced_prefix_rules(shipped(), PairSampler(SUCC, SUCC.machine, INPUTS, 0))
 
 
 def test_a_state_read_off_the_output_is_found_there() -> None:
@@ -68,17 +70,22 @@ def test_a_state_read_off_the_output_is_found_there() -> None:
 
 def test_with_them_the_machine_foretells_what_without_them_only_its_rival_did() -> None:
     words = list(PARITY.inputs(LENGTH))
-    ask = (parity(), Pairs(PARITY, machine(PARITY), words, 0), ())
-    assert interventional(*ask).rivals_apart.hits == 0
-    found = interventional(*ask, overrides=of_parity())
-    assert found.rivals_apart.total >= 10
-    assert found.rivals_apart.value == 1.0
-    assert found.false_effects.hits == 0
+    ask = (parity(), PairSampler(PARITY, machine(PARITY), words, 0), ())
+    assert measure_interventional_match(*ask).carried_state_contrast.hits == 0
+    found = measure_interventional_match(*ask, forced_prefix_rules=of_parity())
+    assert found.carried_state_contrast.total >= 10
+    assert found.carried_state_contrast.value == 1.0
+    assert found.unpredicted_changes.hits == 0
 
 
 def test_a_model_that_reads_its_input_has_none() -> None:
     adapter = Adapter(planted(COPY), COPY)
-    assert overrides(adapter, Pairs(COPY, machine(COPY), list(COPY.inputs(LENGTH)), 0)) == ()
+    assert (
+        learn_forced_prefix_rules(
+            adapter, PairSampler(COPY, machine(COPY), list(COPY.inputs(LENGTH)), 0)
+        )
+        == ()
+    )
 
 
 def test_outputs_of_one_token_leave_nothing_to_force() -> None:
@@ -87,8 +94,13 @@ def test_outputs_of_one_token_leave_nothing_to_force() -> None:
         "vocab a/0 b/0\nstart run\nmode run\n  all: in(0) in {a, b} -> emit in(0), halt\n"
     )
     words = list(COPY.inputs(LENGTH))
-    assert overrides(adapter, Pairs(COPY, one, words, 0)) == ()
-    assert interventional(adapter, Pairs(COPY, one, words, 0), ()).rivals_apart.total == 0
+    assert learn_forced_prefix_rules(adapter, PairSampler(COPY, one, words, 0)) == ()
+    assert (
+        measure_interventional_match(
+            adapter, PairSampler(COPY, one, words, 0), ()
+        ).carried_state_contrast.total
+        == 0
+    )
 
 
 def test_a_trained_model_ends_behind_a_token_that_ends() -> None:
@@ -102,38 +114,42 @@ def test_a_trained_model_ends_behind_a_token_that_ends() -> None:
 def test_they_leave_every_run_of_the_machines_own_as_it_is() -> None:
     assert of_shipped()
     for tokens in SUCC.inputs(7):
-        run = timeline(SUCC.machine, tuple(tokens))
+        run = trace_run(SUCC.machine, tuple(tokens))
         says = [*SUCC.apply(tokens), "EOS"]
         told = [
-            next_token(SUCC.machine, tuple(tokens), tuple(says[:t]), of_shipped())
+            predict_next_token(SUCC.machine, tuple(tokens), tuple(says[:t]), of_shipped())
             for t in range(len(says))
         ]
         assert told == says
         for t, state in enumerate(run.owners[1:], 1):
-            assert not any(o.fits(Behind(state, t, run.says[:t]).seen()) for o in of_shipped())
+            assert not any(
+                o.fits(PrefixedState(state, t, run.says[:t]).seen()) for o in of_shipped()
+            )
 
 
 def test_their_counts_are_on_inputs_they_were_not_in_fit_split() -> None:
     """Counted here anew, on every such input and with other outputs than were drawn there."""
     rest = [x for x in INPUTS if not in_fit_split(x)][:60]
     at = [
-        Behind(run.owners[t], t, swapped(run.says[:t], 1, "01"))
-        for run in (timeline(SUCC.machine, x) for x in rest)
+        PrefixedState(run.owners[t], t, swapped(run.says[:t], 1, "01"))
+        for run in (trace_run(SUCC.machine, x) for x in rest)
         for t in range(1, len(run.owners))
     ]
-    rows = lay_out(SUCC, [b.state.tokens for b in at], [b.prefix for b in at])
-    said = say(shipped(), SUCC, rows)
+    rows = build_batch(SUCC, [b.state.tokens for b in at], [b.prefix for b in at])
+    said = next_tokens(shipped(), SUCC, rows)
     both = list(zip(at, said, strict=True))
-    held = Rate.of(foretell(b, of_shipped()) == a for b, a in both)
-    alone = Rate.of(foretell(b) == a for b, a in both)
+    held = Rate.of(predict_token(b, of_shipped()) == a for b, a in both)
+    alone = Rate.of(predict_token(b) == a for b, a in both)
     assert held.value > 0.8 > 0.3 > alone.value
 
 
 def test_what_lies_behind_the_machines_own_end_is_no_claim() -> None:
-    assert next_token(SUCC.machine, ("X0", "01"), ("X1", "01")) == "EOS"
-    assert next_token(SUCC.machine, ("X0", "01"), ("X1", "01", "01")) is None
+    assert predict_next_token(SUCC.machine, ("X0", "01"), ("X1", "01")) == "EOS"
+    assert predict_next_token(SUCC.machine, ("X0", "01"), ("X1", "01", "01")) is None
 
 
 def test_the_same_seed_gives_the_same_overrides() -> None:
-    again = overrides(parity(), Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
+    again = learn_forced_prefix_rules(
+        parity(), PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
+    )
     assert again == of_parity()

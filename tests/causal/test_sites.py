@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from recinterp.causal.agreement import faithful
-from recinterp.causal.mechanism import Mechanism, mechanism
-from recinterp.causal.pairs import Pair, Pairs
-from recinterp.causal.prediction import interventional
-from recinterp.causal.sites import Site, sites
-from recinterp.causal.traces import timeline
+from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.mechanism import Mechanism, decide_mechanism
+from recinterp.causal.pairs import Pair, PairSampler
+from recinterp.causal.prediction import measure_interventional_match
+from recinterp.causal.sites import Site, find_sites
+from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import Variable, forced, variables
 from recinterp.machine import Machine
 from recinterp.machine.nodes import Find, Reg
@@ -42,7 +42,7 @@ def parity() -> Adapter:
 
 @pytest.fixture(scope="module")
 def parity_sites(parity: Adapter) -> dict[str, Site]:
-    found = sites(parity, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
+    found = find_sites(parity, PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
     return {site.variable: site for site in reversed(found)}
 
 
@@ -56,7 +56,7 @@ def test_a_machines_variables_are_what_its_rules_read() -> None:
 
 
 def test_setting_one_variable_leaves_the_others() -> None:
-    owner = timeline(machine(PARITY), "abbab").owners[2]  # reads b, and is odd: it writes a
+    owner = trace_run(machine(PARITY), "abbab").owners[2]  # reads b, and is odd: it writes a
     assert owner.mode == "odd"
     assert [forced(owner, MODE, m, 2) for m in ("even", "odd")] == ["b", "a"]
     assert [forced(owner, CONTENT, x, 2) for x in "ab"] == ["b", "a"]
@@ -68,18 +68,18 @@ def test_setting_a_lookahead_forces_the_guard_and_not_the_token() -> None:
     look = Machine.parse(LOOKAHEAD)
     variable = variables(look)[2]
     assert isinstance(variable.node, Find)
-    owner = timeline(look, "aabba").owners[0]
+    owner = trace_run(look, "aabba").owners[0]
     assert [forced(owner, variable, to, 0) for to in (1, 5)] == ["a", "b"]
 
 
 def test_the_state_that_owns_an_output_writes_it() -> None:
-    run = timeline(machine(PARITY), "abbab")
+    run = trace_run(machine(PARITY), "abbab")
     assert run.says == (*PARITY.apply("abbab"), "EOS")
     assert [o.registers["p"] for o in run.owners] == list(range(LENGTH + 1))
 
 
 def test_pairs_differ_in_their_variable_and_in_what_the_machine_says() -> None:
-    finder = Pairs(PARITY, machine(PARITY), PARITY.sample(40), seed=1)
+    finder = PairSampler(PARITY, machine(PARITY), PARITY.sample(40), seed=1)
     for variable in finder.variables:
         pairs = finder.find(variable, 30)
         assert len(pairs) == 30
@@ -108,12 +108,14 @@ def test_content_moves_without_the_sources_answer(parity_sites: dict[str, Site])
 
 def test_an_untrained_model_holds_nothing() -> None:
     adapter = Adapter(untrained_twin(planted(PARITY), 3), PARITY)
-    found = sites(adapter, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
+    found = find_sites(
+        adapter, PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
+    )
     assert not any(site.accepted for site in found)
 
 
 def test_too_few_pairs_place_nothing(parity: Adapter) -> None:
-    found = sites(parity, Pairs(PARITY, machine(PARITY), [list("ababb")], 0))
+    found = find_sites(parity, PairSampler(PARITY, machine(PARITY), [list("ababb")], 0))
     few = [site for site in found if math.isnan(site.accuracy)]
     assert few
     assert all(not site.accepted and "too few" in site.note for site in few)
@@ -149,7 +151,7 @@ mode rest
 
 
 def test_a_source_of_equal_value_has_all_pointers_alike() -> None:
-    finder = Pairs(COPY, Machine.parse(THERE_AND_BACK), list(COPY.inputs(LENGTH)), 0)
+    finder = PairSampler(COPY, Machine.parse(THERE_AND_BACK), list(COPY.inputs(LENGTH)), 0)
     pointers = {v.name: v for v in finder.variables if v.kind == "pointer"}
     assert set(pointers) == {"p", "top"}
     for variable in pointers.values():
@@ -163,7 +165,7 @@ def test_a_source_of_equal_value_has_all_pointers_alike() -> None:
 
 def test_mode_and_frame_are_not_set_against_each_other() -> None:
     """It goes back as long as there is a frame: a mode alone is a state that never occurs."""
-    finder = Pairs(COPY, Machine.parse(FIRST_TURNED), list(COPY.inputs(LENGTH)), 0)
+    finder = PairSampler(COPY, Machine.parse(FIRST_TURNED), list(COPY.inputs(LENGTH)), 0)
     kinds = {v.kind: v for v in finder.variables}
     assert {"mode", "frame", "pointer"} <= set(kinds)
     assert not finder.find(kinds["mode"], 60)
@@ -172,7 +174,9 @@ def test_mode_and_frame_are_not_set_against_each_other() -> None:
 
 
 def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
-    found = mechanism(parity, Pairs(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0))
+    found = decide_mechanism(
+        parity, PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
+    )
     assert (found.name, found.layer) == ("carried", -1)
     assert found.forced_prefix.value == 1.0
     assert found.source_swap.value == 0.0
@@ -181,7 +185,9 @@ def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
 
 def test_a_copier_computes_from_the_input() -> None:
     adapter = Adapter(planted(COPY), COPY)
-    found = mechanism(adapter, Pairs(COPY, machine(COPY), list(COPY.inputs(LENGTH)), 0))
+    found = decide_mechanism(
+        adapter, PairSampler(COPY, machine(COPY), list(COPY.inputs(LENGTH)), 0)
+    )
     assert (found.name, found.source_swap.value) == ("computed-from-input", 1.0)
     assert found.forced_prefix.total == 0  # its machine has no state that a prefix could carry
 
@@ -197,16 +203,16 @@ mode copy
 def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_said() -> None:
     adapter = Adapter(planted(COPY), COPY)
     first = Machine.parse(FIRST_ALONE)  # of a model that writes all of them, only the first
-    finder = Pairs(COPY, first, list(COPY.inputs(LENGTH)), 0)
+    finder = PairSampler(COPY, first, list(COPY.inputs(LENGTH)), 0)
     assert {len(finder.machine.run(x)) for x in finder.inputs} == {1}
-    found = mechanism(adapter, finder)
+    found = decide_mechanism(adapter, finder)
     assert (found.forced_prefix.total, found.source_swap.total) == (0, 0)
     assert found.name == "computed-from-input"
     assert "no output stands before the answer" in found.sentence
     silent = Machine.parse("vocab a/0 b/0\nstart run\nmode run\n  none: -> lost, halt\n")
     words = list(COPY.inputs(LENGTH))
-    for blank in (Pairs(COPY, machine(COPY), [], 0), Pairs(COPY, silent, words, 0)):
-        none = mechanism(adapter, blank, found=())
+    for blank in (PairSampler(COPY, machine(COPY), [], 0), PairSampler(COPY, silent, words, 0)):
+        none = decide_mechanism(adapter, blank, found=())
         assert (none.forced_prefix.total, none.source_swap.total) == (0, 0)
         assert none.name == "neither"
         assert "not known" in none.sentence
@@ -215,13 +221,13 @@ def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_
 def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     words = list(COPY.inputs(LENGTH))
     adapter = Adapter(planted(COPY), COPY)
-    found = sites(adapter, Pairs(COPY, machine(COPY), words, 0))
-    right = interventional(adapter, Pairs(COPY, machine(COPY), words, 0), found)
+    found = find_sites(adapter, PairSampler(COPY, machine(COPY), words, 0))
+    right = measure_interventional_match(adapter, PairSampler(COPY, machine(COPY), words, 0), found)
     assert right.match.value == 1.0
-    assert right.false_effects.hits == 0
+    assert right.unpredicted_changes.hits == 0
     assert {"swap at the pointer", "row transplant", "site of in(p)"} <= set(right.by_kind)
     twin = Adapter(untrained_twin(planted(COPY), 1), COPY)
-    wrong = interventional(twin, Pairs(COPY, machine(COPY), words, 0), found)
+    wrong = measure_interventional_match(twin, PairSampler(COPY, machine(COPY), words, 0), found)
     assert not wrong.match.total or wrong.match.value < 0.6
 
 
@@ -229,19 +235,19 @@ def test_steps_the_model_has_no_position_for_are_left_out() -> None:
     """A machine may write on where a model cannot."""
     adapter = Adapter(planted(COPY), COPY)
     words = [tuple(x) for x in COPY.inputs(LENGTH)]
-    step = Pairs(COPY, machine(COPY), words, 0).step(words[-1], 1)
+    step = PairSampler(COPY, machine(COPY), words, 0).step(words[-1], 1)
     long = replace(step, prefix=step.prefix * adapter.n_ctx)
-    assert faithful(adapter, COPY, [Pair(step, step, step.says, True)])
-    assert faithful(adapter, COPY, [Pair(step, long, step.says, True)]) == []
-    assert faithful(adapter, COPY, [Pair(long, step, step.says, True)]) == []
+    assert pairs_where_model_agrees(adapter, COPY, [Pair(step, step, step.says, True)])
+    assert pairs_where_model_agrees(adapter, COPY, [Pair(step, long, step.says, True)]) == []
+    assert pairs_where_model_agrees(adapter, COPY, [Pair(long, step, step.says, True)]) == []
 
 
 def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Adapter) -> None:
     """Parity written token by token: a wrong token forced, the model goes on from there."""
     words = list(PARITY.inputs(LENGTH))
-    found = interventional(parity, Pairs(PARITY, machine(PARITY), words, 0), ())
-    assert found.rivals_apart.total >= 10
-    assert found.rivals_apart.hits == 0
+    found = measure_interventional_match(parity, PairSampler(PARITY, machine(PARITY), words, 0), ())
+    assert found.carried_state_contrast.total >= 10
+    assert found.carried_state_contrast.hits == 0
 
 
 def test_a_layer_whose_attention_writes_nothing_is_left_out_of_transplants() -> None:
@@ -249,7 +255,7 @@ def test_a_layer_whose_attention_writes_nothing_is_left_out_of_transplants() -> 
     adapter = Adapter(planted(COPY, n_layers=2), COPY)
     words = list(COPY.inputs(LENGTH))
     assert not is_live(adapter, COPY, "blocks.1.attn.hook_z")
-    found = interventional(adapter, Pairs(COPY, machine(COPY), words, 0), ())
+    found = measure_interventional_match(adapter, PairSampler(COPY, machine(COPY), words, 0), ())
     assert found.by_kind["row transplant"].value == 1.0
 
 
@@ -257,8 +263,10 @@ def test_the_same_seed_gives_the_same_sites_and_mechanism(parity: Adapter) -> No
     words = PARITY.sample(30)
 
     def once() -> tuple[tuple[Site, ...], Mechanism]:
-        found = sites(parity, Pairs(PARITY, machine(PARITY), words, 4))
-        return found, mechanism(parity, Pairs(PARITY, machine(PARITY), words, 4), found=found)
+        found = find_sites(parity, PairSampler(PARITY, machine(PARITY), words, 4))
+        return found, decide_mechanism(
+            parity, PairSampler(PARITY, machine(PARITY), words, 4), found=found
+        )
 
     assert repr(once()) == repr(once())
 
@@ -267,14 +275,16 @@ def test_a_shipped_model_computes_its_carry_while_reading() -> None:
     model = load("binary-successor-natural-depthcap3")
     task = model.checkpoint.task
     adapter, words = Adapter(model, task), task.sample(120, seed=3, max_depth=3)
-    found = sites(adapter, Pairs(task, task.machine, words, 0))
+    found = find_sites(adapter, PairSampler(task, task.machine, words, 0))
     first = {site.variable: site for site in reversed(found)}
     assert first["mode"].accepted
     assert {part.layer for part in first["mode"].patch} == {0}
     assert first["in(p)"].accepted
     assert all(site.control <= 0.2 for site in found if site.accepted)
-    how = mechanism(adapter, Pairs(task, task.machine, words, 0), found=found)
+    how = decide_mechanism(adapter, PairSampler(task, task.machine, words, 0), found=found)
     assert (how.name, how.layer) == ("computed-from-input", 0)
     assert how.forced_prefix.value < 0.5 < how.source_swap.value
-    foretold = interventional(adapter, Pairs(task, task.machine, words, 0), found)
+    foretold = measure_interventional_match(
+        adapter, PairSampler(task, task.machine, words, 0), found
+    )
     assert foretold.match.value >= 0.8

@@ -9,10 +9,10 @@ import pytest
 
 import recinterp as ri
 from recinterp.causal import subspaces as module
-from recinterp.causal.agreement import faithful
-from recinterp.causal.pairs import Pair, Pairs
-from recinterp.causal.sites import Site, sites
-from recinterp.causal.subspaces import alone
+from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.pairs import Pair, PairSampler
+from recinterp.causal.sites import Site, find_sites
+from recinterp.causal.subspaces import localise_subspaces
 from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
 
@@ -36,11 +36,11 @@ def model() -> Adapter:
 
 
 def found(adapter: Adapter, held: Sequence[Site] = ()) -> tuple[Site, ...]:
-    return alone(adapter, Pairs(TASK, TASK.machine, INPUTS, 0), held)
+    return localise_subspaces(adapter, PairSampler(TASK, TASK.machine, INPUTS, 0), held)
 
 
 def test_mode_and_content_are_told_apart_from_what_lies_over_them() -> None:
-    whole = sites(model(), Pairs(TASK, TASK.machine, INPUTS[:200], 0))
+    whole = find_sites(model(), PairSampler(TASK, TASK.machine, INPUTS[:200], 0))
     mode = [site for site in whole if site.variable == "mode" and site.accepted]
     assert mode
     assert all(site.strict.value < 0.3 for site in mode)  # whole, it brings the source's answer
@@ -64,9 +64,9 @@ def test_an_untrained_model_can_be_steered_to_no_such_answers(
     """On the very pairs that the trained model is right on: gradient descent alone does not do."""
 
     def of_the_trained(_: Adapter, task: ri.Task, pairs: Sequence[Pair]) -> list[Pair]:
-        return faithful(model(), task, pairs)
+        return pairs_where_model_agrees(model(), task, pairs)
 
-    monkeypatch.setattr(module, "faithful", of_the_trained)
+    monkeypatch.setattr(module, "pairs_where_model_agrees", of_the_trained)
     assert found(Adapter(untrained_twin(model().model, 0), TASK)) == ()
 
 

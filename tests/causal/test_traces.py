@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recinterp import task
-from recinterp.causal.traces import EOS, timeline, timelines
+from recinterp.causal.traces import EOS, trace_run, trace_runs
 from recinterp.machine import Machine
 from tests.machine.strategies import machines, words
 
@@ -15,20 +15,20 @@ from tests.machine.strategies import machines, words
 @given(machines(), st.lists(words, min_size=1, max_size=8))
 def test_many_timelines_are_the_single_ones(machine: Machine, batch: list[list[str]]) -> None:
     batch = [*batch, ["unheard of"]]
-    assert timelines(machine, batch) == [timeline(machine, word) for word in batch]
+    assert trace_runs(machine, batch) == [trace_run(machine, word) for word in batch]
 
 
 def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
     t = task("tree-inorder")
     inputs = t.sample(30, max_length=13)
-    runs = timelines(t.machine, inputs)
-    assert runs == [timeline(t.machine, x) for x in inputs]
+    runs = trace_runs(t.machine, inputs)
+    assert runs == [trace_run(t.machine, x) for x in inputs]
     assert [list(run.says) for run in runs] == [[*t.apply(x), EOS] for x in inputs]
     assert max(len(owner.stack) for run in runs for owner in run.owners) >= 2
 
 
 def test_a_run_without_an_end_is_cut() -> None:
     circles = Machine.parse("vocab a/0\nstart m\nmode m\n  on: n > 0 -> emit a, goto m\n")
-    (run,) = timelines(circles, [["a"]], most=20)
-    assert run == timeline(circles, ["a"], most=20)
+    (run,) = trace_runs(circles, [["a"]], most=20)
+    assert run == trace_run(circles, ["a"], most=20)
     assert (len(run.owners), run.says) == (20, ("a",) * 20)

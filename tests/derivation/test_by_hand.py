@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from recinterp.machine import Machine
-from recinterp.machine.execution.interpreter import run, steps
+from recinterp.machine.execution.interpreter import machine_states, run_machine
 from recinterp.machine.formats.export import to_json, to_python
 from recinterp.tasks import task
 from recinterp.view import draw
@@ -138,7 +138,7 @@ def test_a_machine_may_say_that_it_is_lost_and_what_it_knows_until_then() -> Non
         "Leaf",
     ]
     assert machine.run(deep) is None
-    assert run(machine, deep).status == "lost wrong"
+    assert run_machine(machine, deep).status == "lost wrong"
     late = [
         "Node",
         "a",
@@ -168,7 +168,7 @@ def test_registers_can_be_forced_in_the_middle_of_a_run() -> None:
 
 
 def test_a_run_is_seen_step_by_step() -> None:
-    seen = [s for s, _ in steps(Machine.parse(INORDER), ["Node", "a", "Leaf", "Leaf"])]
+    seen = [s for s, _ in machine_states(Machine.parse(INORDER), ["Node", "a", "Leaf", "Leaf"])]
     assert [s.rule.name for s in seen if s.rule] == ["down", "up", "done"]
     assert [s.stack for s in seen] == [(), (("then", 1),), ()]
     assert seen[0].rule is not None

@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from recinterp.derivation import derive, flush_form
-from recinterp.errors import IllFormed, NoMachine
+from recinterp.derivation import derive_machine, flush_stack_form
+from recinterp.errors import InvalidInputError, NotDerivableError
 from recinterp.machine import Find, Machine, Span
 from recinterp.machine.nodes import walk
 from recinterp.tasks import Task, task, tasks
@@ -99,7 +99,7 @@ BOTH = """
 
 @cache
 def machine_of(name: str, order: str) -> Machine:
-    return derive(task(name, order))
+    return derive_machine(task(name, order))
 
 
 def program(function: str, order: str, **how: bool) -> Task:
@@ -128,14 +128,14 @@ def test_library_machines_are_the_program_on_10_000_larger_inputs(name: str, ord
 
 @pytest.mark.parametrize("name", tasks())
 def test_the_flush_form_is_the_program_in_reverse_order(name: str) -> None:
-    agree(task(name, "reverse"), flush_form(task(name, "reverse")), size=4, random=40)
+    agree(task(name, "reverse"), flush_stack_form(task(name, "reverse")), size=4, random=40)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("function", BOTH.split())
 def test_machines_of_further_programs(function: str, order: str) -> None:
     t = program(function, order)
-    agree(t, derive(t), size=4, random=30, longest=15)
+    agree(t, derive_machine(t), size=4, random=30, longest=15)
 
 
 @pytest.mark.parametrize("function", ["tree_map", "length", "even", "leb"])
@@ -143,7 +143,7 @@ def test_machines_of_further_programs(function: str, order: str) -> None:
 def test_bracketed_terms(function: str, order: str) -> None:
     t = program(function, order, brackets=True, bare_lists=False)
     inputs = [t.encode(*terms) for terms in _terms(t)]
-    assert derive(t).run_many(inputs) == t.apply_many(inputs)
+    assert derive_machine(t).run_many(inputs) == t.apply_many(inputs)
 
 
 def _terms(t: Task) -> list:
@@ -154,14 +154,14 @@ def _terms(t: Task) -> list:
 @pytest.mark.parametrize("function", ["rev", "app", "zip", "palindrome"])
 def test_lists_that_are_written_with_their_constructors(function: str) -> None:
     t = program(function, "natural", bare_lists=False)
-    agree(t, derive(t), size=9, random=50, longest=15)
+    agree(t, derive_machine(t), size=9, random=50, longest=15)
 
 
 @pytest.mark.parametrize("function", ["sort", "value"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_one_stack_does_not_hold_is_refused(function: str, order: str) -> None:
-    with pytest.raises(NoMachine, match=function):
-        derive(program(function, order))
+    with pytest.raises(NotDerivableError, match=function):
+        derive_machine(program(function, order))
 
 
 @pytest.mark.parametrize(("function", "longest"), [("sort", 4), ("value", 3), ("height", 9)])
@@ -195,7 +195,7 @@ def test_the_reverse_successor_looks_ahead_once() -> None:
     machine = machine_of("binary-successor", "reverse")
     assert "find(p + 1, +1, {X1}) = n" in str(machine)
     assert not machine.frames
-    flushed = flush_form(task("binary-successor", "reverse"))
+    flushed = flush_stack_form(task("binary-successor", "reverse"))
     assert set(flushed.frames) == {"X0", "X1"}
     assert flushed.pointer_class == "local"
 
@@ -213,10 +213,10 @@ def test_pointers_are_local_but_for_one_lookahead(name: str, order: str) -> None
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", tasks())
 def test_derived_machines_are_minimal_already_and_read_back(name: str, order: str) -> None:
-    from recinterp.machine.transform.minimise import minimise
+    from recinterp.machine.transform.minimise import minimise_machine
 
     machine = machine_of(name, order)
-    assert minimise(machine) == machine
+    assert minimise_machine(machine) == machine
     assert Machine.parse(str(machine)) == machine
     fired = _fired(machine, Inputs(task(name, order)))
     assert {r.name for r in machine.rules} == fired, "a rule that no input fires"
@@ -267,7 +267,7 @@ def _corrupted(t: Task, machine: Machine) -> list[list[str]]:
 def _reads(t: Task, word: list[str]) -> bool:
     try:
         t.well_formed(word)
-    except IllFormed:
+    except InvalidInputError:
         return False
     return True
 

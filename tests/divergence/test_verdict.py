@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import recinterp as ri
-from recinterp.divergence.verdict import Census, judge_departures
+from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
 from recinterp.errors import DomainError
 from recinterp.splits import held_out
 from recinterp.synthesis.guard_trees.events import TAIL
@@ -136,8 +136,8 @@ def test_machines_that_only_a_longer_input_tells_apart_are_both_reported() -> No
     """Up to four labels, "at index 3" and "from index 3 on" are one."""
     f = wrong_at(3)
     ex = explained_map(f, 4)
-    assert ex.rivals
-    for rival in ex.rivals:
+    assert ex.equivalent_machines
+    for rival in ex.equivalent_machines:
         assert len(rival.input) > 4
         said = [m.run(list(rival.input)) for m in (rival.machine, ex.machine)]
         assert said == [list(x) if x is not None else None for x in (rival.says, rival.chosen)]
@@ -183,9 +183,9 @@ def test_a_shortcut_has_to_hold_of_inputs_held_out(share, verdict):
     apart = [i for i, x in enumerate(inputs) if held_out(x) and outputs[i] != true[i]]
     silent = set(apart[int(share * len(apart)) :])
     claimed = [true[i] if i in silent else y for i, y in enumerate(outputs)]
-    census = Census(task, task.machine, inputs, outputs, true, claimed, True)
+    census = ComparedOutputs(task, task.machine, inputs, outputs, true, claimed, True)
     assert len(silent) < 0.1 * sum(y != z for y, z in zip(outputs, true, strict=True))
-    assert judge_departures(census, task.machine, "", "").verdict == verdict
+    assert judge_divergence(census, task.machine, "", "").verdict == verdict
 
 
 def test_another_function_is_no_shortcut_of_this_one_however_well_it_is_told():

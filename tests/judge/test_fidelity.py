@@ -6,7 +6,7 @@ import pytest
 
 import recinterp as ri
 from recinterp.errors import DomainError
-from recinterp.judge.strata import strata
+from recinterp.judge.strata import build_strata
 from recinterp.splits import held_out
 from recinterp.stats import Rate
 from tests import planted
@@ -16,7 +16,7 @@ DOMAIN = ri.Domain(max_length=10)
 
 
 def test_every_judged_input_is_held_out() -> None:
-    found = strata(TASK, DOMAIN, trained=None, distribution="balanced", seed=0)
+    found = build_strata(TASK, DOMAIN, trained=None, distribution="balanced", seed=0)
     assert {"in distribution", "depth 0", "depth 5", "full depth"} <= set(found)
     assert all(held_out(x) for inputs in found.values() for x in inputs)
 

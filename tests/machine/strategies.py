@@ -24,7 +24,7 @@ from recinterp.machine import (
     Span,
     TopIs,
 )
-from recinterp.machine.nodes import plus
+from recinterp.machine.nodes import add_constant
 from recinterp.machine.validate import negate
 from recinterp.tokens import END_OF_INPUT
 
@@ -47,7 +47,7 @@ leaves = st.one_of(
 def _grown(inner: st.SearchStrategy) -> st.SearchStrategy:
     skip = st.lists(tokens, max_size=3, unique=True).map(tuple)
     return st.one_of(
-        st.builds(plus, inner, st.integers(-2, 2)),
+        st.builds(add_constant, inner, st.integers(-2, 2)),
         st.builds(_sum, inner, inner, st.sampled_from([1, -1])),
         st.builds(Find, inner, st.sampled_from([1, -1]), skip),
         st.builds(Span, inner, st.sampled_from([1, -1])),
@@ -55,7 +55,7 @@ def _grown(inner: st.SearchStrategy) -> st.SearchStrategy:
 
 
 def _sum(a: object, b: object, sign: int) -> object:
-    return plus(a, sign * b.k) if isinstance(b, Const) else Add(a, b, sign)
+    return add_constant(a, sign * b.k) if isinstance(b, Const) else Add(a, b, sign)
 
 
 expressions = st.recursive(leaves, _grown, max_leaves=3)

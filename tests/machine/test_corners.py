@@ -9,16 +9,16 @@ import recinterp as ri
 from recinterp.errors import MachineError, TaskError
 from recinterp.machine import Machine
 from recinterp.machine.formats.export import to_python
-from recinterp.machine.transform.minimise import minimise
-from recinterp.machine.transform.reverse import flip
+from recinterp.machine.transform.minimise import minimise_machine
+from recinterp.machine.transform.reverse import reverse_machine
 from recinterp.splits import held_out
 from recinterp.synthesis.abstention import restrict
-from recinterp.synthesis.dataset import Logs
+from recinterp.synthesis.dataset import Dataset
 from recinterp.synthesis.guard_trees.events import one_by_one, stages
 from recinterp.synthesis.guard_trees.split import grow
 from recinterp.synthesis.guard_trees.to_rules import machine_of
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import asked
+from recinterp.synthesis.search import query
 
 HEAD = "vocab a b\nstart m\nregisters p := 0\nmode m\n"
 ENDS = "  x: in(p) = $ -> halt\n"
@@ -35,14 +35,14 @@ WORDS = [[], ["a"], ["b"], ["a", "b"], ["b", "a"], ["a", "a", "b"], ["b", "a", "
 )
 def test_a_turned_machine_writes_what_the_machine_does(rules: str) -> None:
     machine = Machine.parse(HEAD + rules)
-    turned = flip(machine).run_many([x[::-1] for x in WORDS])
+    turned = reverse_machine(machine).run_many([x[::-1] for x in WORDS])
     assert [y[::-1] for y in turned if y] == [y for y in machine.run_many(WORDS) if y]
     assert any(turned)
 
 
 def test_a_turned_machine_takes_as_many_steps_as_it_needs() -> None:
     machine = Machine.parse("vocab a b\nstart m\nlimit 1\nmode m\n  e: -> emit a b, halt\n")
-    assert flip(machine).run(["a"]) == ["b", "a"]
+    assert reverse_machine(machine).run(["a"]) == ["b", "a"]
 
 
 @pytest.mark.parametrize("shown", [("+0", "+1"), ("copied", "-1"), (".", "'x"), ("top", "mode")])
@@ -51,7 +51,7 @@ def test_tokens_of_any_look_are_turned_and_read_back(shown: tuple[str, str]) -> 
     own = ri.Task.from_gallina(
         task.source, function="succ", tokens=dict(zip(("X0", "X1"), shown, strict=True))
     )
-    turned = flip(own.machine)
+    turned = reverse_machine(own.machine)
     inputs = [list(x) for x in own.inputs(5)]
     given = turned.run_many([x[::-1] for x in inputs])
     assert [y and y[::-1] for y in given] == own.apply_many(inputs)
@@ -64,7 +64,7 @@ def test_a_function_may_be_called_as_a_mode_of_ours(name: str) -> None:
     own = ri.Task.from_gallina(task.source.replace("succ", name), function=name, order="reverse")
     inputs = [list(x) for x in own.inputs(6)]
     assert own.machine.run_many(inputs) == own.apply_many(inputs)
-    logs = asked(Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs]), own,
+    logs = query(Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs]), own,
                  [x for x in inputs if not held_out(x)])  # fmt: skip
     assert restrict(own.machine, logs).run(inputs[0]) == own.apply(inputs[0])
 
@@ -103,7 +103,7 @@ def test_what_is_read_behind_the_output_is_read_as_before_it_grew() -> None:
     )
     assert one_by_one(machine).run_many(WORDS) == machine.run_many(WORDS)
     outputs = [y or [] for y in machine.run_many(WORDS)]
-    logs = Logs(WORDS, outputs, machine.vocab)
+    logs = Dataset(WORDS, outputs, machine.vocab)
     base = one_by_one(machine)
     seen = stages(base, logs, np.ones(len(logs.inputs), dtype=np.float32))
     roots = grow([s.scene for s in seen], np.zeros(len(logs.inputs), dtype=bool), 0)
@@ -118,7 +118,7 @@ def test_a_place_that_is_read_twice_holds_one_token() -> None:
         "mode l\n  h: in(p) in {a, b} and in(p) = b -> emit a, halt\n"
     )
     machine = Machine.parse(text)
-    assert minimise(machine).run_many(WORDS) == machine.run_many(WORDS)
+    assert minimise_machine(machine).run_many(WORDS) == machine.run_many(WORDS)
 
 
 def test_registers_keep_apart_in_python() -> None:
@@ -138,4 +138,4 @@ def test_frames_that_are_treated_in_other_modes_stay_apart() -> None:
         "mode k\n  f: top is F -> emit a, goto q\n"
         "mode q\n  g: top is F -> pop, emit b, halt\n  h: top is G -> pop, emit b, halt\n"
     )
-    assert minimise(machine).run_many(WORDS) == machine.run_many(WORDS)
+    assert minimise_machine(machine).run_many(WORDS) == machine.run_many(WORDS)

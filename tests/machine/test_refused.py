@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRules
+from recinterp.errors import MachineError, MachineSyntaxError, OverlappingRulesError
 from recinterp.machine import Cmp, Const, Machine, Reg
 from recinterp.machine.formats.export import from_json, to_json
 from recinterp.machine.validate import simplify
@@ -30,7 +30,7 @@ def machine(*rules: str) -> Machine:
     ],
 )
 def test_two_rules_that_may_both_fire_are_refused(one: str, other: str) -> None:
-    with pytest.raises(OverlappingRules, match="r1 and r2"):
+    with pytest.raises(OverlappingRulesError, match="r1 and r2"):
         machine(f"r1: {one} -> halt", f"r2: {other} -> halt")
 
 
@@ -84,7 +84,7 @@ def test_names_that_are_not_there_are_named(rule: str, named: str) -> None:
     ],
 )
 def test_votes_that_can_both_be_won_overlap(one: str, other: str) -> None:
-    with pytest.raises(OverlappingRules):
+    with pytest.raises(OverlappingRulesError):
         machine(f"r1: {one} -> halt", f"r2: {other} -> halt")
 
 

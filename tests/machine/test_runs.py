@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from recinterp.machine import AtLeast, Cmp, Const, In, Machine, Reg
 from recinterp.machine.execution.batch import HALTED, LOST, LOST_WRONG, run_batch
-from recinterp.machine.execution.interpreter import begin, run
+from recinterp.machine.execution.interpreter import run_machine, start_run
 from recinterp.machine.formats.export import from_json, to_json, to_python
 from recinterp.machine.nodes import Atom
-from recinterp.machine.transform.minimise import minimise
-from recinterp.machine.transform.simplify_votes import shorter
+from recinterp.machine.transform.minimise import minimise_machine
+from recinterp.machine.transform.simplify_votes import simplify_votes_given
 from recinterp.machine.validate import simplify
 from tests.machine.strategies import guards, machines, words
 
@@ -46,7 +46,7 @@ def test_the_text_form_reads_back_as_the_same_machine(machine: Machine) -> None:
 def test_many_runs_at_once_are_the_single_runs(machine: Machine, batch: list[list[str]]) -> None:
     together = run_batch(machine, batch)
     for i, word in enumerate(batch):
-        alone = run(machine, word)
+        alone = run_machine(machine, word)
         assert together.prefixes()[i] == alone.out
         assert STATUS.get(alone.status, "other") == (
             together.status[i] if together.status[i] in STATUS.values() else "other"
@@ -68,10 +68,10 @@ def test_an_unknown_token_makes_both_kinds_of_run_abstain(machine: Machine, batc
 @example(Machine.parse(TWO_FRAMES.format("top is G and top is F")), [["A"]])
 def test_minimising_changes_no_run(machine: Machine, batch: list[list[str]]) -> None:
     machine = replace(machine, limit=400)  # so that no run is cut that fewer steps would end
-    small = minimise(machine)
+    small = minimise_machine(machine)
     assert len(small.rules) <= len(machine.rules) + 2
     for word in batch:
-        before, after = run(machine, word), run(small, word)
+        before, after = run_machine(machine, word), run_machine(small, word)
         if before.status == "abstains":  # a run that never ends may write more in as many steps
             assert after.status == "abstains"
         else:
@@ -84,7 +84,7 @@ def test_a_simplified_guard_holds_where_the_guard_does(
     machine: Machine, word: list[str], at: int, guard: list[Atom]
 ) -> None:
     """Whatever is said twice, or of one place in several ways."""
-    state = replace(begin(machine, word), registers={"p": at, "q'": 1})
+    state = replace(start_run(machine, word), registers={"p": at, "q'": 1})
     whole, simpler = tuple(guard), simplify(tuple(guard))
     assert all(map(state.holds, whole)) == all(map(state.holds, simpler))
 
@@ -95,8 +95,8 @@ def test_a_guard_said_shorter_holds_where_it_did(
     machine: Machine, word: list[str], at: int, guard: list[Atom], known: list[Atom]
 ) -> None:
     """Whatever its own atoms, and what is known beside them, decide of its votes."""
-    state = replace(begin(machine, word), registers={"p": at, "q'": 1})
-    told, given_ = shorter(guard), shorter(guard, known)
+    state = replace(start_run(machine, word), registers={"p": at, "q'": 1})
+    told, given_ = simplify_votes_given(guard), simplify_votes_given(guard, known)
     assert all(map(state.holds, guard)) == all(map(state.holds, told))
     if all(map(state.holds, known)):
         assert all(map(state.holds, guard)) == all(map(state.holds, given_))
@@ -105,18 +105,18 @@ def test_a_guard_said_shorter_holds_where_it_did(
 def test_votes_are_said_without_what_is_decided() -> None:
     p, q = Reg("p"), Reg("q")
     vote = AtLeast(2, (In(p, ("A",)), In(q, ("A",)), In(q, ("B",)), Cmp(p, "=", Const(3))))
-    assert shorter((In(p, ("A",)), vote)) == (
+    assert simplify_votes_given((In(p, ("A",)), vote)) == (
         In(p, ("A",)),
         AtLeast(1, (In(q, ("A", "B")), Cmp(p, "=", Const(3)))),
     )
-    assert shorter((In(p, ("A",)), Cmp(p, ">=", Const(4)), vote)) == (
+    assert simplify_votes_given((In(p, ("A",)), Cmp(p, ">=", Const(4)), vote)) == (
         In(p, ("A",)),
         Cmp(p, ">=", Const(4)),
         In(q, ("A", "B")),
     )
-    assert shorter((vote,), (In(p, ("A",)), In(q, ("B",)))) == ()
+    assert simplify_votes_given((vote,), (In(p, ("A",)), In(q, ("B",)))) == ()
     never = (In(p, ("B",)), Cmp(p, "<", Const(0)), In(q, ("C",)), vote)
-    assert shorter(never) == never
+    assert simplify_votes_given(never) == never
 
 
 @few

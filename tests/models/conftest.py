@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.models import Run
-from recinterp.models.architectures.decoder_only import Plain, Shape
-from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models import TrainingRun
+from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
+from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.backends import transformer_lens as backend
 
 TINY = {"max_length": 5, "d_model": 16, "batch_size": 16, "warmup": 5, "save_every": 10}
@@ -20,7 +20,7 @@ def task() -> ri.Task:
 
 
 @pytest.fixture(scope="session")
-def run(task: ri.Task) -> Run:
+def run(task: ri.Task) -> TrainingRun:
     """A model that has learned something, so that its outputs depend on its inputs."""
     return ri.train(task, ri.TrainConfig(steps=150, **TINY), progress=False, name="tiny")
 
@@ -40,7 +40,7 @@ def random_weights(shape: Shape, seed: int = 0) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pair = shape.kind == "encoder-decoder"
-        weights = (PlainPair(shape) if pair else Plain(shape)).weights()
+        weights = (EncoderDecoder(shape) if pair else DecoderOnly(shape)).weights()
         # Biases and gains start at constants: drawn, so that mixing two of them up is seen.
         return {
             name: tensor if name == "unembed.b_U" else tensor + 0.1 * torch.randn_like(tensor)

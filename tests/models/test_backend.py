@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.errors import MisfitModel, UnknownSite
+from recinterp.errors import IncompatibleModelError, UnknownHookError
 from recinterp.models import Adapter
 from recinterp.models import decoding as greedy
-from recinterp.models.architectures.decoder_only import Plain, Ragged, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly, Ragged, Shape
 from recinterp.models.backends import transformer_lens as backend
 from tests.models.conftest import random_weights
 
@@ -60,7 +60,7 @@ def assert_computes_what_plain_torch_does(shape: Shape, ids: torch.Tensor) -> No
     weights = random_weights(shape)
     model = backend.hooked(shape, weights)
     with torch.no_grad():
-        theirs, ours = model(ids), Plain(shape).set_weights(weights)(ids)
+        theirs, ours = model(ids), DecoderOnly(shape).set_weights(weights)(ids)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
     assert backend.shape_of(model) == shape
 
@@ -85,7 +85,7 @@ def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> 
     back = backend.weights_of(model, shape)
     assert back.keys() == weights.keys()
     assert all(torch.equal(back[name], weights[name]) for name in weights)
-    again = Plain(shape).set_weights(weights).weights()
+    again = DecoderOnly(shape).set_weights(weights).weights()
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
@@ -158,7 +158,7 @@ def test_a_written_activation_is_what_the_rest_computes_with(
 def test_an_unknown_site_is_refused_with_the_nearest(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
 ) -> None:
-    with pytest.raises(UnknownSite, match=r"blocks\.0\.hook_zz.*attn\.hook_z"):
+    with pytest.raises(UnknownHookError, match=r"blocks\.0\.hook_zz.*attn\.hook_z"):
         Adapter(model, task).cache(ids, ["blocks.0.hook_zz"])
 
 
@@ -173,12 +173,14 @@ def test_training_mode_is_put_back(
 
 def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> None:
     small = replace(shape, d_vocab=5)
-    with pytest.raises(MisfitModel, match=r"knows 5 tokens and the task needs 7.*with_vocab"):
+    with pytest.raises(
+        IncompatibleModelError, match=r"knows 5 tokens and the task needs 7.*with_vocab"
+    ):
         Adapter(backend.hooked(small, random_weights(small)), task)
 
 
 def test_what_has_no_hooks_is_refused(task: ri.Task) -> None:
-    with pytest.raises(MisfitModel, match="Linear has no run_with_hooks"):
+    with pytest.raises(IncompatibleModelError, match="Linear has no run_with_hooks"):
         Adapter(torch.nn.Linear(2, 2), task)
 
 
@@ -243,7 +245,7 @@ def test_no_stand_in_for_a_model_that_computes_something_else(
 
 
 def test_ragged_rows_lose_only_their_padding(shape: Shape, ids: torch.Tensor) -> None:
-    plain = Plain(shape)
+    plain = DecoderOnly(shape)
     real = torch.arange(9) < torch.tensor([9, 4, 1])[:, None]
     full, packed = plain.residual(ids), plain.residual(ids, ragged=Ragged(real))
     torch.testing.assert_close(packed[0], full[real], atol=1e-5, rtol=1e-5)

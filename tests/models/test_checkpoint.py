@@ -10,21 +10,21 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.errors import BadWeights, CheckpointError, UnknownName
-from recinterp.models import Run, save, shipped
+from recinterp.errors import CheckpointError, NonFiniteWeightsError, UnknownNameError
+from recinterp.models import TrainingRun, save, shipped
 from recinterp.models.backends import transformer_lens as backend
 
 pytestmark = pytest.mark.backend
 
 
 @pytest.fixture
-def saved(run: Run, tmp_path: Path) -> Path:
+def saved(run: TrainingRun, tmp_path: Path) -> Path:
     """A fresh checkpoint's path, without suffix."""
     run.save(tmp_path / "mine")
     return tmp_path / "mine"
 
 
-def test_what_is_saved_comes_back(run: Run, task: ri.Task, saved: Path) -> None:
+def test_what_is_saved_comes_back(run: TrainingRun, task: ri.Task, saved: Path) -> None:
     for path in (saved, saved.with_suffix(".json"), str(saved) + ".safetensors"):
         model = ri.load(path)
         inputs = list(task.inputs(5))
@@ -48,7 +48,7 @@ def test_a_loaded_model_is_saved_again_byte_for_byte(saved: Path) -> None:
     )
 
 
-def test_a_name_with_dots_is_a_name(run: Run, tmp_path: Path) -> None:
+def test_a_name_with_dots_is_a_name(run: TrainingRun, tmp_path: Path) -> None:
     run.save(tmp_path / "lr0.002")
     assert {p.name for p in tmp_path.iterdir()} == {"lr0.002.json", "lr0.002.safetensors"}
     assert ri.load(tmp_path / "lr0.002").checkpoint.name == "lr0.002"
@@ -117,16 +117,16 @@ def test_a_pickle_under_the_right_name_is_never_opened(saved: Path) -> None:
         ri.load(saved)
 
 
-def test_nan_weights_are_neither_saved_nor_loaded(run: Run, saved: Path) -> None:
+def test_nan_weights_are_neither_saved_nor_loaded(run: TrainingRun, saved: Path) -> None:
     model = ri.load(saved)
     with torch.no_grad():
         next(model.parameters())[0, 0] = torch.nan
     before = saved.with_suffix(".json").read_bytes()
-    with pytest.raises(BadWeights, match="NaN"):
+    with pytest.raises(NonFiniteWeightsError, match="NaN"):
         save(model, saved)
     assert saved.with_suffix(".json").read_bytes() == before
     rewrite(saved, "embed.W_E", torch.inf)
-    with pytest.raises(BadWeights, match=r"embed\.W_E"):
+    with pytest.raises(NonFiniteWeightsError, match=r"embed\.W_E"):
         ri.load(saved)
 
 
@@ -148,7 +148,7 @@ def rewrite(stem: Path, name: str, value: float) -> None:
 
 def test_an_unknown_name_lists_the_nearest() -> None:
     assert "binary-successor-natural" in shipped()
-    with pytest.raises(UnknownName, match=r"did you mean .*binary-successor-natural"):
+    with pytest.raises(UnknownNameError, match=r"did you mean .*binary-successor-natural"):
         ri.load("binary-sucessor-natural")
 
 
@@ -165,7 +165,7 @@ def test_a_model_without_a_description_cannot_be_saved(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unembedding_bias_is_kept_or_refused(run: Run, saved: Path) -> None:
+def test_an_unembedding_bias_is_kept_or_refused(run: TrainingRun, saved: Path) -> None:
     # A HookedTransformer has one and a native bridge has not: never dropped in silence.
     shape = run.checkpoint.shape
     weights = backend.weights_of(run.model, shape)

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.errors import BadWeights, IllFormed, MisfitModel, UnknownName
-from recinterp.models import Adapter, Run
+from recinterp.errors import (
+    IncompatibleModelError,
+    InvalidInputError,
+    NonFiniteWeightsError,
+    UnknownNameError,
+)
+from recinterp.models import Adapter, TrainingRun
 from recinterp.models import decoding as greedy
 from recinterp.models.architectures.decoder_only import Shape
 from recinterp.models.backends import transformer_lens as backend
@@ -34,7 +39,7 @@ def by_hand(
     return [*out, "…"]
 
 
-def test_predict_is_the_loop_without_a_cache(run: Run, task: ri.Task) -> None:
+def test_predict_is_the_loop_without_a_cache(run: TrainingRun, task: ri.Task) -> None:
     assert greedy.stand_in(run.model) is not None
     inputs = list(task.inputs(5))
     outputs = ri.predict(run.model, task, inputs)
@@ -42,7 +47,7 @@ def test_predict_is_the_loop_without_a_cache(run: Run, task: ri.Task) -> None:
     assert len({tuple(output) for output in outputs}) > 5  # it has learned to look at its input
 
 
-def test_predict_keeps_the_order_of_inputs_of_any_length(run: Run, task: ri.Task) -> None:
+def test_predict_keeps_the_order_of_inputs_of_any_length(run: TrainingRun, task: ri.Task) -> None:
     inputs = list(task.inputs(5))[::-1]
     assert ri.predict(run.model, task, iter(inputs), batch_size=3) == ri.predict(
         run.model, task, inputs
@@ -57,7 +62,7 @@ def test_a_random_model_too(shape: Shape, task: ri.Task, seed: int) -> None:
     assert ri.predict(model, task, inputs) == [by_hand(model, task, tokens) for tokens in inputs]
 
 
-def test_shared_prefixes_are_read_once_and_change_nothing(run: Run, task: ri.Task) -> None:
+def test_shared_prefixes_are_read_once_and_change_nothing(run: TrainingRun, task: ri.Task) -> None:
     inputs = [tokens for tokens in task.inputs(8) if len(tokens) == 8]
     ids = torch.tensor([task.prompt(tokens) for tokens in inputs])
     tree = greedy._prefixes(ids)
@@ -99,7 +104,7 @@ def test_the_end_alone_is_an_empty_output(shape: Shape, task: ri.Task) -> None:
     assert Adapter(model, task).next_tokens([["01"]]) == ["EOS"]
 
 
-def test_forced_prefixes(run: Run, task: ri.Task) -> None:
+def test_forced_prefixes(run: TrainingRun, task: ri.Task) -> None:
     inputs = [["X1", "01"], ["X0", "X1", "01"], ["X0", "01"], ["01"]]
     prefixes = [("X1",), (), ("X0", "X0"), ("01",)]
     adapter = Adapter(run.model, task)
@@ -110,7 +115,7 @@ def test_forced_prefixes(run: Run, task: ri.Task) -> None:
     assert following == [end[len(p)] for end, p in zip(ends, prefixes, strict=True)]
 
 
-def test_hooks_stay_on_at_every_step(run: Run, task: ri.Task) -> None:
+def test_hooks_stay_on_at_every_step(run: TrainingRun, task: ri.Task) -> None:
     adapter = Adapter(run.model, task)
     inputs = list(task.inputs(4))
     seen: list[int] = []
@@ -131,7 +136,7 @@ def test_hooks_stay_on_at_every_step(run: Run, task: ri.Task) -> None:
     assert len(adapter.next_tokens(inputs, hooks=ablated)) == len(inputs)
 
 
-def test_ids_and_template_of_a_model_trained_elsewhere(run: Run, task: ri.Task) -> None:
+def test_ids_and_template_of_a_model_trained_elsewhere(run: TrainingRun, task: ri.Task) -> None:
     # The same model with its ids permuted: rows of the embedding move with them, outputs stay.
     shape = run.checkpoint.shape
     new = {"X0": 4, "X1": 5, "01": 3, "PAD": 0, "SEP": 1, "EOS": 2}
@@ -150,21 +155,21 @@ def test_ids_and_template_of_a_model_trained_elsewhere(run: Run, task: ri.Task) 
 def test_too_long_an_input_is_refused(model: torch.nn.Module, task: ri.Task) -> None:
     fits, too_long = ["X0"] * 12 + ["01"], ["X0"] * 13 + ["01"]
     assert len(ri.predict(model, task, [fits])) == 1
-    with pytest.raises(MisfitModel, match="takes 15 positions and the model has 14"):
+    with pytest.raises(IncompatibleModelError, match="takes 15 positions and the model has 14"):
         ri.predict(model, task, [too_long])
 
 
 def test_an_input_that_is_none_of_the_tasks_is_refused(
     model: torch.nn.Module, task: ri.Task
 ) -> None:
-    with pytest.raises(IllFormed, match="position 0"):
+    with pytest.raises(InvalidInputError, match="position 0"):
         ri.predict(model, task, [["X7", "01"]])
-    with pytest.raises(UnknownName, match=r"forced prefix.*X7"):
+    with pytest.raises(UnknownNameError, match=r"forced prefix.*X7"):
         Adapter(model, task).next_tokens([["01"]], [["X7"]])
 
 
 def test_nan_weights_are_refused(model: torch.nn.Module, task: ri.Task) -> None:
     with torch.no_grad():
         list(model.parameters())[3][0] = torch.nan
-    with pytest.raises(BadWeights, match="NaN"):
+    with pytest.raises(NonFiniteWeightsError, match="NaN"):
         ri.predict(model, task, [["01"]])

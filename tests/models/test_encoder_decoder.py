@@ -10,16 +10,16 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.errors import MisfitModel, UnknownSite
-from recinterp.models import Adapter, Run
+from recinterp.errors import IncompatibleModelError, UnknownHookError
+from recinterp.models import Adapter, TrainingRun
 from recinterp.models import decoding as greedy
 from recinterp.models.architectures.decoder_only import Shape
-from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.backends import block_names as stack
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.training.batches import IGNORE, Batches
-from recinterp.perturb import Ablate, FreezePatterns, Redirect, head, is_live, lay_out, run
-from recinterp.perturb.runner import say
+from recinterp.perturb import Ablate, FreezePatterns, Redirect, build_batch, head, is_live, run
+from recinterp.perturb.runner import next_tokens
 from tests.models.conftest import TINY, random_weights
 
 pytestmark = pytest.mark.backend
@@ -38,7 +38,7 @@ def model(shape: Shape) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def learned(task: ri.Task) -> Run:
+def learned(task: ri.Task) -> TrainingRun:
     config = ri.TrainConfig(architecture="encoder-decoder", steps=150, **TINY)
     return ri.train(task, config, progress=False, name="pair")
 
@@ -53,7 +53,7 @@ def test_it_computes_what_plain_torch_does(
     weights = random_weights(shape)
     model = backend.hooked(shape, weights)
     with torch.no_grad():
-        theirs, plain = model(ROWS), PlainPair(shape).set_weights(weights)
+        theirs, plain = model(ROWS), EncoderDecoder(shape).set_weights(weights)
     torch.testing.assert_close(theirs, plain(ROWS), atol=1e-5, rtol=1e-5)
     assert not theirs[0, :3].any()
     assert backend.shape_of(model) == shape
@@ -104,7 +104,7 @@ def test_an_edit_at_every_place_of_the_stack_reaches_the_logits(
 
 def test_an_unknown_place_is_refused(model: torch.nn.Module, task: ri.Task) -> None:
     for name in ("blocks.6.attn.hook_z", "blocks.2.hook_mlp_out", "encoder.0.cross_attn.hook_z"):
-        with pytest.raises(UnknownSite):
+        with pytest.raises(UnknownHookError):
             Adapter(model, task).cache(ROWS, [name])
 
 
@@ -114,7 +114,7 @@ def test_cross_attention_is_forced_through_its_pattern(
     # Every layer's cross-attention forced onto input position 1: the output is that of a row whose
     # cross-attention could see nothing else, computed by hand.
     adapter = Adapter(model, task)
-    rows = lay_out(task, [["X1", "X0", "01"], ["X0", "X1", "X1", "01"]], [["X0"], []])
+    rows = build_batch(task, [["X1", "X0", "01"], ["X0", "X1", "X1", "01"]], [["X0"], []])
 
     def one(pattern: torch.Tensor, hook: object) -> torch.Tensor:
         forced = torch.zeros_like(pattern)
@@ -144,8 +144,8 @@ def test_cross_attention_is_forced_through_its_pattern(
 
 def test_plans_name_its_heads_by_block(model: torch.nn.Module, task: ri.Task) -> None:
     adapter, inputs = Adapter(model, task), [["X1", "X0", "01"], ["X0", "X0", "01"]]
-    rows = lay_out(task, inputs)
-    clean = say(adapter, task, rows)
+    rows = build_batch(task, inputs)
+    clean = next_tokens(adapter, task, rows)
     crossed = [Ablate(head(block), "zero") for block in (3, 5)]
     by_hand = adapter.next_tokens(
         inputs,
@@ -154,7 +154,7 @@ def test_plans_name_its_heads_by_block(model: torch.nn.Module, task: ri.Task) ->
             for layer in (0, 1)
         ],
     )
-    assert say(adapter, task, rows, crossed) == by_hand
+    assert next_tokens(adapter, task, rows, crossed) == by_hand
     assert run(adapter, task, inputs, [FreezePatterns()]).edited == tuple(clean)
     assert len(run(adapter, task, inputs, [Redirect(3, 0, at_first())]).edited) == 2
 
@@ -175,7 +175,9 @@ def test_rows_give_the_input_to_the_encoder_and_bos_to_the_decoder(task: ri.Task
     assert torch.equal(asked.argmax(1), begins)
 
 
-def test_it_learns_is_saved_and_comes_back(learned: Run, task: ri.Task, tmp_path: Path) -> None:
+def test_it_learns_is_saved_and_comes_back(
+    learned: TrainingRun, task: ri.Task, tmp_path: Path
+) -> None:
     assert learned.history[-1].exact > learned.history[0].exact
     learned.save(tmp_path / "mine")
     again = ri.load(tmp_path / "mine")
@@ -196,19 +198,19 @@ def test_a_run_goes_on_where_it_was(task: ri.Task, tmp_path: Path) -> None:
 
 
 def test_decoding_with_the_encoder_run_once_is_the_models_own(
-    learned: Run, task: ri.Task, monkeypatch: pytest.MonkeyPatch
+    learned: TrainingRun, task: ri.Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter, inputs = Adapter(learned.model, task), list(task.inputs(5))
     whole = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
     assert greedy.stand_in(learned.model) is not None
     calls: list[int] = []
-    read = PlainPair.read
+    read = EncoderDecoder.read
 
-    def counted(self: PlainPair, ids: torch.Tensor, *rest: object) -> object:
+    def counted(self: EncoderDecoder, ids: torch.Tensor, *rest: object) -> object:
         calls.append(len(ids))
         return read(self, ids, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PlainPair, "read", counted)
+    monkeypatch.setattr(EncoderDecoder, "read", counted)
     assert adapter.generate(inputs) == whole
     assert sum(calls) == len(inputs)
     prefixes = [["X0"] * (i % 3) for i in range(len(inputs))]
@@ -226,7 +228,7 @@ def test_an_empty_input_is_read(shape: Shape) -> None:
     inputs = [[], *[x for x in lists.inputs(2) if x][:3]]
     whole = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
     assert adapter.generate(inputs) == whole
-    assert torch.isfinite(adapter.logits(lay_out(lists, inputs).ids)).all()
+    assert torch.isfinite(adapter.logits(build_batch(lists, inputs).ids)).all()
 
 
 def test_a_template_that_puts_more_before_the_input_does_not_fit(
@@ -237,5 +239,5 @@ def test_a_template_that_puts_more_before_the_input_does_not_fit(
         ids, pad=task.pad, sep=task.sep, eos=task.eos, bos=START,
         template="{bos}{input}{sep}{output}{eos}",
     )  # fmt: skip
-    with pytest.raises(MisfitModel, match="its encoder reads the input alone"):
+    with pytest.raises(IncompatibleModelError, match="its encoder reads the input alone"):
         Adapter(model, other)

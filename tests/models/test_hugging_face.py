@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.errors import CheckpointError, DeadSite, MisfitModel
+from recinterp.errors import CheckpointError, InactiveHookError, IncompatibleModelError
 from recinterp.models import Adapter
 from recinterp.models.backends import transformer_lens as backend
-from recinterp.perturb import Redirect, is_live, lay_out, run
+from recinterp.perturb import Redirect, build_batch, is_live, run
 
 pytestmark = pytest.mark.backend
 bridged = pytest.mark.skipif(
@@ -159,7 +159,7 @@ def test_cached_and_whole_rows_agree_and_the_model_is_left_as_it_was(
 def test_edited_weights_are_seen(theirs: Any, fitted: ri.Task) -> None:
     inputs = list(fitted.inputs(LENGTH))
     before = ri.predict(theirs, fitted, inputs)
-    rows = lay_out(fitted, inputs[:3])
+    rows = build_batch(fitted, inputs[:3])
     clean = Adapter(theirs, fitted).logits(rows.ids)
     with torch.no_grad():
         for parameter in theirs.parameters():
@@ -173,7 +173,7 @@ def test_edited_weights_are_seen(theirs: Any, fitted: ri.Task) -> None:
 def test_halves_are_shown_in_one_row(theirs: Any, fitted: ri.Task, family: str) -> None:
     adapter = Adapter(theirs, fitted)
     assert adapter.block_names[:4] == ("E0", "E1", "D0", "X0")
-    rows = lay_out(fitted, [["X1", "X0", "01"], ["01"]], [["X0"], ["X1", "X0"]])
+    rows = build_batch(fitted, [["X1", "X0", "01"], ["01"]], [["X0"], ["X1", "X0"]])
     names = [f"blocks.{block}.attn.hook_pattern" for block in (0, 2, 3)]
     reads, writes, crosses = adapter.cache(rows.ids, names).values()
     begins = rows.sep[0]  # read before it, written from it on
@@ -187,7 +187,7 @@ def test_halves_are_shown_in_one_row(theirs: Any, fitted: ri.Task, family: str) 
         sums = pattern[0, :, asks].sum(-1)
         torch.testing.assert_close(sums, torch.ones_like(sums))
     # The shorter row's padding is read by nobody: alone, it has the same logits.
-    alone = adapter.logits(lay_out(fitted, [["01"]], [["X1", "X0"]]).ids)
+    alone = adapter.logits(build_batch(fitted, [["01"]], [["X1", "X0"]]).ids)
     end = int(rows.query[1]) + 1
     torch.testing.assert_close(adapter.logits(rows.ids)[1, :end], alone[0], atol=1e-5, rtol=1e-5)
 
@@ -204,7 +204,7 @@ def test_every_edit_but_of_patterns_is_live_and_those_are_refused(
     assert {n for n in named if n.endswith("hook_pattern")} <= set(dead)
     from recinterp.perturb import At
 
-    with pytest.raises(DeadSite, match=r"discarded.*hook_attn_out is live"):
+    with pytest.raises(InactiveHookError, match=r"discarded.*hook_attn_out is live"):
         run(adapter, fitted, [["X1", "01"]], [Redirect(3, 0, At("input", 0))])
 
 
@@ -217,7 +217,7 @@ def test_a_folder_needs_no_tokenizer_and_no_network(
     inputs = list(fitted.inputs(LENGTH))
     model = ri.load(tmp_path)
     assert ri.predict(model, fitted, inputs) == ri.predict(theirs, fitted, inputs)
-    assert Adapter(model, fitted).cache(lay_out(fitted, inputs).ids, ["blocks.0.attn.hook_z"])
+    assert Adapter(model, fitted).cache(build_batch(fitted, inputs).ids, ["blocks.0.attn.hook_z"])
     assert no_network == []
 
 
@@ -246,19 +246,23 @@ def test_a_folder_that_is_none_of_theirs(tmp_path: Path, no_network: list[object
 
 @bridged
 def test_what_does_not_fit_is_said(task: ri.Task) -> None:
-    with pytest.raises(MisfitModel, match=r"begins with id 0 and SEP is 5; task\.with_vocab"):
+    with pytest.raises(
+        IncompatibleModelError, match=r"begins with id 0 and SEP is 5; task\.with_vocab"
+    ):
         ri.predict(built(t5), task, [["01"]])
     wide = task.with_vocab(WORDS | {"X1": 9}, pad=0, sep=2, eos=1)
-    with pytest.raises(MisfitModel, match="knows 8 tokens and the task needs 10"):
+    with pytest.raises(IncompatibleModelError, match="knows 8 tokens and the task needs 10"):
         ri.predict(built(gpt2), wide, [["01"]])
     long = ["X0"] * 16 + ["01"]
-    with pytest.raises(MisfitModel, match=r"takes 17 positions and the encoder has 16"):
+    with pytest.raises(IncompatibleModelError, match=r"takes 17 positions and the encoder has 16"):
         ri.predict(built(t5), fitting("t5", task), [long])
 
 
 @pytest.mark.skipif(backend.has_bridge(), reason="TransformerLens 4.x wraps it")
 def test_without_a_bridge_it_says_what_would_do(task: ri.Task) -> None:
-    with pytest.raises(MisfitModel, match="wraps no Hugging Face model; transformer-lens 4"):
+    with pytest.raises(
+        IncompatibleModelError, match="wraps no Hugging Face model; transformer-lens 4"
+    ):
         ri.predict(built(t5), fitting("t5", task), [["01"]])
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import recinterp as ri
-from recinterp.errors import UnknownName
-from recinterp.models import RECIPES, census, recipe, save, shipped
+from recinterp.errors import UnknownNameError
+from recinterp.models import RECIPES, exhaustive_accuracy, recipe, save, shipped
 
 pytestmark = pytest.mark.backend
 PLAIN = [name for name in RECIPES if "-seed" not in name]
@@ -59,7 +59,7 @@ def test_what_is_known_about_it_holds(name: str) -> None:
     known = model.checkpoint.known
     assert known["max_length"] == 16
     assert known["inputs"] == 65535
-    found = census(model, model.checkpoint.task, SHORT)
+    found = exhaustive_accuracy(model, model.checkpoint.task, SHORT)
     table = json.loads(json.dumps(found.to_json()))["right_wrong_by_length_and_depth"]
     assert {
         k: v for k, v in known["right_wrong_by_length_and_depth"].items() if int(k) <= SHORT
@@ -76,7 +76,7 @@ def test_the_recipe_still_draws_what_the_weights_were_trained_on(name: str) -> N
 
 
 def test_a_census_counts_every_input_once(task: ri.Task, run: object) -> None:
-    found = census(run.model, task, 5)  # type: ignore[attr-defined]
+    found = exhaustive_accuracy(run.model, task, 5)  # type: ignore[attr-defined]
     assert found.rate.total == 31
     assert found.cells[(4, 2)].total == 1
     assert found.at_depth(0).total == sum(
@@ -88,5 +88,5 @@ def test_a_census_counts_every_input_once(task: ri.Task, run: object) -> None:
 
 
 def test_an_unknown_recipe_lists_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="did you mean"):
+    with pytest.raises(UnknownNameError, match="did you mean"):
         recipe("binary-successor-natural-depthcap4")

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 import recinterp as ri
-from recinterp.errors import CheckpointError, DomainError, MisfitModel, ModelError
-from recinterp.models import Run
+from recinterp.errors import CheckpointError, DomainError, IncompatibleModelError, ModelError
+from recinterp.models import TrainingRun
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.training import resume
 from recinterp.models.training.batches import IGNORE, Batches, answer_of, whole_targets
@@ -24,11 +24,11 @@ from recinterp.tasks import FullDepth, Listed
 from tests.models.conftest import TINY
 
 
-def weights(run: Run) -> dict[str, torch.Tensor]:
+def weights(run: TrainingRun) -> dict[str, torch.Tensor]:
     return backend.weights_of(run.model, run.checkpoint.shape)
 
 
-def same(a: Run, b: Run) -> bool:
+def same(a: TrainingRun, b: TrainingRun) -> bool:
     ours, theirs = weights(a), weights(b)
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -48,7 +48,9 @@ def test_a_whole_row_asks_for_all_but_its_first_token(task: ri.Task) -> None:
     assert whole_targets(ids, targets).tolist() == [tokens[1:]]
 
 
-def test_the_loss_on_the_whole_sequence_teaches_the_input_too(run: Run, task: ri.Task) -> None:
+def test_the_loss_on_the_whole_sequence_teaches_the_input_too(
+    run: TrainingRun, task: ri.Task
+) -> None:
     whole = ri.train(task, ri.TrainConfig(steps=150, loss="sequence", **TINY), progress=False)
     assert whole.history[-1].exact > whole.history[0].exact
     ids, targets = Batches(task, ri.TrainConfig(**TINY), ri.Domain(5))(1000)
@@ -74,7 +76,7 @@ def test_padding_is_asked_nothing(task: ri.Task) -> None:
 
 
 @pytest.mark.backend
-def test_it_learns(run: Run) -> None:
+def test_it_learns(run: TrainingRun) -> None:
     first, last = run.history[0], run.history[-1]
     assert last.step == 150
     assert last.loss < first.loss / 2
@@ -261,7 +263,7 @@ def test_a_predicate_too_large_to_write_down_is_refused(task: ri.Task) -> None:
 
 
 def test_too_small_a_context_is_refused(task: ri.Task) -> None:
-    with pytest.raises(MisfitModel, match="n_ctx is 6"):
+    with pytest.raises(IncompatibleModelError, match="n_ctx is 6"):
         ri.train(task, ri.TrainConfig(steps=3, n_ctx=6, **TINY), progress=False)
 
 
@@ -302,5 +304,5 @@ def test_a_teacher_stands_in_for_the_function_and_is_held_to_its_tokens() -> Non
     assert "teacher" in run.checkpoint.recipe
     assert answer_of(task, task.machine)(["X1", "01"]) == ["X0", "X0", "01"]
     for teacher in (lambda x: ["Z"], lambda x: None, 5):
-        with pytest.raises(MisfitModel, match="teacher"):
+        with pytest.raises(IncompatibleModelError, match="teacher"):
             ri.train(task, config, teacher=teacher, progress=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import recinterp as ri
-from recinterp.errors import MisfitModel, TaskError
+from recinterp.errors import IncompatibleModelError, TaskError
 from recinterp.models import Adapter
 from recinterp.models import decoding as greedy
 from recinterp.models.backends import transformer_lens as backend
@@ -79,7 +79,7 @@ def test_it_is_explained_or_said_not_to_be(model: torch.nn.Module, task: ri.Task
 
 def test_ids_that_the_model_has_not(model: torch.nn.Module, task: ri.Task) -> None:
     words = {"X0": 9, "X1": 2, "01": 12}
-    with pytest.raises(MisfitModel, match="knows 12 tokens and the task needs 13"):
+    with pytest.raises(IncompatibleModelError, match="knows 12 tokens and the task needs 13"):
         ri.predict(model, task.with_vocab(words, pad=0, sep=4, eos=5), [["01"]])
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from recinterp.errors import IllFormed
+from recinterp.errors import InvalidInputError
 from recinterp.machine import Machine
 from recinterp.models.architectures.decoder_only import Shape
 from recinterp.models.backends.transformer_lens import hooked
@@ -56,7 +56,7 @@ class Words:
 
     def well_formed(self, tokens: Sequence[str]) -> None:
         if len(tokens) != LENGTH or not set(tokens) <= set(self.constructors):
-            raise IllFormed("a word", "it is none")
+            raise InvalidInputError("a word", "it is none")
 
     def inputs(self, max_length: int) -> Iterator[list[str]]:
         yield from map(list, itertools.product(self.constructors, repeat=LENGTH))
@@ -111,9 +111,9 @@ def _decide(task: Words, weights: dict[str, torch.Tensor], token: int, read: int
 
 
 def _zeros(shape: Shape) -> dict[str, torch.Tensor]:
-    from recinterp.models.architectures.decoder_only import Plain
+    from recinterp.models.architectures.decoder_only import DecoderOnly
 
-    return {name: torch.zeros_like(w) for name, w in Plain(shape).weights().items()}
+    return {name: torch.zeros_like(w) for name, w in DecoderOnly(shape).weights().items()}
 
 
 COPY = """vocab a/0 b/0

@@ -20,9 +20,9 @@ from recinterp.perturb import (
     Swap,
     Transplant,
     Unit,
+    build_batch,
     generate,
     head,
-    lay_out,
     layer_output,
 )
 from recinterp.perturb import runner as engine
@@ -57,7 +57,7 @@ def adapter() -> Adapter:
 
 @pytest.fixture(scope="module")
 def clean(adapter: Adapter) -> tuple[tuple[str, ...], ...]:
-    return generate(adapter, TASK, lay_out(TASK, INPUT, PREFIX))
+    return generate(adapter, TASK, build_batch(TASK, INPUT, PREFIX))
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
@@ -67,7 +67,7 @@ def test_kept_keys_and_values_change_no_output(
     plan: list[Intervention],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = lay_out(TASK, INPUT, PREFIX)
+    rows = build_batch(TASK, INPUT, PREFIX)
     assert keeps(plan)
     kept = generate(adapter, TASK, rows, plan)
     monkeypatch.setattr(engine, "keeps", lambda _: False)

@@ -30,9 +30,9 @@ from recinterp.perturb import (
     Swap,
     Transplant,
     Unit,
+    build_batch,
     generate,
     head,
-    lay_out,
     layer_output,
     mlp,
     run,
@@ -40,7 +40,7 @@ from recinterp.perturb import (
 )
 from recinterp.perturb import runner as engine
 from recinterp.perturb.fast.decode import keeps
-from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.runner import hooks_needed
 from tests.models.conftest import random_weights
@@ -122,8 +122,8 @@ def plans(adapter: Adapter) -> list[list[Intervention]]:
 
 
 def test_a_pair_on_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
-    rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
-    assert isinstance(road, Road), road
+    rows, road = build_batch(TASK, INPUT, PREFIX), fast_backend_for(adapter)
+    assert isinstance(road, FastBackend), road
     asked = plans(adapter)
     assert not any(hooks_needed(adapter, plan) for plan in asked)
     lowered = [lower(adapter, TASK, rows, plan) for plan in asked]
@@ -141,8 +141,8 @@ def test_a_pair_on_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
 
 def test_so_it_is_where_all_rows_part_at_one_place() -> None:
     adapter = pair(SHAPE)
-    rows, road = lay_out(TASK, INPUT[EVEN], PREFIX[EVEN]), road_of(adapter)
-    assert isinstance(road, Road), road
+    rows, road = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
+    assert isinstance(road, FastBackend), road
     asked = [[step.take(range(4)) for step in plan] for plan in plans(adapter)[::3]]
     found = road.run(rows, [lower(adapter, TASK, rows, plan) for plan in asked])
     for plan, logits in zip(asked, found, strict=True):
@@ -151,7 +151,7 @@ def test_so_it_is_where_all_rows_part_at_one_place() -> None:
 
 def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() -> None:
     # A hook's own name takes every position as it is asked for; the stack's only those it has.
-    adapter, rows = pair(SHAPE), lay_out(TASK, INPUT, PREFIX)
+    adapter, rows = pair(SHAPE), build_batch(TASK, INPUT, PREFIX)
     for block, name in enumerate(stack.names(LAYERS)):
         for point in ("attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z", "hook_attn_out"):
             unit = Unit(f"blocks.{block}.{point}")
@@ -168,7 +168,7 @@ def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() 
 
 
 def test_a_mean_is_taken_over_the_positions_a_head_has() -> None:
-    adapter, rows = pair(SHAPE), lay_out(TASK, INPUT, PREFIX)
+    adapter, rows = pair(SHAPE), build_batch(TASK, INPUT, PREFIX)
     cross = head(BLOCKS["X1"], 2)
     (edit,) = lower(adapter, TASK, rows, [Ablate(cross, "mean")])
     (z,) = adapter.cache(rows.ids, [cross.hook]).values()
@@ -181,8 +181,8 @@ def test_an_edit_of_what_is_written_leaves_the_encoder_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     adapter = pair(SHAPE)
-    rows, road = lay_out(TASK, INPUT[EVEN], PREFIX[EVEN]), road_of(adapter)
-    assert isinstance(road, Road), road
+    rows, road = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
+    assert isinstance(road, FastBackend), road
     road.clean(rows)
     from recinterp.perturb.fast.blocks import Pass
 
@@ -230,7 +230,7 @@ def talker() -> Adapter:
 def test_whole_outputs_are_the_same_with_kept_keys_and_values(
     talker: Adapter, plan: list[Intervention], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = lay_out(TASK, INPUT, PREFIX)
+    rows = build_batch(TASK, INPUT, PREFIX)
     clean = generate(talker, TASK, rows)
     own = talker.generate([list(x) for x in INPUT], [list(y) for y in PREFIX])
     # Under plans an output is cut where its last token can still be read, a token earlier.
@@ -240,7 +240,7 @@ def test_whole_outputs_are_the_same_with_kept_keys_and_values(
     assert not hooks_needed(talker, plan)
     kept = generate(talker, TASK, rows, plan)
     monkeypatch.setattr(engine, "keeps", lambda _: False)
-    monkeypatch.setattr(engine, "road_of", lambda _: "asked not to")
+    monkeypatch.setattr(engine, "fast_backend_for", lambda _: "asked not to")
     assert kept == generate(talker, TASK, rows, plan)
     assert kept != clean
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
 from recinterp.models.backends.transformer_lens import has_bridge, hooked
 from recinterp.perturb import (
     INPUTS,
@@ -27,15 +27,15 @@ from recinterp.perturb import (
     Steer,
     Transplant,
     Unit,
+    build_batch,
     head,
-    lay_out,
     layer_output,
     mlp,
     next_logits,
     run,
 )
 from recinterp.perturb.fast import batching as folding
-from recinterp.perturb.fast.support import Road, road_of
+from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.lowering.hooks import hooks_of
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.runner import hooks_needed
@@ -57,7 +57,7 @@ SHAPES = {
 def _model(shape: Shape) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return hooked(shape, Plain(shape).weights())
+        return hooked(shape, DecoderOnly(shape).weights())
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -117,8 +117,8 @@ def through_hooks(adapter: Adapter, rows, plan) -> torch.Tensor:
 
 
 def test_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
-    rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
-    assert isinstance(road, Road), road
+    rows, road = build_batch(TASK, INPUT, PREFIX), fast_backend_for(adapter)
+    assert isinstance(road, FastBackend), road
     asked = plans(with_mlp=not adapter.model.cfg.attn_only)
     lowered = [lower(adapter, TASK, rows, plan) for plan in asked]
     # 20 tokens a call: less than two rows, so that calls are cut between rows.
@@ -135,8 +135,8 @@ def test_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
 
 def test_plans_that_start_alike_share_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
-    rows, road = lay_out(TASK, INPUT[:4], PREFIX[:4]), road_of(adapter)
-    assert isinstance(road, Road)
+    rows, road = build_batch(TASK, INPUT[:4], PREFIX[:4]), fast_backend_for(adapter)
+    assert isinstance(road, FastBackend)
     calls, resume = [], folding.resume
     monkeypatch.setattr(folding, "resume", lambda *a: calls.append(a) or resume(*a))
     heads = [[Ablate(head(*at))] for at in itertools.product(range(3), range(4))]
@@ -148,7 +148,7 @@ def test_plans_that_start_alike_share_a_call(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_changed_weights_are_read_again() -> None:
     adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
-    rows = lay_out(TASK, INPUT, PREFIX)
+    rows = build_batch(TASK, INPUT, PREFIX)
     before = next_logits(adapter, TASK, rows)
     with torch.no_grad():
         for parameter in adapter.model.parameters():
@@ -175,7 +175,7 @@ def test_a_model_that_is_not_what_its_settings_say_goes_through_hooks() -> None:
     assert "logits come out different" in hooks_needed(adapter)
     shut = run(adapter, TASK, INPUT, [Ablate(head(0, 0))])
     adapter.model.cfg.act_fn = "gelu"
-    rows = lay_out(TASK, INPUT)
+    rows = build_batch(TASK, INPUT)
     wanted = through_hooks(adapter, rows, [Ablate(head(0, 0))])
     torch.testing.assert_close(shut.logits, wanted)
 
@@ -184,8 +184,8 @@ def test_a_model_that_is_not_what_its_settings_say_goes_through_hooks() -> None:
 @pytest.mark.parametrize("turned", [8, 4])
 def test_rotary_positions_root_mean_square_norms_and_gates(gated: bool, turned: int) -> None:
     adapter = Adapter(rotary(gated=gated, turned=turned), TASK)
-    rows, road = lay_out(TASK, INPUT, PREFIX), road_of(adapter)
-    assert isinstance(road, Road), road
+    rows, road = build_batch(TASK, INPUT, PREFIX), fast_backend_for(adapter)
+    assert isinstance(road, FastBackend), road
     asked = [[Ablate(head(layer, 1, at), "mean")] for layer in (0, 1) for at in (INPUTS, QUERY)]
     asked += [[Redirect(0, 1, INPUTS)], [Ablate(Unit("blocks.0.attn.hook_q", 1, QUERY))]]
     asked += [[Ablate(layer_output(0, At("input", 3)), "mean")]]

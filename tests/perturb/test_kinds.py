@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recinterp.errors import InterventionError, UnknownName
+from recinterp.errors import InterventionError, UnknownNameError
 from recinterp.models import Adapter
 from recinterp.models.architectures.decoder_only import Shape
 from recinterp.perturb import (
@@ -21,8 +21,8 @@ from recinterp.perturb import (
     Redirect,
     Reference,
     Swap,
+    build_batch,
     head,
-    lay_out,
     pointer,
     run,
     stratum,
@@ -35,7 +35,7 @@ from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, _model,
 pytestmark = pytest.mark.backend
 COPY = Words("copy")
 WORD = tuple("abbab")
-ROWS = lay_out(TASK, INPUT, PREFIX)
+ROWS = build_batch(TASK, INPUT, PREFIX)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_path_adds_what_the_sender_writes_and_nothing_else(through: str) -> No
     assert isinstance(edit, Write)
     name = f"blocks.2.attn.hook_{through}"
     clean = adapter.cache(ROWS.ids, [name, "blocks.0.attn.hook_z"])
-    source = adapter.cache(lay_out(TASK, SOURCE, PREFIX).ids, ["blocks.0.attn.hook_z"])
+    source = adapter.cache(build_batch(TASK, SOURCE, PREFIX).ids, ["blocks.0.attn.hook_z"])
     sent = (source["blocks.0.attn.hook_z"] - clean["blocks.0.attn.hook_z"])[:, :, 1]
     # Without norms a path is the product of two matrices.
     first, second = (adapter.model.get_submodule(f"blocks.{i}.attn") for i in (0, 2))
@@ -83,7 +83,7 @@ def test_a_path_through_mlps_to_the_next_layer_is_the_whole_patch(adapter: Adapt
 
 def test_a_mixture_divides_attention() -> None:
     adapter = Adapter(planted(COPY), COPY)
-    rows = lay_out(COPY, [WORD, WORD], [(), ("a",)])
+    rows = build_batch(COPY, [WORD, WORD], [(), ("a",)])
     mixture = Mixture(((At("input", 1), 3.0), (SEP, 1.0)))
     (look,) = lower(adapter, COPY, rows, [Redirect(0, 0, mixture)])
     assert isinstance(look, Look)
@@ -101,7 +101,7 @@ def test_a_machines_pointer_is_where_the_model_reads() -> None:
     there = pointer(machine(COPY), "p", (WORD,) * 2, prefixes[:2])
     effects = run(adapter, COPY, [WORD] * 2, [Redirect(0, 0, there)], prefixes[:2])
     assert effects.edited == effects.clean == (WORD[2], WORD[0])
-    with pytest.raises(UnknownName, match="known: p"):
+    with pytest.raises(UnknownNameError, match="known: p"):
         pointer(machine(COPY), "q", (WORD,), ((),))
 
 
@@ -116,7 +116,7 @@ def test_a_named_reference_is_read_where_it_says(adapter: Adapter) -> None:
     other = run(adapter, TASK, INPUT, [Ablate(head(0, 1), "mean", early)], PREFIX)
     assert not torch.allclose(whole.logits, other.logits)
     (edit,) = lower(adapter, TASK, ROWS, [Ablate(head(0, 1, QUERY), "mean", early)])
-    rows = lay_out(TASK, deep.inputs)
+    rows = build_batch(TASK, deep.inputs)
     z = adapter.cache(rows.ids, ["blocks.0.attn.hook_z"])["blocks.0.attn.hook_z"]
     mean = z[torch.arange(5), rows.query, 1].mean(0)
     torch.testing.assert_close(edit.value, mean, atol=1e-6, rtol=1e-5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recinterp.errors import DeadSite, UnknownSite
+from recinterp.errors import InactiveHookError, UnknownHookError
 from recinterp.models import Adapter
 from recinterp.models.backends.transformer_lens import has_bridge
 from recinterp.perturb import (
@@ -13,9 +13,9 @@ from recinterp.perturb import (
     Ablate,
     Interchange,
     Unit,
-    lay_out,
+    assert_live,
+    build_batch,
     next_logits,
-    prove,
     run,
     untrained_twin,
 )
@@ -42,23 +42,23 @@ def adapter() -> Adapter:
 
 @pytest.mark.parametrize("hook", LIVE)
 def test_the_sites_the_library_writes_to_are_live(adapter: Adapter, hook: str) -> None:
-    prove(adapter, TASK, hook)
+    assert_live(adapter, TASK, hook)
 
 
 def test_a_site_whose_output_is_multiplied_by_zero_is_dead_and_a_live_one_is_named(
     adapter: Adapter,
 ) -> None:
-    with pytest.raises(DeadSite, match=r"blocks\.1\.hook_attn_out is live"):
+    with pytest.raises(InactiveHookError, match=r"blocks\.1\.hook_attn_out is live"):
         run(adapter, TASK, [list("abbab")], [Ablate(Unit("blocks.1.attn.hook_z"))])
 
 
 def test_scores_are_refused_where_the_backend_discards_the_edit(adapter: Adapter) -> None:
     hook = "blocks.0.attn.hook_attn_scores"
     if has_bridge():
-        with pytest.raises(DeadSite, match="hook_pattern is live"):
-            prove(adapter, TASK, hook)
+        with pytest.raises(InactiveHookError, match="hook_pattern is live"):
+            assert_live(adapter, TASK, hook)
     else:
-        prove(adapter, TASK, hook)
+        assert_live(adapter, TASK, hook)
 
 
 def test_a_stream_site_that_reaches_only_the_mlp_is_refused(adapter: Adapter) -> None:
@@ -66,20 +66,20 @@ def test_a_stream_site_that_reaches_only_the_mlp_is_refused(adapter: Adapter) ->
     # (The planted model reads nothing else of it, hence the twin.)
     twin, hook = Adapter(untrained_twin(adapter.model), TASK), "blocks.0.hook_resid_mid"
     if has_bridge():
-        with pytest.raises(DeadSite, match=r"only a part.*hook_attn_out is live"):
-            prove(twin, TASK, hook)
+        with pytest.raises(InactiveHookError, match=r"only a part.*hook_attn_out is live"):
+            assert_live(twin, TASK, hook)
     else:
-        prove(twin, TASK, hook)
+        assert_live(twin, TASK, hook)
 
 
 def test_an_unknown_hook_point_names_the_nearest(adapter: Adapter) -> None:
-    with pytest.raises(UnknownSite, match=r"blocks\.0\.attn\.hook_z"):
+    with pytest.raises(UnknownHookError, match=r"blocks\.0\.attn\.hook_z"):
         run(adapter, TASK, [list("abbab")], [Ablate(Unit("blocks.0.attn.hook_zz"))])
 
 
 def test_the_whole_stream_interchanged_is_the_source_run(adapter: Adapter) -> None:
     base, source = (list("abbab"),), (tuple("bbaab"),)
-    rows, prefix = lay_out(TASK, base, [["b"]]), (("b",),)
+    rows, prefix = build_batch(TASK, base, [["b"]]), (("b",),)
     plan = [Interchange((Unit("blocks.0.hook_resid_post", None, ALL),), source, prefix)]
-    wanted = next_logits(adapter, TASK, lay_out(TASK, source, prefix))
+    wanted = next_logits(adapter, TASK, build_batch(TASK, source, prefix))
     torch.testing.assert_close(next_logits(adapter, TASK, rows, plan), wanted)

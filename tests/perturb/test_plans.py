@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recinterp.errors import InterventionError, MisfitModel, UnknownSite
+from recinterp.errors import IncompatibleModelError, InterventionError, UnknownHookError
 from recinterp.models import Adapter
 from recinterp.perturb import (
     ALL,
@@ -21,8 +21,8 @@ from recinterp.perturb import (
     Swap,
     Transplant,
     Unit,
+    build_batch,
     head,
-    lay_out,
     layer_output,
     random_direction,
     random_heads,
@@ -55,7 +55,7 @@ def test_the_planted_models_do_what_they_were_built_to_do() -> None:
 
 
 def test_position_classes_cover_a_row_once() -> None:
-    rows = lay_out(COPY, [WORD, WORD], [["a", "b"], []])
+    rows = build_batch(COPY, [WORD, WORD], [["a", "b"], []])
     parts = [At("inputs"), At("sep"), At("outputs"), QUERY]
     masks = torch.stack([rows.mask(part) for part in parts])
     assert torch.equal(masks.sum(0).bool(), rows.mask(ALL))
@@ -109,7 +109,7 @@ def test_resampled_units_of_a_set_take_their_values_from_the_same_places(copier:
     # Two names of one stream: their values are alike if, and only if, they were drawn together.
     words, names = COPY.sample(40), ("blocks.0.hook_resid_pre", "hook_embed")
     both = Ablate(tuple(Unit(name, None, INPUTS) for name in names), "resample")
-    stream, tokens = lower(copier, COPY, lay_out(COPY, words), [both])
+    stream, tokens = lower(copier, COPY, build_batch(COPY, words), [both])
     vocabulary = slice(len(COPY.ids))
     assert torch.equal(stream.value[:, vocabulary], tokens.value[:, vocabulary])
     assert len(tokens.value.unique(dim=0)) == 2
@@ -195,12 +195,12 @@ def test_the_untrained_twin_has_the_shape_and_not_the_function(copier: Adapter) 
 @pytest.mark.parametrize(
     ("plan", "error", "says"),
     [
-        ([Ablate(head(0, 2))], UnknownSite, "nearest: head 1"),
-        ([Ablate(head(3))], UnknownSite, "nearest"),
-        ([Redirect(0, 0, At("input", 9))], UnknownSite, "0 to 4"),
-        ([Redirect(0, 0, At("outputs"))], UnknownSite, "no such position"),
-        ([Swap(((9, "a"),))], UnknownSite, "0 to 4"),
-        ([Swap(((0, "z"),))], UnknownSite, "one of a, b"),
+        ([Ablate(head(0, 2))], UnknownHookError, "nearest: head 1"),
+        ([Ablate(head(3))], UnknownHookError, "nearest"),
+        ([Redirect(0, 0, At("input", 9))], UnknownHookError, "0 to 4"),
+        ([Redirect(0, 0, At("outputs"))], UnknownHookError, "no such position"),
+        ([Swap(((9, "a"),))], UnknownHookError, "0 to 4"),
+        ([Swap(((0, "z"),))], UnknownHookError, "one of a, b"),
         ([Swap(())], InterventionError, "one per row"),
         ([Interchange((head(0, 0, INPUTS),), (), ())], InterventionError, "one per row"),
         ([Transplant(((0, 0),), (), ())], InterventionError, "one per row"),
@@ -221,9 +221,9 @@ def test_values_refuse_what_means_nothing(copier: Adapter) -> None:
         Ablate(head(0, 0), "mean", ())
     with pytest.raises(InterventionError, match="one unit or more"):
         Ablate(())
-    with pytest.raises(UnknownSite, match="one of"):
+    with pytest.raises(UnknownHookError, match="one of"):
         At("somewhere")  # type: ignore[arg-type]
-    with pytest.raises(UnknownSite, match="which input"):
+    with pytest.raises(UnknownHookError, match="which input"):
         At("input")
-    with pytest.raises(MisfitModel, match="at least one"):
+    with pytest.raises(IncompatibleModelError, match="at least one"):
         run(copier, COPY, [], [])

@@ -10,7 +10,7 @@ from torch import nn
 
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import Plain, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
 from recinterp.models.backends.transformer_lens import hooked
 from recinterp.perturb import (
     INPUTS,
@@ -18,12 +18,12 @@ from recinterp.perturb import (
     At,
     Interchange,
     Unit,
+    build_batch,
     generate,
-    lay_out,
     layer_output,
+    learn_subspaces,
     next_logits,
     random_subspaces,
-    subspaces,
 )
 from recinterp.perturb.lowering.hooks import hooks_of
 from recinterp.perturb.subspace_search import batch_of, orthonormal
@@ -34,14 +34,14 @@ from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, rotary
 
 pytestmark = pytest.mark.backend
 COPY = Words("copy")
-ROWS = lay_out(TASK, INPUT, PREFIX)
+ROWS = build_batch(TASK, INPUT, PREFIX)
 PLAN = [Interchange((layer_output(0, place),), SOURCE, PREFIX) for place in (INPUTS, QUERY)]
 
 
 def _model(shape: Shape) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return hooked(shape, Plain(shape).weights())
+        return hooked(shape, DecoderOnly(shape).weights())
 
 
 @pytest.fixture(scope="module", params=[*SHAPES, *PAIRS, "gated"])
@@ -107,10 +107,10 @@ def test_what_is_learned_on_some_rows_holds_on_others() -> None:
                 for i, u in enumerate(units)]  # fmt: skip
 
     learn, judge = slice(0, None, 2), slice(1, None, 2)
-    rows, goals = lay_out(COPY, bases[learn]), [w[0] for w in sources[learn]]
-    found = subspaces(model, COPY, rows, plan_of(learn), goals, dims=2, steps=60)
+    rows, goals = build_batch(COPY, bases[learn]), [w[0] for w in sources[learn]]
+    found = learn_subspaces(model, COPY, rows, plan_of(learn), goals, dims=2, steps=60)
     assert all(torch.allclose(b.T @ b, torch.eye(2), atol=1e-5) for b in found)
-    logits = next_logits(model, COPY, lay_out(COPY, bases[judge]), plan_of(judge, found))
+    logits = next_logits(model, COPY, build_batch(COPY, bases[judge]), plan_of(judge, found))
     said = [model.token(i) for i in logits.argmax(-1).tolist()]
     assert said == [w[0] for w in sources[judge]]
 
@@ -134,11 +134,11 @@ def test_without_the_fast_road_there_are_no_gradients() -> None:
     model = Adapter(_model(SHAPES["LN, gelu"]), TASK)
     plan = [Interchange((Unit("blocks.0.hook_nowhere", None, QUERY),), SOURCE, PREFIX)]
     with pytest.raises(InterventionError, match="fast road"):
-        subspaces(model, TASK, ROWS, plan, ["X0"] * len(ROWS), dims=2)
+        learn_subspaces(model, TASK, ROWS, plan, ["X0"] * len(ROWS), dims=2)
 
 
 def test_the_same_seed_learns_the_same() -> None:
     model = Adapter(_model(SHAPES["LN, gelu"]), TASK)
     goals = ["X0", "X1"] * 4
-    one, two = (subspaces(model, TASK, ROWS, PLAN, goals, dims=3, steps=3) for _ in range(2))
+    one, two = (learn_subspaces(model, TASK, ROWS, PLAN, goals, dims=3, steps=3) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))

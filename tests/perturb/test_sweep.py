@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recinterp.errors import InterventionError, UnknownSite
+from recinterp.errors import InterventionError, UnknownHookError
 from recinterp.models import Adapter
 from recinterp.perturb import (
     Ablate,
@@ -158,9 +158,9 @@ def test_without_memory_for_a_block_it_halves_and_says_so_once(
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(adapter: Adapter) -> None:
-    with pytest.raises(UnknownSite, match="nearest: head 3"):
+    with pytest.raises(UnknownHookError, match="nearest: head 3"):
         sweep(adapter, TASK, INPUT, [[Ablate(head(0, 4))]])
-    with pytest.raises(UnknownSite, match="ends at"):
+    with pytest.raises(UnknownHookError, match="ends at"):
         sweep(adapter, TASK, INPUT, [[Ablate(head(0, 1, At("position", 9)))]])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from recinterp.errors import MisfitModel
+from recinterp.errors import IncompatibleModelError
 from recinterp.models.backends.transformer_lens import has_bridge
 from recinterp.perturb.fast.t5 import continue_t5
 
@@ -88,9 +88,9 @@ def test_what_is_no_t5_or_computes_something_else_is_refused() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     other = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=8))
-    with pytest.raises(MisfitModel, match="it is no T5"):
+    with pytest.raises(IncompatibleModelError, match="it is no T5"):
         continue_t5(other, prompts(), 2)
     model = t5()
     model.config.relative_attention_num_buckets = 16
-    with pytest.raises(MisfitModel, match="logits come out different"):
+    with pytest.raises(IncompatibleModelError, match="logits come out different"):
         continue_t5(model, prompts(), 2)

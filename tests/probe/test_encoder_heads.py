@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import recinterp as ri
-from recinterp.models import Adapter, Run
+from recinterp.models import Adapter, TrainingRun
 from recinterp.perturb import head, is_live
 from recinterp.probe import probe_heads
 
@@ -18,7 +18,7 @@ def task() -> ri.Task:
 
 
 @pytest.fixture(scope="module")
-def run(task: ri.Task) -> Run:
+def run(task: ri.Task) -> TrainingRun:
     config = ri.TrainConfig(
         architecture="encoder-decoder", n_layers=1, d_model=32, max_length=6, max_depth=2,
         steps=250, batch_size=32, learning_rate=4e-3, warmup=20,
@@ -27,12 +27,12 @@ def run(task: ri.Task) -> Run:
 
 
 @pytest.fixture(scope="module")
-def ex(run: Run, task: ri.Task) -> ri.Explanation:
+def ex(run: TrainingRun, task: ri.Task) -> ri.Explanation:
     return ri.explain(run.model, task, domain=ri.Domain(max_length=6))
 
 
 def test_its_shortcut_is_found_and_is_the_models_own(
-    ex: ri.Explanation, run: Run, task: ri.Task
+    ex: ri.Explanation, run: TrainingRun, task: ri.Task
 ) -> None:
     inputs = list(task.inputs(6))
     wrong = [ri.predict(run.model, task, [x]) != [task.apply(x)] for x in inputs]
@@ -67,7 +67,7 @@ def test_sites_lie_in_the_encoder_while_reading_and_are_named_so(ex: ri.Explanat
     assert not any("layer" in place for place in places)
 
 
-def test_every_head_is_proven_live(run: Run, task: ri.Task) -> None:
+def test_every_head_is_proven_live(run: TrainingRun, task: ri.Task) -> None:
     adapter = Adapter(run.model, task)
     assert all(is_live(adapter, task, head(block).hook) for block in range(adapter.n_layers))
 

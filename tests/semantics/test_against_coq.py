@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recinterp.errors import NotStructural, OutsideSubset
+from recinterp.errors import NotStructuralError, OutsideSubsetError
 from recinterp.semantics.ast import Program
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import compile_program
@@ -83,12 +83,12 @@ def generated() -> tuple[list[list[str]], Counter[str]]:
             continue
         try:
             read = Elaborator(g.source)
-        except NotStructural:
+        except NotStructuralError:
             modules.append(
                 coqc.module(f"M{number}", [*g.sentences[:-1], f"Fail {g.sentences[-1]}"])
             )
             used["broken guard"] += 1
-        except OutsideSubset:
+        except OutsideSubsetError:
             used["outside"] += 1
         else:
             modules.append(coqc.module(f"M{number}", agreement(g, read, number)))

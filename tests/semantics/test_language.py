@@ -10,8 +10,8 @@ import pytest
 from recinterp.errors import (
     GallinaSyntaxError,
     GallinaTypeError,
-    NotStructural,
-    OutsideSubset,
+    NotStructuralError,
+    OutsideSubsetError,
     SourceError,
 )
 from recinterp.semantics.ast import Arm, Call, Construct, Let, Match, Program, Var
@@ -120,31 +120,31 @@ REFUSED: dict[str, tuple[str, type[SourceError], int, int]] = {
     "declared twice": ("Definition T (x : b) : b := x.", GallinaTypeError, 3, 12),
     "if on three": ("Definition f (x : comparison) : b := if x then T else F.", GallinaTypeError, 3, 38),
     "no such struct": ("Fixpoint f (x : tree) {struct y} : b := T.", GallinaTypeError, 3, 10),
-    "the argument itself": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f x end.", NotStructural, 3, 61),
-    "a larger term": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f (N l l) end.", NotStructural, 3, 61),
-    "no match at all": ("Fixpoint f (x : tree) : b := f x.", NotStructural, 3, 30),
-    "another argument": ("Fixpoint f (x y : tree) {struct x} : b := match y with L => T | N l _ => f l y end.", NotStructural, 3, 74),
-    "a computed argument": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f (match l with L => l | N m _ => m end) end.", OutsideSubset, 3, 61),
-    "fun": ("Definition f (x : b) : b := (fun y => y) x.", OutsideSubset, 3, 30),
-    "nested fix": ("Definition f (x : b) : b := (fix g (y : b) : b := y) x.", OutsideSubset, 3, 30),
-    "a function as result": ("Definition f (x : b) : b -> b := T.", OutsideSubset, 3, 26),
-    "half a call": ("Definition f (x : b) : b := N L.", OutsideSubset, 3, 29),
-    "polymorphic": ("Definition f (A : Type) (x : A) : A := x.", OutsideSubset, 3, 15),
-    "untyped parameter": ("Definition f x : b := T.", OutsideSubset, 3, 14),
-    "number": ("Definition f (x : b) : nat := 2.", OutsideSubset, 3, 31),
-    "notation": ("Definition f (x y : nat) : nat := x + y.", OutsideSubset, 3, 37),
-    "library function": ("Definition f (x : bool) : bool := negb x.", OutsideSubset, 3, 35),
-    "library": ("Require Import Arith.", OutsideSubset, 3, 1),
-    "dependent match": ("Definition f (x : b) : b := match x return b with T => T | F => F end.", OutsideSubset, 3, 37),
-    "cast": ("Definition f (x : b) : b := (x : b).", OutsideSubset, 3, 32),
-    "pattern let": ("Definition f (x : tree) : b := let '(N y z) := x in T.", OutsideSubset, 3, 36),
-    "theorem": ("Theorem t : b.", OutsideSubset, 3, 1),
-    "proof mode": ("Definition f (x : b) : b.", OutsideSubset, 3, 25),
-    "indices": ("Inductive v : nat -> Set := N0 : v O.", OutsideSubset, 3, 15),
-    "nested type": ("Inductive rose := R (l : list rose).", OutsideSubset, 3, 26),
-    "no constructor": ("Inductive e := .", OutsideSubset, 3, 11),
-    "guessed type": ("Definition f (x : b) : b := let y := nil in x.", OutsideSubset, 3, 38),
-    "too deep": (f"Definition f : b := {'(' * 300}T{')' * 300}.", OutsideSubset, 3, 121),
+    "the argument itself": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f x end.", NotStructuralError, 3, 61),
+    "a larger term": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f (N l l) end.", NotStructuralError, 3, 61),
+    "no match at all": ("Fixpoint f (x : tree) : b := f x.", NotStructuralError, 3, 30),
+    "another argument": ("Fixpoint f (x y : tree) {struct x} : b := match y with L => T | N l _ => f l y end.", NotStructuralError, 3, 74),
+    "a computed argument": ("Fixpoint f (x : tree) : b := match x with L => T | N l _ => f (match l with L => l | N m _ => m end) end.", OutsideSubsetError, 3, 61),
+    "fun": ("Definition f (x : b) : b := (fun y => y) x.", OutsideSubsetError, 3, 30),
+    "nested fix": ("Definition f (x : b) : b := (fix g (y : b) : b := y) x.", OutsideSubsetError, 3, 30),
+    "a function as result": ("Definition f (x : b) : b -> b := T.", OutsideSubsetError, 3, 26),
+    "half a call": ("Definition f (x : b) : b := N L.", OutsideSubsetError, 3, 29),
+    "polymorphic": ("Definition f (A : Type) (x : A) : A := x.", OutsideSubsetError, 3, 15),
+    "untyped parameter": ("Definition f x : b := T.", OutsideSubsetError, 3, 14),
+    "number": ("Definition f (x : b) : nat := 2.", OutsideSubsetError, 3, 31),
+    "notation": ("Definition f (x y : nat) : nat := x + y.", OutsideSubsetError, 3, 37),
+    "library function": ("Definition f (x : bool) : bool := negb x.", OutsideSubsetError, 3, 35),
+    "library": ("Require Import Arith.", OutsideSubsetError, 3, 1),
+    "dependent match": ("Definition f (x : b) : b := match x return b with T => T | F => F end.", OutsideSubsetError, 3, 37),
+    "cast": ("Definition f (x : b) : b := (x : b).", OutsideSubsetError, 3, 32),
+    "pattern let": ("Definition f (x : tree) : b := let '(N y z) := x in T.", OutsideSubsetError, 3, 36),
+    "theorem": ("Theorem t : b.", OutsideSubsetError, 3, 1),
+    "proof mode": ("Definition f (x : b) : b.", OutsideSubsetError, 3, 25),
+    "indices": ("Inductive v : nat -> Set := N0 : v O.", OutsideSubsetError, 3, 15),
+    "nested type": ("Inductive rose := R (l : list rose).", OutsideSubsetError, 3, 26),
+    "no constructor": ("Inductive e := .", OutsideSubsetError, 3, 11),
+    "guessed type": ("Definition f (x : b) : b := let y := nil in x.", OutsideSubsetError, 3, 38),
+    "too deep": (f"Definition f : b := {'(' * 300}T{')' * 300}.", OutsideSubsetError, 3, 121),
 }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_refused(text: str, kind: type[SourceError], line: int, column: int) -> 
         shown, caret = error.excerpt.splitlines()
         assert shown == (TYPES + text).splitlines()[line - 1]
         assert caret == " " * (column - 1) + "^"
-    if kind is OutsideSubset:
+    if kind is OutsideSubsetError:
         assert error.accepted
 
 
@@ -182,17 +182,17 @@ def test_accepted(text: str) -> None:
 
 
 def test_a_long_chain_of_lets_is_an_error_of_ours() -> None:
-    with pytest.raises(OutsideSubset):
+    with pytest.raises(OutsideSubsetError):
         elaborate(TYPES + "Definition f (x : b) : b := " + "let x := x in " * 5_000 + "x.")
 
 
 @pytest.mark.coqc
 @pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
 def test_coqc_refuses_what_is_not_merely_outside(tmp_path: Path) -> None:
-    """Every refusal but OutsideSubset is one that coqc makes too (text that does not parse aside)."""
+    """Every refusal but OutsideSubsetError is one that coqc makes too (text that does not parse aside)."""
     sentences = [TYPES]
     for text, kind, _, _ in REFUSED.values():
-        if kind in (GallinaTypeError, NotStructural):
+        if kind in (GallinaTypeError, NotStructuralError):
             sentences.append(f"Fail {text}")
     assert len(sentences) >= 20
     assert coqc.run(sentences, tmp_path) is None

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from recinterp.errors import SourceError, UnknownName
+from recinterp.errors import SourceError, UnknownNameError
 from recinterp.semantics.elaborate import Elaborator
 from recinterp.semantics.evaluate import compile_program, deep
 from recinterp.semantics.recursion_depth import own_functions
@@ -174,7 +174,7 @@ def test_a_long_trace_is_shown_without_its_middle() -> None:
 
 
 def test_an_unknown_strategy() -> None:
-    with pytest.raises(UnknownName, match="outermost"):
+    with pytest.raises(UnknownNameError, match="outermost"):
         list(task("binary-successor").trace(["01"], "outer"))
 
 

@@ -6,9 +6,9 @@ import pytest
 
 import recinterp as ri
 from recinterp.splits import held_out
-from recinterp.synthesis import Oracle, reconstruct
+from recinterp.synthesis import Oracle, synthesize
 from recinterp.synthesis.edits.beam import LIMIT, search
-from recinterp.synthesis.search import asked
+from recinterp.synthesis.search import query
 
 FAULTS = {
     "passes a place over behind a token": (
@@ -70,7 +70,7 @@ def test_a_fault_of_one_rule_comes_back_as_an_edit_and_holds_on_other_inputs(nam
     task = ri.task(function)
     planted = faulty(task, rule, *rules)
     oracle = Oracle(lambda xs: [list(y) for y in planted.run_many(xs) if y is not None])
-    found = reconstruct(oracle, task, ri.Domain(max_length=longest)).chosen.machine
+    found = synthesize(oracle, task, ri.Domain(max_length=longest)).chosen.machine
     inputs = [x for x in task.inputs(longest) if held_out(x)]
     assert planted.run_many(inputs) != task.apply_many(inputs)
     assert found.run_many(inputs) == planted.run_many(inputs)
@@ -81,7 +81,7 @@ def test_an_edit_that_stands_still_does_not_write_without_an_end() -> None:
     """A loop that writes as it goes round fills the memory long before a million steps."""
     task = ri.task("list-reverse")
     inputs = [x for x in task.inputs(3) if not held_out(x)]
-    logs = asked(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
+    logs = query(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
     found = search(task.machine, logs)
     assert any(edited.chain for edited in found)
     assert task.machine.limit > LIMIT

@@ -16,7 +16,7 @@ from recinterp.synthesis.guard_trees.split import BETTER, MOST_VOTES, Scene, bes
 from recinterp.synthesis.guard_trees.to_rules import machine_of
 from recinterp.synthesis.hypothesis import Hypothesis
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import TREES, asked, reconstruct
+from recinterp.synthesis.search import TREES, query, synthesize
 
 CASES = (
     ("binary-successor", "natural"),
@@ -54,7 +54,7 @@ def test_writing_one_token_at_a_time_changes_nothing(name, order):
 def test_trees_that_never_split_are_the_machine_they_grew_on(name, order):
     task = ri.task(name, order=order)
     inputs = [list(x) for x in task.inputs(6)][:400]
-    logs = asked(Oracle(task.apply_many), task, [x for x in inputs if not held_out(x)])
+    logs = query(Oracle(task.apply_many), task, [x for x in inputs if not held_out(x)])
     base = one_by_one(task.machine)
     seen = stages(base, logs, np.ones(len(logs.inputs), dtype=np.float32))
     roots = grow([s.scene for s in seen], np.zeros(len(logs.inputs), dtype=bool), 0)
@@ -64,7 +64,7 @@ def test_trees_that_never_split_are_the_machine_they_grew_on(name, order):
 def test_a_mixed_shortcut_is_told_on_inputs_nobody_asked_about():
     task = ri.task("binary-successor")
     model, inputs = mixed(task), list(task.inputs(12))
-    logs = asked(Oracle(model), task, [x for x in inputs if not held_out(x)])
+    logs = query(Oracle(model), task, [x for x in inputs if not held_out(x)])
     apart = [x for x in inputs if held_out(x) and task.depth(x) > 3]
     said = grown(task.machine, logs).machine.run_many(apart)
     assert len(apart) >= 10
@@ -78,7 +78,7 @@ def test_where_edits_explain_too_little_trees_are_grown():
     def tangled(xs):
         return [task.apply(x) if len(x) < 4 else _tangled(x) for x in xs]
 
-    found = reconstruct(Oracle(tangled), task, ri.Domain(max_length=6))
+    found = synthesize(Oracle(tangled), task, ri.Domain(max_length=6))
     assert found.chosen.road == TREES
     assert ri.Machine.parse(str(found.chosen.machine)) == found.chosen.machine
     apart = [x for x in task.inputs(6) if held_out(x) and len(x) >= 4]
@@ -106,7 +106,7 @@ def test_outputs_that_end_elsewhere_or_are_read_elsewhere_are_told(fault):
         return [OTHER_ENDS[fault](task.apply(x), x) for x in xs]
 
     inputs = list(task.inputs(6))
-    logs = asked(Oracle(model), task, [x for x in inputs if not held_out(x)])
+    logs = query(Oracle(model), task, [x for x in inputs if not held_out(x)])
     apart = [x for x in inputs if held_out(x)]
     machine = grown(task.machine, logs).machine
     assert machine.run_many(apart) == model(apart)
@@ -143,7 +143,7 @@ def test_what_a_tree_explains_is_counted_on_what_it_was_not_grown_from():
     """Against the direct way: grow without a fold, turn into a machine, run it on the fold."""
     task = ri.task("binary-successor")
     model = mixed(task)
-    logs = asked(Oracle(model), task, [x for x in task.inputs(9) if not held_out(x)])
+    logs = query(Oracle(model), task, [x for x in task.inputs(9) if not held_out(x)])
     tree = grown(task.machine, logs)
     base = one_by_one(task.machine)
     weight = np.where(logs.failures, HEAVIER, 1.0).astype(np.float32)
@@ -181,13 +181,13 @@ def test_the_best_split_is_the_best_of_all(seed):
     assert found is not None
     assert found.gain == pytest.approx(gain(found.question.held(scene, np.arange(30))), abs=1e-4)
     assert found.gain >= max(gain(holds[:, a]) for a in range(6)) - 1e-4
-    asked = found.question.atoms
-    votes = sum((holds[:, a] == so).astype(int) for a, so in asked)
+    query = found.question.atoms
+    votes = sum((holds[:, a] == so).astype(int) for a, so in query)
     further = [
         gain(votes + (holds[:, a] == so) >= found.question.least + up)
-        for a in range(6) if a not in dict(asked) for so in (True, False) for up in (0, 1)
+        for a in range(6) if a not in dict(query) for so in (True, False) for up in (0, 1)
     ]  # fmt: skip
-    assert len(asked) == MOST_VOTES or found.gain >= max(further) / BETTER - 1e-4
+    assert len(query) == MOST_VOTES or found.gain >= max(further) / BETTER - 1e-4
 
 
 def voting(task):
@@ -203,7 +203,7 @@ def voting(task):
 def test_a_majority_is_one_question():
     task = ri.task("list-reverse")
     model = voting(task)
-    logs = asked(Oracle(model), task, [x for x in task.inputs(6) if not held_out(x)])
+    logs = query(Oracle(model), task, [x for x in task.inputs(6) if not held_out(x)])
     tree = grown(task.machine, logs)
     atoms = {a for r in tree.machine.rules for a in r.guard}
     assert any(isinstance(a, AtLeast) and 1 < a.least < len(a.atoms) for a in atoms)
@@ -216,7 +216,7 @@ def test_few_failures_of_few_inputs_are_told_all_the_same():
     """Two forms beyond depth 3, by length and next token: some ninety failures among 1,600."""
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=11)
     model = mixed(task)
-    found = reconstruct(Oracle(model), task, domain)
+    found = synthesize(Oracle(model), task, domain)
     inputs = [x for x in task.inputs(11) if held_out(x) and task.depth(x) > 3]
     told = [
         m == y for m, y in zip(found.chosen.machine.run_many(inputs), model(inputs), strict=True)

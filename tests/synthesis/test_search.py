@@ -8,10 +8,10 @@ from zlib import crc32
 import pytest
 
 import recinterp as ri
-from recinterp.errors import HeldOut
+from recinterp.errors import HeldOutInputError
 from recinterp.splits import held_out
-from recinterp.synthesis import Oracle, reconstruct
-from recinterp.synthesis.queries import WIDE, probes, wider
+from recinterp.synthesis import Oracle, synthesize
+from recinterp.synthesis.queries import WIDE, full_sample, stratified_queries
 from tests import planted
 
 PLANTED = {
@@ -28,7 +28,7 @@ PLANTED = {
 def test_planted_shortcuts_come_back_exactly_and_hold_on_longer_inputs(name: str) -> None:
     f = PLANTED[name]
     oracle = Oracle(planted.many(f))
-    found = reconstruct(oracle, ri.task("binary-successor"), ri.Domain(max_length=10))
+    found = synthesize(oracle, ri.task("binary-successor"), ri.Domain(max_length=10))
     inputs = list(planted.words(13))  # lengths 11 to 13 were never asked about
     assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
     assert found.chosen.machine.size <= 60
@@ -39,7 +39,7 @@ def test_planted_shortcuts_come_back_exactly_and_hold_on_longer_inputs(name: str
 def test_reverse_order_comes_back_exactly(name: str) -> None:
     f = planted.reverse(PLANTED[name])
     task = ri.task("binary-successor", order="reverse")
-    found = reconstruct(Oracle(planted.many(f)), task, ri.Domain(max_length=10))
+    found = synthesize(Oracle(planted.many(f)), task, ri.Domain(max_length=10))
     inputs = [x[::-1] for x in planted.words(12)]
     assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
 
@@ -47,18 +47,18 @@ def test_reverse_order_comes_back_exactly(name: str) -> None:
 def test_the_oracle_refuses_held_out_inputs_and_the_builder_asks_for_none() -> None:
     oracle = Oracle(planted.many(planted.successor))
     locked = next(x for x in planted.words(8) if held_out(x))
-    with pytest.raises(HeldOut, match="held out"):
+    with pytest.raises(HeldOutInputError, match="held out"):
         oracle([locked])
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=12)
-    assert not any(held_out(x) for x in probes(task, domain))
-    reconstruct(oracle, task, domain)
+    assert not any(held_out(x) for x in stratified_queries(task, domain))
+    synthesize(oracle, task, domain)
     assert oracle.outputs
     assert not any(held_out(x) for x in oracle.outputs)
 
 
 def test_every_length_and_depth_is_probed() -> None:
     task = ri.task("binary-successor")
-    cells = {(len(x), task.depth(x)) for x in probes(task, ri.Domain(max_length=12))}
+    cells = {(len(x), task.depth(x)) for x in stratified_queries(task, ri.Domain(max_length=12))}
     wanted = {(n, d) for n in range(1, 13) for d in task.depths(n)}
     missing = wanted - cells
     # a cell is missed only where everything in it is held out
@@ -71,7 +71,7 @@ def test_what_has_no_form_is_given_up_and_told() -> None:
             return planted.successor(x)
         return ["X1"] * (sum(i * len(t) for i, t in enumerate(x) if t != "X0") * 7919 % 5 + 1)
 
-    found = reconstruct(
+    found = synthesize(
         Oracle(planted.many(noisy)), ri.task("binary-successor"), ri.Domain(max_length=10)
     )
     inputs = list(planted.words(10))
@@ -81,17 +81,15 @@ def test_what_has_no_form_is_given_up_and_told() -> None:
 
 def test_runners_up_say_why_they_lost() -> None:
     oracle = Oracle(planted.many(planted.capped(3)))
-    found = reconstruct(oracle, ri.task("binary-successor"), ri.Domain(max_length=9))
-    assert found.runners_up
-    assert all(h.lost_because for h in found.runners_up)
-    assert any("more wrong claims" in h.lost_because for h in found.runners_up)
+    found = synthesize(oracle, ri.task("binary-successor"), ri.Domain(max_length=9))
+    assert found.rejected_hypotheses
+    assert all(h.lost_because for h in found.rejected_hypotheses)
+    assert any("more wrong claims" in h.lost_because for h in found.rejected_hypotheses)
 
 
 def test_same_seed_same_machine() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=9)
-    runs = [
-        reconstruct(Oracle(planted.many(planted.kept_carry(2))), task, domain) for _ in range(2)
-    ]
+    runs = [synthesize(Oracle(planted.many(planted.kept_carry(2))), task, domain) for _ in range(2)]
     assert runs[0].chosen.machine == runs[1].chosen.machine
 
 
@@ -102,7 +100,7 @@ def test_what_is_no_edit_of_the_truth_is_learned_from_logs() -> None:
         return [f"X{x[i:].count('X1') % 2}" for i in range(len(x) - 1)] + ["01"]
 
     task = ri.task("binary-successor")
-    found = reconstruct(Oracle(planted.many(odd_behind)), task, ri.Domain(max_length=10))
+    found = synthesize(Oracle(planted.many(odd_behind)), task, ri.Domain(max_length=10))
     assert found.chosen.road.startswith("learned from logs")
     inputs = list(task.inputs(12))
     assert found.chosen.machine.run_many(inputs) == [odd_behind(x) for x in inputs]
@@ -110,8 +108,8 @@ def test_what_is_no_edit_of_the_truth_is_learned_from_logs() -> None:
 
 def test_many_inputs_hold_the_known_and_every_stratum_and_none_held_out() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=13)
-    known = probes(task, domain)
-    found = [tuple(x) for x in wider(task, domain, known)]
+    known = stratified_queries(task, domain)
+    found = [tuple(x) for x in full_sample(task, domain, known)]
     assert len(set(found)) == len(found) <= WIDE + len(known)
     assert {tuple(x) for x in known} <= set(found)
     assert not any(held_out(x) for x in found)
@@ -122,7 +120,7 @@ def test_many_inputs_hold_the_known_and_every_stratum_and_none_held_out() -> Non
 def test_of_a_small_domain_every_input_that_is_not_held_out_is_asked() -> None:
     task, domain = ri.task("list-reverse"), ri.Domain(max_length=4)
     expected = {tuple(x) for x in task.inputs(4) if not held_out(x)}
-    assert {tuple(x) for x in wider(task, domain, [])} == expected
+    assert {tuple(x) for x in full_sample(task, domain, [])} == expected
 
 
 def test_a_fault_that_the_first_questions_hardly_meet_is_found_among_inputs_as_they_come() -> None:
@@ -137,9 +135,9 @@ def test_a_fault_that_the_first_questions_hardly_meet_is_found_among_inputs_as_t
     def fails(x: list[str]) -> bool:
         return loses_its_end(x) != task.apply(x)
 
-    first = probes(task, domain)
+    first = stratified_queries(task, domain)
     assert sum(map(fails, first)) < 0.05 * len(first)
-    found = reconstruct(Oracle(planted.many(loses_its_end)), task, domain)
+    found = synthesize(Oracle(planted.many(loses_its_end)), task, domain)
     inputs = [x for x in task.inputs(7) if held_out(x)]
     failing = [x for x in inputs if fails(x)]
     said = found.chosen.machine.run_many(failing)

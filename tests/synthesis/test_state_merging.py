@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recinterp.machine import Machine
-from recinterp.synthesis.queries import probes
+from recinterp.synthesis.queries import stratified_queries
 from recinterp.synthesis.state_merging import Learned, learn
 from recinterp.synthesis.state_merging.conflicts import Table
 from recinterp.synthesis.state_merging.grid import bounds, suited, views
@@ -49,7 +49,7 @@ PLANTED = {
 @cache
 def learned(name: str, order: str) -> tuple[Task, planted.Function, list[Learned]]:
     t, f = task("binary-successor", order), ORDERS[order](PLANTED[name][0])
-    inputs = probes(t, Domain(max_length=LONGEST), per_cell=8)
+    inputs = stratified_queries(t, Domain(max_length=LONGEST), per_cell=8)
     return t, f, learn(inputs, [f(x) for x in inputs], t)
 
 
@@ -86,7 +86,7 @@ def test_the_text_says_how_it_reads() -> None:
 @pytest.mark.parametrize("name", ["list-map", "list-reverse", "peano-doubling", "tree-preorder"])
 def test_other_tasks_without_a_word_about_them(name: str) -> None:
     t = task(name)
-    inputs = probes(t, Domain(max_length=8))
+    inputs = stratified_queries(t, Domain(max_length=8))
     best = learn(inputs, t.apply_many(inputs), t)[0]
     longer = t.sample(200, seed=3, max_length=16)
     assert best.machine.run_many(longer) == t.apply_many(longer)
@@ -125,7 +125,7 @@ def test_conflicts_are_the_steps_that_most_with_the_same_past_write_otherwise(
 
 def test_shuffled_answers_teach_nothing() -> None:
     t = task("binary-successor")
-    inputs = probes(t, Domain(max_length=9))
+    inputs = stratified_queries(t, Domain(max_length=9))
     outputs = [t.apply(x) for x in inputs]
     found = learn(inputs, outputs[7:] + outputs[:7], t)
     assert all(m.wrong + m.missed > m.asked // 4 for m in found)
@@ -133,6 +133,6 @@ def test_shuffled_answers_teach_nothing() -> None:
 
 def test_a_stack_is_beyond_it_and_it_says_so() -> None:
     t = task("tree-inorder")
-    inputs = probes(t, Domain(max_length=7), per_cell=6)
+    inputs = stratified_queries(t, Domain(max_length=7), per_cell=6)
     found = learn(inputs, t.apply_many(inputs), t)
     assert all(m.missed for m in found)

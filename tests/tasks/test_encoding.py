@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recinterp.errors import IllFormed, TaskError, UnknownName
+from recinterp.errors import InvalidInputError, TaskError, UnknownNameError
 from recinterp.tasks import Task, task, tasks
-from recinterp.tasks.library import SHIPPED
+from recinterp.tasks.library import SHIPPED_TASKS
 
 WRITTEN = [(order, brackets) for order in ("natural", "reverse") for brackets in (False, True)]
 
@@ -59,7 +59,7 @@ def test_any_tokens_are_an_input_or_refused_with_a_position(
     try:
         t.well_formed(tokens)
         position = None
-    except IllFormed as error:
+    except InvalidInputError as error:
         position = error.position
     if position is None:
         assert t.encode(*t.decode(tokens)) == tokens
@@ -70,7 +70,7 @@ def test_any_tokens_are_an_input_or_refused_with_a_position(
 @pytest.mark.parametrize("name", tasks())
 @pytest.mark.parametrize("order", ["natural", "reverse"])
 def test_the_worked_example(name: str, order: str) -> None:
-    given_, _, out = SHIPPED[name].example.partition(" -> ")
+    given_, _, out = SHIPPED_TASKS[name].example.partition(" -> ")
     arguments = [a.split() for a in given_.split(",")]
     expected = out.split()
     if order == "reverse":
@@ -98,7 +98,7 @@ def test_the_worked_example(name: str, order: str) -> None:
     ],
 )
 def test_where_the_fault_is(name: str, order: str, tokens: str, position: int) -> None:
-    with pytest.raises(IllFormed) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         task(name, order=order).apply(tokens.split())
     assert caught.value.position == position
 
@@ -109,7 +109,7 @@ def test_brackets() -> None:
         ["(", "Node", "a", "Leaf", "(", "Node", "b", "Leaf", "Leaf", ")", ")"]
     )
     for wrong in ("Node a Leaf Leaf", "( Node a Leaf Leaf", "( Leaf )", "( ( Node a Leaf Leaf ) )"):
-        with pytest.raises(IllFormed):
+        with pytest.raises(InvalidInputError):
             t.apply(wrong.split())
 
 
@@ -159,11 +159,11 @@ def test_saved_and_made_again() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(UnknownName, match="binary-successor"):
+    with pytest.raises(UnknownNameError, match="binary-successor"):
         task("binary-succesor")
-    with pytest.raises(UnknownName, match="natural"):
+    with pytest.raises(UnknownNameError, match="natural"):
         task("binary-successor", order="backwards")
-    with pytest.raises(UnknownName, match="succ"):
+    with pytest.raises(UnknownNameError, match="succ"):
         Task.from_gallina(task("binary-successor").source, "suc")
     with pytest.raises(TaskError, match="no_such_file"):
         Task.from_gallina("no_such_file.v", "succ")

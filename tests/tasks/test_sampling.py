@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from recinterp.errors import DomainError, UnknownName
+from recinterp.errors import DomainError, UnknownNameError
 from recinterp.tasks import Domain, FullDepth, Listed, Matching, Task, held_out, task, tasks
 
 # Every input of the lengths that hold at most so many, each depth measured by running it.
@@ -153,7 +153,7 @@ def test_nothing_fits() -> None:
             t.sample(1, **asked)  # type: ignore[arg-type]
     with pytest.raises(DomainError):
         t.sample(-1)
-    with pytest.raises(UnknownName, match="balanced"):
+    with pytest.raises(UnknownNameError, match="balanced"):
         t.sample(1, distribution="balance")
 
 

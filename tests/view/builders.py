@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import recinterp as ri
-from recinterp.causal.forced_prefixes import Override
+from recinterp.causal.forced_prefixes import ForcedPrefixRule
 from recinterp.causal.mechanism import Mechanism
 from recinterp.causal.sites import Site
 from recinterp.divergence import Diff, Divergence, ShareRow, Shortcut
@@ -70,7 +70,7 @@ def head(layer: int, index: int, recursion: bool) -> Head:
     )
 
 
-OVERRIDE = Override((("mode", "carry"), ("last", "X1")), "copy", Rate(34, 50), Rate(15, 50))
+OVERRIDE = ForcedPrefixRule((("mode", "carry"), ("last", "X1")), "copy", Rate(34, 50), Rate(15, 50))
 SITE = Site(
     variable="mode",
     where=("layer-0 output at the inputs", "layer-0 output at the query"),
@@ -116,9 +116,9 @@ def explanation(**changes: Any) -> Explanation:
         heads=(head(0, 0, False), head(0, 1, False), head(1, 0, True), head(1, 1, False)),
         layers=(LayerFinding(1, Rate(61, 120), 0.5, 0.1, True, "layer 1 carries it"),),
         sites=(SITE,),
-        overrides=(OVERRIDE,),
+        forced_prefix_rules=(OVERRIDE,),
         mechanism=Mechanism("computed-from-input", Rate(3, 100), Rate(95, 100), 0, HOW),
-        runners_up=("saturating counter in a register: the same function, larger (31)",),
+        rejected_hypotheses=("saturating counter in a register: the same function, larger (31)",),
         probes=791,
         seconds=31.4,
     )

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recinterp.errors import UnknownName
+from recinterp.errors import UnknownNameError
 from recinterp.machine import Machine
 from recinterp.view import draw, machine_svg
 from recinterp.view.diagram.formats import FORMATS, render
@@ -170,5 +170,5 @@ def test_long_rules_are_broken_and_short_ones_are_not() -> None:
 
 
 def test_an_unknown_format_names_the_near_ones() -> None:
-    with pytest.raises(UnknownName, match="mermaid"):
+    with pytest.raises(UnknownNameError, match="mermaid"):
         draw(SUCCESSOR, "mermade")

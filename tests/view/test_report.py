@@ -14,7 +14,7 @@ import pytest
 
 from recinterp.divergence import Divergence
 from recinterp.divergence.kinds import TEXT
-from recinterp.errors import UnwritableFile
+from recinterp.errors import UnwritableFileError
 from recinterp.io import write_text
 from recinterp.judge import Fidelity
 from recinterp.machine import Lost, Machine, Rule
@@ -25,7 +25,13 @@ from recinterp.view import (
     explanation_mimebundle,
     explanation_text,
 )
-from recinterp.view.report.data import Cell, Share, first_difference, merged_cells, report
+from recinterp.view.report.data import (
+    Cell,
+    Share,
+    build_report,
+    first_difference,
+    merged_cells,
+)
 from recinterp.view.report.heatmap import heat_svg, heat_text, percent
 from recinterp.view.report.text import to_text
 from tests.view.builders import CASE, HOW, OVERRIDE, SITE, explanation, shortcut, stratum
@@ -139,24 +145,24 @@ def test_plain_text_is_returned_and_not_displayed_where_rich_sees_a_notebook(
 
 
 def test_the_first_sentence_says_what_the_model_does_and_how() -> None:
-    assert report(explanation()).sentence == (
+    assert build_report(explanation()).sentence == (
         "The model follows the recursion correctly down to depth 3, then stops recursing; "
         "the carry is computed while reading and held at the inputs after layer 0."
     )
     untold = (Divergence(("01",), ("X0", "01"), ("01",), None),)
-    unsure = report(explanation(verdict="undetermined", unexplained=untold)).sentence
+    unsure = build_report(explanation(verdict="undetermined", unexplained=untold)).sentence
     assert unsure.startswith("No faithful machine was found; as far as the best one goes, ")
-    other = report(explanation(verdict="undetermined")).sentence
+    other = build_report(explanation(verdict="undetermined")).sentence
     assert other.startswith("This is hardly binary-successor at all: the model ")
-    lost = report(explanation(verdict="undetermined", shortcuts=())).sentence
+    lost = build_report(explanation(verdict="undetermined", shortcuts=())).sentence
     assert "wrong on 4,095 of 65,535 inputs, by no rule that was found" in lost
-    right = report(explanation(verdict="exact", shortcuts=())).sentence
+    right = build_report(explanation(verdict="exact", shortcuts=())).sentence
     assert right.startswith("The model computes binary-successor on every one of 65,535 inputs;")
 
 
 @pytest.mark.parametrize("kind", sorted(TEXT))
 def test_every_kind_has_a_sentence_of_its_own(kind: str) -> None:
-    said = report(explanation(shortcuts=(shortcut(kinds=(kind,)),))).sentence
+    said = build_report(explanation(shortcuts=(shortcut(kinds=(kind,)),))).sentence
     assert kind == "other" or "no named kind" not in said
     assert "{" not in said
 
@@ -167,7 +173,7 @@ def test_everything_a_user_named_is_escaped() -> None:
         model_name=HOSTILE,
         machine=machine,
         truth=machine,
-        runners_up=(HOSTILE,),
+        rejected_hypotheses=(HOSTILE,),
         headline=HOSTILE,
         shortcuts=(shortcut(counterexample=[HOSTILE], rule=HOSTILE, text=HOSTILE),),
         unexplained=(Divergence((HOSTILE,), (HOSTILE,), (HOSTILE,), (HOSTILE,)),),
@@ -198,7 +204,7 @@ def test_a_nan_becomes_a_dash_not_a_number(html: str) -> None:
 def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
     right = {"verdict": "exact", "shortcuts": (), "divergent": 0, "counterexample": None}
     inside = {"sites": (), "layers": (), "heads": ()}
-    ex = explanation(machine=SUCCESSOR, runners_up=(), **inside, **right)
+    ex = explanation(machine=SUCCESSOR, rejected_hypotheses=(), **inside, **right)
     text = explanation_text(ex)
     assert "EXACT" in text
     assert "counterexample" not in text
@@ -219,7 +225,7 @@ def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
 
 def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
     ex = explanation(unexplained=(CASE,) * 125)
-    found = report(ex)
+    found = build_report(ex)
     assert (len(found.unexplained), found.unexplained_total) == (100, 125)
     assert "and 117 more" in to_text(found)
     assert "25 more are not shown" in explanation_html(ex)
@@ -228,7 +234,7 @@ def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
 
 def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
     long = replace(CASE, input=("X1",) * 16 + ("01",), expected=("X0",) * 17)
-    lines = to_text(report(explanation(unexplained=(long,) * 5))).splitlines()
+    lines = to_text(build_report(explanation(unexplained=(long,) * 5))).splitlines()
     at = next(i for i, line in enumerate(lines) if "does not tell" in line)
     assert lines[at + 1].split() == ["input", *long.input]
     assert lines[at + 3].split() == ["truth", *long.expected]
@@ -237,13 +243,13 @@ def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
 
 def test_overrides_are_shown_with_what_the_machine_alone_says() -> None:
     also = replace(OVERRIDE, when=(("last", "01"),), then=None, held=Rate(9, 9))
-    ex = explanation(overrides=(OVERRIDE, also))
-    for said in (to_text(report(ex)), Page(explanation_html(ex)).text):
+    ex = explanation(forced_prefix_rules=(OVERRIDE, also))
+    for said in (to_text(build_report(ex)), Page(explanation_html(ex)).text):
         for part in ("in carry, behind X1", "goes on as in copy", "68.0", "30.0", "output ends"):
             assert part in said
-    assert report(ex).to_json()["overrides"][0]["held"]["total"] == 50
-    none = explanation(overrides=())
-    for said in (to_text(report(none)), Page(explanation_html(none)).text):
+    assert build_report(ex).to_json()["forced_prefix_rules"][0]["held"]["total"] == 50
+    none = explanation(forced_prefix_rules=())
+    for said in (to_text(build_report(none)), Page(explanation_html(none)).text):
         assert "Behind outputs" not in said
 
 
@@ -271,7 +277,7 @@ def test_further_departures_are_one_line_each() -> None:
 
 def test_the_mechanism_is_said_once_however_it_is_capitalised() -> None:
     ex = explanation(headline=f"Right on all 9 inputs. {HOW.upper()} It ends there.")
-    assert report(ex).headline == "Right on all 9 inputs. It ends there."
+    assert build_report(ex).headline == "Right on all 9 inputs. It ends there."
     assert explanation_text(ex, 300).count(HOW) == 1
 
 
@@ -308,7 +314,7 @@ def test_the_grid_shows_each_cell_and_nothing_where_no_input_is() -> None:
 
 
 def test_shares_of_several_shortcuts_add_up_on_one_grid() -> None:
-    one = report(explanation()).shortcuts[0]
+    one = build_report(explanation()).shortcuts[0]
     other = replace(one, cells=(Cell(5, 4, 0, 1), Cell(5, 0, 1, 8)))
     cells = {(c.length, c.depth): c for c in merged_cells([one, other])}
     assert cells[5, 4].hits == 1
@@ -318,7 +324,7 @@ def test_shares_of_several_shortcuts_add_up_on_one_grid() -> None:
 
 def test_strata_keep_their_order_and_counts() -> None:
     judged = Fidelity((stratum("a", 10, 9), stratum("b", 7, 7)), stratum("all", 17, 16))
-    rows = report(explanation(fidelity=judged)).fidelity
+    rows = build_report(explanation(fidelity=judged)).fidelity
     assert [(r.stratum, r.columns["match"].hits) for r in rows] == [("a", 9), ("b", 7), ("all", 16)]
 
 
@@ -333,9 +339,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(UnwritableFile, match=r"no such file.*folder"):
+    with pytest.raises(UnwritableFileError, match=r"no such file.*folder"):
         write_text(tmp_path / "none" / "r.html", "x")
-    with pytest.raises(UnwritableFile):
+    with pytest.raises(UnwritableFileError):
         write_text(tmp_path, "x")
 
 

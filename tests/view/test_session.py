@@ -11,8 +11,14 @@ import torch
 
 import recinterp as ri
 from recinterp import perturb
-from recinterp.errors import IllFormed, InterventionError, NoModel, RecinterpError, UnknownName
-from recinterp.view.notebook.session import Cut, Session, first_difference
+from recinterp.errors import (
+    InterventionError,
+    InvalidInputError,
+    ModelNotLoadedError,
+    RecinterpError,
+    UnknownNameError,
+)
+from recinterp.view.notebook.session import HeadIntervention, Session, first_difference
 from tests.view.builders import explanation
 
 MODEL = "binary-successor-natural-depthcap3"
@@ -24,10 +30,10 @@ def session() -> Session:
     return Session(explanation(model=ri.load(MODEL)))
 
 
-def generated(x: tuple[str, ...], cut: Cut) -> tuple[str, ...]:
+def generated(x: tuple[str, ...], cut: HeadIntervention) -> tuple[str, ...]:
     """The output under a cut as `perturb` generates it, token by token."""
     asked = session()
-    with perturb.sources_kept(asked._kept):
+    with perturb.source_cache(asked._kept):
         found = perturb.run(asked.adapter, asked.task, [x], asked.plan(cut), whole=True)
     assert found.outputs is not None
     return found.outputs[0]
@@ -36,18 +42,20 @@ def generated(x: tuple[str, ...], cut: Cut) -> tuple[str, ...]:
 @pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
 def test_an_ablated_output_is_the_one_perturb_generates(kind: Any) -> None:
     for heads, x in [(((1, 0),), INPUTS[0]), (((0, 0), (1, 1)), INPUTS[1]), (((0, 1),), INPUTS[3])]:
-        cut = Cut(heads, kind)
+        cut = HeadIntervention(heads, kind)
         assert session().output(x, cut) == generated(x, cut), (heads, x)
 
 
 def test_some_ablation_changes_an_output() -> None:
-    changed = [session().answer(x, Cut((h,))).changed for h in session().heads for x in INPUTS]
+    changed = [
+        session().answer(x, HeadIntervention((h,))).changed for h in session().heads for x in INPUTS
+    ]
     assert any(changed)
 
 
 @pytest.mark.parametrize("to", ["t", "n-1-t", "t + 1"])
 def test_a_redirected_output_is_perturbs_step_by_step(to: str) -> None:
-    asked, cut = session(), Cut(((1, 0),), "redirect", to)
+    asked, cut = session(), HeadIntervention(((1, 0),), "redirect", to)
     for x in INPUTS:
         out = asked.output(x, cut)
         for t in range(len(out)):
@@ -63,7 +71,7 @@ def test_an_output_is_cut_at_the_context_where_perturb_cuts_it(
 ) -> None:
     asked, x = Session(session().ex), ("X1", "X1", "X0", "X1", "X0", "01")
     monkeypatch.setattr(type(asked.adapter), "n_ctx", property(lambda _: room))
-    for cut in (Cut(), Cut(((0, 0),))):
+    for cut in (HeadIntervention(), HeadIntervention(((0, 0),))):
         found = perturb.run(asked.adapter, asked.task, [x], asked.plan(cut), whole=True)
         assert found.outputs is not None
         assert asked.output(x, cut) == found.outputs[0]
@@ -85,7 +93,7 @@ def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     for h in asked.heads:
         for _, x in asked.offered[:4]:
             passes.append(0)
-            out = asked.answer(x, Cut((h,), "mean")).output
+            out = asked.answer(x, HeadIntervention((h,), "mean")).output
             assert passes[-1] <= len(out) + 2
             tokens += len(out) + 1
     assert 2 * sum(passes) <= tokens  # token by token it would be as many
@@ -94,7 +102,7 @@ def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_attention_is_the_models_own() -> None:
     asked, x = session(), INPUTS[0]
     a = asked.answer(x)
-    rows = perturb.lay_out(asked.task, [x], [a.output])
+    rows = perturb.build_batch(asked.task, [x], [a.output])
     held = asked.adapter.cache(rows.ids, ["blocks.1.attn.hook_pattern"])
     want = held["blocks.1.attn.hook_pattern"][0, :, a.first_query :]
     assert torch.allclose(a.attention[1] / 255, want, atol=1 / 255)
@@ -102,7 +110,7 @@ def test_attention_is_the_models_own() -> None:
 
 
 def test_a_redirected_head_is_seen_to_look_where_it_was_pointed() -> None:
-    a = session().answer(INPUTS[1], Cut(((1, 0),), "redirect", "t"))
+    a = session().answer(INPUTS[1], HeadIntervention(((1, 0),), "redirect", "t"))
     for t in range(min(len(a.output) + 1, len(a.input))):
         assert a.attention[1, 0, t].tolist() == [
             255 * (k == t) for k in range(a.attention.shape[3])
@@ -110,7 +118,7 @@ def test_a_redirected_head_is_seen_to_look_where_it_was_pointed() -> None:
 
 
 def test_accuracy_counts_whole_outputs() -> None:
-    asked, cut = session(), Cut(((1, 1),), "zero")
+    asked, cut = session(), HeadIntervention(((1, 1),), "zero")
     for s in islice(asked.accuracy(cut), 3):
         inputs = asked._strata[s.name]
         truth = [tuple(y) for y in asked.task.apply_many(inputs)]
@@ -120,7 +128,7 @@ def test_accuracy_counts_whole_outputs() -> None:
 
 
 def test_accuracy_under_a_redirect_counts_whole_outputs_of_fewer_inputs() -> None:
-    asked, cut = session(), Cut(((1, 1),), "redirect", "t")
+    asked, cut = session(), HeadIntervention(((1, 1),), "redirect", "t")
     first = next(asked.accuracy(cut))
     inputs = asked._strata[first.name][: first.total]
     truth = [tuple(y) for y in asked.task.apply_many(inputs)]
@@ -129,14 +137,14 @@ def test_accuracy_under_a_redirect_counts_whole_outputs_of_fewer_inputs() -> Non
 
 def test_accuracy_stops_when_it_is_told_to() -> None:
     told = iter([False, False, True])
-    assert len(list(session().accuracy(Cut(), lambda: next(told)))) == 2
+    assert len(list(session().accuracy(HeadIntervention(), lambda: next(told)))) == 2
 
 
 def test_the_step_where_they_part_is_the_one_that_writes_there() -> None:
     seen = 0
     for h in session().heads:
         for x in INPUTS:
-            a = session().answer(x, Cut((h,)))
+            a = session().answer(x, HeadIntervention((h,)))
             assert a.parts == first_difference(a.output, a.claimed)
             if a.parts is not None and a.parts < len(a.claimed):
                 assert a.step is not None
@@ -157,12 +165,20 @@ def test_inputs_on_offer_are_of_the_domain_and_begin_with_the_counterexample() -
 @pytest.mark.parametrize(
     ("ask", "error", "says"),
     [
-        (lambda s: s.output(("X1",)), IllFormed, "position"),
-        (lambda s: s.output(("01",), Cut(((5, 0),))), InterventionError, "L0H0 to L1H1"),
-        (lambda s: s.output(("01",), Cut(((1, 0),), "redirect", "q")), UnknownName, "redirect"),
-        (lambda s: Cut((), "knock"), InterventionError, "resample"),
-        (lambda s: Session(explanation()), NoModel, "model="),
-        (lambda s: Session(explanation(model=len)), NoModel, "no hooked model"),
+        (lambda s: s.output(("X1",)), InvalidInputError, "position"),
+        (
+            lambda s: s.output(("01",), HeadIntervention(((5, 0),))),
+            InterventionError,
+            "L0H0 to L1H1",
+        ),
+        (
+            lambda s: s.output(("01",), HeadIntervention(((1, 0),), "redirect", "q")),
+            UnknownNameError,
+            "redirect",
+        ),
+        (lambda s: HeadIntervention((), "knock"), InterventionError, "resample"),
+        (lambda s: Session(explanation()), ModelNotLoadedError, "model="),
+        (lambda s: Session(explanation(model=len)), ModelNotLoadedError, "no hooked model"),
     ],
 )
 def test_what_cannot_be_asked_is_one_clear_error(

@@ -13,11 +13,11 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 import recinterp as ri
-from recinterp.errors import DomainError, IllFormed
+from recinterp.errors import DomainError, InvalidInputError
 from recinterp.explanation import Explanation
 from recinterp.perturb import head
 from recinterp.view.notebook.ablation import AblationWidget, Newest, static_page
-from recinterp.view.notebook.session import Cut
+from recinterp.view.notebook.session import HeadIntervention
 from recinterp.view.notebook.standalone import StandAlone, in_script
 from recinterp.view.notebook.static_chart import chart_svg
 from recinterp.view.notebook.stepper import known_tokens, reduction
@@ -117,7 +117,7 @@ def test_a_static_page_holds_every_single_head_and_pair(monkeypatch: pytest.Monk
     assert offered == 2
     assert len(data["known"]["answers"]) == offered * 3 * (1 + 4 + 6)
     assert data["known"]["answers"]["0|zero|1.0"]["output"] == list(
-        session().output(data["setup"]["offered"][0]["tokens"], Cut(((1, 0),), "zero"))
+        session().output(data["setup"]["offered"][0]["tokens"], HeadIntervention(((1, 0),), "zero"))
     )
 
 
@@ -182,7 +182,7 @@ def test_the_stepper_does_without_a_model_and_refuses_what_is_no_input() -> None
     data = explanation().step(["X1", "01"])
     assert data.setup["model"] is None
     assert not LOADS.search(data.static())
-    with pytest.raises(IllFormed):
+    with pytest.raises(InvalidInputError):
         explanation().step(["X1"])
 
 
@@ -204,7 +204,7 @@ def test_an_encoder_decoder_is_cut_stepped_and_seen() -> None:
     asked = ex.ablate(warm=False).session
     assert [asked.name(h) for h in asked.heads] == ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
     for which in ((0, 0), (2, 1)):
-        cut = Cut((which,), "mean")
+        cut = HeadIntervention((which,), "mean")
         found = ri.perturb.run(asked.adapter, task, [x], asked.plan(cut), whole=True)
         assert found.outputs is not None
         assert asked.output(x, cut) == found.outputs[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from recinterp.machine.execution.encoded_inputs import Flags, Ints, Words
+from recinterp.machine.execution.encoded_inputs import EncodedInputs, Flags, Ints
 from recinterp.machine.execution.variants import Variant, Variants
 from recinterp.machine.nodes import (
     Add,
@@ -40,9 +40,24 @@ if TYPE_CHECKING:
     from recinterp.machine.machine import Machine
 
 __all__ = [
-    "ABSTAINS", "HALTED", "LOST", "LOST_WRONG", "RUNNING", "Batch", "Event", "Flags", "Ints",
-    "Variant", "View", "Words", "accepts", "advance", "begin_batch", "patience",
-    "run_batch", "run_variants",
+    "ABSTAINS",
+    "HALTED",
+    "LOST",
+    "LOST_WRONG",
+    "RUNNING",
+    "Batch",
+    "EncodedInputs",
+    "Event",
+    "EventView",
+    "Flags",
+    "Ints",
+    "Variant",
+    "accepts_inputs",
+    "advance_batch",
+    "begin_batch",
+    "run_batch",
+    "run_variants",
+    "step_budget",
 ]  # fmt: skip
 PATIENCE = 4  # steps for each token that can be read or written, before a run is taken to circle
 RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
@@ -57,10 +72,10 @@ OPS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
 
 
 @dataclass
-class View:
+class EventView:
     """Rows of runs (or of recorded events) in the state that guards and expressions read."""
 
-    words: Words
+    words: EncodedInputs
     rows: Ints
     inputs: Ints
     registers: dict[str, Ints]
@@ -130,9 +145,9 @@ class View:
             held &= self.holds(atom)
         return held
 
-    def take(self, index: Ints | Flags) -> View:
+    def take(self, index: Ints | Flags) -> EventView:
         """The same view of some of its rows."""
-        return View(
+        return EventView(
             self.words,
             self.rows[index],
             self.inputs[index],
@@ -151,7 +166,7 @@ class Event:
     """One rule firing in some rows: the rule's number and the view it fired in."""
 
     rule: int
-    view: View
+    view: EventView
 
 
 @dataclass
@@ -159,7 +174,7 @@ class Batch:
     """Runs of one machine over many inputs, as arrays."""
 
     machine: Machine
-    words: Words
+    words: EncodedInputs
     source: Ints
     mode: Ints
     registers: dict[str, Ints]
@@ -171,12 +186,12 @@ class Batch:
     status: Ints
     events: list[Event] = field(default_factory=list)
 
-    def view(self, rows: Ints) -> View:
+    def view(self, rows: Ints) -> EventView:
         """The state of some rows."""
         height = self.height[rows]
         below = np.maximum(height - 1, 0)
         empty = height == 0
-        return View(
+        return EventView(
             self.words,
             rows,
             self.source[rows],
@@ -203,7 +218,7 @@ class Batch:
             for row, t in zip(self.out.tolist(), self.t.tolist(), strict=True)
         ]
 
-    def apply(self, rule: Rule, view: View) -> None:
+    def apply(self, rule: Rule, view: EventView) -> None:
         """Fire a rule in the rows of a view, reading only the view."""
         word = [view.token(x) for x in rule.word]
         bad = np.zeros(len(view.rows), dtype=bool)
@@ -250,7 +265,7 @@ class Batch:
 
 def run_batch(
     machine: Machine,
-    inputs: Sequence[Sequence[str]] | Words,
+    inputs: Sequence[Sequence[str]] | EncodedInputs,
     *,
     record: bool = False,
     most: int | None = None,
@@ -259,31 +274,35 @@ def run_batch(
 
     most: steps after which a run abstains, where the machine's own limit is too patient.
     """
-    words = inputs if isinstance(inputs, Words) else Words(inputs, machine.vocab, machine.arity)
+    words = (
+        inputs
+        if isinstance(inputs, EncodedInputs)
+        else EncodedInputs(inputs, machine.vocab, machine.arity)
+    )
     batch = begin_batch(machine, words, np.arange(len(words.n)))
 
-    def fire(index: int, rule: Rule, view: View) -> None:
+    def fire(index: int, rule: Rule, view: EventView) -> None:
         if record:
             batch.events.append(Event(index, view))
         batch.apply(rule, view)
 
-    return advance(batch, fire, most)
+    return advance_batch(batch, fire, most)
 
 
-def patience(words: Words, written: int) -> int:
+def step_budget(words: EncodedInputs, written: int) -> int:
     """Steps after which a run on some inputs circles, where outputs have so many tokens at most."""
     return PATIENCE * (2 + int(words.n.max(initial=0)) + written)
 
 
-def accepts(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
+def accepts_inputs(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
     """Which inputs are written in the machine's vocabulary and lie in its domain."""
-    words = Words(inputs, machine.vocab, machine.arity)
+    words = EncodedInputs(inputs, machine.vocab, machine.arity)
     return begin_batch(machine, words, np.arange(len(words.n))).status == RUNNING
 
 
 def run_variants(
     machine: Machine,
-    words: Words,
+    words: EncodedInputs,
     rows: Sequence[Ints],
     variants: Sequence[Variant],
     most: int | None = None,
@@ -291,11 +310,13 @@ def run_variants(
     """Run every variant of a machine on inputs of its own, one variant's after the other's."""
     batch = begin_batch(machine, words, np.concatenate(rows))
     arranged = Variants(machine, variants, [len(r) for r in rows])
-    return advance(batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most)
+    return advance_batch(
+        batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most
+    )
 
 
-def advance(
-    batch: Batch, fire: Callable[[int, Rule, View], None], most: int | None = None
+def advance_batch(
+    batch: Batch, fire: Callable[[int, Rule, EventView], None], most: int | None = None
 ) -> Batch:
     """Run a batch to its end; `fire` fires a rule (its number, the rule) in the rows of a view."""
     machine = batch.machine
@@ -311,7 +332,7 @@ def advance(
     return batch
 
 
-def begin_batch(machine: Machine, words: Words, source: Ints) -> Batch:
+def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> Batch:
     """Every run before its first step; `source` is the input of each row."""
     size = len(source)
 
@@ -345,7 +366,7 @@ def _step(
     mode: str,
     number: dict[int, int],
     rows: Ints,
-    fire: Callable[[int, Rule, View], None],
+    fire: Callable[[int, Rule, EventView], None],
 ) -> None:
     """Fire in each row the rule of a mode that can; grown rules share atoms, asked once each."""
     view = batch.view(rows)

@@ -17,7 +17,7 @@ Ints: TypeAlias = "Int[np.ndarray, 'rows']"
 Flags: TypeAlias = "Bool[np.ndarray, 'rows']"
 
 
-class Words:
+class EncodedInputs:
     """Inputs as one padded array of token numbers, with the tables that `Find` and `Span` read."""
 
     def __init__(

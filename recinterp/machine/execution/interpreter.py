@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Run:
+class MachineRun:
     """A run under way: what the rules read and write."""
 
     machine: Machine
@@ -104,7 +104,7 @@ class Run:
             case TopIs(frame):
                 return (self.stack[-1][0] if self.stack else None) == frame
             case Cmp(a, op, b):
-                return compare(self.value(a), op, self.value(b))
+                return compare_values(self.value(a), op, self.value(b))
             case AtLeast(least, atoms):
                 return sum(map(self.holds, atoms)) >= least
 
@@ -143,7 +143,7 @@ class Run:
             self.mode = rule.goto
 
 
-def compare(a: int, op: str, b: int) -> bool:
+def compare_values(a: int, op: str, b: int) -> bool:
     """a op b."""
     match op:
         case "=":
@@ -161,9 +161,9 @@ def compare(a: int, op: str, b: int) -> bool:
     raise MachineError(f"comparison {op!r}", "there is no such comparison", "= != < <= > >=")
 
 
-def begin(machine: Machine, tokens: Sequence[str]) -> Run:
+def start_run(machine: Machine, tokens: Sequence[str]) -> MachineRun:
     """A run before its first step; it abstains at once outside the machine's domain."""
-    started = Run(machine, tuple(tokens), machine.start)
+    started = MachineRun(machine, tuple(tokens), machine.start)
     started.registers = {name: started.value(e) for name, e in machine.registers}
     known = set(machine.vocab)
     if not all(x in known for x in tokens) or not all(map(started.holds, machine.domain)):
@@ -171,18 +171,18 @@ def begin(machine: Machine, tokens: Sequence[str]) -> Run:
     return started
 
 
-def steps(
+def machine_states(
     machine: Machine,
     tokens: Sequence[str],
     *,
     set: Mapping[str, int | str] | None = None,
     at: int = 0,
-) -> Iterator[tuple[MachineState, Run]]:
+) -> Iterator[tuple[MachineState, MachineRun]]:
     """Every state of a run with the rule that fires in it (None: it abstains), and the run itself.
 
     `set` forces registers or `mode` once, when `at` tokens have been written.
     """
-    now = begin(machine, tokens)
+    now = start_run(machine, tokens)
     forced = dict(set or {})
     _refuse_unknown(machine, forced)
     for _ in range(machine.limit):
@@ -219,15 +219,15 @@ def _refuse_unknown(machine: Machine, forced: Mapping[str, int | str]) -> None:
             )
 
 
-def run(
+def run_machine(
     machine: Machine,
     tokens: Sequence[str],
     *,
     set: Mapping[str, int | str] | None = None,
     at: int = 0,
-) -> Run:
+) -> MachineRun:
     """The run at its end."""
-    now = begin(machine, tokens)
-    for _, now in steps(machine, tokens, set=set, at=at):  # noqa: B007 - the last one is the answer
+    now = start_run(machine, tokens)
+    for _, now in machine_states(machine, tokens, set=set, at=at):  # noqa: B007 - the last one is the answer
         pass
     return now

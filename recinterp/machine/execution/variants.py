@@ -11,7 +11,7 @@ import numpy as np
 from recinterp.machine.nodes import Atom, Rule, Update
 
 if TYPE_CHECKING:
-    from recinterp.machine.execution.batch import Batch, Ints, View
+    from recinterp.machine.execution.batch import Batch, EventView, Ints
     from recinterp.machine.machine import Machine
 
 Known = TypeVar("Known")
@@ -43,7 +43,7 @@ class Variants:
         self.guards = {rule: tuple(known) for rule, known in guards.items()}
         self.acts = {rule: tuple(known) for rule, known in acts.items()}
 
-    def fire(self, batch: Batch, index: int, rule: Rule, view: View) -> None:
+    def fire(self, batch: Batch, index: int, rule: Rule, view: EventView) -> None:
         """Fire a rule, or what a row's variant does instead of it."""
         variant = self.of_row[view.rows]
         changed = np.zeros(len(variant), dtype=bool)

@@ -30,8 +30,8 @@ from recinterp.machine.nodes import (
     Set,
     Span,
     TopIs,
-    minus,
-    plus,
+    add_constant,
+    subtract,
 )
 
 Items = list[Any]
@@ -172,10 +172,10 @@ class Builder(Transformer[Token, Fields]):
 
     def add(self, items: Items) -> Expr:
         a, b = items
-        return plus(a, b.k) if isinstance(b, Const) else Sum(a, b)
+        return add_constant(a, b.k) if isinstance(b, Const) else Sum(a, b)
 
     def sub(self, items: Items) -> Expr:
-        return minus(items[0], items[1])
+        return subtract(items[0], items[1])
 
     def negative(self, items: Items) -> Const:
         return Const(-int(items[0]))

@@ -79,17 +79,19 @@ KEYWORDS = frozenset(
 )
 
 
-def write(machine: Machine) -> str:
+def machine_text(machine: Machine) -> str:
     """The machine as text that `parse` reads back."""
     arity = dict(zip(machine.vocab, machine.arity, strict=False))
-    symbols = (token(x) + (f"/{arity[x]}" if x in arity else "") for x in machine.vocab)
+    symbols = (token_text(x) + (f"/{arity[x]}" if x in arity else "") for x in machine.vocab)
     lines = [f"vocab {' '.join(symbols)}", f"start {machine.start}"]
     if machine.registers:
-        lines.append("registers " + ", ".join(f"{n} := {expr(e)}" for n, e in machine.registers))
+        lines.append(
+            "registers " + ", ".join(f"{n} := {expression_text(e)}" for n, e in machine.registers)
+        )
     if machine.frames:
         lines.append("frames " + " ".join(machine.frames))
     if machine.domain:
-        lines.append("domain " + guard(machine.domain))
+        lines.append("domain " + guard_text(machine.domain))
     lines.append(f"limit {machine.limit}")
     for mode in machine.modes:
         lines += [f"mode {mode}", *(f"  {rule(r)}" for r in machine.rules_of(mode))]
@@ -102,11 +104,11 @@ def rule(r: Rule) -> str:
     notes = (f"  @{_quoted(r.origin)}" if r.origin else "") + (
         f"  %{_quoted(r.evidence)}" if r.evidence else ""
     )
-    premise = f"{guard(r.guard)} " if r.guard else ""
+    premise = f"{guard_text(r.guard)} " if r.guard else ""
     return f"{r.name}: {premise}-> {', '.join([*map(update, r.updates), end])}{notes}"
 
 
-def guard(atoms: Iterable[Atom]) -> str:
+def guard_text(atoms: Iterable[Atom]) -> str:
     """A conjunction of atoms."""
     return " and ".join(map(atom, atoms))
 
@@ -115,11 +117,11 @@ def atom(a: Atom) -> str:
     """One guard atom."""
     match a:
         case In(at, tokens):
-            return f"in({expr(at)}) {_choice(tokens)}"
+            return f"in({expression_text(at)}) {_choice(tokens)}"
         case Out(back, tokens):
             return f"out(-{back}) {_choice(tokens)}"
         case Cmp(left, op, right):
-            return f"{expr(left)} {op} {expr(right)}"
+            return f"{expression_text(left)} {op} {expression_text(right)}"
         case TopIs(None):
             return "stack is empty"
         case TopIs(frame):
@@ -133,19 +135,20 @@ def update(u: Update) -> str:
     match u:
         case Emit(word):
             return "emit " + " ".join(
-                token(x) if isinstance(x, str) else f"in({expr(x.at)})" for x in word
+                token_text(x) if isinstance(x, str) else f"in({expression_text(x.at)})"
+                for x in word
             )
         case Set(reg, to):
-            return f"{reg} := {expr(to)}"
+            return f"{reg} := {expression_text(to)}"
         case Push(frame, at):
-            return f"push {frame}({expr(at)})"
+            return f"push {frame}({expression_text(at)})"
         case Pop():
             return "pop"
         case Lost(wrong):
             return "lost wrong" if wrong else "lost"
 
 
-def expr(e: Expr) -> str:
+def expression_text(e: Expr) -> str:
     """One expression."""
     match e:
         case Const(k):
@@ -153,17 +156,19 @@ def expr(e: Expr) -> str:
         case Reg(name):
             return name
         case Add(base, of, sign, k):
-            inner = f"({expr(of)})" if isinstance(of, Add) else expr(of)
-            return f"{expr(base)} {'+' if sign > 0 else '-'} {inner}" + (
+            inner = f"({expression_text(of)})" if isinstance(of, Add) else expression_text(of)
+            return f"{expression_text(base)} {'+' if sign > 0 else '-'} {inner}" + (
                 f" {'+' if k > 0 else '-'} {abs(k)}" if k else ""
             )
         case Find(start, step, skip):
-            return f"find({expr(start)}, {step:+d}, {{{', '.join(map(token, skip))}}})"
+            return (
+                f"find({expression_text(start)}, {step:+d}, {{{', '.join(map(token_text, skip))}}})"
+            )
         case Span(at, step):
-            return f"span({expr(at)}{'' if step > 0 else ', -1'})"
+            return f"span({expression_text(at)}{'' if step > 0 else ', -1'})"
 
 
-def token(x: str) -> str:
+def token_text(x: str) -> str:
     """A token, quoted unless it is a plain word."""
     return x if PLAIN.fullmatch(x) and x not in KEYWORDS else _quoted(x)
 
@@ -174,5 +179,7 @@ def _quoted(text: str) -> str:
 
 def _choice(tokens: tuple[str, ...]) -> str:
     return (
-        f"= {token(tokens[0])}" if len(tokens) == 1 else f"in {{{', '.join(map(token, tokens))}}}"
+        f"= {token_text(tokens[0])}"
+        if len(tokens) == 1
+        else f"in {{{', '.join(map(token_text, tokens))}}}"
     )

@@ -25,12 +25,12 @@ from recinterp.machine.nodes import (
     Span,
     TopIs,
     Update,
-    plus,
+    add_constant,
     walk,
 )
 
 
-def inline(machine: Machine, tidy: Callable[[Machine], Machine]) -> Machine:
+def compose_steps(machine: Machine, tidy: Callable[[Machine], Machine]) -> Machine:
     """Replace modes that only pass on, or follow one silent rule, by what they do.
 
     The latter only where that makes the machine, tidied, no larger than by a little.
@@ -96,7 +96,7 @@ def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
         case Reg(name):
             return env.get(name, e)
         case Add(base, Const(c), sign, k):
-            return plus(put(base, env), sign * c + k)
+            return add_constant(put(base, env), sign * c + k)
         case Add(base, of, sign, k):
             return Add(put(base, env), put(of, env), sign, k)
         case Find(start, step, skip):

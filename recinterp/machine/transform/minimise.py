@@ -28,10 +28,10 @@ from recinterp.machine.nodes import (
     Update,
     walk,
 )
-from recinterp.machine.transform.compose import inline, put
+from recinterp.machine.transform.compose import compose_steps, put
 
 
-def minimise(machine: Machine) -> Machine:
+def minimise_machine(machine: Machine) -> Machine:
     """The same function with fewer rules and modes: equal outputs, halting and abstention."""
     while True:
         before = machine
@@ -179,7 +179,7 @@ def _pointers(machine: Machine) -> Machine:
 
 
 def _inlined(machine: Machine) -> Machine:
-    return inline(machine, _live)
+    return compose_steps(machine, _live)
 
 
 # merging

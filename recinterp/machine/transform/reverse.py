@@ -1,4 +1,4 @@
-"""Turn a machine around: `flip(m)` does to reversed words what `m` does to words.
+"""Turn a machine around: `reverse_machine(m)` does to reversed words what `m` does to words.
 
 It reads from the right end, pushes what it would have written, and at last pops it all:
 last written, first out. A position e of the word is n - 1 - e of the reversed word; registers that
@@ -34,7 +34,7 @@ from recinterp.machine.nodes import (
     Span,
     TopIs,
     Update,
-    plus,
+    add_constant,
     walk,
 )
 
@@ -42,7 +42,7 @@ FLUSH = "flush-out"  # no function of a program is called so
 LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_'.\-]*")
 
 
-def flip(machine: Machine) -> Machine:
+def reverse_machine(machine: Machine) -> Machine:
     """The machine for reversed words. Errors: MachineError for one with a stack."""
     if machine.frames:
         raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
@@ -201,7 +201,7 @@ def linear(terms: list[tuple[int, Expr]], k: int = 0) -> Expr:
     total: Expr = first if up else Add(Const(0), first, -1)
     for positive, e in signed[1:]:
         total = Add(total, e, 1 if positive else -1)
-    return plus(total, k)
+    return add_constant(total, k)
 
 
 def _compare(a: Expr, op: str, b: Expr) -> Cmp:

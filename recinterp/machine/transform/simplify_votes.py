@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recinterp.machine.nodes import Atom
 
 
-def shorter(guard: Sequence[Atom], given: Sequence[Atom] = ()) -> tuple[Atom, ...]:
+def simplify_votes_given(guard: Sequence[Atom], given: Sequence[Atom] = ()) -> tuple[Atom, ...]:
     """A guard that holds where this one does, at least wherever all of `given` holds."""
     said = simplify(tuple(guard))
     while True:

@@ -185,7 +185,7 @@ def norm(shape: Shape) -> nn.Module:
     return nn.LayerNorm(shape.d_model, eps=shape.eps, elementwise_affine=shape.norm == "LN")
 
 
-class Plain(nn.Module):
+class DecoderOnly(nn.Module):
     """Pre-norm decoder; linear layers start as PyTorch starts them."""
 
     def __init__(self, shape: Shape) -> None:
@@ -266,7 +266,7 @@ class Plain(nn.Module):
         return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
 
     @torch.no_grad()
-    def set_weights(self, weights: Mapping[str, Tensor]) -> Plain:
+    def set_weights(self, weights: Mapping[str, Tensor]) -> DecoderOnly:
         """Take over weights under the classic names; KeyError or RuntimeError if they misfit."""
         state = {"embed.weight": weights["embed.W_E"]}
         state["unembed.weight"] = weights["unembed.W_U"].T
@@ -294,8 +294,8 @@ def _norm_names(shape: Shape) -> list[tuple[str, str]]:
     return [(name, name) for name in [*blocks, "ln_final"]]
 
 
-def with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> Plain:
+def decoder_with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly:
     """A model of that shape with those weights; the caller's random generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
-        plain = Plain(shape)
+        plain = DecoderOnly(shape)
     return plain.set_weights(weights).eval()

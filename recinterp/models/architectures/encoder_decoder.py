@@ -100,7 +100,7 @@ class _Layer(nn.Module):
         return self.think(x + self.cross.out(ragged.squeeze(self.cross.join(z))))
 
 
-class PlainPair(nn.Module):
+class EncoderDecoder(nn.Module):
     """Pre-norm encoder and decoder over one embedding; linear layers start as PyTorch does."""
 
     def __init__(self, shape: Shape) -> None:
@@ -199,7 +199,7 @@ class PlainPair(nn.Module):
         return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
 
     @torch.no_grad()
-    def set_weights(self, weights: Mapping[str, Tensor]) -> PlainPair:
+    def set_weights(self, weights: Mapping[str, Tensor]) -> EncoderDecoder:
         """Take over weights under those names; KeyError or RuntimeError if they misfit."""
         state: dict[str, Tensor] = {}
         for ours, theirs, kind in _parts(self.shape):
@@ -250,8 +250,8 @@ def _parts(shape: Shape) -> Iterator[tuple[str, str, str]]:
         yield from ((ours, theirs, "norm") for ours, theirs in norms)
 
 
-def pair_with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> PlainPair:
+def encoder_decoder_with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> EncoderDecoder:
     """A pair of that shape with those weights; the caller's random generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
-        pair = PlainPair(shape)
+        pair = EncoderDecoder(shape)
     return pair.set_weights(weights).eval()

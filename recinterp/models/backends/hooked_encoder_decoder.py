@@ -222,7 +222,7 @@ class DecoderLayer(nn.Module):
         return self.hook_resid_post(x)
 
 
-class EncoderDecoder(HookedRootModule):
+class HookedEncoderDecoder(HookedRootModule):
     """Encoder and decoder of `shape.n_layers` each; weights as in a checkpoint."""
 
     def __init__(self, shape: Shape, weights: Mapping[str, Tensor]) -> None:

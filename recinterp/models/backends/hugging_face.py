@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from recinterp.errors import CheckpointError, MisfitModel
+from recinterp.errors import CheckpointError, IncompatibleModelError
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.split_rows import Rows, Split
 
@@ -78,7 +78,10 @@ _wrapped: WeakKeyDictionary[nn.Module, _Wrapped] = WeakKeyDictionary()
 
 
 def hooked(model: nn.Module, split: Split, *, asked: str) -> nn.Module:
-    """A hooked model around a copy of theirs. Raises MisfitModel where none can be built."""
+    """A hooked model around a copy of theirs.
+
+    Raises IncompatibleModelError where none can be built.
+    """
     state = tuple((p.data_ptr(), p._version) for p in model.parameters())
     held = _wrapped.get(model)
     if held is None or held.state != state:
@@ -90,13 +93,15 @@ def hooked(model: nn.Module, split: Split, *, asked: str) -> nn.Module:
 def _bridge(model: nn.Module, asked: str) -> nn.Module:
     if not backend.has_bridge():
         wrong = f"{backend.version()} wraps no Hugging Face model"
-        raise MisfitModel(asked, wrong, "transformer-lens 4 or later, or a function of its outputs")
+        raise IncompatibleModelError(
+            asked, wrong, "transformer-lens 4 or later, or a function of its outputs"
+        )
     try:
         return backend.bridge(copy.deepcopy(model).eval())
     except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
         wrong = f"no bridge fits a {type(model).__name__} ({' '.join(str(error).split())[:120]})"
         accepted = "GPT-2, T5, BART and the like, or a function from inputs to outputs"
-        raise MisfitModel(asked, wrong, accepted) from error
+        raise IncompatibleModelError(asked, wrong, accepted) from error
 
 
 def paired(bridge: nn.Module, split: Split, original: nn.Module | None = None) -> nn.Module:

@@ -14,16 +14,19 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from recinterp.errors import BadWeights, CheckpointError
+from recinterp.errors import CheckpointError, NonFiniteWeightsError
 from recinterp.models.architectures.decoder_only import (
     ACTIVATIONS,
     NORMS,
     ROTARY_BASE,
-    Plain,
+    DecoderOnly,
     Shape,
-    with_weights,
+    decoder_with_weights,
 )
-from recinterp.models.architectures.encoder_decoder import PlainPair, pair_with_weights
+from recinterp.models.architectures.encoder_decoder import (
+    EncoderDecoder,
+    encoder_decoder_with_weights,
+)
 
 TOLERANCE = 1e-4  # logits of two float32 forwards of one model differ by about 1e-6
 ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
@@ -67,9 +70,9 @@ def bridge(model: nn.Module) -> nn.Module:
 def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
     """A hooked model with those weights, in evaluation mode, its logits checked against them."""
     if shape.kind == "encoder-decoder":
-        from recinterp.models.backends.hooked_encoder_decoder import EncoderDecoder
+        from recinterp.models.backends.hooked_encoder_decoder import HookedEncoderDecoder
 
-        model: nn.Module = EncoderDecoder(shape, weights)
+        model: nn.Module = HookedEncoderDecoder(shape, weights)
     else:
         model = _empty(shape)
         _put(model, shape, weights)
@@ -211,14 +214,18 @@ def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     }
 
 
-def plain_with(shape: Shape, weights: Mapping[str, Tensor]) -> Plain | PlainPair:
+def plain_with(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly | EncoderDecoder:
     """Those weights in plain torch."""
     pair = shape.kind == "encoder-decoder"
-    return pair_with_weights(shape, weights) if pair else with_weights(shape, weights)
+    return (
+        encoder_decoder_with_weights(shape, weights)
+        if pair
+        else decoder_with_weights(shape, weights)
+    )
 
 
 @torch.no_grad()
-def agrees(model: nn.Module, plain: Plain | PlainPair) -> bool:
+def agrees(model: nn.Module, plain: DecoderOnly | EncoderDecoder) -> bool:
     """Whether plain torch gives the model's own logits, on a fixed batch of random ids."""
     shape = plain.shape
     draw = torch.Generator().manual_seed(0)
@@ -235,7 +242,9 @@ def agrees(model: nn.Module, plain: Plain | PlainPair) -> bool:
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, asked: str) -> None:
-    """Raise BadWeights, naming the first weight that holds NaN or infinity."""
+    """Raise NonFiniteWeightsError, naming the first weight that holds NaN or infinity."""
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise BadWeights(asked, f"{name} holds NaN or infinite numbers", "finite weights")
+            raise NonFiniteWeightsError(
+                asked, f"{name} holds NaN or infinite numbers", "finite weights"
+            )

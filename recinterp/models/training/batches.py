@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recinterp.errors import DomainError, MisfitModel
+from recinterp.errors import DomainError, IncompatibleModelError
 from recinterp.models.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -121,27 +121,31 @@ def context(task: Task, config: TrainConfig, answer: Answer | None = None) -> in
 def answer_of(task: Task, teacher: Teacher | None) -> Answer:
     """What is to be learned: the task's own function, or what a teacher says in its place.
 
-    An answer raises MisfitModel where a teacher has none, or one in other tokens.
+    An answer raises IncompatibleModelError where a teacher has none, or one in other tokens.
     """
     if teacher is None:
         return task.apply
     if not callable(teacher) and not hasattr(teacher, "run"):
         wrong = f"the teacher is {teacher!r}"
-        raise MisfitModel("train", wrong, "a Machine or a function from tokens to tokens")
+        raise IncompatibleModelError(
+            "train", wrong, "a Machine or a function from tokens to tokens"
+        )
     known = set(task.constructors)
 
     def answer(tokens: Tokens) -> Tokens:
         said = teacher(tokens) if callable(teacher) else teacher.run(list(tokens))
         if said is None or not known.issuperset(said):
             wrong = f"on {' '.join(tokens)} the teacher says {said}"
-            raise MisfitModel("train", wrong, f"an output in {', '.join(sorted(known))}")
+            raise IncompatibleModelError("train", wrong, f"an output in {', '.join(sorted(known))}")
         return said
 
     return answer
 
 
 def check_room(ids: Tensor, n_ctx: int) -> None:
-    """Raise MisfitModel where a batch is longer than the model's context."""
+    """Raise IncompatibleModelError where a batch is longer than the model's context."""
     if ids.shape[1] > n_ctx:
         wrong = f"a training sequence takes {ids.shape[1]} positions and n_ctx is {n_ctx}"
-        raise MisfitModel("train", wrong, f"TrainConfig(n_ctx={ids.shape[1] + SLACK}) or more")
+        raise IncompatibleModelError(
+            "train", wrong, f"TrainConfig(n_ctx={ids.shape[1] + SLACK}) or more"
+        )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recinterp.errors import UnknownName
+from recinterp.errors import UnknownNameError
 from recinterp.models.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ RECIPES = {recipe.name: recipe for recipe in _all()}
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a shipped model. Raises UnknownName with the nearest."""
+    """The recipe of a shipped model. Raises UnknownNameError with the nearest."""
     if name not in RECIPES:
-        raise UnknownName("recipe", name, RECIPES)
+        raise UnknownNameError("recipe", name, RECIPES)
     return RECIPES[name]

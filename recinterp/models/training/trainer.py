@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from recinterp.models.architectures.decoder_only import Plain, Shape
-from recinterp.models.architectures.encoder_decoder import PlainPair
+from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
+from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.torch_threads import one_thread
 from recinterp.models.training import resume
@@ -53,7 +53,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A finished training run."""
 
     model: nn.Module
@@ -75,13 +75,14 @@ def train(
     work: str | Path | None = None,
     progress: bool | None = None,
     name: str = "",
-) -> Run:
+) -> TrainingRun:
     """Train a model on a task's function. Resumes the unfinished run in `work`, if there is one.
 
     `teacher`: a Machine, or any function from tokens to tokens, to learn in place of the task's
     own function: a model whose fault is known. `progress`: a bar on stderr; None shows it on a
-    terminal only. `name` goes into the checkpoint. Raises MisfitModel where sequences outgrow the
-    context or the teacher has no answer, CheckpointError where `work` holds another run.
+    terminal only. `name` goes into the checkpoint. Raises IncompatibleModelError where sequences
+    outgrow the context or the teacher has no answer, CheckpointError where `work` holds another
+    run.
     """
     from recinterp.models.checkpoint import attach, describe
     from recinterp.tasks import Domain
@@ -100,7 +101,7 @@ def train(
         name or task.name, trainer.plain.shape, task, domain, trainer.said, summary
     )
     attach(model, checkpoint)
-    return Run(model, tuple(trainer.history), checkpoint)
+    return TrainingRun(model, tuple(trainer.history), checkpoint)
 
 
 def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> Shape:
@@ -121,9 +122,9 @@ def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> 
     )
 
 
-def started(shape: Shape, config: TrainConfig) -> Plain | PlainPair:
+def started(shape: Shape, config: TrainConfig) -> DecoderOnly | EncoderDecoder:
     """An untrained model, drawn from torch's global generator."""
-    plain = PlainPair(shape) if shape.kind == "encoder-decoder" else Plain(shape)
+    plain = EncoderDecoder(shape) if shape.kind == "encoder-decoder" else DecoderOnly(shape)
     if config.embedding_std is not None:
         with torch.no_grad():
             for table in plain.tables():

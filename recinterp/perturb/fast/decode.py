@@ -24,7 +24,7 @@ from recinterp.perturb.fast.masks import Border, keys
 from recinterp.perturb.fast.weights import Weights
 from recinterp.perturb.lowering.edits import Edit, Frozen, Look, Write
 from recinterp.perturb.lowering.lower import lower
-from recinterp.perturb.lowering.sources import kept_at_least
+from recinterp.perturb.lowering.sources import ensure_source_cache
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
@@ -37,7 +37,7 @@ from recinterp.perturb.plan import (
     Swap,
     Transplant,
 )
-from recinterp.perturb.positions import At, Rows, Where, lay_out, so_far
+from recinterp.perturb.positions import At, PromptBatch, Where, build_batch, so_far
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -76,12 +76,12 @@ def _only(where: Where, kinds: Sequence[str]) -> bool:
     return all(at.kind in kinds for at in classes)
 
 
-def up_to_now(plan: Plan, rows: Rows) -> list[Intervention]:
+def up_to_now(plan: Plan, rows: PromptBatch) -> list[Intervention]:
     """A plan for a moment of decoding: positions that are not there yet are left out."""
     return [_up_to_now(step, rows) for step in plan]
 
 
-def _up_to_now(step: Intervention, rows: Rows) -> Intervention:
+def _up_to_now(step: Intervention, rows: PromptBatch) -> Intervention:
     match step:
         case Steer(unit=unit):
             return replace(step, unit=replace(unit, at=so_far(unit.at, rows)))
@@ -92,16 +92,16 @@ def _up_to_now(step: Intervention, rows: Rows) -> Intervention:
 
 @torch.no_grad()
 def decode(
-    adapter: Adapter, task: Task, weights: Weights, rows: Rows, plan: Plan
+    adapter: Adapter, task: Task, weights: Weights, rows: PromptBatch, plan: Plan
 ) -> list[tuple[list[str], bool]]:
     """Per row: the tokens written, forced ones included, and whether it came to its end."""
-    with kept_at_least():
+    with ensure_source_cache():
         return _Decoding(adapter, task, weights, rows, plan).run()
 
 
 class _Decoding:
     def __init__(
-        self, adapter: Adapter, task: Task, weights: Weights, rows: Rows, plan: Plan
+        self, adapter: Adapter, task: Task, weights: Weights, rows: PromptBatch, plan: Plan
     ) -> None:
         self.adapter, self.task, self.weights, self.plan = adapter, task, weights, plan
         self.rows = rows
@@ -121,7 +121,7 @@ class _Decoding:
             self._write(logits.argmax(-1).tolist())
             if not any(self.open):
                 break
-            self.rows = lay_out(self.task, here.inputs, self.outs)
+            self.rows = build_batch(self.task, here.inputs, self.outs)
             before, edits = edits, self._edits()
             if _at(before, query) or _at(edits, query):
                 self._step(here, query, edits)  # as what it is from now on
@@ -147,7 +147,7 @@ class _Decoding:
     def _table(self, edits: Sequence[Edit]) -> Table:
         return table_of([edits], range(len(self.rows)), len(self.rows), self.weights.embed.device)
 
-    def _step(self, rows: Rows, query: Tensor, edits: Sequence[Edit]) -> Tensor:
+    def _step(self, rows: PromptBatch, query: Tensor, edits: Sequence[Edit]) -> Tensor:
         """Read one token per row, at `query`, under the edits that are there."""
         device = self.weights.embed.device
         ids = rows.ids[torch.arange(len(rows)), query].to(device)

@@ -21,7 +21,7 @@ from recinterp.perturb.fast.hook_points import POINTS, Frame, Suffix, point_of
 from recinterp.perturb.fast.masks import Border, owns
 from recinterp.perturb.fast.weights import Weights, read
 from recinterp.perturb.lowering.edits import Edit
-from recinterp.perturb.positions import Rows, hook_names
+from recinterp.perturb.positions import PromptBatch, hook_names
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -32,7 +32,7 @@ KEPT_BYTES = 256 * 2**20
 
 
 @dataclass(eq=False)
-class Road:
+class FastBackend:
     """A model's fast road, and the hooks whose activations it was seen to reproduce."""
 
     weights: Weights
@@ -45,7 +45,7 @@ class Road:
             return ""
         return f"{hook} is no point of the fast road"
 
-    def clean(self, rows: Rows) -> Clean:
+    def clean(self, rows: PromptBatch) -> Clean:
         """The run without edits on these rows; kept, as most rows are asked about again."""
         if rows.mark in self._clean:
             self._clean.move_to_end(rows.mark)
@@ -59,7 +59,7 @@ class Road:
                 self._clean.popitem(last=False)
         return made
 
-    def read(self, rows: Rows, hooks: Sequence[str]) -> dict[str, Tensor]:
+    def read(self, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Activations of the run without edits, (row, pos, ...), of those hooks it holds."""
         clean, found = self.clean(rows), {}
         for hook in hooks:
@@ -75,7 +75,9 @@ class Road:
                     found[hook] = clean.kv[layer][:, :, 1]
         return found
 
-    def run(self, rows: Rows, plans: Sequence[Sequence[Edit]], tokens: int | None = None) -> Tensor:
+    def run(
+        self, rows: PromptBatch, plans: Sequence[Sequence[Edit]], tokens: int | None = None
+    ) -> Tensor:
         """Logits at the queries, (plan, row, vocab)."""
         return run_many(self.weights, self.clean(rows), plans, tokens)
 
@@ -112,7 +114,7 @@ class _Known:
         self._parts = [module._modules for module in modules if module._modules]
         self._points = list(cast(Mapping[str, object], adapter.model.hook_dict).values())
         self._state = self._now()
-        self.road: Road | str | None = None
+        self.road: FastBackend | str | None = None
 
     def _now(self) -> tuple[object, ...]:
         weights = (p for held in self._weights for p in held.values() if p is not None)
@@ -128,7 +130,7 @@ class _Known:
         return any(getattr(point, "fwd_hooks", ()) for point in self._points)
 
 
-def road_of(adapter: Adapter) -> Road | str:
+def fast_backend_for(adapter: Adapter) -> FastBackend | str:
     """The fast road of a model, or why it has to take the hooks."""
     held: _Known | None = adapter.model.__dict__.get("_recinterp_road")
     if held is None or not held.holds():  # first use, or the model has been edited since
@@ -141,7 +143,7 @@ def road_of(adapter: Adapter) -> Road | str:
     return held.road
 
 
-def _proven(adapter: Adapter) -> Road | str:
+def _proven(adapter: Adapter) -> FastBackend | str:
     shape = backend.shape_of(adapter.model)
     if adapter.architecture != "decoder-only" and shape is None:
         return f"it is an {adapter.architecture} of another library"
@@ -155,7 +157,7 @@ def _proven(adapter: Adapter) -> Road | str:
         except (RuntimeError, IndexError) as error:
             why = f"its weights have another layout ({error})"
         if not why:
-            return Road(weights, hooks)
+            return FastBackend(weights, hooks)
     return why
 
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recinterp.errors import MisfitModel
+from recinterp.errors import IncompatibleModelError
 from recinterp.perturb.fast.weights import ACTIVATIONS
 
 TOLERANCE = 1e-5  # of the largest logit
@@ -116,7 +116,10 @@ class Stack:
 
 @torch.no_grad()
 def continue_t5(model: nn.Module, ids: Tensor, steps: int, rows: int = 256) -> Tensor:
-    """Greedy ids a T5 writes, (row, pos) -> (row, steps); nothing stops it. Errors: MisfitModel."""
+    """Greedy ids a T5 writes, (row, pos) -> (row, steps); nothing stops it.
+
+    Errors: IncompatibleModelError.
+    """
     stack = _proven(model)
     parts = [_continue(stack, ids[i : i + rows], steps) for i in range(0, len(ids), rows)]
     return torch.cat(parts)
@@ -148,14 +151,18 @@ def _proven(model: nn.Module) -> Stack:
     kept = [part.new_empty((*part.shape[:3], 5, part.shape[-1])) for part in crossed]
     said = torch.stack([stack.step(forced[:, t], t, kept, crossed) for t in range(5)], 1)
     if float((own - said).abs().max()) > TOLERANCE * max(1.0, float(own.abs().max())):
-        raise MisfitModel(f"{type(theirs).__name__}", "its logits come out different", "its own")
+        raise IncompatibleModelError(
+            f"{type(theirs).__name__}", "its logits come out different", "its own"
+        )
     return stack
 
 
 def _read(theirs: Any) -> Stack:
     config = theirs.config
     if getattr(config, "model_type", "") != "t5":
-        raise MisfitModel(type(theirs).__name__, "it is no T5", "T5ForConditionalGeneration")
+        raise IncompatibleModelError(
+            type(theirs).__name__, "it is no T5", "T5ForConditionalGeneration"
+        )
     named: dict[str, Tensor] = {}
     for name, value in theirs.state_dict().items():
         # A bridge holds every part twice, behind wrappers of its own.

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from recinterp.errors import InterventionError, UnknownSite
+from recinterp.errors import InterventionError, UnknownHookError
 from recinterp.perturb.lowering.edits import Hook, hook_of
 from recinterp.perturb.lowering.lower import lower, same_count
-from recinterp.perturb.lowering.sources import Kept
+from recinterp.perturb.lowering.sources import SourceCache
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
@@ -26,18 +26,27 @@ from recinterp.perturb.plan import (
     Unit,
     head,
 )
-from recinterp.perturb.positions import QUERY, Rows, check_hook, lay_out
+from recinterp.perturb.positions import QUERY, PromptBatch, build_batch, check_hook
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
-__all__ = ["Hook", "Kept", "check", "check_unit", "edit_rows", "hook_of", "hooks_of", "units_of"]
+__all__ = [
+    "Hook",
+    "SourceCache",
+    "check",
+    "check_unit",
+    "edit_rows",
+    "hook_of",
+    "hooks_of",
+    "units_of",
+]
 PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_pattern")
 
 
-def edit_rows(task: Task, rows: Rows, plan: Plan) -> Rows:
-    """The rows after the plan's token swaps and forced prefixes. Errors: UnknownSite."""
+def edit_rows(task: Task, rows: PromptBatch, plan: Plan) -> PromptBatch:
+    """The rows after the plan's token swaps and forced prefixes. Errors: UnknownHookError."""
     inputs, prefixes = [list(x) for x in rows.inputs], rows.prefixes
     _once(plan, rows)
     for step in plan:
@@ -52,10 +61,10 @@ def edit_rows(task: Task, rows: Rows, plan: Plan) -> Rows:
                 prefixes = forced
     if not any(isinstance(step, Swap | ForcePrefix) for step in plan):
         return rows
-    return lay_out(task, inputs, prefixes)
+    return build_batch(task, inputs, prefixes)
 
 
-def _once(plan: Plan, rows: Rows) -> None:
+def _once(plan: Plan, rows: PromptBatch) -> None:
     """Raise InterventionError for two prefixes, or two swaps of one token."""
     if sum(isinstance(step, ForcePrefix) for step in plan) > 1:
         raise InterventionError("two forced prefixes", "only one can be forced", "one of them")
@@ -69,19 +78,19 @@ def _once(plan: Plan, rows: Rows) -> None:
 
 def _check_swap(task: Task, tokens: Sequence[str], at: int, token: str) -> None:
     if not 0 <= at < len(tokens):
-        raise UnknownSite(
+        raise UnknownHookError(
             f"input position {at}",
             f"the input ends at {len(tokens) - 1}",
             f"0 to {len(tokens) - 1}",
         )
     if token not in task.ids:
-        raise UnknownSite(
+        raise UnknownHookError(
             f"token {token!r}", "not in the vocabulary", f"one of {', '.join(task.ids)}"
         )
 
 
 def hooks_of(
-    adapter: Adapter, task: Task, rows: Rows, plan: Plan, clean: Rows | None = None
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan, clean: PromptBatch | None = None
 ) -> list[Hook]:
     """The hooks that carry out a plan on these rows. clean: the rows before swaps and prefixes."""
     check(adapter, plan)
@@ -89,7 +98,7 @@ def hooks_of(
 
 
 def check(adapter: Adapter, plan: Plan) -> None:
-    """Raise UnknownSite where a plan writes to what the model has not."""
+    """Raise UnknownHookError where a plan writes to what the model has not."""
     for unit in units_of(adapter, plan):
         check_unit(adapter, unit)
 
@@ -118,15 +127,15 @@ def units_of(adapter: Adapter, plan: Plan) -> list[Unit]:
 
 
 def check_unit(adapter: Adapter, unit: Unit) -> None:
-    """Raise UnknownSite, with the nearest that exists, where a unit is not in the model."""
+    """Raise UnknownHookError, with the nearest that exists, where a unit is not in the model."""
     check_hook(adapter, unit.hook)
     if unit.head is not None:
         if not unit.hook.endswith(PER_HEAD):
-            raise UnknownSite(
+            raise UnknownHookError(
                 str(unit), "this site has no heads", "a head of hook_z, hook_pattern, hook_q, …"
             )
         if not 0 <= unit.head < adapter.n_heads:
             last = adapter.n_heads - 1
-            raise UnknownSite(
+            raise UnknownHookError(
                 str(unit), f"heads are 0 to {last}", f"nearest: head {max(0, min(unit.head, last))}"
             )

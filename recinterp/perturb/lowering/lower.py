@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from recinterp.errors import InterventionError, UnknownSite
+from recinterp.errors import InterventionError, UnknownHookError
 from recinterp.perturb.lowering.edits import (
     Edit,
     Frozen,
@@ -22,8 +22,8 @@ from recinterp.perturb.lowering.edits import (
     hook_of,
 )
 from recinterp.perturb.lowering.sources import (
+    ensure_source_cache,
     everywhere,
-    kept_at_least,
     read_sources,
     reference_rows,
     source_rows,
@@ -42,7 +42,7 @@ from recinterp.perturb.plan import (
     Unit,
     head,
 )
-from recinterp.perturb.positions import ALL, QUERY, Rows, half_of
+from recinterp.perturb.positions import ALL, QUERY, PromptBatch, half_of
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -50,17 +50,17 @@ if TYPE_CHECKING:
 
 
 def lower(
-    adapter: Adapter, task: Task, rows: Rows, plan: Plan, clean: Rows | None = None
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan, clean: PromptBatch | None = None
 ) -> list[Edit]:
     """What a plan writes on these rows. clean: the rows before swaps and prefixes."""
-    with kept_at_least():
+    with ensure_source_cache():
         made = [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
     check_together(made, rows.ids.shape[1])
     return made
 
 
 def _edits(
-    adapter: Adapter, task: Task, rows: Rows, step: Intervention, clean: Rows
+    adapter: Adapter, task: Task, rows: PromptBatch, step: Intervention, clean: PromptBatch
 ) -> Sequence[Edit]:
     match step:
         case Ablate():
@@ -84,13 +84,13 @@ def _edits(
     return []
 
 
-def _sites(adapter: Adapter, rows: Rows, unit: Unit) -> tuple[Tensor, Tensor]:
+def _sites(adapter: Adapter, rows: PromptBatch, unit: Unit) -> tuple[Tensor, Tensor]:
     return rows.sites(unit.at, half_of(adapter, unit.hook))
 
 
 def _write(
     adapter: Adapter,
-    rows: Rows,
+    rows: PromptBatch,
     unit: Unit,
     op: Literal["set", "add", "toward"],
     value: Tensor,
@@ -105,14 +105,14 @@ def _write(
     return Write(unit.hook, unit.head, row, pos, op, value, per_site, noise)
 
 
-def read(adapter: Adapter, rows: Rows, unit: Unit, value: Tensor) -> Tensor:
+def read(adapter: Adapter, rows: PromptBatch, unit: Unit, value: Tensor) -> Tensor:
     """A unit's values in a cached activation: (sites, features), row by row."""
     row, pos = _sites(adapter, rows, unit)
     row, pos = row.to(value.device), pos.to(value.device)
     return value[row, pos] if unit.head is None else value[row, pos, unit.head]
 
 
-def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate, unit: Unit) -> Write:
+def _ablation(adapter: Adapter, task: Task, rows: PromptBatch, step: Ablate, unit: Unit) -> Write:
     sites = len(_sites(adapter, rows, unit)[0])
     if step.kind == "zero" or not sites:
         return _write(adapter, rows, unit, "set", torch.zeros(()))
@@ -133,7 +133,7 @@ def _ablation(adapter: Adapter, task: Task, rows: Rows, step: Ablate, unit: Unit
     return _write(adapter, rows, unit, "set", values[drawn.to(values.device)], True)
 
 
-def _interchange(adapter: Adapter, task: Task, rows: Rows, step: Interchange) -> list[Write]:
+def _interchange(adapter: Adapter, task: Task, rows: PromptBatch, step: Interchange) -> list[Write]:
     same_count("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
     cache = read_sources(adapter, source, sorted({unit.hook for unit in step.units}))
@@ -171,19 +171,21 @@ def same_count(what: str, got: int, rows: int) -> None:
         raise InterventionError(f"{got} {what}", f"there are {rows} rows", "give one per row")
 
 
-def _check_counts(adapter: Adapter, rows: Rows, source: Rows, unit: Unit, there: Unit) -> None:
+def _check_counts(
+    adapter: Adapter, rows: PromptBatch, source: PromptBatch, unit: Unit, there: Unit
+) -> None:
     if torch.equal(_sites(adapter, rows, unit)[0], _sites(adapter, source, there)[0]):
         return
     half = half_of(adapter, unit.hook)
     here, from_ = rows.mask(unit.at, half).sum(1), source.mask(there.at, half).sum(1)
     row = int((here != from_).nonzero()[0, 0])
     wrong = f"row {row} has {int(here[row])} such positions, its source {int(from_[row])}"
-    raise UnknownSite(
+    raise UnknownHookError(
         f"interchange of {unit}", wrong, "sources with as many positions of the class"
     )
 
 
-def _redirection(rows: Rows, step: Redirect) -> Look:
+def _redirection(rows: PromptBatch, step: Redirect) -> Look:
     to = step.to if isinstance(step.to, Mixture) else Mixture(((step.to, 1.0),))
     pattern = torch.zeros(rows.ids.shape)
     for where, weight in to.parts:
@@ -192,13 +194,13 @@ def _redirection(rows: Rows, step: Redirect) -> Look:
     whole = pattern.sum(1, keepdim=True)
     if not bool((whole > 0).all()):
         row = int((whole[:, 0] <= 0).nonzero()[0, 0])
-        raise UnknownSite(
+        raise UnknownHookError(
             f"redirect of layer {step.layer}", f"row {row} has no such position", "another class"
         )
     return _look(rows, step.layer, step.head, (pattern / whole)[:, None])
 
 
-def _path(adapter: Adapter, task: Task, rows: Rows, step: PathPatch) -> Write:
+def _path(adapter: Adapter, task: Task, rows: PromptBatch, step: PathPatch) -> Write:
     """The receiver's queries, keys or values, were the sender alone as it is on the sources."""
     (low, h), (high, receiver) = step.sender, step.receiver
     sent = Interchange((head(low, h, step.at),), step.inputs, step.prefixes)
@@ -218,14 +220,16 @@ def _path(adapter: Adapter, task: Task, rows: Rows, step: PathPatch) -> Write:
     return _write(adapter, rows, unit, "set", read(adapter, rows, unit, held[into]), True)
 
 
-def _look(rows: Rows, layer: int, which: int | None, pattern: Tensor) -> Look:
+def _look(rows: PromptBatch, layer: int, which: int | None, pattern: Tensor) -> Look:
     """Attention rows of the query: pattern (row, head or 1, key)."""
     if which is not None and pattern.shape[1] > 1:
         pattern = pattern[:, which : which + 1]
     return Look(layer, which, torch.arange(len(rows)), rows.query, pattern)
 
 
-def _pattern_transplant(adapter: Adapter, task: Task, rows: Rows, step: Transplant) -> list[Look]:
+def _pattern_transplant(
+    adapter: Adapter, task: Task, rows: PromptBatch, step: Transplant
+) -> list[Look]:
     """Rows of attention from other rows' queries, cut to the keys that this query may see."""
     same_count("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
@@ -246,7 +250,9 @@ def _pattern_transplant(adapter: Adapter, task: Task, rows: Rows, step: Transpla
     return made
 
 
-def _frozen(adapter: Adapter, rows: Rows, step: FreezePatterns, clean: Rows) -> list[Frozen]:
+def _frozen(
+    adapter: Adapter, rows: PromptBatch, step: FreezePatterns, clean: PromptBatch
+) -> list[Frozen]:
     if clean.ids.shape != rows.ids.shape or not torch.equal(clean.query, rows.query):
         raise InterventionError(
             "frozen patterns", "the clean rows have another shape", "force no prefix beside it"

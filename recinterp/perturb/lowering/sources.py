@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from torch import Tensor
 
-from recinterp.perturb.fast.support import road_of
+from recinterp.perturb.fast.support import fast_backend_for
 from recinterp.perturb.plan import Ablate, Reference, Unit
-from recinterp.perturb.positions import Rows, Tokens, lay_out
+from recinterp.perturb.positions import PromptBatch, Tokens, build_batch
 from recinterp.tokens import TRUNCATED
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
-Kept: TypeAlias = "dict[tuple[object, ...], Tensor | Rows]"
-_kept: ContextVar[Kept | None] = ContextVar("sources", default=None)
+SourceCache: TypeAlias = "dict[tuple[object, ...], Tensor | PromptBatch]"
+_kept: ContextVar[SourceCache | None] = ContextVar("sources", default=None)
 
 
 @contextmanager
-def sources_kept(kept: Kept | None = None) -> Iterator[None]:
+def source_cache(kept: SourceCache | None = None) -> Iterator[None]:
     """Within it, a source run's activations are read once, however many plans ask for them.
 
     kept: a dictionary to keep them in, for whoever comes back to it later.
@@ -36,31 +36,31 @@ def sources_kept(kept: Kept | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def kept_at_least() -> Iterator[None]:
+def ensure_source_cache() -> Iterator[None]:
     """The same, where nobody further out keeps them already."""
     if _kept.get() is not None:
         yield
     else:
-        with sources_kept():
+        with source_cache():
             yield
 
 
-def source_rows(task: Task, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]) -> Rows:
+def source_rows(task: Task, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]) -> PromptBatch:
     """The rows of a source run, laid out once where sources are kept."""
     kept = _kept.get()
     # By identity: a sweep names the same two tuples a thousand times, and hashing them is dear.
     key = ("rows", id(inputs), id(prefixes), id(task))
     known = None if kept is None else kept.get(key)
-    if isinstance(known, Rows) and known.inputs is inputs and known.prefixes is prefixes:
+    if isinstance(known, PromptBatch) and known.inputs is inputs and known.prefixes is prefixes:
         return known
-    rows = lay_out(task, inputs, prefixes)
+    rows = build_batch(task, inputs, prefixes)
     if kept is not None:
         kept[key] = rows
     return rows
 
 
-def read_sources(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str, Tensor]:
-    """Activations of a source run: {hook: (row, pos, ...)}. Errors: UnknownSite."""
+def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
+    """Activations of a source run: {hook: (row, pos, ...)}. Errors: UnknownHookError."""
     kept = _kept.get()
     if kept is None:
         return _activations(adapter, rows, hooks)
@@ -72,8 +72,8 @@ def read_sources(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str
     return {hook: cast(Tensor, kept[key]) for hook, key in keys.items()}
 
 
-def _activations(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str, Tensor]:
-    road = road_of(adapter)
+def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
+    road = fast_backend_for(adapter)
     if isinstance(road, str):
         return adapter.cache(rows.ids, hooks)
     held = road.read(rows, hooks)
@@ -81,7 +81,7 @@ def _activations(adapter: Adapter, rows: Rows, hooks: Sequence[str]) -> dict[str
     return {**held, **adapter.cache(rows.ids, left)} if left else held
 
 
-def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> Rows:
+def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> PromptBatch:
     """The rows of a reference set: its inputs, and its prefixes or the model's own outputs."""
     assert step.reference is not None
     named = step.reference
@@ -89,10 +89,10 @@ def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> Rows:
     kept = _kept.get()
     key = ("reference", id(adapter), reference.inputs, reference.prefixes)
     known = None if kept is None else kept.get(key)
-    if isinstance(known, Rows):
+    if isinstance(known, PromptBatch):
         return known
     prefixes = reference.prefixes
-    rows = lay_out(task, reference.inputs, prefixes or _outputs(adapter, reference.inputs))
+    rows = build_batch(task, reference.inputs, prefixes or _outputs(adapter, reference.inputs))
     if kept is not None:
         kept[key] = rows
     return rows

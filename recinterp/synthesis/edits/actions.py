@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recinterp.machine.nodes import Add, Const, Copy, Emit, Lost, Reg, Rule, Set, plus
+from recinterp.machine.nodes import Add, Const, Copy, Emit, Lost, Reg, Rule, Set, add_constant
 from recinterp.synthesis.edits.guards import Mask
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine, Update
-    from recinterp.machine.execution.batch import View
+    from recinterp.machine.execution.batch import EventView
     from recinterp.machine.nodes import Expr
     from recinterp.synthesis.dataset import Outcome
 
@@ -31,7 +31,7 @@ class Action:
 
 
 def actions(
-    machine: Machine, rule: Rule, view: View, bad: Mask, outcome: Outcome
+    machine: Machine, rule: Rule, view: EventView, bad: Mask, outcome: Outcome
 ) -> Iterator[tuple[Action, Mask]]:
     """What could have happened instead, with the events whose next outputs agree with it."""
     others = tuple(u for u in rule.updates if not isinstance(u, Emit | Lost))
@@ -48,7 +48,7 @@ def actions(
                 yield Action((*emit, *(others or moves)), goto), agrees
 
 
-def strides(rule: Rule, view: View) -> Iterator[tuple[Action, Mask]]:
+def strides(rule: Rule, view: EventView) -> Iterator[tuple[Action, Mask]]:
     """The same rule, but a pointer moves a place further, or not at all.
 
     With the events at which that need not show, as the same token is read next.
@@ -57,7 +57,7 @@ def strides(rule: Rule, view: View) -> Iterator[tuple[Action, Mask]]:
         if isinstance(update, Set):
             before, after = rule.updates[:i], rule.updates[i + 1 :]
             onward = update.to.sign if isinstance(update.to, Add) else 1
-            further = replace(update, to=plus(update.to, onward))
+            further = replace(update, to=add_constant(update.to, onward))
             due = view.read(update.to)
             yield Action((*before, further, *after), rule.goto), view.read(further.to) == due
             yield Action((*before, *after), rule.goto), view.read(Reg(update.reg)) == due
@@ -102,13 +102,13 @@ def _readable(machine: Machine, rule: Rule) -> list[Expr]:
     """Where a token that is written may be copied from: around what is read, and near both ends."""
     names = [*(name for name, _ in machine.registers), *(["top"] if machine.frames else [])]
     read: list[Expr] = [*map(Reg, names), *(x.at for x in rule.word if isinstance(x, Copy))]
-    around = [plus(at, k) for at in read for k in (0, 1, -1)]
-    ends = [e for k in range(ENDS) for e in (Const(k), plus(Reg("n"), -1 - k))]
+    around = [add_constant(at, k) for at in read for k in (0, 1, -1)]
+    ends = [e for k in range(ENDS) for e in (Const(k), add_constant(Reg("n"), -1 - k))]
     return [*dict.fromkeys(around), *ends]
 
 
 def _words(
-    machine: Machine, rule: Rule, view: View, bad: Mask, outcome: Outcome
+    machine: Machine, rule: Rule, view: EventView, bad: Mask, outcome: Outcome
 ) -> list[tuple[tuple[str | Copy, ...], Mask, Mask]]:
     """Words that stand in the outputs at the bad events, most frequent first.
 

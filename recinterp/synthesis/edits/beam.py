@@ -29,7 +29,7 @@ from recinterp.machine.nodes import (
     walk,
 )
 from recinterp.machine.validate import negate, simplify
-from recinterp.synthesis.dataset import Logs, Outcome
+from recinterp.synthesis.dataset import Dataset, Outcome
 from recinterp.synthesis.edits.proposals import TOLD, Candidate, candidates, omissions
 from recinterp.synthesis.edits.truncate import CUT, cut_after
 
@@ -96,7 +96,7 @@ def claim_cost(outcome: Outcome) -> Float[np.ndarray, "rows"]:
     return outcome.wrong + np.where(outcome.failures_told, TOLD, UNCLAIMED) * silent
 
 
-def search(machine: Machine, logs: Logs) -> list[Edited]:
+def search(machine: Machine, logs: Dataset) -> list[Edited]:
     """The best edits of a machine, by wrong claims and size, and the machine itself.
 
     First edits that change what is done, by a beam; then, greedily, rules that give up.
@@ -114,7 +114,7 @@ def _total(cost: Costs, outcome: Outcome) -> float:
     return float(cost(outcome).sum())
 
 
-def _beam(machine: Machine, logs: Logs) -> list[Edited]:
+def _beam(machine: Machine, logs: Dataset) -> list[Edited]:
     beam = _distinct(list(_starts(machine, logs)))
     best = beam
     for _ in range(ROUNDS):
@@ -128,7 +128,7 @@ def _beam(machine: Machine, logs: Logs) -> list[Edited]:
     return best
 
 
-def _starts(machine: Machine, logs: Logs) -> Iterator[Edited]:
+def _starts(machine: Machine, logs: Dataset) -> Iterator[Edited]:
     """The machine and, where no output is longer than some it writes, the machine cut there."""
     outcome, longest = logs.run(machine), int(logs.size.max(initial=0))
     start = Edited(machine, (), {}, _total(progress_cost, outcome), machine.size)
@@ -141,7 +141,7 @@ def _starts(machine: Machine, logs: Logs) -> Iterator[Edited]:
             yield Edited(shorter, added, {}, cost, machine.size)
 
 
-def _give_up(edited: Edited, logs: Logs) -> Edited:
+def _give_up(edited: Edited, logs: Dataset) -> Edited:
     for _ in range(ROUNDS):
         grown = grow(edited, logs, claim_cost, acts=False)
         if not grown or min(e.rank for e in grown) >= edited.rank:
@@ -157,7 +157,7 @@ def _distinct(found: Sequence[Edited]) -> list[Edited]:
     return list(kept.values())
 
 
-def _apart(found: Sequence[Edited], logs: Logs) -> Iterator[Edited]:
+def _apart(found: Sequence[Edited], logs: Dataset) -> Iterator[Edited]:
     """Of machines that write the same on all logs, the first: what grows on one grows on all."""
     seen = set[bytes]()
     for edited in found:
@@ -168,7 +168,7 @@ def _apart(found: Sequence[Edited], logs: Logs) -> Iterator[Edited]:
             yield edited
 
 
-def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]:
+def grow(parent: Edited, logs: Dataset, cost: Costs, *, acts: bool) -> list[Edited]:
     """The best one-edit children: all scored on a sample, the best of those on everything.
 
     acts: edits that do something else; otherwise edits that give up.
@@ -197,7 +197,7 @@ def grow(parent: Edited, logs: Logs, cost: Costs, *, acts: bool) -> list[Edited]
 def _gains(
     machine: Machine,
     candidates: Sequence[Candidate],
-    logs: Logs,
+    logs: Dataset,
     rows: Ints,
     cost: Costs,
     here: Float[np.ndarray, "rows"],

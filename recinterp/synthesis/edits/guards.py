@@ -16,8 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from recinterp.machine.execution.batch import Event, View
-from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Out, Reg, minus, plus
+from recinterp.machine.execution.batch import Event, EventView
+from recinterp.machine.nodes import (
+    Atom,
+    Cmp,
+    Const,
+    Expr,
+    Find,
+    In,
+    Out,
+    Reg,
+    add_constant,
+    subtract,
+)
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -40,12 +51,12 @@ class Guard:
     equals: tuple[tuple[Atom, ...], ...] = ()
 
 
-def gather(events: Sequence[Event], out: np.ndarray) -> View:
+def gather(events: Sequence[Event], out: np.ndarray) -> EventView:
     """One view of several events of the same rule; `out` is the finished output table."""
     views = [e.view for e in events]
     rows = np.concatenate([v.rows for v in views])
     registers = {k: np.concatenate([v.registers[k] for v in views]) for k in views[0].registers}
-    return View(
+    return EventView(
         views[0].words,
         rows,
         np.concatenate([v.inputs for v in views]),
@@ -59,13 +70,13 @@ def gather(events: Sequence[Event], out: np.ndarray) -> View:
     )
 
 
-def numbers(machine: Machine, view: View) -> list[Expr]:
+def numbers(machine: Machine, view: EventView) -> list[Expr]:
     """Numeric expressions worth comparing in this view, the most readable first."""
     pointers = [
         Reg(name) for name, _ in machine.registers if (view.registers[name] != view.t).any()
     ]
-    found: list[Expr] = [Reg("t"), *pointers, Reg("n"), minus(Reg("n"), Reg("t"))]
-    found += [minus(Reg("n"), p) for p in pointers]
+    found: list[Expr] = [Reg("t"), *pointers, Reg("n"), subtract(Reg("n"), Reg("t"))]
+    found += [subtract(Reg("n"), p) for p in pointers]
     if machine.frames:
         found.append(Reg("height"))
     return found
@@ -75,18 +86,18 @@ def run_lengths(machine: Machine) -> Iterator[Expr]:
     """How far from a pointer the first other token stands, behind and ahead."""
     for p in [Reg(name) for name, _ in machine.registers]:
         for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
-            yield minus(p, Find(plus(p, -1), -1, (token,)))
-            yield minus(Find(plus(p, 1), 1, (token,)), p)
+            yield subtract(p, Find(add_constant(p, -1), -1, (token,)))
+            yield subtract(Find(add_constant(p, 1), 1, (token,)), p)
 
 
-def single_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
+def single_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
     """Every atom that holds in some and not in all events of a view."""
     for atom, mask in _all_atoms(machine, view):
         if mask.any() and not mask.all():
             yield atom, mask
 
 
-def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
+def _all_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
     yield from _compared(numbers(machine, view), view)
     for at in _places(machine):
         read = view.read(at)
@@ -95,9 +106,9 @@ def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
     yield from _compared(run_lengths(machine), view)
     for p in (Reg(name) for name, _ in machine.registers):
         for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
-            ahead = Cmp(Find(plus(p, 1), 1, (token,)), "=", Reg("n"))
+            ahead = Cmp(Find(add_constant(p, 1), 1, (token,)), "=", Reg("n"))
             yield ahead, view.holds(ahead)
-            behind = Cmp(Find(plus(p, -1), -1, (token,)), "=", Const(-1))
+            behind = Cmp(Find(add_constant(p, -1), -1, (token,)), "=", Const(-1))
             yield behind, view.holds(behind)
     for back in (1, 2):
         for token in machine.vocab:
@@ -105,7 +116,7 @@ def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Mask]]:
             yield wrote, view.holds(wrote)
 
 
-def _compared(expressions: Iterable[Expr], view: View) -> Iterator[tuple[Atom, Mask]]:
+def _compared(expressions: Iterable[Expr], view: EventView) -> Iterator[tuple[Atom, Mask]]:
     for e in expressions:
         value = view.value(e)
         for k in np.unique(value).tolist():
@@ -115,8 +126,10 @@ def _compared(expressions: Iterable[Expr], view: View) -> Iterator[tuple[Atom, M
 
 
 def _places(machine: Machine) -> list[Expr]:
-    around = [plus(Reg(name), k) for name, _ in machine.registers for k in (1, 0, -1, 2, -2)]
-    return [*around, Const(0), plus(Reg("n"), -1)]
+    around = [
+        add_constant(Reg(name), k) for name, _ in machine.registers for k in (1, 0, -1, 2, -2)
+    ]
+    return [*around, Const(0), add_constant(Reg("n"), -1)]
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,7 @@ class Pool:
         return {a: i for i, a in enumerate(self.atoms)}
 
     @classmethod
-    def of(cls, machine: Machine, view: View) -> Pool:
+    def of(cls, machine: Machine, view: EventView) -> Pool:
         """Every atom that holds in some and not in all events of a view."""
         found = list(single_atoms(machine, view))
         masks = [m for _, m in found] or [np.zeros(len(view.rows), dtype=bool)][:0]

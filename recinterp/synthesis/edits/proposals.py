@@ -14,14 +14,14 @@ import numpy as np
 
 from recinterp.machine.execution.batch import Ints, Variant
 from recinterp.machine.nodes import Atom, Expr, Lost, walk
-from recinterp.synthesis.dataset import NEVER, Logs, Outcome, surely
+from recinterp.synthesis.dataset import NEVER, Dataset, Outcome, surely
 from recinterp.synthesis.edits.actions import Action, actions, redirected, strides, without
 from recinterp.synthesis.edits.fault_localization import event_order
 from recinterp.synthesis.edits.guards import HARM, Mask, Pool, gather, separating, single_atoms
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
-    from recinterp.machine.execution.batch import View
+    from recinterp.machine.execution.batch import EventView
 
 GUARDS, GUARDS_ELSEWHERE = 60, 12  # guards tried for what a rule leaves out, and where it goes
 ALIKE = 6  # guards that fire on the same events, tried where a pointer moves otherwise
@@ -115,7 +115,7 @@ def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
 def _of_rule(
     pool: Pool,
     number: int,
-    view: View,
+    view: EventView,
     bad: Mask,
     sound: Mask,
     options: Iterable[tuple[Action, Mask]],
@@ -144,7 +144,7 @@ def _of_rule(
                     yield Candidate(variant, equals, touched, promise)
 
 
-def _certain(candidate: Candidate, view: View, logs: Logs) -> Candidate:
+def _certain(candidate: Candidate, view: EventView, logs: Dataset) -> Candidate:
     """A rule that gives up, and says so if nearly every output it gives up on was not the true."""
     fired = view.inputs[view.all_hold(candidate.variant.guard)]
     if not surely(logs.failures[fired]):

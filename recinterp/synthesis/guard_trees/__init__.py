@@ -25,7 +25,7 @@ from recinterp.synthesis.guard_trees.to_rules import machine_of
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
-    from recinterp.synthesis.dataset import Logs
+    from recinterp.synthesis.dataset import Dataset
 
 Mask: TypeAlias = "Bool[np.ndarray, 'logs']"
 FOLDS = 4  # one log in so many is kept apart, each once, while it is found how far to grow
@@ -54,7 +54,7 @@ class Grown:
 
 def grown(
     machine: Machine,
-    logs: Logs,
+    logs: Dataset,
     seed: int = 0,
     *,
     looks_back: bool = True,
@@ -88,7 +88,7 @@ def grown(
     return Grown(machine_of(within, seen, roots), leaves, right[leaves])
 
 
-def promise(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = True) -> int:
+def promise(machine: Machine, logs: Dataset, seed: int = 0, *, looks_back: bool = True) -> int:
     """How many failures kept apart trees grown on a machine explain: a first look, on some logs."""
     some = logs.take(np.unique(np.linspace(0, len(logs.inputs) - 1, LOOK).astype(np.int64)))
     scenes = [s.scene for s in _seen(one_by_one(machine), some, looks_back, HEAVIER)]
@@ -96,12 +96,12 @@ def promise(machine: Machine, logs: Logs, seed: int = 0, *, looks_back: bool = T
     return max(int((m & some.failures).sum()) for m in path.values())
 
 
-def weights(logs: Logs) -> tuple[float, ...]:
+def weights(logs: Dataset) -> tuple[float, ...]:
     """What is tried as the most that an event of a failing input weighs."""
     return (HEAVIER, HEAVIEST) if len(logs.inputs) <= LOOK else (HEAVIER,)
 
 
-def _seen(base: Machine, logs: Logs, looks_back: bool, heavier: float) -> list[Stage]:
+def _seen(base: Machine, logs: Dataset, looks_back: bool, heavier: float) -> list[Stage]:
     """The control states with their events; those of failing inputs weigh more where few fail."""
     failed = logs.failures
     balance = (~failed).sum() / max(failed.sum(), 1)

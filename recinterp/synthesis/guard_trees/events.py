@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from recinterp.machine.execution.batch import View
+from recinterp.machine.execution.batch import EventView
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Atom,
@@ -26,8 +26,8 @@ from recinterp.machine.nodes import (
     Reg,
     Rule,
     Update,
-    minus,
-    plus,
+    add_constant,
+    subtract,
 )
 from recinterp.machine.transform.compose import in_update
 from recinterp.synthesis.dataset import BEHIND
@@ -37,7 +37,7 @@ from recinterp.synthesis.guard_trees.split import Scene
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-    from recinterp.synthesis.dataset import Logs
+    from recinterp.synthesis.dataset import Dataset
 
 TAIL, THEN = "the.end", ".then"  # in names of added modes: no function of a program is called so
 OWN, STOP, COPY, TOKEN, LOST = "own", "stop", "copy", "token", "lost"
@@ -90,11 +90,11 @@ def shifted(updates: Sequence[Update], by: int) -> tuple[Update, ...]:
     """The same updates where so many tokens more (or fewer) have been written."""
     if not by:
         return tuple(updates)
-    return tuple(in_update(u, {"t": plus(Reg("t"), by)}) for u in updates)
+    return tuple(in_update(u, {"t": add_constant(Reg("t"), by)}) for u in updates)
 
 
 def stages(
-    machine: Machine, logs: Logs, weight: np.ndarray, looks_back: bool = True
+    machine: Machine, logs: Dataset, weight: np.ndarray, looks_back: bool = True
 ) -> list[Stage]:
     """The control states in which such a machine writes, with all that is seen there."""
     batch = logs.run(machine, record=True).batch
@@ -113,8 +113,8 @@ def stages(
 
 
 def _due(
-    view: View, rules: np.ndarray, logs: Logs, mode: str
-) -> tuple[View, Int[np.ndarray, "events"]]:
+    view: EventView, rules: np.ndarray, logs: Dataset, mode: str
+) -> tuple[EventView, Int[np.ndarray, "events"]]:
     """The events up to the end of what was written; behind the machine's own end, one a token."""
     size = logs.size[view.inputs]
     if mode != TAIL:
@@ -129,9 +129,9 @@ def _due(
 
 def _stage(
     machine: Machine,
-    logs: Logs,
+    logs: Dataset,
     mode: str,
-    view: View,
+    view: EventView,
     rules: np.ndarray,
     weight: np.ndarray,
     looks_back: bool,
@@ -161,7 +161,7 @@ def _stage(
     )
 
 
-def _own(machine: Machine, view: View, rules: np.ndarray, mode: str) -> np.ndarray:
+def _own(machine: Machine, view: EventView, rules: np.ndarray, mode: str) -> np.ndarray:
     """The token that the machine itself writes at each event."""
     if mode == TAIL:
         return np.full(len(rules), BEHIND)
@@ -172,23 +172,23 @@ def _own(machine: Machine, view: View, rules: np.ndarray, mode: str) -> np.ndarr
     return own
 
 
-def places(machine: Machine, view: View) -> list[Expr]:
+def places(machine: Machine, view: EventView) -> list[Expr]:
     """Where a token may be read: around every pointer, the step, its mirror, and from both ends."""
     n, t = Reg("n"), Reg("t")
     pointers: list[Expr] = [Reg(name) for name, _ in machine.registers]
     if machine.frames:
         pointers.append(Reg("top"))
-    last = minus(n, t, -1)
-    around = [plus(e, k) for e in (*pointers, t, last) for k in AROUND]
+    last = subtract(n, t, -1)
+    around = [add_constant(e, k) for e in (*pointers, t, last) for k in AROUND]
     longest = min(int(view.words.n.max(initial=0)), PLACES)
-    ends = [e for k in range(longest) for e in (Const(k), plus(n, -1 - k))]
+    ends = [e for k in range(longest) for e in (Const(k), add_constant(n, -1 - k))]
     found = dict[bytes, Expr]()
     for e in (*around, *ends):
         found.setdefault(view.value(e).tobytes(), e)
     return list(found.values())
 
 
-def _atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Bool[np.ndarray, "events"]]]:
+def _atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Bool[np.ndarray, "events"]]]:
     """Everything a guard may ask, those that hold at the same events once."""
     seen = set[bytes]()
     for atom, mask in _all_atoms(machine, view):
@@ -198,7 +198,9 @@ def _atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Bool[np.ndarray
             yield atom, mask
 
 
-def _all_atoms(machine: Machine, view: View) -> Iterator[tuple[Atom, Bool[np.ndarray, "events"]]]:
+def _all_atoms(
+    machine: Machine, view: EventView
+) -> Iterator[tuple[Atom, Bool[np.ndarray, "events"]]]:
     yield from single_atoms(machine, view)
     for at in places(machine, view):
         read = view.read(at)

@@ -23,10 +23,10 @@ from recinterp.machine.nodes import (
     Reg,
     Rule,
     Set,
-    plus,
+    add_constant,
 )
-from recinterp.machine.transform.minimise import minimise
-from recinterp.machine.transform.reverse import flip
+from recinterp.machine.transform.minimise import minimise_machine
+from recinterp.machine.transform.reverse import reverse_machine
 from recinterp.synthesis.state_merging.merge import State
 from recinterp.synthesis.state_merging.views import INDEX, View, Word
 from recinterp.tokens import END_OF_INPUT
@@ -52,10 +52,12 @@ def machine_of(
     written = {x for state in states for word, _ in state.edges.values() for x in word}
     vocab = (*like.vocab, *sorted(written - {*like.vocab}))
     arity = (*like.arity, *(0 for _ in vocab[len(like.vocab) :]))
-    zero: Expr = plus(Reg("n"), -1) if _direct(view) else Const(0)
+    zero: Expr = add_constant(Reg("n"), -1) if _direct(view) else Const(0)
     first = (("p", zero),)
-    made = _named(minimise(Machine(vocab, names[states[0]], first, (), tuple(rules), arity=arity)))
-    whole = flip(made) if view.mirrored else made
+    made = _named(
+        minimise_machine(Machine(vocab, names[states[0]], first, (), tuple(rules), arity=arity))
+    )
+    whole = reverse_machine(made) if view.mirrored else made
     return replace(whole, domain=like.domain), _used(made, view)
 
 
@@ -120,7 +122,7 @@ def _rule(
 ) -> Rule:
     word, to, (after, filled, reached) = act
     step = -1 if _direct(view) else 1
-    further = plus(HERE, step)
+    further = add_constant(HERE, step)
     guard: list[Atom] = [In(HERE, tuple(tokens))]
     if isinstance(after, str):
         guard.append(In(further, (after,)))

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from recinterp.semantics.terms import Value
 from recinterp.tasks.sampling.draw_plans import Build, Plan, Share, Way, builder, follow
 from recinterp.tasks.sampling.length_counts import Counts, Grammar, Kind, convolve
-from recinterp.tasks.sampling.recursion_cases import Case, Known, Shapes, State
+from recinterp.tasks.sampling.recursion_cases import Known, RecursionCase, Shapes, State
 from recinterp.tasks.sampling.uniform import LISTED, Choice, Drawer
 
 Part: TypeAlias = "State | Kind"  # of an input: what has a depth, and what is free
@@ -37,7 +37,7 @@ class Depths:
     _products: dict[Any, Counts] = field(default_factory=dict)
     _plans: dict[tuple[State, int, int], Plan] = field(default_factory=dict)
     _steps: dict[Any, Choice] = field(default_factory=dict)
-    _builders: dict[Case, Build] = field(default_factory=dict)
+    _builders: dict[RecursionCase, Build] = field(default_factory=dict)
 
     def grow(self, longest: int) -> None:
         """Fill the tables for lengths up to `longest`."""
@@ -69,14 +69,14 @@ class Depths:
                 out[n] += ways
         return out
 
-    def _case(self, state: State, case: Case, depth: int) -> Counts:
+    def _case(self, state: State, case: RecursionCase, depth: int) -> Counts:
         """Ways to fill a case within a depth, for each length."""
         if depth < 1:
             return [0] * (self.longest + 1)
         inner = depth - 1 if state.own else depth
         return _shifted(self._product(self._parts(case), inner), case.cost, self.longest)
 
-    def _parts(self, case: Case) -> tuple[Part, ...]:
+    def _parts(self, case: RecursionCase) -> tuple[Part, ...]:
         return (*(g.state for g in case.groups), *(kind for _, kind in case.free))
 
     def _product(self, parts: tuple[Part, ...], depth: int) -> Counts:
@@ -129,7 +129,7 @@ class Depths:
         ways = [self._way(c, inner, length - c.cost) for c in cases.items]
         return Choice(ways, cases.sums)
 
-    def _way(self, case: Case, depth: int, length: int) -> Way:
+    def _way(self, case: RecursionCase, depth: int, length: int) -> Way:
         if case not in self._builders:
             self._builders[case] = builder(case)
         first = self._shares(self._parts(case), depth, length)
@@ -227,7 +227,7 @@ class Depths:
         return found
 
 
-def _order(case: Case) -> list[int]:
+def _order(case: RecursionCase) -> list[int]:
     return [*(v for g in case.groups for v in g.variables), *(v for v, _ in case.free)]
 
 

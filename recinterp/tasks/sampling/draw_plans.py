@@ -19,7 +19,7 @@ from recinterp.tasks.sampling.uniform import Choice, Drawer, Slot
 if TYPE_CHECKING:
     from recinterp.tasks.sampling.depth_counts import Depths
     from recinterp.tasks.sampling.length_counts import Kind
-    from recinterp.tasks.sampling.recursion_cases import Case, Known, State
+    from recinterp.tasks.sampling.recursion_cases import Known, RecursionCase, State
 
 # Places of a state's variables -> those of each group's variables, those of each free variable.
 Build: TypeAlias = "Callable[[Sequence[Slot]], tuple[list[list[Slot]], list[Slot]]]"
@@ -99,7 +99,7 @@ def follow(plan: Plan, rng: Random, drawer: Drawer) -> list[Any]:
     return holes
 
 
-def builder(case: Case) -> Build:
+def builder(case: RecursionCase) -> Build:
     """The function that writes a case's skeletons into places."""
     lines, slots = ["def build(slots):"], dict[int, str]()
     for i, skeleton in enumerate(case.skeletons):

@@ -1,11 +1,12 @@
 """Which inputs recurse how deep, read off the program: the ground for sampling by exact depth.
 
 A `State` is a set of calls on unknown terms (variables). Running their bodies symbolically splits
-the variables into constructors until only further own calls are left: each way is a `Case`, with a
-skeleton for every variable, the calls that follow (grouped by the variables they share), and
-variables that no call looks at. A state's depth is one more than the deepest of its groups. The
-successor has one state {succ x} with cases One, X0 y (y free) and X1 y (then {succ y}). Where the
-depth hangs on something computed, `Unsupported` is raised and the caller measures depths instead.
+the variables into constructors until only further own calls are left: each way is a
+`RecursionCase`, with a skeleton for every variable, the calls that follow (grouped by the
+variables they share), and variables that no call looks at. A state's depth is one more than the
+deepest of its groups. The successor has one state {succ x} with cases One, X0 y (y free) and X1 y
+(then {succ y}). Where the depth hangs on something computed, `Unsupported` is raised and
+the caller measures depths instead.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Case:
+class RecursionCase:
     """One way a state's terms can look: `skeletons` in its variables, in new variables."""
 
     cost: int
@@ -78,7 +79,7 @@ class Shapes:
     grammar: Grammar
     own: frozenset[str]
     function: str
-    cases: dict[State, tuple[Case, ...]] = field(default_factory=dict)
+    cases: dict[State, tuple[RecursionCase, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         params = self.program.function(self.function).params
@@ -94,7 +95,7 @@ class Shapes:
                 self.cases[state] = tuple(self._expand(state))
                 work += [g.state for case in self.cases[state] for g in case.groups]
 
-    def _expand(self, state: State) -> Iterator[Case]:
+    def _expand(self, state: State) -> Iterator[RecursionCase]:
         work = [_Partial(tuple(range(len(state.kinds))), dict(enumerate(state.kinds)), 0)]
         for done in range(MOST_CASES):
             if not work:
@@ -131,12 +132,12 @@ class _Partial:
             found.append(_Partial(skeletons, kinds or {fresh: Kind("")}, self.cost + p.cost))
         return found
 
-    def case(self, pending: Sequence[Pending]) -> Case:
+    def case(self, pending: Sequence[Pending]) -> RecursionCase:
         used = [v for s in self.skeletons for v in _variables(s)]
         groups = tuple(_groups(pending, self.kinds))
         taken = {v for g in groups for v in g.variables}
         free = tuple((v, self.kinds[v]) for v in used if v not in taken)
-        return Case(self.cost, self.skeletons, groups, free)
+        return RecursionCase(self.cost, self.skeletons, groups, free)
 
 
 def _groups(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Iterator[Group]:

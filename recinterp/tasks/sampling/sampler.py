@@ -8,7 +8,7 @@ from itertools import count as forever
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from recinterp.errors import DomainError, UnknownName
+from recinterp.errors import DomainError, UnknownNameError
 from recinterp.semantics.ast import Program
 from recinterp.tasks.domain import Exclude
 from recinterp.tasks.encoding import Encoding
@@ -106,9 +106,9 @@ class Sampler:
         return self._cells.depths(length).get(depth, 0)
 
     def sample(self, n: int, seed: int, wanted: Wanted) -> list[list[str]]:
-        """`n` inputs as asked for. DomainError where none fits; UnknownName."""
+        """`n` inputs as asked for. DomainError where none fits; UnknownNameError."""
         if wanted.distribution not in DISTRIBUTIONS:
-            raise UnknownName("distribution", wanted.distribution, DISTRIBUTIONS)
+            raise UnknownNameError("distribution", wanted.distribution, DISTRIBUTIONS)
         rng, dead = Random(seed), set[Cell]()
         if wanted not in self._plans:
             self._plans[wanted] = self._plan(wanted, dead)

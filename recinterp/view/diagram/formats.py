@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from recinterp.errors import UnknownName
+from recinterp.errors import UnknownNameError
 from recinterp.view.diagram.graph import HALT, SAME, Edge, Graph
 from recinterp.view.diagram.svg import LIGHT, graph_svg
 
@@ -77,7 +77,7 @@ FORMATS: dict[str, Callable[[Graph], str]] = {
 
 
 def render(graph: Graph, format: str) -> str:
-    """A graph in one of FORMATS. Errors: UnknownName, with the nearest names."""
+    """A graph in one of FORMATS. Errors: UnknownNameError, with the nearest names."""
     if format not in FORMATS:
-        raise UnknownName("draw a machine", format, FORMATS)
+        raise UnknownNameError("draw a machine", format, FORMATS)
     return FORMATS[format](graph)

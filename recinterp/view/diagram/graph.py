@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from recinterp.machine import Machine
 from recinterp.machine import nodes as asm
-from recinterp.machine.formats.writer import token
-from recinterp.machine.transform.simplify_votes import shorter
+from recinterp.machine.formats.writer import token_text
+from recinterp.machine.transform.simplify_votes import simplify_votes_given
 from recinterp.tokens import END_OF_INPUT
 from recinterp.view.diagram.labels import atom_text, expr_text, focus_of, piece_text
 
@@ -142,7 +142,10 @@ def _nodes(machine: Machine) -> tuple[Node, ...]:
 
 def rule_text(rule: asm.Rule, usual: Habits) -> str:
     """`guard / emission, what else differs from habit`, as an edge shows it."""
-    guard = " and ".join(atom_text(a, usual.focus) for a in shorter(rule.guard)) or "always"
+    guard = (
+        " and ".join(atom_text(a, usual.focus) for a in simplify_votes_given(rule.guard))
+        or "always"
+    )
     parts = [_written(rule, usual), *_extras(rule, usual)]
     return f"{guard} / {', '.join(p for p in parts if p) or EMPTY}"
 
@@ -193,7 +196,7 @@ def _notes(machine: Machine, usual: Habits) -> tuple[str, ...]:
         notes.append(f"{EMPTY}: nothing is written.")
     reads = (a for r in machine.rules for a in r.guard if isinstance(a, asm.In))
     if any(END_OF_INPUT in a.tokens for a in reads):
-        notes.append(f"{token(END_OF_INPUT)}: the end of the input.")
+        notes.append(f"{token_text(END_OF_INPUT)}: the end of the input.")
     return tuple(notes)
 
 

@@ -23,11 +23,11 @@ def expr_text(e: asm.Expr) -> str:
             rest = f"{k:+d}" if k else ""
             return f"{expr_text(base)}{'+' if sign > 0 else '-'}{expr_text(of)}{rest}"
         case _:
-            return text.expr(e).replace(" ", "")
+            return text.expression_text(e).replace(" ", "")
 
 
 def _run(skip: tuple[str, ...]) -> str:
-    only = "|".join(map(text.token, skip))
+    only = "|".join(map(text.token_text, skip))
     return f"({only})*" if len(skip) > 1 else f"{only}*"
 
 
@@ -41,13 +41,13 @@ def atom_text(a: asm.Atom, focus: asm.Expr | None = None) -> str:
     """A guard atom; tokens alone where the reading head is meant, `rest` for what follows it."""
     match a:
         case asm.In(at, tokens):
-            names = ", ".join(map(text.token, tokens))
+            names = ", ".join(map(text.token_text, tokens))
             return names if at == focus else f"in({expr_text(at)})={names}"
         case asm.Out(back, tokens):
-            names = ", ".join(map(text.token, tokens))
+            names = ", ".join(map(text.token_text, tokens))
             return f"last written {names}" if back == 1 else f"out(-{back})={names}"
         case asm.Cmp(asm.Find(start, 1, skip), "=" | "!=" as op, asm.Reg("n")):
-            rest = focus is not None and start == asm.plus(focus, 1)
+            rest = focus is not None and start == asm.add_constant(focus, 1)
             where = "rest" if rest else f"in({expr_text(start)}…)"
             return f"{where} {SIGNS.get(op, op)} {_run(skip)}"
         case asm.Cmp(left, op, right):
@@ -66,8 +66,8 @@ def piece_text(
 ) -> str:
     """A written token; a copied one by its name where the guard leaves only one."""
     if isinstance(piece, str):
-        return text.token(piece)
+        return text.token_text(piece)
     tokens = known.get(piece.at, ())
     if len(tokens) == 1 and tokens[0] != END_OF_INPUT:
-        return text.token(tokens[0])
+        return text.token_text(tokens[0])
     return "copy" if piece.at == focus else f"in({expr_text(piece.at)})"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from recinterp.machine import Machine
-from recinterp.machine.transform.simplify_votes import shorter
+from recinterp.machine.transform.simplify_votes import simplify_votes_given
 from recinterp.view.diagram.graph import HALT, drawable, habits, rule_text
 from recinterp.view.diagram.labels import atom_text
 
@@ -39,7 +39,7 @@ def outline(machine: Machine) -> str:
 
 def _tree(rules: Sequence[Open], usual: Habits, given: tuple[asm.Atom, ...]) -> Iterator[str]:
     """Lines for some rules; given: what the lines above ask already."""
-    left = [(shorter(guard, given), rule) for guard, rule in rules]
+    left = [(simplify_votes_given(guard, given), rule) for guard, rule in rules]
     while left:
         counts = Counter(a for guard, _ in left for a in guard).most_common(1)
         if not counts or counts[0][1] < 2:

@@ -18,7 +18,7 @@ import traitlets
 
 from recinterp.errors import RecinterpError
 from recinterp.view.diagram.graph import habits, rule_text
-from recinterp.view.notebook.session import KINDS, Answer, Cut, Session
+from recinterp.view.notebook.session import KINDS, Answer, HeadIntervention, Session
 from recinterp.view.notebook.standalone import StandAlone, document, in_script
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class AblationWidget(anywidget.AnyWidget):
 
 
 def ablation(ex: Explanation, *, warm: bool = True) -> AblationWidget:
-    """The widget of an explanation. Errors: NoModel."""
+    """The widget of an explanation. Errors: ModelNotLoadedError."""
     session = Session(ex)
     if warm:
         session.warm()
@@ -148,10 +148,10 @@ def setup(session: Session) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cut_of(request: Request) -> Cut:
+def cut_of(request: Request) -> HeadIntervention:
     """The cut a page asks about."""
     heads = tuple(sorted((int(layer), int(h)) for layer, h in request.get("heads", ())))
-    return Cut(heads, request.get("kind", "zero"), request.get("to") or "t")
+    return HeadIntervention(heads, request.get("kind", "zero"), request.get("to") or "t")
 
 
 def replies(
@@ -230,7 +230,7 @@ def static_page(session: Session) -> StandAlone:
     answers, runs, strata = {}, {}, {}
     for kind in kinds:
         for chosen in sets:
-            cut = Cut(tuple(sorted(chosen)), kind)
+            cut = HeadIntervention(tuple(sorted(chosen)), kind)
             key = _key(cut)
             strata[key] = [[s.name, s.total, s.clean, s.cut] for s in session.accuracy(cut)]
             for i, x in enumerate(inputs):
@@ -244,7 +244,7 @@ def static_page(session: Session) -> StandAlone:
     return page_of("ablate", {"setup": given, "known": known}, title, "95vh")
 
 
-def _key(cut: Cut) -> str:
+def _key(cut: HeadIntervention) -> str:
     return cut.kind + "|" + " ".join(f"{layer}.{h}" for layer, h in cut.heads)
 
 

@@ -35,7 +35,7 @@ KINDS = {"E": "encoder", "D": "decoder, itself", "X": "decoder, the encoder"}
 def attention_page(ex: Explanation, tokens: Sequence[str]) -> StandAlone:
     """Attention of all heads over input, SEP and the model's own output, as one page.
 
-    Errors: NoModel, IllFormed.
+    Errors: ModelNotLoadedError, InvalidInputError.
     """
     session = Session(ex)
     patterns, row = session.patterns(tokens)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from recinterp.errors import DomainError
 from recinterp.io import write_text
+from recinterp.judge.cached_model import CachedModel
 from recinterp.view.notebook.static_chart import chart_svg
 from recinterp.view.report.data import FidelityRow, Share, fidelity_rows
 
 if TYPE_CHECKING:
     from recinterp.explanation import Explanation
-    from recinterp.judge.cached_model import CachedModel
+
 
 PER_CELL = 12  # inputs drawn of each length and depth
 BLUE, RED, GREY, GREEN = "#2f6fb3", "#c01f3c", "#8a97a5", "#1a7f4b"

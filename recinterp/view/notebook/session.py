@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from recinterp.errors import InterventionError, NoModel, UnknownName
-from recinterp.machine.execution.interpreter import steps
+from recinterp.errors import InterventionError, ModelNotLoadedError, UnknownNameError
+from recinterp.machine.execution.interpreter import machine_states
 from recinterp.models.torch_threads import one_thread
 from recinterp.perturb import (
     Ablate,
     At,
     Intervention,
+    PromptBatch,
     Redirect,
-    Rows,
+    assert_live,
+    build_batch,
     head,
-    lay_out,
-    prove,
-    sources_kept,
+    source_cache,
 )
-from recinterp.perturb.lowering.hooks import Kept, hooks_of, units_of
-from recinterp.perturb.runner import spell
+from recinterp.perturb.lowering.hooks import SourceCache, hooks_of, units_of
+from recinterp.perturb.runner import decode_tokens
 from recinterp.probe.landmarks import Landmark, landmarks
 from recinterp.tokens import EOS, TRUNCATED
 
@@ -55,7 +55,7 @@ REDERIVED = 8  # longest input asked about when machine and diff are derived aga
 
 
 @dataclass(frozen=True)
-class Cut:
+class HeadIntervention:
     """Heads, as (layer, head), and what is done to them. to: the landmark of a redirect."""
 
     heads: tuple[tuple[int, int], ...] = ()
@@ -101,7 +101,7 @@ class StratumAccuracy:
 
 
 class Session:
-    """An explained model that can be asked under cuts. Errors: NoModel without one."""
+    """An explained model that can be asked under cuts. Errors: ModelNotLoadedError without one."""
 
     def __init__(self, ex: Explanation) -> None:
         from torch import nn
@@ -110,11 +110,13 @@ class Session:
 
         if not isinstance(ex.model, nn.Module):
             wrong = "it has none" if ex.model is None else "it is no hooked model"
-            raise NoModel("ask an explanation's model", wrong, "Explanation.load(path, model=…)")
+            raise ModelNotLoadedError(
+                "ask an explanation's model", wrong, "Explanation.load(path, model=…)"
+            )
         self.ex, self.task = ex, ex.task
         self.adapter: Adapter = Adapter(ex.model, ex.task)
         self._lock = threading.Lock()  # hooks are the model's own: one pass at a time
-        self._kept: Kept = {}
+        self._kept: SourceCache = {}
         self._clean: dict[Tokens, tuple[Tokens, Seen]] = {}
         self._right: dict[tuple[str, int], int] = {}
 
@@ -160,7 +162,7 @@ class Session:
                 if self.ex.domain.contains(self.task, x):
                     yield tuple(x), f"as deep as {length} tokens get"
 
-    def plan(self, cut: Cut, at: Sequence[int | None] = ()) -> list[Intervention]:
+    def plan(self, cut: HeadIntervention, at: Sequence[int | None] = ()) -> list[Intervention]:
         """The cut as interventions. at: per row, the input position a redirect points to."""
         if cut.kind == "redirect":
             to = At("input", tuple(at))
@@ -168,12 +170,12 @@ class Session:
         reference = None if cut.kind == "zero" else self._reference
         return [Ablate(head(*which), cut.kind, reference) for which in self._checked(cut)]
 
-    def _checked(self, cut: Cut) -> tuple[tuple[int, int], ...]:
+    def _checked(self, cut: HeadIntervention) -> tuple[tuple[int, int], ...]:
         if not set(cut.heads) <= set(self.heads):
             known = f"{self.name(self.heads[0])} to {self.name(self.heads[-1])}"
             raise InterventionError(f"cut {cut.heads}", "no such head", known)
         if cut.kind == "redirect" and cut.to not in self.pointers:
-            raise UnknownName("redirect a head", cut.to, self.pointers)
+            raise UnknownNameError("redirect a head", cut.to, self.pointers)
         return cut.heads
 
     @cached_property
@@ -182,13 +184,13 @@ class Session:
 
     def warm(self) -> None:
         """Run what every answer needs once: the clean runs' means, the proof that edits count."""
-        self.answer(self.offered[0][1], Cut(self.heads[:1], "mean"))
+        self.answer(self.offered[0][1], HeadIntervention(self.heads[:1], "mean"))
 
-    def output(self, tokens: Sequence[str], cut: Cut = Cut()) -> Tokens:
-        """The model's greedy output under a cut. Errors: IllFormed for what is no input."""
+    def output(self, tokens: Sequence[str], cut: HeadIntervention = HeadIntervention()) -> Tokens:
+        """The model's greedy output under a cut. Errors: InvalidInputError for what is no input."""
         return self._said(tuple(tokens), cut)[0]
 
-    def _said(self, x: Tokens, cut: Cut) -> tuple[Tokens, Seen]:
+    def _said(self, x: Tokens, cut: HeadIntervention) -> tuple[Tokens, Seen]:
         """The output, and the attention it was written with; clean ones are remembered."""
         if not cut.heads and x in self._clean:
             return self._clean[x]
@@ -199,15 +201,15 @@ class Session:
             self._clean[x] = found
         return found
 
-    def answer(self, tokens: Sequence[str], cut: Cut = Cut()) -> Answer:
+    def answer(self, tokens: Sequence[str], cut: HeadIntervention = HeadIntervention()) -> Answer:
         """Everything one click shows but the accuracy (see `accuracy`)."""
         x = tuple(tokens)
         clean = self.output(x)
         out, seen = self._said(x, cut)
-        run = tuple(state for state, _ in steps(self.ex.machine, x))
+        run = tuple(state for state, _ in machine_states(self.ex.machine, x))
         claimed = tuple(self.ex.machine.known_prefix(x))
         parts = first_difference(out, claimed)
-        rows = lay_out(self.task, [x], [_spellable(out, self.task.ids)])
+        rows = build_batch(self.task, [x], [_spellable(out, self.task.ids)])
         written = None if parts is None else _writing(run, parts)
         changed = tuple(i for i in range(len(out)) if i >= len(clean) or out[i] != clean[i])
         truth = tuple(self.task.apply(x))
@@ -217,12 +219,12 @@ class Session:
     def patterns(self, tokens: Sequence[str]) -> tuple[Tensor, Tokens]:
         """Attention over input, SEP and own output, (layer, head, query, key); the row's tokens."""
         said = _spellable(self.output(tokens), self.task.ids)
-        rows = lay_out(self.task, [tokens], [said])
+        rows = build_batch(self.task, [tokens], [said])
         held: dict[str, Tensor] = {}
         self._logits(rows, [], held)
         return torch.stack([held[name][0] for name in self._patterns]), self._row(rows)
 
-    def _row(self, rows: Rows) -> Tokens:
+    def _row(self, rows: PromptBatch) -> Tokens:
         return tuple(self.adapter.token(i) for i in rows.ids[0].tolist())
 
     @property
@@ -230,7 +232,7 @@ class Session:
         return [f"blocks.{layer}.attn.hook_pattern" for layer in range(self.adapter.n_layers)]
 
     def accuracy(
-        self, cut: Cut, stop: Callable[[], bool] = lambda: False
+        self, cut: HeadIntervention, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[StratumAccuracy]:
         """Stratum by stratum, how many outputs are exactly right; ends early once `stop()`."""
         for name, drawn in self._strata.items():
@@ -244,7 +246,7 @@ class Session:
     def _clean_right(self, name: str, inputs: Sequence[Tokens]) -> int:
         key = (name, len(inputs))
         if key not in self._right:
-            self._right[key] = self._exact(inputs, Cut())
+            self._right[key] = self._exact(inputs, HeadIntervention())
         return self._right[key]
 
     @cached_property
@@ -258,13 +260,13 @@ class Session:
             by_depth[depth] = dict.fromkeys(map(tuple, inside))
         return {f"depth {d}": list(xs) for d, xs in by_depth.items() if xs}
 
-    def _exact(self, inputs: Sequence[Tokens], cut: Cut) -> int:
+    def _exact(self, inputs: Sequence[Tokens], cut: HeadIntervention) -> int:
         """How many outputs are the truth: forced along it, every next token has to be its own."""
         truth = [tuple(y) for y in self.task.apply_many(inputs)]
         if cut.kind == "redirect" and cut.heads:
             pairs = list(zip(inputs, truth, strict=True))
             return sum(self._each_step(x, y, cut)[0] == [*y, EOS] for x, y in pairs)
-        rows = lay_out(self.task, inputs, truth)
+        rows = build_batch(self.task, inputs, truth)
         said = self._logits(rows, self._whole(cut)).argmax(-1)
         right = 0
         for i, y in enumerate(truth):
@@ -273,7 +275,9 @@ class Session:
             right += said[i, sep : sep + len(want)].tolist() == want
         return right
 
-    def rederive(self, cut: Cut, progress: Callable[[str], None] | None = None) -> Explanation:
+    def rederive(
+        self, cut: HeadIntervention, progress: Callable[[str], None] | None = None
+    ) -> Explanation:
         """Machine and diff of the model under the cut, on inputs of up to REDERIVED tokens.
 
         progress is told each stage; what it raises ends the derivation.
@@ -294,11 +298,11 @@ class Session:
 
         return explain(ask, self.task, domain=domain, progress=said)
 
-    def _whole(self, cut: Cut) -> list[Intervention]:
+    def _whole(self, cut: HeadIntervention) -> list[Intervention]:
         """The plan where one pass serves every step; a redirect has one for each step."""
         return [] if cut.kind == "redirect" else self.plan(cut)
 
-    def _greedy(self, tokens: Tokens, cut: Cut, guess: Tokens) -> tuple[Tokens, Seen]:
+    def _greedy(self, tokens: Tokens, cut: HeadIntervention, guess: Tokens) -> tuple[Tokens, Seen]:
         """Guess, check all of it in one pass, keep what holds; the last pass saw the whole."""
         room = self.adapter.n_ctx - len(self.task.prompt(tokens))
         ahead = _spellable(guess, self.task.ids)[: room - 1]
@@ -314,16 +318,20 @@ class Session:
             more = _spellable(said[len(out) :], self.task.ids)
             ahead = (*out, *(more or (out[-1],) * AHEAD))[: room - 1]
 
-    def _step_by_step(self, tokens: Tokens, prefix: Tokens, cut: Cut) -> tuple[list[str], Seen]:
+    def _step_by_step(
+        self, tokens: Tokens, prefix: Tokens, cut: HeadIntervention
+    ) -> tuple[list[str], Seen]:
         """What is said next after each beginning of a prefix, and the attention it takes."""
         if cut.kind == "redirect" and cut.heads:
             return self._each_step(tokens, prefix, cut)
-        rows, held = lay_out(self.task, [tokens], [prefix]), dict[str, Tensor]()
+        rows, held = build_batch(self.task, [tokens], [prefix]), dict[str, Tensor]()
         sep = int(rows.sep[0])
-        said = spell(self.adapter, self._logits(rows, self._whole(cut), held)[0, sep:])
+        said = decode_tokens(self.adapter, self._logits(rows, self._whole(cut), held)[0, sep:])
         return said, _eighths(torch.stack([held[name][0, :, sep:] for name in self._patterns]))
 
-    def _each_step(self, tokens: Tokens, prefix: Tokens, cut: Cut) -> tuple[list[str], Seen]:
+    def _each_step(
+        self, tokens: Tokens, prefix: Tokens, cut: HeadIntervention
+    ) -> tuple[list[str], Seen]:
         """The same for a redirect, which is another one at each step."""
         at = [self.pointers[cut.to].at(tokens, t) for t in range(len(prefix) + 1)]
         width = len(self.task.prompt(tokens)) + len(prefix)
@@ -333,10 +341,12 @@ class Session:
             ts = [t for t, place in enumerate(at) if (place is not None) == stands]
             if not ts:
                 continue
-            rows = lay_out(self.task, [tokens] * len(ts), [prefix[:t] for t in ts])
+            rows = build_batch(self.task, [tokens] * len(ts), [prefix[:t] for t in ts])
             plan, held = self.plan(cut, [at[t] for t in ts]) if stands else [], dict[str, Tensor]()
             logits, each = self._logits(rows, plan, held), torch.arange(len(ts))
-            said |= dict(zip(ts, spell(self.adapter, logits[each, rows.query]), strict=True))
+            said |= dict(
+                zip(ts, decode_tokens(self.adapter, logits[each, rows.query]), strict=True)
+            )
             for i, name in enumerate(names):
                 seen = held[name][each, :, rows.query]  # (step, head, key)
                 pattern[i, :, ts, : seen.shape[-1]] = seen.transpose(0, 1)
@@ -344,14 +354,14 @@ class Session:
 
     def _logits(
         self,
-        rows: Rows,
+        rows: PromptBatch,
         plan: Sequence[Intervention],
         held: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Logits at every position, (batch, pos, vocab); every layer's pattern into `held`."""
-        with self._lock, one_thread(), sources_kept(self._kept), torch.no_grad():
+        with self._lock, one_thread(), source_cache(self._kept), torch.no_grad():
             for hook in sorted({unit.hook for unit in units_of(self.adapter, plan)}):
-                prove(self.adapter, self.task, hook)
+                assert_live(self.adapter, self.task, hook)
             hooks = hooks_of(self.adapter, self.task, rows, plan)
             if held is not None:
                 hooks += [(name, _capture(held, name)) for name in self._patterns]

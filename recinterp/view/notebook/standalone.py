@@ -26,7 +26,7 @@ class StandAlone(str):
         return made
 
     def save(self, path: str | Path) -> Path:
-        """Write the page, whole or not at all. Errors: UnwritableFile."""
+        """Write the page, whole or not at all. Errors: UnwritableFileError."""
         return write_text(path, str(self))
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from recinterp.machine.execution.interpreter import steps
+from recinterp.machine.execution.interpreter import machine_states
 from recinterp.semantics.ast import Call, Construct, Let, Var
 from recinterp.semantics.pretty import show
 from recinterp.semantics.reduce import Closed, Lambda, Node, Reducer, Reduction, Unfolded
@@ -122,7 +122,7 @@ class StepWidget(anywidget.AnyWidget):
 
 
 def stepper(ex: Explanation, tokens: Sequence[str]) -> StepWidget:
-    """The widget for one input. Errors: IllFormed."""
+    """The widget for one input. Errors: InvalidInputError."""
     ex.task.well_formed(tokens)
     return StepWidget(setup=frames(ex, tokens))
 
@@ -130,7 +130,7 @@ def stepper(ex: Explanation, tokens: Sequence[str]) -> StepWidget:
 def frames(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any]:
     """Everything the stepper shows, as plain data."""
     redexes, normal = reduction(ex.task, tokens)
-    run = [state for state, _ in steps(ex.machine, tokens)]
+    run = [state for state, _ in machine_states(ex.machine, tokens)]
     truth, claimed = ex.task.apply(tokens), ex.machine.known_prefix(tokens)
     model = _model(ex, tokens)
     longest = max(len(truth), len(claimed), len(model["output"]) if model else 0)

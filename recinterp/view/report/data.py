@@ -179,13 +179,13 @@ class Report:
     drawn: tuple[Graph, Graph]
     fidelity: tuple[FidelityRow, ...]
     interventional: Share | None
-    false_effects: Share | None
+    unpredicted_changes: Share | None
     heads: tuple[HeadRow, ...]
     sites: tuple[SiteRow, ...]
-    overrides: tuple[OverrideRow, ...]
+    forced_prefix_rules: tuple[OverrideRow, ...]
     layers: tuple[str, ...]
-    runners_up: tuple[str, ...]
-    rivals: tuple[str, ...]
+    rejected_hypotheses: tuple[str, ...]
+    equivalent_machines: tuple[str, ...]
     probes: int
     trust: tuple[str, ...]
     seconds: float
@@ -210,7 +210,7 @@ COLUMNS = {
 }
 
 
-def report(ex: Explanation) -> Report:
+def build_report(ex: Explanation) -> Report:
     """The report of an explanation."""
     diff = ex.diff
     return Report(
@@ -239,16 +239,16 @@ def report(ex: Explanation) -> Report:
         drawn=compare(ex.machine, ex.truth, {s.rule for s in diff.shortcuts}),
         fidelity=fidelity_rows(ex.fidelity),
         interventional=_optional(ex.fidelity.interventional),
-        false_effects=_optional(ex.fidelity.false_effects),
+        unpredicted_changes=_optional(ex.fidelity.unpredicted_changes),
         heads=tuple(map(_head, ex.heads)),
         sites=tuple(map(_site, ex.sites)),
-        overrides=tuple(
+        forced_prefix_rules=tuple(
             OverrideRow(o.condition, o.effect, Share.of(o.held), Share.of(o.alone))
-            for o in ex.overrides
+            for o in ex.forced_prefix_rules
         ),
         layers=tuple(str(finding.text) for finding in ex.layers),
-        runners_up=tuple(dict.fromkeys(ex.runners_up)),
-        rivals=tuple(map(str, ex.rivals)),
+        rejected_hypotheses=tuple(dict.fromkeys(ex.rejected_hypotheses)),
+        equivalent_machines=tuple(map(str, ex.equivalent_machines)),
         probes=ex.probes,
         trust=trust(ex),
         seconds=ex.seconds,

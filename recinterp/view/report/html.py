@@ -58,8 +58,8 @@ def _body(found: Report) -> str:
             _heads(found),
             _sites(found),
             _overrides(found),
-            _list("Machines that nothing here tells from this one", found.rivals),
-            _list("Other machines that were considered", found.runners_up),
+            _list("Machines that nothing here tells from this one", found.equivalent_machines),
+            _list("Other machines that were considered", found.rejected_hypotheses),
             _list("How far to trust this", found.trust),
             _texts(found),
         ]
@@ -268,7 +268,7 @@ def _sites(found: Report) -> str:
 def _overrides(found: Report) -> str:
     rows = [
         [escape(o.condition), f"<b>{escape(o.effect)}</b>", _share(o.held), _share(o.alone)]
-        for o in found.overrides
+        for o in found.forced_prefix_rules
     ]
     names = ["behind a forced output", "the model", "on other inputs", "machine alone"]
     return _section("Behind outputs it would not write", _table(names, rows), FORCED)

@@ -116,11 +116,11 @@ def _failures(ex: Explanation) -> str:
 
 
 def _under_intervention(ex: Explanation) -> str:
-    rate, false = ex.fidelity.interventional, ex.fidelity.false_effects
+    rate, false = ex.fidelity.interventional, ex.fidelity.unpredicted_changes
     if rate is None or not rate.total:
         return "It was not tested under intervention: it says what the model does, not how."
     said = f"Under intervention on the network it foretells {rate}"
-    apart = ex.fidelity.rivals_apart
+    apart = ex.fidelity.carried_state_contrast
     if apart is not None and apart.total:
         said += f", {apart} where a machine with its state in the output would say other"
     return said + (f"; effects where it foretells none: {false}." if false is not None else ".")

@@ -77,9 +77,13 @@ def report_text(found: Report) -> RenderableType:
     parts += _section("Fidelity on held-out inputs", fidelity_table(found.fidelity))
     parts += _section("Heads", heads_table(found.heads), *map(Text, found.layers))
     parts += _section("Where the machine's variables live", sites_table(found.sites))
-    parts += _section("Behind outputs it would not write", overrides_table(found.overrides))
-    parts += _section("Machines that nothing here tells from this one", *map(Text, found.rivals))
-    parts += _section("Other machines that were considered", *map(Text, found.runners_up))
+    parts += _section(
+        "Behind outputs it would not write", overrides_table(found.forced_prefix_rules)
+    )
+    parts += _section(
+        "Machines that nothing here tells from this one", *map(Text, found.equivalent_machines)
+    )
+    parts += _section("Other machines that were considered", *map(Text, found.rejected_hypotheses))
     parts += _section("How far to trust this", *(Text(f"• {x}") for x in found.trust))
     return Group(*parts)
 
