@@ -11,44 +11,86 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from sphinx.domains.python import PyObject  # noqa: E402
+
 import recinterp  # noqa: E402
 
 project, author, version = "recinterp", "the recinterp authors", recinterp.__version__
 project_copyright = author
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "Which algorithm did a small transformer learn?",
-    "page_width": "1080px",
-    "show_powered_by": False,
-}
+
+html_theme = "furo"
+html_title = f"recinterp {version}"
+html_static_path = ["_static"]
+html_css_files = ["recinterp.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
 html_show_sourcelink = False
+html_copy_source = False
 html_show_copyright = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#9a3412", "color-brand-content": "#1d4ed8"},
+    "dark_css_variables": {"color-brand-primary": "#fdba74", "color-brand-content": "#93c5fd"},
+}
 
 # Tutorials are shown as they are stored; a test runs them.
 nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, Any] = {}
 # A figure has a table beside it, which the pages show.
 suppress_warnings = ["mystnb.unknown_mime_type"]
-myst_enable_extensions = ["colon_fence"]
+# attrs_inline: an entry of the glossary has an anchor of its own, [term]{#term-slug}.
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+python_maximum_signature_line_length = 110
+default_role = "code"  # `x` in a docstring is code
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # Attributes become one list of fields, not an entry each
+napoleon_use_rtype = False
+napoleon_custom_sections = ["Reference"]
+for field in PyObject.doc_field_types:
+    if field.name == "variable":
+        field.label = "Attributes"  # as in the docstrings; Sphinx would write "Variables"
 
 TUTORIALS = HERE / "tutorials"
 shutil.rmtree(TUTORIALS, ignore_errors=True)
 shutil.copytree(HERE.parent / "tutorials", TUTORIALS, ignore=shutil.ignore_patterns("*.json", ".*"))
 
+ONE_LINE_SECTION = re.compile(r"(Returns|Raises|Yields|Reference|Note): +(\S.*)")
+RAISED = re.compile(r"(\s+)([A-Z]\w*Error),? (?=[a-z])")  # "DomainError if", in a Raises block
+SECTION = re.compile(r"([A-Z]\w+):")
 
-def plain(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text: signs that are markup in reStructuredText stand for themselves."""
-    for i, line in enumerate(lines):
-        said = re.sub(r"([\\*|_])", r"\\\1", re.sub(r"`([^`]+)`", r"``\1``", line))
-        lines[i] = re.sub(r"``([^`]+)``", lambda m: m[0].replace("\\", ""), said)
+
+def escape_markup(
+    app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]
+) -> None:
+    """Prepare a plain-text docstring for napoleon, in place.
+
+    Outside backticks, the characters `*`, `|` and `_` stand for themselves. A section that is
+    written on one line, "Returns: the output.", is put on two, as napoleon reads it, and so is an
+    error without a colon, "Raises: DomainError if there is no domain.".
+    """
+    prepared: list[str] = []
+    section = ""
+    for line in lines:
+        parts = re.split(r"(`+[^`]+`+)", line)
+        parts[::2] = [re.sub(r"([*|]|_(?!\w))", r"\\\1", part) for part in parts[::2]]
+        escaped = "".join(parts)
+        if found := ONE_LINE_SECTION.fullmatch(escaped):
+            prepared.append(f"{found[1]}:")
+            section, escaped = found[1], f"    {found[2]}"
+        elif found := SECTION.fullmatch(escaped):
+            section = found[1]
+        prepared.append(RAISED.sub(r"\1\2: ", escaped, count=1) if section == "Raises" else escaped)
+    lines[:] = prepared
 
 
 def setup(app: Any) -> None:
-    """Hooks."""
-    app.connect("autodoc-process-docstring", plain)
+    """Connect the hook, before napoleon's own (priority 500)."""
+    app.connect("autodoc-process-docstring", escape_markup, priority=400)
