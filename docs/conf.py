@@ -63,34 +63,50 @@ shutil.rmtree(TUTORIALS, ignore_errors=True)
 shutil.copytree(HERE.parent / "tutorials", TUTORIALS, ignore=shutil.ignore_patterns("*.json", ".*"))
 
 ONE_LINE_SECTION = re.compile(r"(Returns|Raises|Yields|Reference|Note): +(\S.*)")
-RAISED = re.compile(r"(\s+)([A-Z]\w*Error),? (?=[a-z])")  # "DomainError if", in a Raises block
 SECTION = re.compile(r"([A-Z]\w+):")
+RAISED = re.compile(r"(\s+)([A-Z]\w*Error),? (?=[a-z])")  # "DomainError if", in a Raises block
+COLON = "\ue000"  # stands for a colon that is one of prose, until napoleon is done
 
 
-def escape_markup(
+def prepare_docstring(
     app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]
 ) -> None:
     """Prepare a plain-text docstring for napoleon, in place.
 
     Outside backticks, the characters `*`, `|` and `_` stand for themselves. A section that is
-    written on one line, "Returns: the output.", is put on two, as napoleon reads it, and so is an
-    error without a colon, "Raises: DomainError if there is no domain.".
+    written on one line, "Returns: the output.", is put on two, as napoleon reads it, and an error
+    without a colon, "Raises: DomainError if there is no domain.", gets one. In a property's
+    docstring and in a Returns block, what precedes a colon is no type.
     """
     prepared: list[str] = []
-    section = ""
+    section = "Returns" if what == "property" else ""
     for line in lines:
         parts = re.split(r"(`+[^`]+`+)", line)
         parts[::2] = [re.sub(r"([*|]|_(?!\w))", r"\\\1", part) for part in parts[::2]]
-        escaped = "".join(parts)
-        if found := ONE_LINE_SECTION.fullmatch(escaped):
+        text = "".join(parts)
+        if found := ONE_LINE_SECTION.fullmatch(text):
             prepared.append(f"{found[1]}:")
-            section, escaped = found[1], f"    {found[2]}"
-        elif found := SECTION.fullmatch(escaped):
+            section, text = found[1], f"    {found[2]}"
+        elif found := SECTION.fullmatch(text):
             section = found[1]
-        prepared.append(RAISED.sub(r"\1\2: ", escaped, count=1) if section == "Raises" else escaped)
+            prepared.append(text)
+            continue
+        if section == "Raises":
+            text = RAISED.sub(r"\1\2: ", text, count=1)
+        elif section == "Returns":
+            text = text.replace(":", COLON)
+        prepared.append(text)
     lines[:] = prepared
 
 
+def restore_colons(
+    app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]
+) -> None:
+    """Put the colons of prose back, in place."""
+    lines[:] = [line.replace(COLON, ":") for line in lines]
+
+
 def setup(app: Any) -> None:
-    """Connect the hook, before napoleon's own (priority 500)."""
-    app.connect("autodoc-process-docstring", escape_markup, priority=400)
+    """Connect the hooks, one before and one after napoleon's own (priority 500)."""
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
+    app.connect("autodoc-process-docstring", restore_colons, priority=600)
