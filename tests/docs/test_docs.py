@@ -62,9 +62,36 @@ def test_every_file_a_page_points_to_is_there(page: Path) -> None:
         assert (place / target).exists(), target
 
 
+def test_every_anchor_of_the_glossary_is_its_own() -> None:
+    anchors = glossary_anchors()
+    assert len(anchors) == len(set(anchors)) > 50
+
+
+def test_the_glossary_has_an_entry_for_every_term_that_is_linked() -> None:
+    sources = [p for p in (ROOT / "recinterp").rglob("*") if p.suffix in (".py", ".js")]
+    text = "".join(p.read_text(encoding="utf-8") for p in [*READERS, *sources])
+    assert set(re.findall(r"#(term-[a-z0-9-]+)", text)) <= set(glossary_anchors())
+
+
+def test_the_glossary_names_every_kind() -> None:
+    page = (ROOT / "docs" / "kinds.md").read_text(encoding="utf-8")
+    kinds = re.findall(r"^\| ([a-z][a-z-]*)(?: \*k\*)? \|", page, re.MULTILINE)
+    names = {f"term-{kind}" for kind in kinds if kind != "kind"}
+    assert len(names) > 8
+    assert names <= set(glossary_anchors())
+
+
+def glossary_anchors() -> list[str]:
+    """The anchors of the glossary's entries, in their order."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    return re.findall(r"\{#(term-[a-z0-9-]+)\}", page)
+
+
 def test_the_documentation_builds_without_a_warning_and_asks_nobody(tmp_path: Path) -> None:
     pytest.importorskip("sphinx", reason="sphinx is not installed")
     pytest.importorskip("myst_nb", reason="myst-nb is not installed")
+    pytest.importorskip("furo", reason="furo is not installed")
+    pytest.importorskip("sphinx_design", reason="sphinx-design is not installed")
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q"]
     done = subprocess.run(
         [*command, "-d", str(tmp_path / "trees"), str(ROOT / "docs"), str(tmp_path / "html")],
