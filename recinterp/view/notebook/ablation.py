@@ -205,7 +205,7 @@ def derived(ex: Explanation) -> dict[str, Any]:
     """A derivation under a cut, for the page: verdict, what it says, the machine's rules."""
     from recinterp.view.diagram.formats import table
     from recinterp.view.diagram.graph import extract
-    from recinterp.view.report.sentences import domain_text
+    from recinterp.view.report.sentences.summary import domain_text
 
     case = ex.diff.counterexample
     return {

@@ -15,7 +15,7 @@ from recinterp.stats import Rate
 from recinterp.view.diagram.graph import Graph
 from recinterp.view.diagram.outline import outline
 from recinterp.view.diagram.side_by_side import compare
-from recinterp.view.report.sentences import domain_text, sentence, trust
+from recinterp.view.report.sentences.summary import domain_text, sentence, trust
 
 if TYPE_CHECKING:
     from recinterp.causal.sites import Site

@@ -19,7 +19,7 @@ from recinterp.view.report.data import (
     merged_cells,
     shortest_apart,
 )
-from recinterp.view.report.sentences import FORCED, SUBSPACES, VERDICTS, departure
+from recinterp.view.report.sentences.summary import FORCED, SUBSPACES, VERDICTS, departure
 from recinterp.view.report.style import PAGE, REPORT
 
 Cell = str  # HTML, already escaped

@@ -28,7 +28,7 @@ from recinterp.view.report.data import (
     shortest_apart,
 )
 from recinterp.view.report.heatmap import heat_text
-from recinterp.view.report.sentences import FORCED, SUBSPACES, VERDICTS, departure
+from recinterp.view.report.sentences.summary import FORCED, SUBSPACES, VERDICTS, departure
 
 if TYPE_CHECKING:
     from recinterp.compare import Comparison

@@ -1,0 +1,1 @@
+"""Every sentence that a report, a page or a terminal shows: the core has none."""
