@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
 OWN = ("http://127.0.0.1", "ws://127.0.0.1", "file:", "data:", "blob:", "about:")
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 SHOTS = ROOT / "test-output"
 NOTEBOOK = {
     "model": """import recinterp as ri
@@ -139,3 +140,16 @@ def shot(where: Any, name: str) -> None:
     """Keep a screenshot of a page or an element under test-output."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     where.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+def readable(where: Any) -> None:
+    """Every word stands out from its background by 4.5 to 1."""
+    worst = where.evaluate(CONTRAST)
+    assert worst
+    assert worst[0][0] >= 4.5, worst
+
+
+def row(page: Any, name: str) -> list[str]:
+    """The tokens of one row of the output table."""
+    cells = page.locator(f".tokens tr:has(th:text-is('{name}')) td > span")
+    return list(cells.all_inner_texts())

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from recinterp.view.notebook.session import HeadIntervention
-from tests.browser.conftest import Watch, shot
-from tests.browser.test_pages import readable, row
-from tests.view.test_session import session
+from tests.browser.conftest import Watch, readable, row, shot
+from tests.view.builders import session
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 

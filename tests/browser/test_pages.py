@@ -9,13 +9,11 @@ import pytest
 
 from recinterp.view.notebook.ablation import AblationWidget
 from recinterp.view.notebook.session import HeadIntervention
-from tests.browser.conftest import Watch, shot
-from tests.view.builders import explanation
-from tests.view.test_session import session
+from tests.browser.conftest import Watch, readable, row, shot
+from tests.view.builders import explanation, session
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 DEEP = "X1 X1 X1 X1 01"
-CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 
 def opened(browser: Any, watch: Watch, path: Path, scheme: str = "light") -> Any:
@@ -26,13 +24,6 @@ def opened(browser: Any, watch: Watch, path: Path, scheme: str = "light") -> Any
     watch.on(page)
     page.goto(path.as_uri())
     return page
-
-
-def readable(where: Any) -> None:
-    """Every word stands out from its background by 4.5 to 1."""
-    worst = where.evaluate(CONTRAST)
-    assert worst
-    assert worst[0][0] >= 4.5, worst
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -67,12 +58,6 @@ def test_the_static_page_switches_heads_off(
     page.locator(".head").nth(3).click()
     said = "document.querySelector('.status').textContent.includes('single heads and pairs')"
     page.wait_for_function(said)
-
-
-def row(page: Any, name: str) -> list[str]:
-    """The tokens of one row of the output table."""
-    cells = page.locator(f".tokens tr:has(th:text-is('{name}')) td > span")
-    return list(cells.all_inner_texts())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -27,7 +27,7 @@ from recinterp.perturb import (
 )
 from recinterp.perturb import runner as engine
 from recinterp.perturb.fast.decode import keeps
-from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, _model
+from tests.perturb.untrained import DECODER_SHAPES, INPUT, PREFIX, SOURCE, TASK, random_model
 
 pytestmark = pytest.mark.backend
 PLANS: dict[str, list[Intervention]] = {
@@ -52,7 +52,7 @@ PLANS: dict[str, list[Intervention]] = {
 @pytest.fixture(scope="module")
 def adapter() -> Adapter:
     # Attention alone: its outputs hang on the input, so that an edit shows.
-    return Adapter(_model(SHAPES["LNPre, no MLP"]), TASK)
+    return Adapter(random_model(DECODER_SHAPES["LNPre, no MLP"]), TASK)
 
 
 @pytest.fixture(scope="module")

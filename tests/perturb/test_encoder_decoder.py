@@ -9,7 +9,6 @@ import torch
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import Shape
 from recinterp.models.backends import block_names as stack
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb import (
@@ -44,30 +43,28 @@ from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.runner import hooks_needed
 from tests.models.conftest import random_weights
-from tests.perturb.test_fast import INPUT, PREFIX, SOURCE, TASK, through_hooks
+from tests.perturb.untrained import (
+    ENCODER_DECODER,
+    ENCODER_DECODER_SHAPES,
+    INPUT,
+    PREFIX,
+    SOURCE,
+    TASK,
+    random_pair,
+    through_hooks,
+)
 
 pytestmark = pytest.mark.backend
 LAYERS = (2, 2)
 BLOCKS = {name: block for block, name in enumerate(stack.names(LAYERS))}
-SHAPE = Shape(2, 4, 32, 8, 64, 24, 7, act="gelu", kind="encoder-decoder", start=TASK.ids["BOS"])
-SHAPES = {
-    "LN, gelu": SHAPE,
-    "LNPre, no MLP": replace(SHAPE, norm="LNPre", attn_only=True),
-    "no norm, no positions": replace(SHAPE, norm="none", positions="none", act="relu"),
-}
 WIDE = torch.linspace(-2, 2, 32)
 WRITTEN = Reference("a few", INPUT[:3], (("X0", "X1"),) * 3)
 EVEN = slice(4)  # the short ones: their halves part at one place
 
 
-def pair(shape: Shape) -> Adapter:
-    """An encoder-decoder that no training has seen."""
-    return Adapter(backend.hooked(shape, random_weights(shape)), TASK)
-
-
-@pytest.fixture(scope="module", params=SHAPES)
+@pytest.fixture(scope="module", params=ENCODER_DECODER_SHAPES)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    return pair(SHAPES[request.param])
+    return random_pair(ENCODER_DECODER_SHAPES[request.param])
 
 
 def _units(adapter: Adapter, block: int) -> list[Unit]:
@@ -140,7 +137,7 @@ def test_a_pair_on_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
 
 
 def test_so_it_is_where_all_rows_part_at_one_place() -> None:
-    adapter = pair(SHAPE)
+    adapter = random_pair(ENCODER_DECODER)
     rows, road = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
     assert isinstance(road, FastBackend), road
     asked = [[step.take(range(4)) for step in plan] for plan in plans(adapter)[::3]]
@@ -151,7 +148,7 @@ def test_so_it_is_where_all_rows_part_at_one_place() -> None:
 
 def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() -> None:
     # A hook's own name takes every position as it is asked for; the stack's only those it has.
-    adapter, rows = pair(SHAPE), build_batch(TASK, INPUT, PREFIX)
+    adapter, rows = random_pair(ENCODER_DECODER), build_batch(TASK, INPUT, PREFIX)
     for block, name in enumerate(stack.names(LAYERS)):
         for point in ("attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z", "hook_attn_out"):
             unit = Unit(f"blocks.{block}.{point}")
@@ -168,7 +165,7 @@ def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() 
 
 
 def test_a_mean_is_taken_over_the_positions_a_head_has() -> None:
-    adapter, rows = pair(SHAPE), build_batch(TASK, INPUT, PREFIX)
+    adapter, rows = random_pair(ENCODER_DECODER), build_batch(TASK, INPUT, PREFIX)
     cross = head(BLOCKS["X1"], 2)
     (edit,) = lower(adapter, TASK, rows, [Ablate(cross, "mean")])
     (z,) = adapter.cache(rows.ids, [cross.hook]).values()
@@ -180,7 +177,7 @@ def test_a_mean_is_taken_over_the_positions_a_head_has() -> None:
 def test_an_edit_of_what_is_written_leaves_the_encoder_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    adapter = pair(SHAPE)
+    adapter = random_pair(ENCODER_DECODER)
     rows, road = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
     assert isinstance(road, FastBackend), road
     road.clean(rows)
@@ -220,7 +217,7 @@ WHOLE: dict[str, list[Intervention]] = {
 @pytest.fixture(scope="module")
 def talker() -> Adapter:
     # Attention alone, and loud: its outputs hang on the input, so that an edit shows.
-    shape = SHAPES["LNPre, no MLP"]
+    shape = ENCODER_DECODER_SHAPES["LNPre, no MLP"]
     weights = random_weights(shape, seed=3)
     loud = {k: 4 * w if k.endswith(("W_V", "W_O")) else w for k, w in weights.items()}
     return Adapter(backend.hooked(shape, loud), TASK)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import warnings
-from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
-import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
-from recinterp.models.backends.transformer_lens import has_bridge, hooked
 from recinterp.perturb import (
     INPUTS,
     QUERY,
@@ -36,33 +30,25 @@ from recinterp.perturb import (
 )
 from recinterp.perturb.fast import batching as folding
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
-from recinterp.perturb.lowering.hooks import hooks_of
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.runner import hooks_needed
+from tests.perturb.untrained import (
+    DECODER_SHAPES,
+    INPUT,
+    PREFIX,
+    SOURCE,
+    TASK,
+    random_model,
+    rotary,
+    through_hooks,
+)
 
 pytestmark = pytest.mark.backend
-TASK = ri.task("binary-successor", order="natural")
-SHORT, LONG = TASK.sample(4, seed=1, length=5), TASK.sample(4, seed=2, length=9)
-INPUT = tuple(map(tuple, SHORT + LONG))
-SOURCE = tuple(map(tuple, SHORT[::-1] + LONG[::-1]))
-PREFIX = ((), ("X0",)) * 4
-SHAPES = {
-    "LN, gelu": Shape(3, 4, 32, 8, 64, 24, 8, act="gelu", norm="LN"),
-    "LNPre, no MLP": Shape(3, 4, 32, 8, 64, 24, 8, act="relu", norm="LNPre", attn_only=True),
-    "rotary": Shape(3, 4, 32, 8, 64, 24, 8, act="gelu_new", norm="LNPre", positions="rotary"),
-    "no positions": Shape(3, 4, 32, 8, 64, 24, 8, act="silu", norm="LN", positions="none"),
-}
 
 
-def _model(shape: Shape) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return hooked(shape, DecoderOnly(shape).weights())
-
-
-@pytest.fixture(scope="module", params=SHAPES)
+@pytest.fixture(scope="module", params=DECODER_SHAPES)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    return Adapter(_model(SHAPES[request.param]), TASK)
+    return Adapter(random_model(DECODER_SHAPES[request.param]), TASK)
 
 
 def _units(layer: int, *, with_mlp: bool) -> list[Unit]:
@@ -111,11 +97,6 @@ def _others(unit: Unit) -> list[list[Intervention]]:
     return [[scrambled], [Ablate(unit)], [Ablate(unit, "mean")]]
 
 
-def through_hooks(adapter: Adapter, rows, plan) -> torch.Tensor:
-    hooks = hooks_of(adapter, TASK, rows, plan)
-    return adapter.run_with_hooks(rows.ids, hooks)[torch.arange(len(rows)), rows.query]
-
-
 def test_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
     rows, road = build_batch(TASK, INPUT, PREFIX), fast_backend_for(adapter)
     assert isinstance(road, FastBackend), road
@@ -134,7 +115,7 @@ def test_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
 
 
 def test_plans_that_start_alike_share_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    adapter = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     rows, road = build_batch(TASK, INPUT[:4], PREFIX[:4]), fast_backend_for(adapter)
     assert isinstance(road, FastBackend)
     calls, resume = [], folding.resume
@@ -147,7 +128,7 @@ def test_plans_that_start_alike_share_a_call(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_changed_weights_are_read_again() -> None:
-    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    adapter = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     rows = build_batch(TASK, INPUT, PREFIX)
     before = next_logits(adapter, TASK, rows)
     with torch.no_grad():
@@ -159,18 +140,18 @@ def test_changed_weights_are_read_again() -> None:
 
 
 def test_what_the_fast_road_has_not_goes_through_hooks_and_says_so() -> None:
-    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    adapter = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     embedding = Ablate(Unit("hook_embed", None, At("input", 0)))
     effects = run(adapter, TASK, INPUT, [embedding])
     assert effects.road == "hooks: hook_embed is no point of the fast road"
     assert run(adapter, TASK, INPUT, [Ablate(head(0, 0))]).road == "fast"
-    soft = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    soft = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     soft.model.cfg.output_logits_soft_cap = 30.0
     assert hooks_needed(soft) == "it has output_logits_soft_cap"
 
 
 def test_a_model_that_is_not_what_its_settings_say_goes_through_hooks() -> None:
-    adapter = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    adapter = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     adapter.model.cfg.act_fn = "relu"
     assert "logits come out different" in hooks_needed(adapter)
     shut = run(adapter, TASK, INPUT, [Ablate(head(0, 0))])
@@ -194,33 +175,3 @@ def test_rotary_positions_root_mean_square_norms_and_gates(gated: bool, turned: 
         assert hooks_needed(adapter, plan) == ""
         got = road.run(rows, [lower(adapter, TASK, rows, plan)])[0]
         assert float((through_hooks(adapter, rows, plan) - got).abs().max()) < 1e-5, plan
-
-
-def rotary(*, gated: bool, turned: int) -> nn.Module:
-    """Settings that no checkpoint of ours has, as the installed TransformerLens takes them."""
-    said: dict[str, Any] = {
-        "n_layers": 2, "n_heads": 4, "d_model": 32, "d_head": 8, "d_mlp": 64, "n_ctx": 24,
-        "d_vocab": 8, "act_fn": "silu", "normalization_type": "RMS", "gated_mlp": gated,
-        "positional_embedding_type": "rotary", "rotary_dim": turned,
-    }  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = _built(said)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.normal_(0.2, 0.3)
-        return model.eval()
-
-
-def _built(said: dict[str, Any]) -> nn.Module:
-    if has_bridge():
-        import transformer_lens.model_bridge.sources  # noqa: F401
-        from transformer_lens.config import TransformerBridgeConfig
-        from transformer_lens.model_bridge import TransformerBridge
-
-        return TransformerBridge.boot_native(TransformerBridgeConfig(**said))
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return HookedTransformer(HookedTransformerConfig(**said))

@@ -30,7 +30,15 @@ from recinterp.perturb import (
 from recinterp.perturb.lowering.edits import Look, Write
 from recinterp.perturb.lowering.lower import lower
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
-from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, _model, through_hooks
+from tests.perturb.untrained import (
+    DECODER_SHAPES,
+    INPUT,
+    PREFIX,
+    SOURCE,
+    TASK,
+    random_model,
+    through_hooks,
+)
 
 pytestmark = pytest.mark.backend
 COPY = Words("copy")
@@ -40,13 +48,13 @@ ROWS = build_batch(TASK, INPUT, PREFIX)
 
 @pytest.fixture(scope="module")
 def adapter() -> Adapter:
-    return Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    return Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
 
 
 @pytest.mark.parametrize("through", ["q", "k", "v"])
 def test_a_path_adds_what_the_sender_writes_and_nothing_else(through: str) -> None:
     bare = Shape(3, 4, 32, 8, 64, 24, 8, norm="none", attn_only=True)
-    adapter = Adapter(_model(bare), TASK)
+    adapter = Adapter(random_model(bare), TASK)
     (edit,) = lower(adapter, TASK, ROWS, [PathPatch((0, 1), (2, 3), through, SOURCE, PREFIX)])
     assert isinstance(edit, Write)
     name = f"blocks.2.attn.hook_{through}"

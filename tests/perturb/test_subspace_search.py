@@ -6,12 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
-from recinterp.models.backends.transformer_lens import hooked
 from recinterp.perturb import (
     INPUTS,
     QUERY,
@@ -28,9 +25,17 @@ from recinterp.perturb import (
 from recinterp.perturb.lowering.hooks import hooks_of
 from recinterp.perturb.subspace_search import batch_of, orthonormal
 from tests.perturb.hand_set import LENGTH, Words, planted
-from tests.perturb.test_encoder_decoder import SHAPES as PAIRS
-from tests.perturb.test_encoder_decoder import pair
-from tests.perturb.test_fast import INPUT, PREFIX, SHAPES, SOURCE, TASK, rotary
+from tests.perturb.untrained import (
+    DECODER_SHAPES,
+    ENCODER_DECODER_SHAPES,
+    INPUT,
+    PREFIX,
+    SOURCE,
+    TASK,
+    random_model,
+    random_pair,
+    rotary,
+)
 
 pytestmark = pytest.mark.backend
 COPY = Words("copy")
@@ -38,18 +43,14 @@ ROWS = build_batch(TASK, INPUT, PREFIX)
 PLAN = [Interchange((layer_output(0, place),), SOURCE, PREFIX) for place in (INPUTS, QUERY)]
 
 
-def _model(shape: Shape) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return hooked(shape, DecoderOnly(shape).weights())
-
-
-@pytest.fixture(scope="module", params=[*SHAPES, *PAIRS, "gated"])
+@pytest.fixture(scope="module", params=[*DECODER_SHAPES, *ENCODER_DECODER_SHAPES, "gated"])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     name: str = request.param
     if name == "gated":
         return Adapter(rotary(gated=True, turned=4), TASK)
-    return pair(PAIRS[name]) if name in PAIRS else Adapter(_model(SHAPES[name]), TASK)
+    if name in ENCODER_DECODER_SHAPES:
+        return random_pair(ENCODER_DECODER_SHAPES[name])
+    return Adapter(random_model(DECODER_SHAPES[name]), TASK)
 
 
 def _random(features: int, dims: int) -> torch.Tensor:
@@ -116,14 +117,14 @@ def test_what_is_learned_on_some_rows_holds_on_others() -> None:
 
 
 def test_whole_outputs_within_subspaces_are_computed_anew() -> None:
-    model = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     step = Interchange((layer_output(0, At("input", 1)),), SOURCE, PREFIX)
     whole = generate(model, TASK, ROWS, [step])
     assert generate(model, TASK, ROWS, [replace(step, within=(torch.eye(32),))]) == whole
 
 
 def test_a_basis_has_to_fit() -> None:
-    model = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     with pytest.raises(InterventionError, match="as many of each"):
         replace(PLAN[0], within=(torch.eye(32), torch.eye(32)))
     with pytest.raises(InterventionError, match="features"):
@@ -131,14 +132,14 @@ def test_a_basis_has_to_fit() -> None:
 
 
 def test_without_the_fast_road_there_are_no_gradients() -> None:
-    model = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     plan = [Interchange((Unit("blocks.0.hook_nowhere", None, QUERY),), SOURCE, PREFIX)]
     with pytest.raises(InterventionError, match="fast road"):
         learn_subspaces(model, TASK, ROWS, plan, ["X0"] * len(ROWS), dims=2)
 
 
 def test_the_same_seed_learns_the_same() -> None:
-    model = Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     goals = ["X0", "X1"] * 4
     one, two = (learn_subspaces(model, TASK, ROWS, PLAN, goals, dims=3, steps=3) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))

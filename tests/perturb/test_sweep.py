@@ -29,7 +29,7 @@ from recinterp.perturb import (
     sweep,
 )
 from recinterp.perturb import sweeps as sweeping
-from tests.perturb.test_fast import INPUT, SHAPES, TASK, _model
+from tests.perturb.untrained import DECODER_SHAPES, INPUT, TASK, random_model
 
 pytestmark = pytest.mark.backend
 FLIP = ((0, "X1"),) * 8
@@ -38,7 +38,7 @@ PLACES = list(itertools.product(range(3), range(4), range(5)))
 
 @pytest.fixture(scope="module")
 def adapter() -> Adapter:
-    return Adapter(_model(SHAPES["LN, gelu"]), TASK)
+    return Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
 
 
 def ablations() -> Iterator[list[Intervention]]:

@@ -6,10 +6,19 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+from recinterp.semantics.ast import Program
+from recinterp.semantics.evaluate import compile_program
+from recinterp.semantics.pretty import show
+from recinterp.semantics.terms import Term, symbols_of, value_of
+from recinterp.semantics.trace import Trace, expression
 
 COQC = shutil.which("coqc")
 ABSENT = "coqc is not installed (Debian package coq)"
+STRATEGIES = ("cbv", "outermost")
+MAX_STEPS, MAX_TERM_LENGTH = 40, 2_500  # what is compared of one run: coqc reads no more in time
 FLAGS = {"δ": "delta [{}]", "ι-fix": "fix", "β": "beta", "ι-match": "match", "ζ": "zeta"}
 
 
@@ -74,3 +83,20 @@ def version() -> str:
     """The version of coqc, `8.16.1`."""
     shown = subprocess.run([str(COQC), "--version"], capture_output=True, text=True, check=True)
     return re.findall(r"version (\S+)", shown.stdout)[0]
+
+
+def normal_form(checked: Program, function: str, arguments: tuple[Term, ...]) -> str:
+    """The value that the compiled program computes, as text for coqc."""
+    value = compile_program(checked, frozenset()).run(function, [value_of(t) for t in arguments])
+    result = Term(checked.function(function).result, symbols_of(value, checked), checked)
+    return show(expression(result), checked, exact=True)
+
+
+def step_sentences(trace: Trace, steps: int = MAX_STEPS) -> list[str]:
+    """For each step, the sentence that both terms are equal up to its one rule."""
+    found, before = [], ""
+    for rule, name, after in islice(trace.exact(), steps + 1):
+        if rule and max(len(before), len(after)) <= MAX_TERM_LENGTH:
+            found.append(same(flag(rule, name), before, after))
+        before = after
+    return found

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from recinterp.errors import NotStructuralError, OutsideSubsetError
-from recinterp.semantics.ast import Program
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.semantics.evaluate import compile_program
 from recinterp.semantics.pretty import show
-from recinterp.semantics.terms import Term, symbols_of, value_of
-from recinterp.semantics.trace import Trace, expression, value_term
+from recinterp.semantics.terms import Term
+from recinterp.semantics.trace import Trace, value_term
 from recinterp.tasks import task, tasks
 from tests.semantics import coqc
+from tests.semantics.coqc import MAX_TERM_LENGTH, STRATEGIES, normal_form, step_sentences
 from tests.semantics.generate import CONSTRUCTS, Generated, program
 
 pytestmark = [
@@ -25,8 +23,6 @@ pytestmark = [
 ]
 PROGRAMS = 300
 EACH_CONSTRUCT = 10
-STEPS, WIDEST = 40, 2_500
-STRATEGIES = ("cbv", "outermost")
 
 
 def terms(read: Elaborator, function: str, texts: list[str]) -> tuple[Term, ...]:
@@ -39,30 +35,13 @@ def terms(read: Elaborator, function: str, texts: list[str]) -> tuple[Term, ...]
     return tuple(found)
 
 
-def normal_form(checked: Program, function: str, arguments: tuple[Term, ...]) -> str:
-    """What the compiled path gives, as text for coqc."""
-    value = compile_program(checked, frozenset()).run(function, [value_of(t) for t in arguments])
-    result = Term(checked.function(function).result, symbols_of(value, checked), checked)
-    return show(expression(result), checked, exact=True)
-
-
-def step_sentences(trace: Trace, steps: int = STEPS) -> list[str]:
-    """For each step, that both terms are equal up to its rule alone."""
-    found, before = [], ""
-    for rule, name, after in islice(trace.exact(), steps + 1):
-        if rule and max(len(before), len(after)) <= WIDEST:
-            found.append(coqc.same(coqc.flag(rule, name), before, after))
-        before = after
-    return found
-
-
 def agreement(g: Generated, read: Elaborator, number: int) -> list[str]:
     """The program, its normal forms, and the steps of one run."""
     sentences = list(g.sentences)
     for i, texts in enumerate(g.arguments):
         arguments = terms(read, g.function, texts)
         result = normal_form(read.program, g.function, arguments)
-        if len(result) <= WIDEST:
+        if len(result) <= MAX_TERM_LENGTH:
             sentences.append(coqc.same("cbv", " ".join([g.function, *texts]), result))
         if i == 1:
             trace = Trace(read.program, g.function, arguments, STRATEGIES[number % 2])

@@ -17,7 +17,7 @@ from recinterp.semantics.trace import Trace
 from recinterp.tasks import Task
 from tests.machine.inputs import Inputs
 from tests.semantics import coqc
-from tests.semantics.test_against_coq import STRATEGIES, normal_form, step_sentences
+from tests.semantics.coqc import STRATEGIES, normal_form, step_sentences
 
 FILES = sorted((Path(__file__).parent / "textbook").glob("*.v"))
 NAMES = [f.stem for f in FILES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import recinterp as ri
@@ -14,6 +15,7 @@ from recinterp.explanation import Explanation
 from recinterp.judge import Fidelity, Stratum
 from recinterp.probe.heads import Head, LayerFinding
 from recinterp.stats import Rate
+from recinterp.view.notebook.session import Session
 from tests.view.machines import SUCCESSOR, capped
 
 DEEP, RIGHT = ("X1", "X1", "X1", "X1", "01"), ("X0", "X0", "X0", "X0", "X0", "01")
@@ -123,3 +125,9 @@ def explanation(**changes: Any) -> Explanation:
         seconds=31.4,
     )
     return replace(found, **changes)
+
+
+@cache
+def session() -> Session:
+    """The session of that explanation with its model, loaded once."""
+    return Session(explanation(model=ri.load("binary-successor-natural-depthcap3")))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import islice
 from typing import Any
 
 import pytest
 import torch
 
-import recinterp as ri
 from recinterp import perturb
 from recinterp.errors import (
     InterventionError,
@@ -19,15 +17,10 @@ from recinterp.errors import (
     UnknownNameError,
 )
 from recinterp.view.notebook.session import HeadIntervention, Session, first_difference
-from tests.view.builders import explanation
+from tests.view.builders import explanation, session
 
 MODEL = "binary-successor-natural-depthcap3"
 INPUTS = (("X1", "X0", "01"), ("X1",) * 4 + ("01",), ("X0", "X1", "01"), ("01",))
-
-
-@cache
-def session() -> Session:
-    return Session(explanation(model=ri.load(MODEL)))
 
 
 def generated(x: tuple[str, ...], cut: HeadIntervention) -> tuple[str, ...]:

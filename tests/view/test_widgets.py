@@ -21,8 +21,7 @@ from recinterp.view.notebook.session import HeadIntervention
 from recinterp.view.notebook.standalone import StandAlone, in_script
 from recinterp.view.notebook.static_chart import chart_svg
 from recinterp.view.notebook.stepper import known_tokens, reduction
-from tests.view.builders import explanation
-from tests.view.test_session import session
+from tests.view.builders import explanation, session
 
 LOADS = re.compile(r"""(src=|@import |url\(|<link[^>]+href=)["']?(https?:)?//""")
 TREE = """Inductive tree : Set := Leaf | Node (l : tree) (x : lab) (r : tree)
