@@ -14,8 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# Imported now, because their modules have the functions' names and would hide them.
 from recinterp.compare import diff
+from recinterp.config import ExplainConfig
 from recinterp.errors import RecinterpError
 from recinterp.explanation import Explanation
 from recinterp.pipeline import explain
@@ -42,6 +42,7 @@ _HOME = {
 
 __all__ = [
     "Domain",
+    "ExplainConfig",
     "Explanation",
     "Machine",
     "RecinterpError",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Diff
 from recinterp.errors import CheckpointError
 from recinterp.io import from_plain, to_plain, write_text
@@ -36,7 +37,8 @@ class Explanation:
 
     Of behaviour: machine, diff, fidelity; rivals: machines that nothing in the domain tells from
     this one, with a longer input that would. Of the network: heads, layers, sites, mechanism;
-    forced_prefix_rules: what it does behind outputs that it would not have written.
+    forced_prefix_rules: what it does behind outputs that it would not have written. config: the
+    thresholds it was made with.
     """
 
     model_name: str
@@ -55,6 +57,7 @@ class Explanation:
     probes: int
     seconds: float
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
+    config: ExplainConfig = DEFAULTS
     model: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -188,4 +191,5 @@ def _parts(network: type) -> Iterator[tuple[str, Any]]:
     yield from (
         ("rejected_hypotheses", tuple[str, ...]),
         ("equivalent_machines", tuple[EquivalentMachine, ...]),
+        ("config", ExplainConfig),
     )

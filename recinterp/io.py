@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -14,9 +15,11 @@ from recinterp.errors import UnreadableFileError, UnwritableFileError
 
 
 def to_plain(value: object) -> Any:
-    """Dataclasses become objects, tuples become lists; what can be parsed becomes its text."""
+    """Dataclasses become objects, tuples lists, enums their values; what can be parsed its text."""
     if _has_text_form(type(value)):
         return str(value)
+    if isinstance(value, Enum):
+        return value.value
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -31,6 +34,8 @@ def from_plain(hint: Any, value: Any) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if _has_text_form(hint):
         return hint.parse(value)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
     if is_dataclass(hint):
         hints = get_type_hints(hint)
         return hint(**{f.name: from_plain(hints[f.name], value[f.name]) for f in fields(hint)})  # type: ignore[operator]

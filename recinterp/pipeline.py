@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
+from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Diff
 from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
 from recinterp.errors import DomainError, NotDerivableError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from recinterp.causal.pipeline import NetworkFindings
 
 Progress: TypeAlias = Callable[[str], None]
-EVERY = 70_000  # a domain with no more inputs than this is enumerated
-SAMPLED = 20_000
 
 
 @contextmanager
@@ -52,15 +51,16 @@ def explain(
     *,
     domain: Domain | None = None,
     seed: int = 0,
+    config: ExplainConfig = DEFAULTS,
     progress: Progress | None = None,
 ) -> Explanation:
     """Explain a trained model: its machine, where that leaves the recursion, and where it lives.
 
     model: a hooked TransformerLens model, or any function from inputs to outputs (then only the
     behavioural half); task: what it was meant to learn; domain: what is asked about, by default the
-    lengths a checkpoint of ours was trained on; seed: same seed, same explanation; progress: told
-    each stage's name. Errors: DomainError without a domain, IncompatibleModelError for one that
-    does not fit.
+    lengths a checkpoint of ours was trained on; seed: same seed, same explanation; config: every
+    threshold; progress: told each stage's name. Errors: DomainError without a domain,
+    IncompatibleModelError for one that does not fit.
     """
     from recinterp.causal.pipeline import analyse_network
 
@@ -79,12 +79,12 @@ def explain(
     told("judging the frozen machine")
     found = _judged(model, seen, task, built, asked, seed, inside)
     told("comparing on the whole domain")
-    diff = _compared(model, seen, task, built, asked, seed, inside)
+    diff = _compared(model, seen, task, built, asked, seed, inside, config)
     return Explanation(
         name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
         inside.heads, inside.layers, inside.sites, inside.mechanism, inside.forced_prefix_rules,
         tuple(map(str, built.rejected_hypotheses)), len(built.logs.inputs),
-        time.perf_counter() - began, built.equivalent_machines, model,
+        time.perf_counter() - began, built.equivalent_machines, config, model,
     )  # fmt: skip
 
 
@@ -132,14 +132,14 @@ def _compared(
     asked: Domain,
     seed: int,
     inside: NetworkFindings,
+    config: ExplainConfig,
 ) -> Diff:
-    inputs = list(islice(asked.inputs(task), EVERY + 1))
-    exhaustive = len(inputs) <= EVERY
+    most, size = config.max_enumerated, config.sample_size
+    inputs = list(islice(asked.inputs(task), most + 1))
+    exhaustive = len(inputs) <= most
     if not exhaustive:
-        drawn = asked.sample(task, SAMPLED, seed=seed)
-        inputs = [
-            list(x) for x in dict.fromkeys(tuple(x) for x in [*inputs[: SAMPLED // 4], *drawn])
-        ]
+        drawn = asked.sample(task, size, seed=seed)
+        inputs = [list(x) for x in dict.fromkeys(tuple(x) for x in [*inputs[: size // 4], *drawn])]
     machine = built.chosen.machine
     expected, claimed = task.apply_many(inputs), machine.run_many(inputs)
     census = ComparedOutputs(task, machine, inputs, seen(inputs), expected, claimed, exhaustive)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -96,6 +97,24 @@ def test_same_seed_same_explanation() -> None:
     )
 
 
+def test_config_is_recorded_and_its_default_changes_nothing(tmp_path: Path) -> None:
+    task, domain = ri.task("binary-successor"), ri.Domain(max_length=6)
+    predict = planted.many(planted.capped(2))
+    config = ri.ExplainConfig(max_enumerated=20, sample_size=40)
+    changed = ri.explain(predict, task, domain=domain, config=config)
+    plain, again = (
+        ri.explain(predict, task, domain=domain, **given)
+        for given in ({}, {"config": ri.ExplainConfig()})
+    )
+    assert replace(again, seconds=plain.seconds) == plain
+    assert (plain.diff.exhaustive, changed.diff.exhaustive) == (True, False)
+    assert changed.diff.total < plain.diff.total == 63
+    changed.save(tmp_path / "ex")
+    saved = json.loads((tmp_path / "ex").read_text())["config"]
+    assert saved["sample_size"] == 40
+    assert ri.Explanation.load(tmp_path / "ex").config == config
+
+
 def test_a_plain_function_gets_the_behavioural_half() -> None:
     ex = ri.explain(planted.many(planted.capped(2)), ri.task("binary-successor"), domain=DOMAIN)
     assert ex.diff.verdict == "shortcut"
@@ -120,8 +139,8 @@ def test_bad_input_is_one_clear_error(
 
 def test_public_names_are_pinned() -> None:
     assert set(dir(ri)) == {
-        "Domain", "Explanation", "Machine", "RecinterpError", "Task", "TrainConfig", "diff",
-        "explain",
-        "fidelity", "load", "perturb", "predict", "probe", "task", "tasks", "train",
+        "Domain", "ExplainConfig", "Explanation", "Machine", "RecinterpError", "Task",
+        "TrainConfig", "diff", "explain", "fidelity", "load", "perturb", "predict", "probe",
+        "task", "tasks", "train",
     }  # fmt: skip
     assert all(getattr(ri, name) is not None for name in dir(ri))

@@ -1,0 +1,24 @@
+"""Every threshold of `explain` in one value, recorded with each explanation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig:
+    """The thresholds of `explain`; `dataclasses.replace(config, field=…)` changes one of them.
+
+    Attributes:
+        max_enumerated: inputs; a domain that holds no more is compared on every one of them, and
+            the comparison is exhaustive. 70,000 just covers all binary numbers of 16 tokens.
+        sample_size: inputs drawn from a domain that is too large to enumerate. A failure of 1 in
+            1,000 inputs is then met about 20 times. A quarter as many of the domain's shortest
+            inputs are compared as well, because counterexamples are read from those.
+    """
+
+    max_enumerated: int = 70_000
+    sample_size: int = 20_000
+
+
+DEFAULTS = ExplainConfig()
