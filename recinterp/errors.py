@@ -1,30 +1,33 @@
-"""Every error a user can meet, in one tree. Each says what was asked, what is wrong, what would do.
+"""Every error a user can meet, in one tree.
+
+Each names the operation that failed, the problem, and a hint at what would work:
+`Cannot read a program at line 2, column 7: a comment is opened and never closed. Hint: write *)`.
 
 RecinterpError
-├── SourceError            a program's text: line, column, caret
-│   ├── GallinaSyntaxError     it does not parse
-│   ├── GallinaTypeError       it parses and does not type-check
+├── SourceError                 the text of a program: line, column, caret
+│   ├── GallinaSyntaxError          it does not parse
+│   ├── GallinaTypeError            it parses and does not type-check
 │   ├── NotStructuralError          a fixpoint whose recursive calls are not on subterms
-│   └── OutsideSubsetError          Coq may accept it; this library says what to write instead
-├── MachineError           a machine's text or shape
-│   ├── MachineSyntaxError     its text does not parse
-│   └── OverlappingRulesError       two rules of one mode can fire at once
-├── TaskError
-│   ├── UnknownNameError            a name nobody has heard of; the nearest are listed
-│   ├── InvalidInputError              tokens that encode no term; the position is named
-│   ├── NotDerivableError              no machine can be derived from the program
-│   └── DomainError            no domain given and none recorded, or an empty one
-├── ModelError
-│   ├── IncompatibleModelError            vocabulary, context or architecture does not fit the task
-│   ├── NonFiniteWeightsError             NaN or infinite weights
-│   ├── ModelNotLoadedError                an explanation was loaded without its model
-│   └── CheckpointError        truncated, foreign, pickled or missing checkpoint
-├── InterventionError
-│   ├── InactiveHookError               an edit there does not reach the logits
+│   └── OutsideSubsetError          Coq may accept it; the hint says what to write instead
+├── MachineError                the text or the shape of a machine
+│   ├── MachineSyntaxError          its text does not parse (also a SourceError)
+│   └── OverlappingRulesError       two rules of one mode can fire in the same state
+├── TaskError                   a task that cannot be built, or that lacks what it was queried for
+│   ├── UnknownNameError            an unknown name; the nearest known names are listed
+│   ├── InvalidInputError           tokens that encode no term; the position is named
+│   ├── NotDerivableError           no machine can be derived from the program
+│   └── DomainError                 no domain given and none recorded, or an empty one
+├── ModelError                  a model that cannot be used
+│   ├── IncompatibleModelError      vocabulary, context or architecture does not fit the task
+│   ├── NonFiniteWeightsError       NaN or infinite weights
+│   ├── ModelNotLoadedError         an explanation was loaded without its model
+│   └── CheckpointError             a truncated, foreign, pickled or missing checkpoint
+├── InterventionError           an intervention that cannot be run
+│   ├── InactiveHookError           an edit at this site does not reach the logits
 │   └── UnknownHookError            no such hook point, head or position
-├── UnwritableFileError         a result cannot be written where it was asked for
-├── UnreadableFileError         a file that was named cannot be read
-└── HeldOutInputError                a builder asked for an input that is kept for the judge
+├── UnwritableFileError         a result cannot be written to the given path
+├── UnreadableFileError         a given file cannot be read
+└── HeldOutInputError           the search queried an input that is held out for the judge
 """
 
 from __future__ import annotations
@@ -34,21 +37,35 @@ from difflib import get_close_matches
 
 
 class RecinterpError(Exception):
-    """Root of the tree: `asked` what was asked, `wrong` what is wrong, `accepted` what would do."""
+    """Root of the tree. Its message reads "Cannot {operation}: {problem}. Hint: {hint}.".
 
-    def __init__(self, asked: str, wrong: str, accepted: str = "") -> None:
-        self.asked, self.wrong, self.accepted = asked, wrong, accepted
-        super().__init__(f"{asked}: {wrong}" + (f"; {accepted}" if accepted else ""))
+    Attributes:
+        operation: What failed, as a bare infinitive phrase: "read machine text".
+        problem: What is wrong, as a clause: "no rule starts in mode copy".
+        hint: What would work, or an empty string; the message has no hint part then.
+    """
+
+    def __init__(self, operation: str, problem: str, hint: str = "", *, place: str = "") -> None:
+        self.operation, self.problem, self.hint = operation, problem, hint
+        where = f" at {place}" if place else ""
+        message = f"Cannot {operation}{where}: {_end_sentence(problem)}"
+        super().__init__(f"{message} Hint: {_end_sentence(hint)}" if hint else message)
 
 
 class SourceError(RecinterpError):
-    """A fault in a program's text; `line` and `column` count from 1, `excerpt` has the caret."""
+    """A fault in the text of a program.
+
+    Attributes:
+        line: Line of the fault, counted from 1; 0 if unknown.
+        column: Column of the fault, counted from 1; 0 if unknown.
+        excerpt: That line, and below it a caret under the fault; empty if the line is unknown.
+    """
 
     def __init__(
         self,
-        asked: str,
-        wrong: str,
-        accepted: str = "",
+        operation: str,
+        problem: str,
+        hint: str = "",
         *,
         source: str = "",
         line: int = 0,
@@ -56,10 +73,10 @@ class SourceError(RecinterpError):
     ) -> None:
         self.line, self.column = line, column
         lines = source.splitlines()
-        shown = lines[line - 1] if 0 < line <= len(lines) else ""
-        self.excerpt = f"{shown}\n{' ' * max(column - 1, 0)}^" if shown else ""
-        where = f"line {line}, column {column}: " if line else ""
-        super().__init__(asked, where + wrong, accepted)
+        text = lines[line - 1] if 0 < line <= len(lines) else ""
+        self.excerpt = f"{text}\n{' ' * max(column - 1, 0)}^" if text else ""
+        place = f"line {line}, column {column}" if line else ""
+        super().__init__(operation, problem, hint, place=place)
 
     def __str__(self) -> str:
         return super().__str__() + (f"\n{self.excerpt}" if self.excerpt else "")
@@ -94,25 +111,29 @@ class OverlappingRulesError(MachineError):
 
 
 class TaskError(RecinterpError):
-    """A task that cannot be built, or was asked for what it does not have."""
+    """A task that cannot be built, or that lacks what it was queried for."""
 
 
 class UnknownNameError(TaskError):
-    """A name nobody has heard of; the nearest known names are listed."""
+    """An unknown name; the hint lists the nearest known names, or all of them."""
 
-    def __init__(self, asked: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, operation: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = get_close_matches(name, names, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-        super().__init__(asked, f"there is no {name!r}", hint)
+        super().__init__(operation, f"there is no {name!r}", hint)
 
 
 class InvalidInputError(TaskError):
-    """Tokens that encode no term of the task's types; `position` counts from 0."""
+    """Tokens that encode no term of the task's types.
 
-    def __init__(self, asked: str, wrong: str, accepted: str = "", *, position: int = 0) -> None:
-        self.position, self.why = position, wrong
-        super().__init__(asked, f"at position {position}: {wrong}", accepted)
+    Attributes:
+        position: Index of the first token that does not fit, counted from 0.
+    """
+
+    def __init__(self, operation: str, problem: str, hint: str = "", *, position: int = 0) -> None:
+        self.position = position
+        super().__init__(operation, problem, hint, place=f"position {position}")
 
 
 class NotDerivableError(TaskError):
@@ -136,7 +157,7 @@ class NonFiniteWeightsError(ModelError):
 
 
 class ModelNotLoadedError(ModelError):
-    """An explanation was loaded without its model, and something asks the model."""
+    """An explanation was loaded without its model, and an operation needs the model."""
 
 
 class CheckpointError(ModelError):
@@ -156,12 +177,18 @@ class UnknownHookError(InterventionError):
 
 
 class UnwritableFileError(RecinterpError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the given path."""
 
 
 class UnreadableFileError(RecinterpError):
-    """A file that was named cannot be read."""
+    """A given file cannot be read."""
 
 
 class HeldOutInputError(RecinterpError):
-    """A builder asked the oracle for an input that is kept for the judge."""
+    """The search queried the oracle for an input that is held out for the judge."""
+
+
+def _end_sentence(text: str) -> str:
+    """The text, closed by one full stop unless it ends in a mark of its own."""
+    text = text.rstrip()
+    return text if text.endswith(("?", "!")) else text.rstrip(".") + "."

@@ -140,7 +140,7 @@ class Adapter:
     def _site(self, name: str) -> str:
         if name not in self.hook_names:
             near = UnknownNameError(self._asked, name, self.hook_names)
-            raise UnknownHookError(self._asked, near.wrong, near.accepted)
+            raise UnknownHookError(self._asked, near.problem, near.hint)
         return name if self._halves is None else stack.site(name, self._halves)
 
     @property

@@ -293,10 +293,9 @@ class Elaborator:
         except Open as error:
             _left_open(scope, error)
         except SourceError as error:
-            wrong = error.wrong.partition(": ")[2]
             line, column = error.line - 1, error.column
             raise type(error)(
-                "read a term", wrong, error.accepted, source=text, line=line, column=column
+                "read a term", error.problem, error.hint, source=text, line=line, column=column
             ) from None
 
     def _take(self, sentence: s.Sentence) -> None:

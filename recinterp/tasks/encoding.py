@@ -173,7 +173,7 @@ class Encoding:
         except InvalidInputError as error:
             position = offset + len(tokens) - 1 - (error.position - offset)
             raise InvalidInputError(
-                error.asked, error.why, error.accepted, position=max(offset, position)
+                error.operation, error.problem, error.hint, position=max(offset, position)
             ) from None
 
     def _chain(self, type_: str) -> tuple[Mapping[str, Value], Mapping[str, int]] | None:

@@ -247,7 +247,7 @@ def test_a_folder_that_is_none_of_theirs(tmp_path: Path, no_network: list[object
 @bridged
 def test_what_does_not_fit_is_said(task: ri.Task) -> None:
     with pytest.raises(
-        IncompatibleModelError, match=r"begins with id 0 and SEP is 5; task\.with_vocab"
+        IncompatibleModelError, match=r"begins with id 0 and SEP is 5.*task\.with_vocab"
     ):
         ri.predict(built(t5), task, [["01"]])
     wide = task.with_vocab(WORDS | {"X1": 9}, pad=0, sep=2, eos=1)
@@ -261,7 +261,7 @@ def test_what_does_not_fit_is_said(task: ri.Task) -> None:
 @pytest.mark.skipif(backend.has_bridge(), reason="TransformerLens 4.x wraps it")
 def test_without_a_bridge_it_says_what_would_do(task: ri.Task) -> None:
     with pytest.raises(
-        IncompatibleModelError, match="wraps no Hugging Face model; transformer-lens 4"
+        IncompatibleModelError, match=r"wraps no Hugging Face model.*transformer-lens 4"
     ):
         ri.predict(built(t5), fitting("t5", task), [["01"]])
 

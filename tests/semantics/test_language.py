@@ -160,7 +160,7 @@ def test_refused(text: str, kind: type[SourceError], line: int, column: int) -> 
         assert shown == (TYPES + text).splitlines()[line - 1]
         assert caret == " " * (column - 1) + "^"
     if kind is OutsideSubsetError:
-        assert error.accepted
+        assert error.hint
 
 
 ACCEPTED = [
