@@ -23,7 +23,7 @@ from recinterp.explanation import Explanation
 from recinterp.judge.cached_model import CachedModel
 from recinterp.judge.fidelity import Fidelity, fidelity, resolve_domain, training_domain
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import SynthesisResult, query_log, synthesize
+from recinterp.synthesis.search import SynthesisResult, queries_and_answers, synthesize
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def explain(
     return Explanation(
         name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
         inside.heads, inside.layers, inside.sites, inside.mechanism, inside.forced_prefix_rules,
-        tuple(map(str, built.rejected_hypotheses)), len(built.logs.inputs),
+        tuple(map(str, built.rejected_hypotheses)), len(built.dataset.inputs),
         time.perf_counter() - began, built.equivalent_machines, config, model,
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def _judged(
 ) -> Fidelity:
     judged = fidelity(
         seen,
-        task, built.chosen.machine, asked, seed=seed, queries=query_log(built.logs),
+        task, built.chosen.machine, asked, seed=seed, queries=queries_and_answers(built.dataset),
     )  # fmt: skip
     return replace(
         judged,

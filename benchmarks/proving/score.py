@@ -200,7 +200,7 @@ def longer(
         Oracle(lambda xs: ri.predict(model, task, xs)), task, ri.Domain(max_length=short)
     )
     inputs = [x for x in counted(task, ri.Domain(max_length=case.asked)) if task.length(x) > short]
-    shown = int(built.logs.failures.sum())
+    shown = int(built.dataset.failures.sum())
     if not inputs:
         return None, 0, shown
     outputs = ri.predict(model, task, inputs)

@@ -64,9 +64,10 @@ def _look_inside(
     adapter: Adapter, task: Task, built: SynthesisResult, seed: int
 ) -> NetworkFindings:
     inputs, more = (
-        built.logs.inputs[:: 1 + len(built.logs.inputs) // most] for most in (LOOKED_AT, LEARNED_ON)
+        built.dataset.inputs[:: 1 + len(built.dataset.inputs) // most]
+        for most in (LOOKED_AT, LEARNED_ON)
     )
-    wide = PairSampler(task, by_pointer(built.chosen.machine), more, seed, built.logs.most)
+    wide = PairSampler(task, by_pointer(built.chosen.machine), more, seed, built.dataset.most)
     finder = wide.among(inputs)
     report = probe_heads(adapter, task, inputs, seed)
     whole = find_sites(adapter, finder)

@@ -29,7 +29,7 @@ from recinterp.machine.nodes import (
     subtract,
 )
 from recinterp.machine.validate import negate, simplify
-from recinterp.synthesis.dataset import surely
+from recinterp.synthesis.dataset import is_reliably_wrong
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -66,21 +66,23 @@ class Leaf:
     @property
     def fails(self) -> bool:
         """Whether the oracle failed on nearly everything here."""
-        return surely(self.failed[self.rows])
+        return is_reliably_wrong(self.failed[self.rows])
 
 
-def restrict(machine: Machine, logs: Dataset, good: Mask | None = None) -> Machine:
+def restrict_to_reliable_inputs(
+    machine: Machine, dataset: Dataset, good: Mask | None = None
+) -> Machine:
     """The machine, entered only by inputs where it was right nearly always.
 
-    good: where it was, if that is not what it says of the logs it was made from.
+    good: where it was, if that is not what it says of the dataset it was made from.
     """
-    good = ~logs.run(machine).wrong if good is None else good
-    if (~good).sum() <= (1 - PURE) * len(logs.inputs):
+    good = ~dataset.run(machine).wrong if good is None else good
+    if (~good).sum() <= (1 - PURE) * len(dataset.inputs):
         return machine
-    view = logs.run(machine).batch.view(np.arange(len(logs.inputs)))
+    view = dataset.run(machine).batch.view(np.arange(len(dataset.inputs)))
     atoms = [(a, m) for a, m in _entry_atoms(machine, view) if m.any() and not m.all()]
     everything = np.ones(len(good), dtype=bool)
-    failed = ~everything if logs.failed is None else logs.failed
+    failed = ~everything if dataset.failed is None else dataset.failed
     leaves = list(_grow(Leaf((), everything, good, failed), atoms, machine.vocab))
     return _entered(machine, leaves)
 

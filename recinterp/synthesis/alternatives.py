@@ -81,7 +81,7 @@ def _subject(atom: Atom) -> str:
     return f"{atom.a} {atom.op}" if isinstance(atom, Cmp) else f"{atom}"
 
 
-def undecided(
+def distinguishing_inputs(
     task: Task, domain: Domain, chosen: Machine, others: Sequence[Machine], *, seed: int = 0
 ) -> list[list[str]]:
     """Inputs of a domain, none held out, on which a rival parts from the chosen machine."""
@@ -89,7 +89,7 @@ def undecided(
         return []
     drawn = domain.sample(task, DRAWN, seed=seed + 2, distribution="balanced")
     inputs = [list(x) for x in dict.fromkeys(map(tuple, drawn)) if not held_out(x)]
-    rows = _parted(chosen, others, inputs)
+    rows = _rows_that_differ(chosen, others, inputs)
     return [inputs[i] for i in sorted(rows)][:ASKED]
 
 
@@ -101,9 +101,9 @@ def find_equivalent_machines(
     inside = domain.sample(task, DRAWN, seed=seed + 3, distribution="balanced")
     longer = list(_longer(task, domain, seed))
     for other in others:
-        if _parted(chosen, [other], inside):
+        if _rows_that_differ(chosen, [other], inside):
             continue
-        rows = _parted(chosen, [other], longer)
+        rows = _rows_that_differ(chosen, [other], longer)
         if not rows:  # the same function, as far as anybody can see
             continue
         at = longer[min(rows, key=lambda i: len(longer[i]))]
@@ -129,7 +129,9 @@ def _longer(task: Task, domain: Domain, seed: int) -> Iterator[list[str]]:
             yield from task.sample(DRAWN // LONGER, seed=seed, length=n)
 
 
-def _parted(chosen: Machine, others: Sequence[Machine], inputs: Sequence[list[str]]) -> set[int]:
+def _rows_that_differ(
+    chosen: Machine, others: Sequence[Machine], inputs: Sequence[list[str]]
+) -> set[int]:
     """Rows on which some other machine says something else."""
     most = 8 * (2 + max(map(len, inputs), default=0))
     said = [run_batch(m, inputs, most=most).outputs() for m in (chosen, *others)]

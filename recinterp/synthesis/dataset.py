@@ -90,8 +90,8 @@ class Dataset:
         A machine may write tokens of its own: then the outputs are numbered as its tokens are.
         """
         same = (self.vocab, self.arity) == (machine.vocab, machine.arity)
-        logs = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
-        return Outcome(logs, run_batch(machine, logs.words, record=record, most=self.most))
+        dataset = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
+        return Outcome(dataset, run_batch(machine, dataset.words, record=record, most=self.most))
 
     def run_variants(
         self, machine: Machine, rows: Sequence[Int[np.ndarray, "some"]], variants: Sequence[Variant]
@@ -109,7 +109,7 @@ class Dataset:
 class Outcome:
     """A machine's runs beside what was seen."""
 
-    logs: Dataset
+    dataset: Dataset
     batch: Batch
 
     @cached_property
@@ -119,7 +119,7 @@ class Outcome:
         A run that is lost differs only where what it did write differs; one that abstains
         differs at the latest where it stopped.
         """
-        y = self.logs.y[self.batch.source]
+        y = self.dataset.y[self.batch.source]
         width = max(self.batch.out.shape[1], y.shape[1]) + 1
         mine = _padded(self.batch.out, width, BEHIND)
         mine[np.arange(width)[None, :] >= self.batch.t[:, None]] = BEHIND
@@ -133,7 +133,7 @@ class Outcome:
     @cached_property
     def progress(self) -> Float[np.ndarray, "rows"]:
         """Share of each output before its first difference, in [0, 1]."""
-        length = np.maximum(self.logs.size[self.batch.source], self.batch.t) + 1
+        length = np.maximum(self.dataset.size[self.batch.source], self.batch.t) + 1
         return np.minimum(self.first_difference, length) / length
 
     @cached_property
@@ -142,33 +142,33 @@ class Outcome:
         return (self.batch.status == HALTED) & (self.first_difference == NEVER)
 
     @cached_property
-    def unclaimed(self) -> Bool[np.ndarray, "rows"]:
+    def abstained(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine makes no full claim and what it does claim is right."""
         return (self.batch.status != HALTED) & (
             (self.first_difference == NEVER) | (self.batch.status == ABSTAINS)
         )
 
     @cached_property
-    def failures_told(self) -> Bool[np.ndarray, "rows"]:
+    def failures_flagged(self) -> Bool[np.ndarray, "rows"]:
         """Where it gives up saying that the output is not the true one, and it is not."""
         said = self.batch.status == LOST_WRONG
-        return said & self.unclaimed & self._failed
+        return said & self.abstained & self._failed
 
     @cached_property
     def wrong(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine claims something that was not seen."""
         false_alarm = (self.batch.status == LOST_WRONG) & ~self._failed
-        return (~self.equal & ~self.unclaimed) | false_alarm
+        return (~self.equal & ~self.abstained) | false_alarm
 
     @property
     def _failed(self) -> Bool[np.ndarray, "rows"]:
-        failed = self.logs.failed
+        failed = self.dataset.failed
         return (
             np.zeros(len(self.batch.t), dtype=bool) if failed is None else failed[self.batch.source]
         )
 
 
-def surely(failed: Bool[np.ndarray, "some"]) -> bool:
+def is_reliably_wrong(failed: Bool[np.ndarray, "some"]) -> bool:
     """Whether so many outputs were not the true ones that another of their kind will not be."""
     return bool(failed.size and failed.mean() >= SURE)
 

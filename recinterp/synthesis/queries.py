@@ -1,6 +1,6 @@
 """Which inputs a builder asks about: every stratum, off the training distribution, none held out.
 
-In-distribution logs cannot tell a shortcut from the truth, and coverage of strata matters more
+In-distribution dataset cannot tell a shortcut from the truth, and coverage of strata matters more
 than volume. So: every short input, then so many of each length and depth, and more of the
 greatest depths, where base cases meet full recursion.
 """

@@ -1,4 +1,4 @@
-"""Corners in which a machine, turned, joined or said again, has to stay the machine it was."""
+"""Corners in which a machine, turned, joined or said rescore, has to stay the machine it was."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recinterp.machine.formats.export import to_python
 from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.machine.transform.reverse import reverse_machine
 from recinterp.splits import held_out
-from recinterp.synthesis.abstention import restrict
+from recinterp.synthesis.abstention import restrict_to_reliable_inputs
 from recinterp.synthesis.dataset import Dataset
-from recinterp.synthesis.guard_trees.events import one_by_one, stages
+from recinterp.synthesis.guard_trees.events import single_token_machine, stages
 from recinterp.synthesis.guard_trees.split import grow
 from recinterp.synthesis.guard_trees.to_rules import machine_of
 from recinterp.synthesis.oracle import Oracle
@@ -64,9 +64,9 @@ def test_a_function_may_be_called_as_a_mode_of_ours(name: str) -> None:
     own = ri.Task.from_gallina(task.source.replace("succ", name), function=name, order="reverse")
     inputs = [list(x) for x in own.inputs(6)]
     assert own.machine.run_many(inputs) == own.apply_many(inputs)
-    logs = query(Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs]), own,
+    dataset = query(Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs]), own,
                  [x for x in inputs if not held_out(x)])  # fmt: skip
-    assert restrict(own.machine, logs).run(inputs[0]) == own.apply(inputs[0])
+    assert restrict_to_reliable_inputs(own.machine, dataset).run(inputs[0]) == own.apply(inputs[0])
 
 
 def test_the_end_is_no_token() -> None:
@@ -101,12 +101,12 @@ def test_what_is_read_behind_the_output_is_read_as_before_it_grew() -> None:
     machine = Machine.parse(
         HEAD + "  e: n > 2 -> emit a in(t) in(t + 1), halt\n  f: n <= 2 -> halt\n"
     )
-    assert one_by_one(machine).run_many(WORDS) == machine.run_many(WORDS)
+    assert single_token_machine(machine).run_many(WORDS) == machine.run_many(WORDS)
     outputs = [y or [] for y in machine.run_many(WORDS)]
-    logs = Dataset(WORDS, outputs, machine.vocab)
-    base = one_by_one(machine)
-    seen = stages(base, logs, np.ones(len(logs.inputs), dtype=np.float32))
-    roots = grow([s.scene for s in seen], np.zeros(len(logs.inputs), dtype=bool), 0)
+    dataset = Dataset(WORDS, outputs, machine.vocab)
+    base = single_token_machine(machine)
+    seen = stages(base, dataset, np.ones(len(dataset.inputs), dtype=np.float32))
+    roots = grow([s.scene for s in seen], np.zeros(len(dataset.inputs), dtype=bool), 0)
     assert machine_of(base, seen, roots).run_many(WORDS) == machine.run_many(WORDS)
 
 

@@ -7,7 +7,7 @@ import pytest
 import recinterp as ri
 from recinterp.splits import held_out
 from recinterp.synthesis import Oracle, synthesize
-from recinterp.synthesis.edits.beam import LIMIT, search
+from recinterp.synthesis.edits.beam import LIMIT, search_edits
 from recinterp.synthesis.search import query
 
 FAULTS = {
@@ -81,8 +81,8 @@ def test_an_edit_that_stands_still_does_not_write_without_an_end() -> None:
     """A loop that writes as it goes round fills the memory long before a million steps."""
     task = ri.task("list-reverse")
     inputs = [x for x in task.inputs(3) if not held_out(x)]
-    logs = query(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
-    found = search(task.machine, logs)
+    dataset = query(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
+    found = search_edits(task.machine, dataset)
     assert any(edited.chain for edited in found)
     assert task.machine.limit > LIMIT
     assert all(edited.machine.limit == LIMIT for edited in found if edited.chain)

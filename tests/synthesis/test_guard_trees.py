@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import recinterp as ri
 from recinterp.machine import AtLeast
 from recinterp.splits import held_out
-from recinterp.synthesis.guard_trees import HEAVIER, grown
-from recinterp.synthesis.guard_trees.events import one_by_one, stages
-from recinterp.synthesis.guard_trees.split import BETTER, MOST_VOTES, Scene, best_split, grow
+from recinterp.synthesis.guard_trees import HEAVIER, fit_guard_trees
+from recinterp.synthesis.guard_trees.events import single_token_machine, stages
+from recinterp.synthesis.guard_trees.split import BETTER, MOST_VOTES, NodeData, best_split, grow
 from recinterp.synthesis.guard_trees.to_rules import machine_of
 from recinterp.synthesis.hypothesis import Hypothesis
 from recinterp.synthesis.oracle import Oracle
@@ -45,7 +45,7 @@ def mixed(task):
 def test_writing_one_token_at_a_time_changes_nothing(name, order):
     task = ri.task(name, order=order)
     inputs = [list(x) for x in task.inputs(6)][:400]
-    machine = one_by_one(task.machine)
+    machine = single_token_machine(task.machine)
     assert machine.run_many(inputs) == task.apply_many(inputs)
     assert ri.Machine.parse(str(machine)) == machine
 
@@ -54,19 +54,19 @@ def test_writing_one_token_at_a_time_changes_nothing(name, order):
 def test_trees_that_never_split_are_the_machine_they_grew_on(name, order):
     task = ri.task(name, order=order)
     inputs = [list(x) for x in task.inputs(6)][:400]
-    logs = query(Oracle(task.apply_many), task, [x for x in inputs if not held_out(x)])
-    base = one_by_one(task.machine)
-    seen = stages(base, logs, np.ones(len(logs.inputs), dtype=np.float32))
-    roots = grow([s.scene for s in seen], np.zeros(len(logs.inputs), dtype=bool), 0)
+    dataset = query(Oracle(task.apply_many), task, [x for x in inputs if not held_out(x)])
+    base = single_token_machine(task.machine)
+    seen = stages(base, dataset, np.ones(len(dataset.inputs), dtype=np.float32))
+    roots = grow([s.scene for s in seen], np.zeros(len(dataset.inputs), dtype=bool), 0)
     assert machine_of(base, seen, roots).run_many(inputs) == task.apply_many(inputs)
 
 
 def test_a_mixed_shortcut_is_told_on_inputs_nobody_asked_about():
     task = ri.task("binary-successor")
     model, inputs = mixed(task), list(task.inputs(12))
-    logs = query(Oracle(model), task, [x for x in inputs if not held_out(x)])
+    dataset = query(Oracle(model), task, [x for x in inputs if not held_out(x)])
     apart = [x for x in inputs if held_out(x) and task.depth(x) > 3]
-    said = grown(task.machine, logs).machine.run_many(apart)
+    said = fit_guard_trees(task.machine, dataset).machine.run_many(apart)
     assert len(apart) >= 10
     assert np.mean([m == y for m, y in zip(said, model(apart), strict=True)]) >= 0.9
 
@@ -79,7 +79,7 @@ def test_where_edits_explain_too_little_trees_are_grown():
         return [task.apply(x) if len(x) < 4 else _tangled(x) for x in xs]
 
     found = synthesize(Oracle(tangled), task, ri.Domain(max_length=6))
-    assert found.chosen.road == TREES
+    assert found.chosen.strategy == TREES
     assert ri.Machine.parse(str(found.chosen.machine)) == found.chosen.machine
     apart = [x for x in task.inputs(6) if held_out(x) and len(x) >= 4]
     said = found.chosen.machine.run_many(apart)
@@ -106,9 +106,9 @@ def test_outputs_that_end_elsewhere_or_are_read_elsewhere_are_told(fault):
         return [OTHER_ENDS[fault](task.apply(x), x) for x in xs]
 
     inputs = list(task.inputs(6))
-    logs = query(Oracle(model), task, [x for x in inputs if not held_out(x)])
+    dataset = query(Oracle(model), task, [x for x in inputs if not held_out(x)])
     apart = [x for x in inputs if held_out(x)]
-    machine = grown(task.machine, logs).machine
+    machine = fit_guard_trees(task.machine, dataset).machine
     assert machine.run_many(apart) == model(apart)
     assert ri.Machine.parse(str(machine)) == machine
 
@@ -143,14 +143,14 @@ def test_what_a_tree_explains_is_counted_on_what_it_was_not_grown_from():
     """Against the direct way: grow without a fold, turn into a machine, run it on the fold."""
     task = ri.task("binary-successor")
     model = mixed(task)
-    logs = query(Oracle(model), task, [x for x in task.inputs(9) if not held_out(x)])
-    tree = grown(task.machine, logs)
-    base = one_by_one(task.machine)
-    weight = np.where(logs.failures, HEAVIER, 1.0).astype(np.float32)
-    fold = np.random.default_rng(0).permutation(len(logs.inputs)) % 4 == 0
-    seen = stages(base, logs, weight)
+    dataset = query(Oracle(model), task, [x for x in task.inputs(9) if not held_out(x)])
+    tree = fit_guard_trees(task.machine, dataset)
+    base = single_token_machine(task.machine)
+    weight = np.where(dataset.failures, HEAVIER, 1.0).astype(np.float32)
+    fold = np.random.default_rng(0).permutation(len(dataset.inputs)) % 4 == 0
+    seen = stages(base, dataset, weight)
     roots = grow([s.scene for s in seen], fold, tree.leaves)
-    outcome = logs.run(machine_of(base, seen, roots))
+    outcome = dataset.run(machine_of(base, seen, roots))
     assert (tree.explained[fold] == outcome.equal[fold]).mean() >= 0.99
 
 
@@ -166,7 +166,7 @@ def test_the_best_split_is_the_best_of_all(seed):
     holds = rng.random((30, 6)) < 0.5
     label = rng.integers(0, 3, 30)
     fits = np.stack([label == k for k in range(3)], axis=1)
-    scene = Scene(holds, fits, np.arange(30), np.ones(30, dtype=np.float32))
+    scene = NodeData(holds, fits, np.arange(30), np.ones(30, dtype=np.float32))
 
     def purity(rows):
         counts = np.bincount(label[rows], minlength=3)
@@ -203,8 +203,8 @@ def voting(task):
 def test_a_majority_is_one_question():
     task = ri.task("list-reverse")
     model = voting(task)
-    logs = query(Oracle(model), task, [x for x in task.inputs(6) if not held_out(x)])
-    tree = grown(task.machine, logs)
+    dataset = query(Oracle(model), task, [x for x in task.inputs(6) if not held_out(x)])
+    tree = fit_guard_trees(task.machine, dataset)
     atoms = {a for r in tree.machine.rules for a in r.guard}
     assert any(isinstance(a, AtLeast) and 1 < a.least < len(a.atoms) for a in atoms)
     apart = [x for x in task.inputs(6) if held_out(x)]
@@ -229,7 +229,7 @@ def test_few_failures_of_few_inputs_are_told_all_the_same():
 def test_what_explains_nearly_all_goes_before_what_only_flags(left, tier):
     task = ri.task("binary-successor")
     told = Hypothesis(task.machine, TREES, (), 0, left, 0, 1000, float(left), 300, leaves=20)
-    flags = replace(told, wrong=0, unclaimed=100, cost=10.0, extra=5, leaves=0)
+    flags = replace(told, wrong=0, abstained=100, cost=10.0, edit_size=5, leaves=0)
     assert told.tier(100) == tier
     assert flags.tier(100) == 3
     assert told.rank > flags.rank

@@ -101,7 +101,7 @@ def test_what_is_no_edit_of_the_truth_is_learned_from_logs() -> None:
 
     task = ri.task("binary-successor")
     found = synthesize(Oracle(planted.many(odd_behind)), task, ri.Domain(max_length=10))
-    assert found.chosen.road.startswith("learned from logs")
+    assert found.chosen.strategy.startswith("learned from logs")
     inputs = list(task.inputs(12))
     assert found.chosen.machine.run_many(inputs) == [odd_behind(x) for x in inputs]
 

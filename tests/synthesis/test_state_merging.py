@@ -1,4 +1,4 @@
-"""Machines from logs alone: planted shortcuts come back exact, and hold on longer inputs too."""
+"""Machines from dataset alone: planted shortcuts come back exact, and hold on longer inputs too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from recinterp.machine import Machine
 from recinterp.synthesis.queries import stratified_queries
-from recinterp.synthesis.state_merging import Learned, learn
+from recinterp.synthesis.state_merging import MergedMachine, learn
 from recinterp.synthesis.state_merging.conflicts import Table
-from recinterp.synthesis.state_merging.grid import bounds, suited, views
+from recinterp.synthesis.state_merging.grid import best_rest_class, bounds, views
 from recinterp.synthesis.state_merging.merge import merged, tree
 from recinterp.synthesis.state_merging.views import FRONT, LAST, Pair, View
 from recinterp.tasks import Domain, Task, task
@@ -47,7 +47,7 @@ PLANTED = {
 
 
 @cache
-def learned(name: str, order: str) -> tuple[Task, planted.Function, list[Learned]]:
+def learned(name: str, order: str) -> tuple[Task, planted.Function, list[MergedMachine]]:
     t, f = task("binary-successor", order), ORDERS[order](PLANTED[name][0])
     inputs = stratified_queries(t, Domain(max_length=LONGEST), per_cell=8)
     return t, f, learn(inputs, [f(x) for x in inputs], t)
@@ -99,7 +99,7 @@ def test_the_class_that_fills_the_rest_is_found_and_conflicts_tell_that_it_is_ne
     pairs = [(tuple(x), tuple(t.apply(x))) for x in inputs]
     plain, table = View(backwards=False, align=FRONT), Table(pairs)
     assert table.conflicts(plain) > len(pairs) // 10
-    assert suited(table, plain) == ("X1",)
+    assert best_rest_class(table, plain) == ("X1",)
     states = merged(tree(View(backwards=False, align="front", rest=("X1",)).rows(pairs)))
     assert states is not None
     assert len(states) <= 2

@@ -48,7 +48,7 @@ def actions(
                 yield Action((*emit, *(others or moves)), goto), agrees
 
 
-def strides(rule: Rule, view: EventView) -> Iterator[tuple[Action, Mask]]:
+def pointer_shifts(rule: Rule, view: EventView) -> Iterator[tuple[Action, Mask]]:
     """The same rule, but a pointer moves a place further, or not at all.
 
     With the events at which that need not show, as the same token is read next.
@@ -63,7 +63,7 @@ def strides(rule: Rule, view: EventView) -> Iterator[tuple[Action, Mask]]:
             yield Action((*before, *after), rule.goto), view.read(Reg(update.reg)) == due
 
 
-def without(rule: Rule) -> Iterator[Action]:
+def update_deletions(rule: Rule) -> Iterator[Action]:
     """The same rule with something left out (a push, a token, a step), or all that comes after."""
     for left_out in rule.updates:
         yield Action(tuple(u for u in rule.updates if u is not left_out), rule.goto)
@@ -71,7 +71,7 @@ def without(rule: Rule) -> Iterator[Action]:
         yield Action((), None)
 
 
-def redirected(machine: Machine, rule: Rule) -> Iterator[Action]:
+def goto_changes(machine: Machine, rule: Rule) -> Iterator[Action]:
     """A rule that writes nothing, gone on from in another of a few modes."""
     if rule.word or rule.goto is None or len(machine.modes) > FEW_MODES:
         return
@@ -114,7 +114,7 @@ def _words(
 
     Each with the events at which the outputs continue so, and those at which they then end.
     """
-    y, size = outcome.logs.y[view.rows], outcome.logs.size[view.rows]
+    y, size = outcome.dataset.y[view.rows], outcome.dataset.size[view.rows]
     here = np.arange(len(view.rows))
 
     def seen(offset: int) -> np.ndarray:

@@ -39,7 +39,7 @@ class Order:
         return np.concatenate([marked[e.view.rows] == i for i, e in events if e.rule == rule])
 
 
-def event_order(outcome: Outcome) -> Order:
+def locate_faults(outcome: Outcome) -> Order:
     """The events of failing runs, up to their first difference."""
     first = outcome.first_difference
     final, previous = np.full(len(first), -1), np.full(len(first), -1)

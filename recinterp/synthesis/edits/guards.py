@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
 
 Mask = Bool[np.ndarray, "events"]
-HARM = 2.0  # of an unwanted event, where a rule does something else there
+FALSE_FIRE_WEIGHT = 2.0  # of an unwanted event, where a rule does something else there
 MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
 PER_ATOM = 0.1  # what an atom costs, in events
 MOST_EVENTS = 20_000  # events that a guard is weighed on: fewer, and guards that differ look alike
@@ -90,7 +90,7 @@ def run_lengths(machine: Machine) -> Iterator[Expr]:
             yield subtract(Find(add_constant(p, 1), 1, (token,)), p)
 
 
-def single_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
+def candidate_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
     """Every atom that holds in some and not in all events of a view."""
     for atom, mask in _all_atoms(machine, view):
         if mask.any() and not mask.all():
@@ -148,15 +148,15 @@ class Pool:
     @classmethod
     def of(cls, machine: Machine, view: EventView) -> Pool:
         """Every atom that holds in some and not in all events of a view."""
-        found = list(single_atoms(machine, view))
+        found = list(candidate_atoms(machine, view))
         masks = [m for _, m in found] or [np.zeros(len(view.rows), dtype=bool)][:0]
         held = np.array(masks, dtype=bool).reshape(len(found), len(view.rows))
         atoms = tuple(a for a, _ in found)
         return cls(atoms, held.astype(np.float32), np.packbits(held, axis=1))
 
 
-def separating(
-    pool: Pool, wanted: Mask, unwanted: Mask, *, most: int = 6, harm: float = HARM
+def find_guards(
+    pool: Pool, wanted: Mask, unwanted: Mask, *, most: int = 6, harm: float = FALSE_FIRE_WEIGHT
 ) -> list[Guard]:
     """Guards that fire on the wanted events and not on the unwanted ones, the best first.
 

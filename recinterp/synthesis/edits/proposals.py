@@ -14,10 +14,23 @@ import numpy as np
 
 from recinterp.machine.execution.batch import Ints, Variant
 from recinterp.machine.nodes import Atom, Expr, Lost, walk
-from recinterp.synthesis.dataset import NEVER, Dataset, Outcome, surely
-from recinterp.synthesis.edits.actions import Action, actions, redirected, strides, without
-from recinterp.synthesis.edits.fault_localization import event_order
-from recinterp.synthesis.edits.guards import HARM, Mask, Pool, gather, separating, single_atoms
+from recinterp.synthesis.dataset import NEVER, Dataset, Outcome, is_reliably_wrong
+from recinterp.synthesis.edits.actions import (
+    Action,
+    actions,
+    goto_changes,
+    pointer_shifts,
+    update_deletions,
+)
+from recinterp.synthesis.edits.fault_localization import locate_faults
+from recinterp.synthesis.edits.guards import (
+    FALSE_FIRE_WEIGHT,
+    Mask,
+    Pool,
+    candidate_atoms,
+    find_guards,
+    gather,
+)
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -26,7 +39,7 @@ if TYPE_CHECKING:
 GUARDS, GUARDS_ELSEWHERE = 60, 12  # guards tried for what a rule leaves out, and where it goes
 ALIKE = 6  # guards that fire on the same events, tried where a pointer moves otherwise
 FITS = 10  # sets of events that a rule's other acts would explain, the largest
-TOLD = 0.1  # what it costs where the machine says at least that the model fails
+FLAGGED_FAILURE_COST = 0.1  # what it costs where the machine says at least that the model fails
 GIVE_UP = Action((Lost(),), None)
 
 
@@ -34,14 +47,14 @@ GIVE_UP = Action((Lost(),), None)
 class Candidate:
     """A variant to try, with the guards that cannot be told from its own on these events.
 
-    touched: the inputs on which it fires; the others come out as before. promise: how many of the
-    events that are to change it changes, less those that are not to.
+    touched: the inputs on which it fires; the others come out as before. upper_bound_gain: how
+    many of the events that are to change it changes, less those that are not to.
     """
 
     variant: Variant
     equals: tuple[tuple[Atom, ...], ...]
     touched: Ints
-    promise: float
+    upper_bound_gain: float
 
     @property
     def nodes(self) -> int:
@@ -49,9 +62,9 @@ class Candidate:
         return sum(isinstance(x, Expr | Atom) for a in self.variant.guard for x in walk(a))
 
 
-def candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[Candidate]:
+def candidates(machine: Machine, outcome: Outcome, *, allow_actions: bool) -> Iterator[Candidate]:
     """Edits of the rules that wrote the first wrong tokens, and of those that fired just before."""
-    batch, order = outcome.batch, event_order(outcome)
+    batch, order = outcome.batch, locate_faults(outcome)
     for number, rule in enumerate(machine.rules):
         events = [e for e in batch.events if e.rule == number]
         if not events:
@@ -68,21 +81,21 @@ def candidates(machine: Machine, outcome: Outcome, *, acts: bool) -> Iterator[Ca
         if max(culprit.sum(), before.sum()) < 2:
             continue
         pool = Pool.of(machine, view)
-        if acts:  # what is passed over, or stood on, may show at the next step or later
+        if allow_actions:  # what is passed over, or stood on, may show at the next step or later
             until = (first < NEVER) & (view.t <= first)
             for bad in (before, until):
-                moved = [(stride, bad | same) for stride, same in strides(rule, view)]
+                moved = [(stride, bad | same) for stride, same in pointer_shifts(rule, view)]
                 right = sound & ~until
-                yield from _of_rule(pool, number, view, bad, right, moved, HARM, ALIKE)
+                yield from _of_rule(pool, number, view, bad, right, moved, FALSE_FIRE_WEIGHT, ALIKE)
         for bad in (culprit, before):
             if bad.sum() >= 2:
-                if acts:
+                if allow_actions:
                     options = actions(machine, rule, view, bad, outcome)
-                    yield from _of_rule(pool, number, view, bad, sound, options, HARM)
+                    yield from _of_rule(pool, number, view, bad, sound, options, FALSE_FIRE_WEIGHT)
                     continue
-                for harm in (HARM, TOLD):
+                for harm in (FALSE_FIRE_WEIGHT, FLAGGED_FAILURE_COST):
                     for c in _of_rule(pool, number, view, bad, sound, [(GIVE_UP, bad)], harm):
-                        yield _certain(c, view, outcome.logs)
+                        yield _certain(c, view, outcome.dataset)
 
 
 def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
@@ -98,16 +111,16 @@ def omissions(machine: Machine, outcome: Outcome) -> Iterator[Candidate]:
         sound = outcome.equal[view.rows]
         if (~sound).sum() < 2:
             continue
-        gain = {(): float((~sound).sum() - HARM * sound.sum())} | {
-            (atom,): float((mask & ~sound).sum() - HARM * (mask & sound).sum())
-            for atom, mask in single_atoms(machine, view)
+        gain = {(): float((~sound).sum() - FALSE_FIRE_WEIGHT * sound.sum())} | {
+            (atom,): float((mask & ~sound).sum() - FALSE_FIRE_WEIGHT * (mask & sound).sum())
+            for atom, mask in candidate_atoms(machine, view)
         }
         clean = sorted((g for g in gain if gain[g] > 0), key=lambda g: -gain[g])[:GUARDS]
-        further = [stride for stride, _ in strides(rule, view)]
+        further = [stride for stride, _ in pointer_shifts(rule, view)]
         for place, guard in enumerate(clean):
             touched = np.unique(view.inputs[view.all_hold(guard)])
-            elsewhere = redirected(machine, rule) if place < GUARDS_ELSEWHERE else ()
-            for action in (*without(rule), *further, *elsewhere):
+            elsewhere = goto_changes(machine, rule) if place < GUARDS_ELSEWHERE else ()
+            for action in (*update_deletions(rule), *further, *elsewhere):
                 variant = Variant(number, guard, action.updates, action.goto)
                 yield Candidate(variant, (), touched, gain[guard])
 
@@ -133,20 +146,22 @@ def _of_rule(
             key = wanted.tobytes() + unwanted.tobytes()
             kept.setdefault(key, (wanted, unwanted, []))[2].append(action)
     for wanted, unwanted, fitting in sorted(kept.values(), key=lambda k: -int(k[0].sum()))[:FITS]:
-        for guard in separating(pool, wanted, unwanted, harm=harm):
-            promise = float((guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum())
+        for guard in find_guards(pool, wanted, unwanted, harm=harm):
+            upper_bound_gain = float(
+                (guard.mask & wanted).sum() - harm * (guard.mask & unwanted).sum()
+            )
             for atoms in (guard.atoms, *guard.equals[:alike]):
                 first = atoms is guard.atoms
                 equals = guard.equals if first else ()
                 touched = np.unique(view.inputs[guard.mask if first else view.all_hold(atoms)])
                 for action in fitting:
                     variant = Variant(number, atoms, action.updates, action.goto)
-                    yield Candidate(variant, equals, touched, promise)
+                    yield Candidate(variant, equals, touched, upper_bound_gain)
 
 
-def _certain(candidate: Candidate, view: EventView, logs: Dataset) -> Candidate:
+def _certain(candidate: Candidate, view: EventView, dataset: Dataset) -> Candidate:
     """A rule that gives up, and says so if nearly every output it gives up on was not the true."""
     fired = view.inputs[view.all_hold(candidate.variant.guard)]
-    if not surely(logs.failures[fired]):
+    if not is_reliably_wrong(dataset.failures[fired]):
         return candidate
     return replace(candidate, variant=replace(candidate.variant, updates=(Lost(wrong=True),)))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CUT = "cut"
 
 
-def cut_after(machine: Machine, k: int) -> Machine:
+def truncate_outputs(machine: Machine, k: int) -> Machine:
     """The machine whose outputs are those of `machine` up to their first k tokens."""
     rules = [piece for r in machine.rules for piece in _pieces(r, k)]
     ends = [Rule(f"{CUT}-{mode}", mode, (_at(">=", k),), (), None) for mode in machine.modes]

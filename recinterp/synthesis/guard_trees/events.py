@@ -31,8 +31,8 @@ from recinterp.machine.nodes import (
 )
 from recinterp.machine.transform.compose import in_update
 from recinterp.synthesis.dataset import BEHIND
-from recinterp.synthesis.edits.guards import gather, single_atoms
-from recinterp.synthesis.guard_trees.split import Scene
+from recinterp.synthesis.edits.guards import candidate_atoms, gather
+from recinterp.synthesis.guard_trees.split import NodeData
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -48,17 +48,17 @@ LONGER = 24  # tokens behind the machine's own output that are looked at
 
 
 @dataclass(frozen=True)
-class Stage:
+class ControlStateData:
     """One control state: its events, the atoms and acts to choose from, to give up last of all."""
 
     mode: str
     atoms: tuple[Atom, ...]
     acts: tuple[Act, ...]
     rules: Int[np.ndarray, "events"]
-    scene: Scene
+    scene: NodeData
 
 
-def one_by_one(machine: Machine) -> Machine:
+def single_token_machine(machine: Machine) -> Machine:
     """The same machine, writing at most one token a step, with a last mode that only halts."""
     rules = list[Rule]()
     for rule in machine.rules:
@@ -94,29 +94,29 @@ def shifted(updates: Sequence[Update], by: int) -> tuple[Update, ...]:
 
 
 def stages(
-    machine: Machine, logs: Dataset, weight: np.ndarray, looks_back: bool = True
-) -> list[Stage]:
+    machine: Machine, dataset: Dataset, weight: np.ndarray, looks_back: bool = True
+) -> list[ControlStateData]:
     """The control states in which such a machine writes, with all that is seen there."""
-    batch = logs.run(machine, record=True).batch
-    found = list[Stage]()
+    batch = dataset.run(machine, record=True).batch
+    found = list[ControlStateData]()
     for mode in machine.modes:
         events = [
             e for e in batch.events
             if machine.rules[e.rule].mode == mode and (machine.rules[e.rule].word or mode == TAIL)
         ]  # fmt: skip
         if events:
-            view = gather(events, np.where(logs.y < 0, logs.words.end, logs.y))
+            view = gather(events, np.where(dataset.y < 0, dataset.words.end, dataset.y))
             rules = np.repeat([e.rule for e in events], [len(e.view.rows) for e in events])
-            due = _due(view, rules, logs, mode)
-            found.append(_stage(machine, logs, mode, *due, weight, looks_back))
+            due = _due(view, rules, dataset, mode)
+            found.append(_stage(machine, dataset, mode, *due, weight, looks_back))
     return found
 
 
 def _due(
-    view: EventView, rules: np.ndarray, logs: Dataset, mode: str
+    view: EventView, rules: np.ndarray, dataset: Dataset, mode: str
 ) -> tuple[EventView, Int[np.ndarray, "events"]]:
     """The events up to the end of what was written; behind the machine's own end, one a token."""
-    size = logs.size[view.inputs]
+    size = dataset.size[view.inputs]
     if mode != TAIL:
         kept = np.flatnonzero(view.t <= size)
         return view.take(kept), rules[kept]
@@ -129,14 +129,14 @@ def _due(
 
 def _stage(
     machine: Machine,
-    logs: Dataset,
+    dataset: Dataset,
     mode: str,
     view: EventView,
     rules: np.ndarray,
     weight: np.ndarray,
     looks_back: bool,
-) -> Stage:
-    y = logs.y[view.inputs, np.minimum(view.t, logs.y.shape[1] - 1)]
+) -> ControlStateData:
+    y = dataset.y[view.inputs, np.minimum(view.t, dataset.y.shape[1] - 1)]
     fits: dict[Act, np.ndarray] = {(OWN, ""): _own(machine, view, rules, mode) == y}
     if mode != TAIL:
         fits[STOP, ""] = y == BEHIND
@@ -147,12 +147,12 @@ def _stage(
     table = _distinct(fits)
     asked = _atoms(machine, view)
     atoms = {a: mask for a, mask in asked if looks_back or not isinstance(a, Out)}
-    return Stage(
+    return ControlStateData(
         mode,
         tuple(atoms),
         (*table, (LOST, ""), (LOST, "wrong")),
         rules,
-        Scene(
+        NodeData(
             _columns(list(atoms.values()), len(y)),
             _columns(list(table.values()), len(y)),
             view.inputs,
@@ -201,7 +201,7 @@ def _atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Bool[np.nd
 def _all_atoms(
     machine: Machine, view: EventView
 ) -> Iterator[tuple[Atom, Bool[np.ndarray, "events"]]]:
-    yield from single_atoms(machine, view)
+    yield from candidate_atoms(machine, view)
     for at in places(machine, view):
         read = view.read(at)
         for number in np.unique(read).tolist():

@@ -31,7 +31,7 @@ Some = Int[np.ndarray, "some"]
 
 
 @dataclass(frozen=True)
-class Scene:
+class NodeData:
     """The events of one control state: what holds there, and which acts explain them.
 
     inputs: the input each event belongs to; apart: events that nothing may be grown from.
@@ -50,7 +50,7 @@ class Question:
     least: int
     atoms: tuple[tuple[int, bool], ...]
 
-    def held(self, scene: Scene, events: Some) -> Bool[np.ndarray, "some"]:
+    def held(self, scene: NodeData, events: Some) -> Bool[np.ndarray, "some"]:
         """At which events the answer is yes."""
         return _votes(scene.holds[events], self) >= self.least
 
@@ -77,7 +77,7 @@ class Split:
 
 
 def grow(
-    scenes: Sequence[Scene],
+    scenes: Sequence[NodeData],
     apart: Bool[np.ndarray, "inputs"],
     most: int,
     seen: Callable[[int, Bool[np.ndarray, "inputs"]], bool] = lambda *_: True,
@@ -120,7 +120,7 @@ def grow(
     return roots
 
 
-def best_split(scene: Scene, events: Some) -> Split | None:
+def best_split(scene: NodeData, events: Some) -> Split | None:
     """The question that leaves the purest sides; None where one act explains every event."""
     share = max(1.0, len(events) / LOOKED_AT)
     some = events[(np.arange(int(len(events) / share)) * share).astype(np.int64)]
@@ -225,11 +225,11 @@ def _classes(
     return np.stack(rows, axis=1).astype(np.float32)
 
 
-def _node(number: int, scene: Scene, grown: Some, events: Some) -> Node:
+def _node(number: int, scene: NodeData, grown: Some, events: Some) -> Node:
     cover = scene.weight[grown] @ scene.fits[grown]
     return Node(number, grown, events, int(np.argmax(cover)) if len(cover) else 0)
 
 
-def _count(wrong: Int[np.ndarray, "inputs"], scene: Scene, node: Node, sign: int) -> None:
+def _count(wrong: Int[np.ndarray, "inputs"], scene: NodeData, node: Node, sign: int) -> None:
     missed = node.events[~scene.fits[node.events, node.act]]
     np.add.at(wrong, scene.inputs[missed], sign)

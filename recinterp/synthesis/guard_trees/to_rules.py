@@ -11,7 +11,16 @@ import numpy as np
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import AtLeast, Copy, Emit, In, Lost, Rule
 from recinterp.machine.validate import negate, simplify
-from recinterp.synthesis.guard_trees.events import LOST, OWN, STOP, TAIL, THEN, Act, Stage, shifted
+from recinterp.synthesis.guard_trees.events import (
+    LOST,
+    OWN,
+    STOP,
+    TAIL,
+    THEN,
+    Act,
+    ControlStateData,
+    shifted,
+)
 from recinterp.tokens import END_OF_INPUT
 
 if TYPE_CHECKING:
@@ -29,7 +38,9 @@ class Branch:
     no: Branch | Act
 
 
-def machine_of(machine: Machine, stages: Sequence[Stage], roots: Sequence[Node]) -> Machine:
+def machine_of(
+    machine: Machine, stages: Sequence[ControlStateData], roots: Sequence[Node]
+) -> Machine:
     """The machine that writes one by one, each of its rules split as the trees say."""
     trees = {stage.mode: (stage, root) for stage, root in zip(stages, roots, strict=True)}
     rules = list[Rule]()
@@ -49,7 +60,7 @@ def machine_of(machine: Machine, stages: Sequence[Stage], roots: Sequence[Node])
 
 
 def _projected(
-    stage: Stage, node: Node, events: np.ndarray, vocab: tuple[str, ...]
+    stage: ControlStateData, node: Node, events: np.ndarray, vocab: tuple[str, ...]
 ) -> Branch | Act:
     """What the tree says of some events, questions with only one answer among them left out."""
     if node.question is None or node.yes is None or node.no is None:
@@ -65,7 +76,7 @@ def _projected(
 
 
 def _said(
-    stage: Stage, question: Question, vocab: tuple[str, ...]
+    stage: ControlStateData, question: Question, vocab: tuple[str, ...]
 ) -> tuple[tuple[Atom, ...], tuple[Atom, ...]]:
     """A question and its opposite as atoms that hold together: votes only where they are needed."""
     atoms = tuple(

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 WORST = 0.08  # of those kept apart: a machine that misses more of them is a table of the others
-MOST_CONFLICTS = 0.2  # of the logs: a view with more cannot say what was seen
+MOST_CONFLICTS = 0.2  # of the dataset: a view with more cannot say what was seen
 FEW, SMALL = 0.01, 8  # share of wrong outputs, and control states, that leave nothing to look for
 BOUNDED, BOUNDS = 2, 2  # views that are tried with a bound, and bounds on each
 ENTRY, FACT = 25, 10  # nodes of a machine that a wrong output weighs, and a fact it asks about
 
-__all__ = ["Learned", "learn"]
+__all__ = ["MergedMachine", "learn"]
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A machine from logs. `text`: how it reads; `conflicts`: steps its view cannot tell apart.
+class MergedMachine:
+    """A machine from dataset. `text`: how it reads; `conflicts`: steps its view cannot tell apart.
 
-    wrong, missed: of the logs, and of those kept apart while it was tried, how many whole outputs
-    it does not give.
+    wrong, missed: of the dataset, and of those kept apart while it was tried, how many whole
+    outputs it does not give.
     """
 
     machine: Machine
@@ -55,12 +55,13 @@ def learn(
     task: Task,
     seed: int = 0,
     most: float = math.inf,
-) -> list[Learned]:
-    """Machines that explain logs of a task's inputs (token lists) and outputs, the best first.
+) -> list[MergedMachine]:
+    """Machines that explain dataset of a task's inputs (token lists) and outputs, the best first.
 
     most: steps that a view may fail to tell apart; of one that leaves more none is learned.
-    Best: smallest, where a wrong output, among all logs or among those kept apart from the merging,
-    weighs what it would take to write it down. Empty where no view of the logs gives a machine.
+    Best: smallest, where a wrong output, among all dataset or among those kept apart from the
+    merging, weighs what it would take to write it down. Empty where no view of the dataset gives a
+    machine.
     """
     pairs = list(dict.fromkeys((tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)))
     most = min(most, MOST_CONFLICTS * len(pairs))
@@ -75,7 +76,7 @@ def learn(
     return sorted(distinct.values(), key=_rank)
 
 
-def _suffices(best: Learned, asked: int) -> bool:
+def _suffices(best: MergedMachine, asked: int) -> bool:
     few = best.missed + best.wrong <= FEW * asked
     return few and len(best.machine.modes) <= SMALL
 
@@ -94,7 +95,7 @@ def _bounds(table: Table, view: View, most: float) -> list[View]:
     return sorted(tied, key=lambda v: _states(table.pairs, v))[:BOUNDS]
 
 
-def _rank(learned: Learned) -> int:
+def _rank(learned: MergedMachine) -> int:
     view = learned.view
     facts = view.ahead + bool(view.rest) + bool(view.bound)
     return ENTRY * (learned.missed + learned.wrong) + FACT * facts + learned.machine.size
@@ -104,7 +105,7 @@ def _states(pairs: Sequence[Pair], view: View) -> int:
     return len(merged(tree(view.rows(pairs))) or range(MOST_STATES + 1))
 
 
-def _fit(table: Table, view: View, task: Task, seed: int, most: float) -> Learned | None:
+def _fit(table: Table, view: View, task: Task, seed: int, most: float) -> MergedMachine | None:
     """The machine of one view; None where it does not hold on what it was not made from."""
     pairs, clashes = table.pairs, table.conflicts(view)
     if clashes > most:
@@ -117,7 +118,7 @@ def _fit(table: Table, view: View, task: Task, seed: int, most: float) -> Learne
         return None
     machine, used = whole
     text = f"read {used}: {len(machine.modes)} control states"
-    return Learned(machine, text, clashes, _wrong(machine, pairs), missed, len(pairs), used)
+    return MergedMachine(machine, text, clashes, _wrong(machine, pairs), missed, len(pairs), used)
 
 
 def _machine(pairs: Sequence[Pair], view: View, task: Task) -> tuple[Machine, View] | None:

@@ -1,6 +1,7 @@
-"""Whether a view of logs suffices: the steps where equal pasts write differently are conflicts.
+"""Whether a view of dataset suffices: the steps where equal pasts write differently are conflicts.
 
-Many views of the same logs are compared, so the logs are numbers here, and a step is one column.
+Many views of the same dataset are compared, so the dataset are numbers here, and a step is one
+column.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from jaxtyping import Int
 
 from recinterp.synthesis.state_merging.views import INDEX, LAST, Pair, View, Word
 
-Rows: TypeAlias = "Int[np.ndarray, 'logs']"
-Steps: TypeAlias = "Int[np.ndarray, 'logs steps']"
+Rows: TypeAlias = "Int[np.ndarray, 'dataset']"
+Steps: TypeAlias = "Int[np.ndarray, 'dataset steps']"
 
 
 class Table:

@@ -1,4 +1,4 @@
-"""Which views of logs are tried."""
+"""Which views of dataset are tried."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from recinterp.synthesis.state_merging.views import (
     Word,
 )
 
-EXACT = 0.9  # of the logs: so many lengths have to be right for counts to be used
+EXACT = 0.9  # of the dataset: so many lengths have to be right for counts to be used
 
 
 def views(table: Table) -> Iterator[View]:
-    """The grid: directions x alignments x what is known ahead, its class found by `suited`."""
+    """Directions x alignments x what is known ahead, its class found by `best_rest_class`."""
     pairs = table.pairs
     for backwards, mirrored in ((False, False), (True, True), (True, False)):
         counts = counted(pairs)
@@ -36,14 +36,14 @@ def views(table: Table) -> Iterator[View]:
             plain = View(backwards, align, mirrored, counts=counts if align == COUNTED else ())
             yield plain
             yield replace(plain, ahead=True)
-            rest = suited(table, plain)
+            rest = best_rest_class(table, plain)
             if rest:
                 yield replace(plain, rest=rest)
                 yield replace(plain, ahead=True, rest=rest)
 
 
 def bounds(pairs: Sequence[Pair], view: View) -> list[View]:
-    """The same view with each bound on length or index that the logs can show."""
+    """The same view with each bound on length or index that the dataset can show."""
     longest = max((len(x) for x, _ in pairs), default=0)
     return [replace(view, bound=(kind, k)) for kind in (LENGTH, INDEX) for k in range(2, longest)]
 
@@ -64,7 +64,7 @@ def counted(pairs: Sequence[Pair]) -> tuple[tuple[str, int], ...]:
     return ()
 
 
-def suited(table: Table, plain: View) -> Word:
+def best_rest_class(table: Table, plain: View) -> Word:
     """The class of tokens of which "the rest is all of these" leaves the fewest conflicts."""
     tokens = list(table.number)
     ones = [(t,) for t in tokens]

@@ -1,4 +1,4 @@
-"""Learned states as a machine: one mode each, named by the shortest way there."""
+"""MergedMachine states as a machine: one mode each, named by the shortest way there."""
 
 from __future__ import annotations
 

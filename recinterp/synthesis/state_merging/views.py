@@ -30,7 +30,7 @@ INDEX, LENGTH = "index", "length"  # what a bound is on: tokens read before, tok
 
 @dataclass(frozen=True)
 class View:
-    """A way to read logs.
+    """A way to read dataset.
 
     backwards: the input is read from its right end; mirrored: and the output written from there;
     ahead: the next token is known; rest: a class that may fill all that follows, and whether it
