@@ -35,8 +35,10 @@ from torch import Tensor
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb import Ablate, At, Interchange, build_batch, head, sweep
 
@@ -88,7 +90,7 @@ def model(shape: Shape = SHAPE) -> Adapter:
     """Random weights; what a forward costs does not depend on them."""
     torch.manual_seed(0)
     plain = EncoderDecoder(shape) if shape.kind == "encoder-decoder" else DecoderOnly(shape)
-    return Adapter(backend.hooked(shape, plain.weights()), TASK)
+    return Adapter(native.hooked(shape, plain.weights()), TASK)
 
 
 def words(batch: int, seed: int, context: int = CONTEXT) -> tuple[tuple[str, ...], ...]:

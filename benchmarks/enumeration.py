@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import nn
 
 import recinterp as ri
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.models.checkpoint import Checkpoint
 from recinterp.models.training.trainer import shape_for, started
 
@@ -93,7 +93,7 @@ def loaded(name: str) -> tuple[nn.Module, ri.Task]:
     task, config = ri.task("binary-successor"), ri.TrainConfig()
     torch.manual_seed(0)
     shape = shape_for(task, config)
-    return backend.hooked(shape, started(shape, config).weights()), task
+    return native.hooked(shape, started(shape, config).weights()), task
 
 
 def table(rows: Iterator[Row] | list[Row]) -> Table:

@@ -17,8 +17,9 @@ import torch
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures.decoder_only import DecoderOnly
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import native
 from recinterp.perturb import Ablate, At, head, stream
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     torch.manual_seed(0)
     shape = Shape(2, 4, 32, 8, 64, 24, 8)
     task = ri.task("binary-successor", order="natural")
-    adapter = Adapter(backend.hooked(shape, DecoderOnly(shape).weights()), task)
+    adapter = Adapter(native.hooked(shape, DecoderOnly(shape).weights()), task)
     inputs = task.sample(2, seed=0, length=12)
     places = itertools.cycle(itertools.product(range(2), range(4), range(12)))
     plans = ([Ablate(head(layer, h, At("input", i)))] for layer, h, i in places)

@@ -26,7 +26,7 @@ import torch
 from cases import Case, cases
 
 import recinterp as ri
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.models.checkpoint import attach, describe
 from recinterp.models.training.batches import answer_of
 from recinterp.models.training.trainer import TrainingRun, shape_for, started
@@ -56,7 +56,7 @@ def untrained(case: Case) -> TrainingRun:
     torch.manual_seed(case.config.seed)
     task, domain = case.task, ri.Domain(max_length=case.asked)
     shape = shape_for(task, case.config)
-    model = backend.hooked(shape, started(shape, case.config).weights())
+    model = native.hooked(shape, started(shape, case.config).weights())
     checkpoint = describe(case.name, shape, task, domain, {"steps": 0}, {})
     attach(model, checkpoint)
     return TrainingRun(model, (), checkpoint)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from recinterp.errors import IncompatibleModelError, UnknownHookError, UnknownNameError
 from recinterp.models import decoding as greedy
 from recinterp.models.backends import block_names as stack
-from recinterp.models.backends import hugging_face
+from recinterp.models.backends import hugging_face, native
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.split_rows import Split
 from recinterp.models.decoding import evaluating
@@ -59,7 +59,7 @@ class Adapter:
             needed += "Hugging Face model, or a plain function from inputs to outputs"
             raise IncompatibleModelError(self._asked, wrong, needed)
         self._fits()
-        backend.check_finite(dict(model.named_parameters()), asked=self._asked)
+        native.check_finite(dict(model.named_parameters()), asked=self._asked)
         self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
 
     def _fits(self) -> None:
@@ -104,7 +104,7 @@ class Adapter:
     @cached_property
     def _start(self) -> int | None:
         """The id that our own encoder-decoders' outputs begin with."""
-        shape = backend.shape_of(self.model)
+        shape = native.shape_of(self.model)
         return shape.start if shape else None
 
     @cached_property

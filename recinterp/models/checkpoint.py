@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from recinterp.errors import CheckpointError, RecinterpError, UnknownNameError
-from recinterp.models.architectures.decoder_only import Shape
-from recinterp.models.backends import hugging_face
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import hugging_face, native
 from recinterp.models.training.config import ARCHITECTURES
 from recinterp.models.training.resume import write_whole
 
@@ -132,8 +131,8 @@ def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = Non
     if checkpoint is None:
         accepted = "a model from train() or load(), or save(model, path, checkpoint)"
         raise CheckpointError(f"save {stem}", "the model has no checkpoint description", accepted)
-    weights = backend.weights_of(model, checkpoint.shape)
-    backend.check_finite(weights, asked=f"save {stem}")
+    weights = native.weights_of(model, checkpoint.shape)
+    native.check_finite(weights, asked=f"save {stem}")
     data = to_bytes(
         {k: v.cpu().contiguous() for k, v in weights.items()}, metadata={"format": "pt"}
     )
@@ -160,9 +159,9 @@ def load(name_or_path: str | Path) -> nn.Module:
     asked = f"load {name_or_path}"
     checkpoint, sums = _read_json(_with(stem, ".json"), asked)
     weights = _read_weights(_with(stem, ".safetensors"), sums, asked)
-    backend.check_finite(weights, asked=asked)
+    native.check_finite(weights, asked=asked)
     try:
-        model = backend.hooked(checkpoint.shape, weights)
+        model = native.hooked(checkpoint.shape, weights)
     except (KeyError, RuntimeError) as error:
         wrong = f"its weights do not fit its architecture ({_short(error)})"
         raise CheckpointError(asked, wrong, "the two files of one checkpoint") from error

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recinterp.errors import IncompatibleModelError
 from recinterp.models.architectures.decoder_only import DecoderOnly, KeyValues
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder, Memory
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.models.backends.split_rows import Split
 
 Forward = Callable[[Tensor], Tensor]  # ids (batch, pos) -> logits (batch, pos, vocab)
@@ -287,17 +287,17 @@ def _has_hooks(model: nn.Module) -> bool:
 
 
 def _built(model: nn.Module) -> DecoderOnly | EncoderDecoder | None:
-    shape = backend.shape_of(model)
+    shape = native.shape_of(model)
     if shape is None:
         return None
     try:
-        plain = backend.plain_with(shape, backend.weights_of(model, shape))
+        plain = native.plain_with(shape, native.weights_of(model, shape))
     except (AttributeError, KeyError, RuntimeError, TypeError, NotImplementedError):
         return None  # another layout: the model's own forward will do
     plain = plain.to(next(model.parameters()).device)
     training = model.training
     model.eval()
     try:
-        return plain if backend.agrees(model, plain) else None
+        return plain if native.agrees(model, plain) else None
     finally:
         model.train(training)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recinterp.errors import IncompatibleModelError
-from recinterp.models.backends import hugging_face
+from recinterp.models.backends import hugging_face, native
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.perturb.plan import Interchange, Plan, Transplant
 
@@ -45,10 +45,10 @@ def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
     Errors: IncompatibleModelError where the model can neither be built again nor copied.
     """
     generator = torch.Generator().manual_seed(seed)
-    shape = backend.shape_of(model)
+    shape = native.shape_of(model)
     if shape is not None:
-        weights = backend.weights_of(model, shape)
-        return backend.hooked(shape, {k: _drawn(w, generator) for k, w in weights.items()})
+        weights = native.weights_of(model, shape)
+        return native.hooked(shape, {k: _drawn(w, generator) for k, w in weights.items()})
     theirs = model.__dict__.get("original")
     if theirs is not None:
         return hugging_face.again(model, _redrawn(copy.deepcopy(theirs), generator))

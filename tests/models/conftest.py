@@ -7,9 +7,10 @@ import torch
 
 import recinterp as ri
 from recinterp.models import TrainingRun
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import native
 
 TINY = {"max_length": 5, "d_model": 16, "batch_size": 16, "warmup": 5, "save_every": 10}
 
@@ -33,7 +34,7 @@ def shape() -> Shape:
 @pytest.fixture
 def model(shape: Shape) -> torch.nn.Module:
     """A fresh random model of the installed TransformerLens, for tests that edit it."""
-    return backend.hooked(shape, random_weights(shape))
+    return native.hooked(shape, random_weights(shape))
 
 
 def random_weights(shape: Shape, seed: int = 0) -> dict[str, torch.Tensor]:

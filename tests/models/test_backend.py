@@ -16,7 +16,9 @@ import recinterp as ri
 from recinterp.errors import IncompatibleModelError, UnknownHookError
 from recinterp.models import Adapter
 from recinterp.models import decoding as greedy
-from recinterp.models.architectures.decoder_only import DecoderOnly, Ragged, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly, Ragged
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
 from tests.models.conftest import random_weights
 
@@ -58,11 +60,11 @@ def test_a_hooked_model_computes_what_plain_torch_does(
 
 def assert_computes_what_plain_torch_does(shape: Shape, ids: torch.Tensor) -> None:
     weights = random_weights(shape)
-    model = backend.hooked(shape, weights)
+    model = native.hooked(shape, weights)
     with torch.no_grad():
         theirs, ours = model(ids), DecoderOnly(shape).set_weights(weights)(ids)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
-    assert backend.shape_of(model) == shape
+    assert native.shape_of(model) == shape
 
 
 @pytest.mark.parametrize(("positions", "layers"), [("learned", 1), ("rotary", 6), ("none", 2)])
@@ -70,7 +72,7 @@ def test_cached_decoding_is_the_models_own(
     shape: Shape, task: ri.Task, positions: str, layers: int
 ) -> None:
     shape = replace(shape, positions=positions, n_layers=layers)
-    model = backend.hooked(shape, random_weights(shape))
+    model = native.hooked(shape, random_weights(shape))
     assert greedy.stand_in(model) is not None
     inputs = list(task.inputs(5))
     whole = Adapter(model, task).generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
@@ -81,8 +83,8 @@ def test_cached_decoding_is_the_models_own(
 def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> None:
     shape = replace(shape, positions=positions)
     weights = random_weights(shape)
-    model = backend.hooked(shape, weights)
-    back = backend.weights_of(model, shape)
+    model = native.hooked(shape, weights)
+    back = native.weights_of(model, shape)
     assert back.keys() == weights.keys()
     assert all(torch.equal(back[name], weights[name]) for name in weights)
     again = DecoderOnly(shape).set_weights(weights).weights()
@@ -92,7 +94,7 @@ def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> 
 def test_building_a_model_leaves_the_random_generator_alone(shape: Shape) -> None:
     weights = random_weights(shape)
     torch.manual_seed(3)
-    backend.hooked(shape, weights)
+    native.hooked(shape, weights)
     after = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(after, torch.rand(1))
@@ -176,7 +178,7 @@ def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> 
     with pytest.raises(
         IncompatibleModelError, match=r"knows 5 tokens and the task needs 7.*with_vocab"
     ):
-        Adapter(backend.hooked(small, random_weights(small)), task)
+        Adapter(native.hooked(small, random_weights(small)), task)
 
 
 def test_what_has_no_hooks_is_refused(task: ri.Task) -> None:
@@ -239,7 +241,7 @@ def test_no_stand_in_for_a_model_that_computes_something_else(
     right = ri.predict(model, task, inputs)
     model.__dict__.pop("_recinterp_stand_in")
     wrong: Callable[..., dict[str, torch.Tensor]] = lambda m, s: random_weights(shape, seed=5)  # noqa: E731
-    monkeypatch.setattr(backend, "weights_of", wrong)
+    monkeypatch.setattr(native, "weights_of", wrong)
     assert greedy.stand_in(model) is None
     assert ri.predict(model, task, inputs) == right
 

@@ -12,6 +12,7 @@ import torch
 import recinterp as ri
 from recinterp.errors import CheckpointError, NonFiniteWeightsError, UnknownNameError
 from recinterp.models import TrainingRun, save, shipped
+from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
 
 pytestmark = pytest.mark.backend
@@ -168,12 +169,12 @@ def test_a_model_without_a_description_cannot_be_saved(
 def test_an_unembedding_bias_is_kept_or_refused(run: TrainingRun, saved: Path) -> None:
     # A HookedTransformer has one and a native bridge has not: never dropped in silence.
     shape = run.checkpoint.shape
-    weights = backend.weights_of(run.model, shape)
+    weights = native.weights_of(run.model, shape)
     weights = {name: tensor.clone() for name, tensor in weights.items()}
     weights["unembed.b_U"][2] = 1.0
     if backend.has_bridge():
         with pytest.raises(CheckpointError, match="unembedding bias"):
-            backend.hooked(shape, weights)
+            native.hooked(shape, weights)
     else:
-        model = backend.hooked(shape, weights)
-        assert torch.equal(backend.weights_of(model, shape)["unembed.b_U"], weights["unembed.b_U"])
+        model = native.hooked(shape, weights)
+        assert torch.equal(native.weights_of(model, shape)["unembed.b_U"], weights["unembed.b_U"])

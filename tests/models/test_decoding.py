@@ -14,8 +14,8 @@ from recinterp.errors import (
 )
 from recinterp.models import Adapter, TrainingRun
 from recinterp.models import decoding as greedy
-from recinterp.models.architectures.decoder_only import Shape
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import native
 from tests.models.conftest import random_weights
 
 pytestmark = pytest.mark.backend
@@ -57,7 +57,7 @@ def test_predict_keeps_the_order_of_inputs_of_any_length(run: TrainingRun, task:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_random_model_too(shape: Shape, task: ri.Task, seed: int) -> None:
-    model = backend.hooked(shape, random_weights(shape, seed))
+    model = native.hooked(shape, random_weights(shape, seed))
     inputs = list(task.inputs(4))
     assert ri.predict(model, task, inputs) == [by_hand(model, task, tokens) for tokens in inputs]
 
@@ -82,7 +82,7 @@ def always(shape: Shape, token: int) -> torch.nn.Module:
     weights["ln_final.b"] = torch.ones(shape.d_model)
     weights["unembed.W_U"] = torch.zeros(shape.d_model, shape.d_vocab)
     weights["unembed.W_U"][:, token] = 1.0
-    return backend.hooked(shape, weights)
+    return native.hooked(shape, weights)
 
 
 def test_an_unending_output_is_cut_at_the_context(shape: Shape, task: ri.Task) -> None:
@@ -141,14 +141,14 @@ def test_ids_and_template_of_a_model_trained_elsewhere(run: TrainingRun, task: r
     shape = run.checkpoint.shape
     new = {"X0": 4, "X1": 5, "01": 3, "PAD": 0, "SEP": 1, "EOS": 2}
     theirs = task.with_vocab({t: new[t] for t in ("X0", "X1", "01")}, pad=0, sep=1, eos=2)
-    weights = backend.weights_of(run.model, shape)
+    weights = native.weights_of(run.model, shape)
     moved = {name: tensor.clone() for name, tensor in weights.items()}
     for token, i in new.items():
         moved["embed.W_E"][i] = weights["embed.W_E"][task.ids[token]]
         moved["unembed.W_U"][:, i] = weights["unembed.W_U"][:, task.ids[token]]
     moved["unembed.W_U"][:, 6] = weights["unembed.W_U"][:, task.ids["BOS"]]
     inputs = list(task.inputs(5))
-    model = backend.hooked(shape, moved)
+    model = native.hooked(shape, moved)
     assert ri.predict(model, theirs, inputs) == ri.predict(run.model, task, inputs)
 
 

@@ -13,10 +13,10 @@ import recinterp as ri
 from recinterp.errors import IncompatibleModelError, UnknownHookError
 from recinterp.models import Adapter, TrainingRun
 from recinterp.models import decoding as greedy
-from recinterp.models.architectures.decoder_only import Shape
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
+from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import block_names as stack
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.models.training.batches import IGNORE, Batches
 from recinterp.perturb import Ablate, FreezePatterns, Redirect, build_batch, head, is_live, run
 from recinterp.perturb.runner import next_tokens
@@ -34,7 +34,7 @@ def shape() -> Shape:
 
 @pytest.fixture
 def model(shape: Shape) -> torch.nn.Module:
-    return backend.hooked(shape, random_weights(shape))
+    return native.hooked(shape, random_weights(shape))
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,12 @@ def test_it_computes_what_plain_torch_does(
 ) -> None:
     shape = replace(shape, norm=norm, attn_only=attn_only, positions=positions)
     weights = random_weights(shape)
-    model = backend.hooked(shape, weights)
+    model = native.hooked(shape, weights)
     with torch.no_grad():
         theirs, plain = model(ROWS), EncoderDecoder(shape).set_weights(weights)
     torch.testing.assert_close(theirs, plain(ROWS), atol=1e-5, rtol=1e-5)
     assert not theirs[0, :3].any()
-    assert backend.shape_of(model) == shape
+    assert native.shape_of(model) == shape
     again = plain.weights()
     assert again.keys() == weights.keys()
     assert all(torch.equal(again[name], weights[name]) for name in weights)
@@ -183,7 +183,7 @@ def test_it_learns_is_saved_and_comes_back(
     again = ri.load(tmp_path / "mine")
     inputs = list(task.inputs(5))
     assert ri.predict(again, task, inputs) == ri.predict(learned.model, task, inputs)
-    assert again.checkpoint.shape == learned.checkpoint.shape == backend.shape_of(again)
+    assert again.checkpoint.shape == learned.checkpoint.shape == native.shape_of(again)
     assert again.checkpoint.recipe["architecture"] == "encoder-decoder"
     assert pickle.loads(pickle.dumps(again)).cfg.n_layers == 4
 
@@ -223,7 +223,7 @@ def test_an_empty_input_is_read(shape: Shape) -> None:
     lists = ri.task("list-reverse")
     vocab = 1 + max(lists.ids.values())
     shape = replace(shape, d_vocab=vocab, start=lists.ids["BOS"])
-    model = backend.hooked(shape, random_weights(shape))
+    model = native.hooked(shape, random_weights(shape))
     adapter = Adapter(model, lists)
     inputs = [[], *[x for x in lists.inputs(2) if x][:3]]
     whole = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])

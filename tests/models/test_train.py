@@ -17,7 +17,7 @@ import torch.nn.functional as F
 import recinterp as ri
 from recinterp.errors import CheckpointError, DomainError, IncompatibleModelError, ModelError
 from recinterp.models import TrainingRun
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.models.training import resume
 from recinterp.models.training.batches import IGNORE, Batches, answer_of, whole_targets
 from recinterp.tasks import FullDepth, Listed
@@ -25,7 +25,7 @@ from tests.models.conftest import TINY
 
 
 def weights(run: TrainingRun) -> dict[str, torch.Tensor]:
-    return backend.weights_of(run.model, run.checkpoint.shape)
+    return native.weights_of(run.model, run.checkpoint.shape)
 
 
 def same(a: TrainingRun, b: TrainingRun) -> bool:
@@ -113,7 +113,7 @@ def test_other_recipes_learn_are_saved_and_come_back(
     inputs = list(task.inputs(5))
     assert ri.predict(model, task, inputs) == ri.predict(run.model, task, inputs)
     assert dict(model.checkpoint.recipe) == config.to_json()
-    assert backend.shape_of(model) == run.checkpoint.shape == model.checkpoint.shape
+    assert native.shape_of(model) == run.checkpoint.shape == model.checkpoint.shape
 
 
 def test_training_leaves_threads_and_generator_as_they_were(task: ri.Task) -> None:

@@ -20,8 +20,8 @@ from torch import nn
 
 from recinterp.errors import InvalidInputError
 from recinterp.machine import Machine
-from recinterp.models.architectures.decoder_only import Shape
-from recinterp.models.backends.transformer_lens import hooked
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends.native import hooked
 
 LENGTH, SHARP = 5, 40.0
 N_CTX = 2 * LENGTH + 2

@@ -10,7 +10,7 @@ import torch
 import recinterp as ri
 from recinterp.models import Adapter
 from recinterp.models.backends import block_names as stack
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.perturb import (
     ALL,
     INPUTS,
@@ -220,7 +220,7 @@ def talker() -> Adapter:
     shape = ENCODER_DECODER_SHAPES["LNPre, no MLP"]
     weights = random_weights(shape, seed=3)
     loud = {k: 4 * w if k.endswith(("W_V", "W_O")) else w for k, w in weights.items()}
-    return Adapter(backend.hooked(shape, loud), TASK)
+    return Adapter(native.hooked(shape, loud), TASK)
 
 
 @pytest.mark.parametrize("plan", WHOLE.values(), ids=WHOLE)

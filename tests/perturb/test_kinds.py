@@ -7,7 +7,7 @@ import torch
 
 from recinterp.errors import InterventionError, UnknownNameError
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import Shape
+from recinterp.models.architectures.shape import Shape
 from recinterp.perturb import (
     INPUTS,
     QUERY,

@@ -11,8 +11,10 @@ from torch import nn
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
-from recinterp.models.backends.transformer_lens import has_bridge, hooked
+from recinterp.models.architectures.decoder_only import DecoderOnly
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends.native import hooked
+from recinterp.models.backends.transformer_lens import has_bridge
 from recinterp.perturb.lowering.hooks import hooks_of
 from recinterp.perturb.plan import Plan
 from recinterp.perturb.positions import PromptBatch

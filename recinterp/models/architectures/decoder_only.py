@@ -10,8 +10,7 @@ between it and the hooked models under the classic names, and equality is checke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from recinterp.models.architectures.shape import ACTIVATIONS, ROTARY_BASE, Shape
 from recinterp.models.backends.weight_names import (
     attention_from,
     attention_to,
@@ -26,48 +26,6 @@ from recinterp.models.backends.weight_names import (
     mlp_to,
     under,
 )
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "silu": F.silu,
-}
-NORMS = ("LN", "LNPre", "none")
-POSITIONS = ("learned", "rotary", "none")
-ROTARY_BASE = 10_000.0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a transformer; `norm` is LN, LNPre (no gain and bias) or none.
-
-    positions: learned and added, rotary (all of a head, neighbouring features turned), or none.
-    kind: decoder-only, or encoder-decoder with n_layers each; start: the id that its decoder's part
-    of a row begins with.
-    """
-
-    n_layers: int
-    n_heads: int
-    d_model: int
-    d_head: int
-    d_mlp: int
-    n_ctx: int
-    d_vocab: int
-    act: str = "relu"
-    norm: str = "LN"
-    eps: float = 1e-5
-    attn_only: bool = False
-    positions: str = "learned"
-    kind: str = "decoder-only"
-    start: int | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values, for a checkpoint's JSON; later fields only where they say something."""
-        plain = {"positions": "learned", "start": None}
-        said = {"kind": self.kind} | asdict(self)
-        return {k: v for k, v in said.items() if k not in plain or v != plain[k]}
 
 
 class KeyValues:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recinterp.models.architectures.decoder_only import ACTIVATIONS, KeyValues, Ragged, Shape, norm
+from recinterp.models.architectures.decoder_only import KeyValues, Ragged, norm
+from recinterp.models.architectures.shape import ACTIVATIONS, Shape
 from recinterp.models.backends.weight_names import (
     attention_from,
     attention_to,

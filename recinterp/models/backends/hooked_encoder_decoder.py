@@ -15,22 +15,22 @@ cross-attention's pattern is (batch, head, pos, pos) with weight at keys 0 to 2 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recinterp.models.architectures.decoder_only import ACTIVATIONS, Shape
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures.shape import ACTIVATIONS, Shape
+from recinterp.models.backends.transformer_lens import hook_classes
 
-if TYPE_CHECKING:
-    from torch.nn import Identity as HookPoint
-    from torch.nn import Module as HookedRootModule
-else:
-    HookedRootModule, HookPoint = backend.hook_classes()
+
+def hook_point() -> nn.Module:
+    """A new hook point of TransformerLens: the identity, with hooks."""
+    return hook_classes()[1]()
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Norm(Weights):
         super().__init__(**({"w": width, "b": width} if shape.norm == "LN" else {}))
         self.kind, self.eps = shape.norm, shape.eps
         if self.kind != "none":
-            self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
+            self.hook_scale, self.hook_normalized = hook_point(), hook_point()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """The normed stream."""
@@ -109,9 +109,9 @@ class Attention(Weights):
         into, bias = (heads, d_model, d_head), (heads, d_head)
         sizes = {"W_Q": into, "W_K": into, "W_V": into, "b_Q": bias, "b_K": bias, "b_V": bias}
         super().__init__(**sizes, W_O=(heads, d_head, d_model), b_O=(d_model,))
-        self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
-        self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
-        self.hook_z = HookPoint()
+        self.hook_q, self.hook_k, self.hook_v = hook_point(), hook_point(), hook_point()
+        self.hook_attn_scores, self.hook_pattern = hook_point(), hook_point()
+        self.hook_z = hook_point()
 
     def forward(
         self,
@@ -144,7 +144,7 @@ class MLP(Weights):
         super().__init__(
             W_in=(d_model, d_mlp), b_in=(d_mlp,), W_out=(d_mlp, d_model), b_out=(d_model,)
         )
-        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
+        self.hook_pre, self.hook_post = hook_point(), hook_point()
         self.act = ACTIVATIONS[shape.act]
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -175,12 +175,12 @@ class EncoderLayer(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.ln1, self.attn = Norm(shape), Attention(shape)
-        self.hook_resid_pre, self.hook_attn_out = HookPoint(), HookPoint()
-        self.hook_resid_post = HookPoint()
+        self.hook_resid_pre, self.hook_attn_out = hook_point(), hook_point()
+        self.hook_resid_post = hook_point()
         self.attn_only = shape.attn_only
         if not shape.attn_only:
             self.ln2, self.mlp = Norm(shape), MLP(shape)
-            self.hook_resid_mid, self.hook_mlp_out = HookPoint(), HookPoint()
+            self.hook_resid_mid, self.hook_mlp_out = hook_point(), hook_point()
 
     def forward(self, x: Tensor, halves: Halves) -> Tensor:
         """The stream after it; what the decoder has is left alone."""
@@ -200,13 +200,13 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.ln1, self.attn = Norm(shape), Attention(shape)
         self.ln2, self.cross_attn = Norm(shape), Attention(shape)
-        self.hook_resid_pre, self.hook_attn_out = HookPoint(), HookPoint()
-        self.hook_resid_mid, self.hook_cross_attn_out = HookPoint(), HookPoint()
-        self.hook_resid_post = HookPoint()
+        self.hook_resid_pre, self.hook_attn_out = hook_point(), hook_point()
+        self.hook_resid_mid, self.hook_cross_attn_out = hook_point(), hook_point()
+        self.hook_resid_post = hook_point()
         self.attn_only = shape.attn_only
         if not shape.attn_only:
             self.ln3, self.mlp = Norm(shape), MLP(shape)
-            self.hook_resid_mid_cross, self.hook_mlp_out = HookPoint(), HookPoint()
+            self.hook_resid_mid_cross, self.hook_mlp_out = hook_point(), hook_point()
 
     def forward(self, x: Tensor, halves: Halves, final: Norm) -> Tensor:
         """The stream after it; `final` norms what the encoder has made of the input."""
@@ -222,14 +222,14 @@ class DecoderLayer(nn.Module):
         return self.hook_resid_post(x)
 
 
-class HookedEncoderDecoder(HookedRootModule):
+class Network(nn.Module):
     """Encoder and decoder of `shape.n_layers` each; weights as in a checkpoint."""
 
     def __init__(self, shape: Shape, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.cfg = Config(shape)
         self.embed = Weights(W_E=(shape.d_vocab, shape.d_model))
-        self.hook_embed, self.hook_pos_embed = HookPoint(), HookPoint()
+        self.hook_embed, self.hook_pos_embed = hook_point(), hook_point()
         if shape.positions == "learned":
             self.encoder_pos_embed = Weights(W_pos=(shape.n_ctx, shape.d_model))
             self.decoder_pos_embed = Weights(W_pos=(shape.n_ctx, shape.d_model))
@@ -239,7 +239,6 @@ class HookedEncoderDecoder(HookedRootModule):
         self.decoder_final_ln = Norm(shape)
         self.unembed = Weights(W_U=(shape.d_model, shape.d_vocab))
         self.load_state_dict(dict(weights), strict=True)
-        self.setup()  # type: ignore[operator]  # of HookedRootModule
 
     def forward(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """Logits of what the decoder writes next; zero at the positions of what is read."""
@@ -257,3 +256,28 @@ class HookedEncoderDecoder(HookedRootModule):
     def _positions(self, halves: Halves) -> Float[Tensor, "batch pos d_model"]:
         read, written = self.encoder_pos_embed.W_pos, self.decoder_pos_embed.W_pos
         return torch.where(halves.writes, written[halves.places], read[halves.places])
+
+
+@cache
+def hooked_class() -> type[nn.Module]:
+    """`HookedEncoderDecoder`: the network with the methods of TransformerLens's HookedRootModule.
+
+    Built at first use, because the base class is TransformerLens's and importing this library
+    does not load it.
+    """
+    bases = (Network, hook_classes()[0])
+    return type("HookedEncoderDecoder", bases, {"__module__": __name__, "__doc__": Network.__doc__})
+
+
+def __getattr__(name: str) -> type[nn.Module]:
+    """Let pickle find the class by its name."""
+    if name == "HookedEncoderDecoder":
+        return hooked_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def build(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
+    """A HookedEncoderDecoder with the weights."""
+    model = hooked_class()(shape, weights)
+    cast(Callable[[], None], model.setup)()
+    return model

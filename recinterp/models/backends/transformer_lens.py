@@ -1,4 +1,4 @@
-"""The only file that knows which TransformerLens is installed: it builds and reads hooked models.
+"""Facts about the installed TransformerLens: the only file that imports it.
 
 TransformerLens 4 has `TransformerBridge.boot_native`, 3.9 is the last with `HookedTransformer`.
 Both are imported late, so that importing this library costs nothing and works with either.
@@ -7,30 +7,14 @@ Both are imported late, so that importing this library costs nothing and works w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version as _version_of
 from typing import Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from recinterp.errors import CheckpointError, NonFiniteWeightsError
-from recinterp.models.architectures.decoder_only import (
-    ACTIVATIONS,
-    NORMS,
-    ROTARY_BASE,
-    DecoderOnly,
-    Shape,
-    decoder_with_weights,
-)
-from recinterp.models.architectures.encoder_decoder import (
-    EncoderDecoder,
-    encoder_decoder_with_weights,
-)
-
-TOLERANCE = 1e-4  # logits of two float32 forwards of one model differ by about 1e-6
-ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
-MLP = ("W_in", "b_in", "W_out", "b_out")
+from recinterp.models.architectures.shape import ROTARY_BASE, Shape
 
 
 class Config(Protocol):
@@ -67,22 +51,6 @@ def bridge(model: nn.Module) -> nn.Module:
     return cast(nn.Module, built)
 
 
-def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
-    """A hooked model with those weights, in evaluation mode, its logits checked against them."""
-    if shape.kind == "encoder-decoder":
-        from recinterp.models.backends.hooked_encoder_decoder import HookedEncoderDecoder
-
-        model: nn.Module = HookedEncoderDecoder(shape, weights)
-    else:
-        model = _empty(shape)
-        _put(model, shape, weights)
-    model.eval()
-    if not agrees(model, plain_with(shape, weights)):
-        wrong = f"built by {version()}, it computes other logits than these weights should"
-        raise CheckpointError("a hooked model", wrong, "another version of transformer-lens")
-    return model
-
-
 def version() -> str:
     """Name and version of the installed TransformerLens."""
     return f"transformer-lens {_version_of('transformer-lens')}"
@@ -104,7 +72,8 @@ def _settings(shape: Shape) -> dict[str, object]:
     return settings | {"device": "cpu", "init_weights": False}
 
 
-def _empty(shape: Shape) -> nn.Module:
+def empty(shape: Shape) -> nn.Module:
+    """A TransformerLens model of a shape, before its weights are put in."""
     if has_bridge():
         # Importing `sources` is what attaches boot_native.
         import transformer_lens.model_bridge.sources  # noqa: F401
@@ -119,132 +88,3 @@ def _empty(shape: Shape) -> nn.Module:
         from transformer_lens import HookedTransformer, HookedTransformerConfig
 
         return cast(nn.Module, HookedTransformer(HookedTransformerConfig(**_settings(shape))))
-
-
-def _put(model: nn.Module, shape: Shape, weights: Mapping[str, Tensor]) -> None:
-    named = dict(weights)
-    if shape.positions == "none":  # neither backend knows it; positions that add nothing are none
-        named["pos_embed.W_pos"] = torch.zeros(shape.n_ctx, shape.d_model)
-    if has_bridge():
-        named = bridge_weights(named)
-        if bool(weights["unembed.b_U"].any()):
-            wrong = "the checkpoint has an unembedding bias, which a bridge has not"
-            raise CheckpointError("a hooked model", wrong, "transformer-lens 3.9")
-    state = model.state_dict()  # with the buffers that no checkpoint holds, such as masks
-    model.load_state_dict(state | {k: v for k, v in named.items() if k in state}, strict=True)
-
-
-def bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the classic names -> under a native bridge's names and layouts."""
-    out = {"embed.weight": weights["embed.W_E"], "unembed.weight": weights["unembed.W_U"].T}
-    if "pos_embed.W_pos" in weights:
-        out["pos_embed.weight"] = weights["pos_embed.W_pos"]
-    for name, tensor in weights.items():
-        place, _, kind = name.rpartition(".")
-        long = "weight" if kind[0] in "Ww" else "bias"
-        if kind in ("w", "b"):
-            out[f"{place}.{long}"] = tensor
-        elif kind[2:] in ("Q", "K", "V"):  # (head, d_model, d_head) -> (head * d_head, d_model)
-            flat = tensor.transpose(1, 2).flatten(0, 1) if long == "weight" else tensor.flatten()
-            out[f"{place}.{kind[2:].lower()}.{long}"] = flat
-        elif kind[2:] in ("O", "in", "out"):  # (..., d_out) -> (d_out, ...)
-            flat = tensor.flatten(0, -2).T if long == "weight" else tensor
-            out[f"{place}.{kind[2:].lower()}.{long}"] = flat
-    return out
-
-
-def shape_of(model: nn.Module) -> Shape | None:
-    """Sizes read off a hooked model's `cfg`, or None where plain torch cannot stand in for it."""
-    known = getattr(getattr(model, "cfg", None), "shape", None)
-    if isinstance(known, Shape):
-        return known
-    if hasattr(getattr(model, "cfg", None), "halves"):
-        return None
-    said = vars(getattr(model, "cfg", object())) if hasattr(model, "cfg") else {}
-    norm = said.get("normalization_type") or "none"
-    act = said.get("act_fn") or "relu"
-    positions = _positions(model, said)
-    if not said or norm not in NORMS or act not in ACTIVATIONS or positions is None:
-        return None
-    cfg = config(model)
-    if said.get("n_key_value_heads") not in (None, cfg.n_heads):
-        return None
-    d_mlp = said.get("d_mlp") or 4 * cfg.d_model
-    return Shape(
-        cfg.n_layers, cfg.n_heads, cfg.d_model, cfg.d_head, d_mlp, cfg.n_ctx, cfg.d_vocab,
-        act, norm, said.get("eps", 1e-5), bool(said.get("attn_only")), positions,
-    )  # fmt: skip
-
-
-def _positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
-    """What a Shape calls the positions of a model's `cfg`; None for any other kind."""
-    match said.get("positional_embedding_type") or "standard":
-        case "standard":
-            table = getattr(model, "W_pos", None)
-            empty = isinstance(table, Tensor) and not bool(table.any())
-            return "none" if empty else "learned"
-        case "rotary":
-            # Features are paired, and turned, in several ways: `agrees` tells ours from the others.
-            return "rotary" if said.get("rotary_dim") in (None, said.get("d_head")) else None
-    return None
-
-
-def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
-    """A hooked model's weights under the classic names; AttributeError where a part is missing."""
-    if shape.kind == "encoder-decoder":
-        return {name: parameter.detach() for name, parameter in model.named_parameters()}
-    places = {"embed": ("W_E",), "unembed": ("W_U", "b_U")}
-    if shape.positions == "learned":
-        places["pos_embed"] = ("W_pos",)
-    norms = ["ln_final"]
-    for layer in range(shape.n_layers):
-        norms += [f"blocks.{layer}.ln1"] + [f"blocks.{layer}.ln2"] * (not shape.attn_only)
-        places[f"blocks.{layer}.attn"] = ATTENTION
-        if not shape.attn_only:
-            places[f"blocks.{layer}.mlp"] = MLP
-    if shape.norm == "LN":
-        places |= dict.fromkeys(norms, ("w", "b"))
-    # Some bridges answer only on the model for the embeddings, so those are asked there.
-    return {
-        f"{place}.{name}": cast(
-            Tensor, getattr(model if "embed" in place else model.get_submodule(place), name)
-        ).detach()
-        for place, names in places.items()
-        for name in names
-    }
-
-
-def plain_with(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly | EncoderDecoder:
-    """Those weights in plain torch."""
-    pair = shape.kind == "encoder-decoder"
-    return (
-        encoder_decoder_with_weights(shape, weights)
-        if pair
-        else decoder_with_weights(shape, weights)
-    )
-
-
-@torch.no_grad()
-def agrees(model: nn.Module, plain: DecoderOnly | EncoderDecoder) -> bool:
-    """Whether plain torch gives the model's own logits, on a fixed batch of random ids."""
-    shape = plain.shape
-    draw = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, shape.d_vocab, (4, min(shape.n_ctx, 48)), generator=draw)
-    if shape.start is not None:  # the decoders' parts begin at different places
-        ids[ids == shape.start] = (shape.start + 1) % shape.d_vocab
-        ids[torch.arange(4), torch.arange(4) * (ids.shape[1] - 1) // 3] = shape.start
-    ids = ids.to(next(model.parameters()).device)
-    theirs, ours = model(ids), plain(ids)
-    if theirs.shape != ours.shape:
-        return False
-    scale = max(1.0, float(theirs.abs().max()))
-    return bool((theirs - ours).abs().max() <= TOLERANCE * scale)
-
-
-def check_finite(tensors: Mapping[str, Tensor], *, asked: str) -> None:
-    """Raise NonFiniteWeightsError, naming the first weight that holds NaN or infinity."""
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise NonFiniteWeightsError(
-                asked, f"{name} holds NaN or infinite numbers", "finite weights"
-            )

@@ -6,14 +6,12 @@ attention_to(shape, {"qkv.weight": …})     # {"W_Q": (head, d_model, d_head), 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from recinterp.models.architectures.decoder_only import Shape
+from recinterp.models.architectures.shape import Shape
 
 Named = Mapping[str, Tensor]
 

@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from recinterp.models.architectures.decoder_only import DecoderOnly, Shape
+from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures.shape import Shape
+from recinterp.models.backends import native
 from recinterp.models.torch_threads import one_thread
 from recinterp.models.training import resume
 from recinterp.models.training.batches import (
@@ -93,8 +94,8 @@ def train(
         trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
         trainer.run(progress)
     weights = trainer.plain.weights()
-    backend.check_finite(weights, asked=f"train {task.name}")
-    model = backend.hooked(trainer.plain.shape, weights)
+    native.check_finite(weights, asked=f"train {task.name}")
+    model = native.hooked(trainer.plain.shape, weights)
     last = trainer.history[-1]
     summary = {"steps": last.step, "loss": last.loss, "exact": last.exact}
     checkpoint = describe(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.backends import native
 from recinterp.perturb.fast.batching import run_many
 from recinterp.perturb.fast.forward import Clean, forward
 from recinterp.perturb.fast.hook_points import POINTS, Frame, Suffix, point_of
@@ -144,7 +144,7 @@ def fast_backend_for(adapter: Adapter) -> FastBackend | str:
 
 
 def _proven(adapter: Adapter) -> FastBackend | str:
-    shape = backend.shape_of(adapter.model)
+    shape = native.shape_of(adapter.model)
     if adapter.architecture != "decoder-only" and shape is None:
         return f"it is an {adapter.architecture} of another library"
     readings = read(adapter)

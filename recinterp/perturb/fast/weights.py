@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recinterp.models.backends import transformer_lens as backend
+from recinterp.models.architectures import shape as architectures
+from recinterp.models.backends import native
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -35,14 +36,9 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return torch.addcmul(x.new_tensor(SLOPE), x, x, value=CUBIC).mul_(x).sigmoid_().mul_(x)
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_new": gelu_tanh,
-    "gelu_fast": gelu_tanh,
-    "gelu_pytorch_tanh": gelu_tanh,
-    "silu": F.silu,
-}
+ACTIVATIONS = architectures.ACTIVATIONS | dict.fromkeys(
+    ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), gelu_tanh
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +224,7 @@ def _biased(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
 
 
 def _settings(adapter: Adapter) -> dict[str, Any]:
-    shape = backend.shape_of(adapter.model)
+    shape = native.shape_of(adapter.model)
     if shape is not None and shape.kind == "encoder-decoder":
         said = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
         said |= {"positional_embedding_type": NAMED.get(shape.positions, shape.positions)}
