@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import recinterp as ri
+from recinterp.judge import CachedModel
 from recinterp.models.torch_threads import SMALL, fitting_threads
 
 
@@ -37,5 +38,5 @@ def test_explanations_ask_a_small_model_on_one(monkeypatch: pytest.MonkeyPatch) 
         return task.apply_many(inputs)
 
     monkeypatch.setattr("recinterp.models.predict", predict)
-    Answers.of(nn.Linear(2, 2), task)([["01"]])
+    CachedModel.of(nn.Linear(2, 2), task)([["01"]])
     assert (seen, torch.get_num_threads()) == ([1], 2)
