@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from recinterp.models.architectures.shape import ACTIVATIONS, ROTARY_BASE, Shape
-from recinterp.models.backends.weight_names import (
+from recinterp.models.architectures.weight_names import (
     attention_from,
     attention_to,
     mlp_from,
