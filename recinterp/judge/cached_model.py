@@ -6,13 +6,11 @@ Anything that maps inputs to outputs can stand behind it: a transformer, an LSTM
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from recinterp.errors import IncompatibleModelError
+from recinterp.tasks import Task
 from recinterp.tokens import Tokens
-
-if TYPE_CHECKING:
-    from recinterp.tasks import Task
 
 Predict: TypeAlias = Callable[[list[Tokens]], list[Tokens]]
 

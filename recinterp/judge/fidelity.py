@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from recinterp.errors import DomainError
 from recinterp.judge.cached_model import CachedModel
 from recinterp.judge.nearest import NearestQuery
 from recinterp.judge.strata import build_strata
+from recinterp.machine import Machine
 from recinterp.machine.execution.batch import HALTED, LOST_WRONG, run_batch
 from recinterp.stats import Rate
+from recinterp.tasks import Domain, Task
 from recinterp.tokens import Tokens
-
-if TYPE_CHECKING:
-    from recinterp.machine import Machine
-    from recinterp.tasks import Domain, Task
 
 Pairs = Sequence[tuple[Tokens, Tokens]]
 
@@ -99,9 +97,6 @@ def fidelity(
 
 def resolve_domain(model: object, domain: Domain | None) -> Domain:
     """The domain given, or the one a checkpoint records. Errors: DomainError if neither."""
-    from recinterp.errors import DomainError
-    from recinterp.tasks import Domain as Inputs
-
     if domain is not None:
         return domain
     trained, _ = training_domain(model)
@@ -110,7 +105,7 @@ def resolve_domain(model: object, domain: Domain | None) -> Domain:
             "which inputs to ask about", "no domain was given and the model records none",
             "domain=ri.Domain(max_length=…)",
         )  # fmt: skip
-    return Inputs(max_length=trained.max_length)
+    return Domain(max_length=trained.max_length)
 
 
 def training_domain(model: object) -> tuple[Domain | None, str]:

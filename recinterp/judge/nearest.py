@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from recinterp.tasks import Task
-    from recinterp.tokens import Tokens
+from recinterp.tasks import Task
+from recinterp.tokens import Tokens
 
 
 class NearestQuery:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from recinterp.errors import DomainError
 from recinterp.splits import held_out
-
-if TYPE_CHECKING:
-    from recinterp.tasks import Domain, Task
+from recinterp.tasks import Domain, Task
 
 MOST = 500  # held-out inputs in a stratum
 DRAWN = 160  # inputs drawn of each length and depth, of which 1 in 5 is held out

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -26,10 +26,8 @@ from recinterp.models.backends import hugging_face, native
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.split_rows import Split
 from recinterp.models.decoding import evaluating
+from recinterp.tasks import Task
 from recinterp.tokens import EOS, TRUNCATED
-
-if TYPE_CHECKING:
-    from recinterp.tasks import Task
 
 SIZES = tuple(backend.Config.__annotations__)
 Hook = tuple[str, Callable[..., Tensor | None]]

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -26,9 +26,7 @@ from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import hugging_face, native
 from recinterp.models.training.config import ARCHITECTURES
 from recinterp.models.training.resume import write_whole
-
-if TYPE_CHECKING:
-    from recinterp.tasks import Domain, Task
+from recinterp.tasks import Domain, Task
 
 FORMAT = "recinterp-checkpoint/1"
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
@@ -66,8 +64,6 @@ class Checkpoint:
     @classmethod
     def from_json(cls, said: Mapping[str, object]) -> Checkpoint:
         """Raises KeyError, TypeError or ValueError where it is not a checkpoint's JSON."""
-        from recinterp.tasks import Domain, Task
-
         if said["format"] != FORMAT:
             raise ValueError(f"its format is {said['format']!r}")
         shape = dict(_dict(said["architecture"]))

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from recinterp.models.adapter import predict
 from recinterp.stats import Rate
-
-if TYPE_CHECKING:
-    from recinterp.tasks import Task
+from recinterp.tasks import Task
 
 AT_ONCE = 8192  # inputs held in memory
 

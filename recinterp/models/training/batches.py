@@ -10,22 +10,20 @@ One row is `input SEP output EOS`; only the output and EOS are asked of the mode
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from recinterp.errors import DomainError, IncompatibleModelError
+from recinterp.machine import Machine
 from recinterp.models.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from recinterp.machine import Machine
-    from recinterp.tasks import Domain, Task
+from recinterp.tasks import Domain, Listed, Task
 
 Tokens: TypeAlias = Sequence[str]
 Answer: TypeAlias = Callable[[Tokens], Tokens]
-Teacher: TypeAlias = "Machine | Answer"
+Teacher: TypeAlias = Machine | Answer
 CHUNK = 25  # steps whose inputs are drawn together: drawing has a fixed cost
 IGNORE = -100  # cross entropy's own mark for positions that are not asked
 ENUMERATED, LISTED = 70_000, 4_000  # inputs looked at, and written down, to describe a predicate
@@ -95,8 +93,6 @@ def describable(domain: Domain, task: Task) -> Domain:
 
     Raises DomainError where that list would be long: a checkpoint has to record its domain.
     """
-    from recinterp.tasks import Domain, Listed
-
     try:
         domain.to_json()
     except DomainError:
@@ -110,8 +106,6 @@ def describable(domain: Domain, task: Task) -> Domain:
 
 def context(task: Task, config: TrainConfig, answer: Answer | None = None) -> int:
     """Positions the model needs: the longest of many sequences, and a little beyond."""
-    from recinterp.tasks import Domain
-
     inputs = Domain(max_length=config.max_length).sample(task, 2000, seed=0)
     outputs = map(answer or task.apply, inputs)
     pairs = zip(inputs, outputs, strict=True)

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from recinterp.errors import UnknownNameError
 from recinterp.models.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from recinterp.tasks import Task
+from recinterp.tasks import FullDepth, Task, task
 
 LENGTH = 16
 SEEDS = (0, 1, 2)
@@ -57,15 +54,11 @@ class Recipe:
     @property
     def task(self) -> Task:
         """The task it is trained on."""
-        from recinterp.tasks import task
-
         return task(self.task_name, self.order)
 
     @property
     def config(self) -> TrainConfig:
         """The recipe proper."""
-        from recinterp.tasks import FullDepth
-
         config = TrainConfig(max_length=LENGTH, seed=self.seed)
         match self.variant:
             case "-noall":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,7 @@ from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import native
+from recinterp.models.checkpoint import Checkpoint, attach, describe, save
 from recinterp.models.torch_threads import one_thread
 from recinterp.models.training import resume
 from recinterp.models.training.batches import (
@@ -36,10 +36,7 @@ from recinterp.models.training.batches import (
     whole_targets,
 )
 from recinterp.models.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from recinterp.models.checkpoint import Checkpoint
-    from recinterp.tasks import Domain, Task
+from recinterp.tasks import Domain, Task
 
 REPORT = 50  # steps a history row sums up
 
@@ -63,8 +60,6 @@ class TrainingRun:
 
     def save(self, path: str | Path) -> Path:
         """Write PATH.safetensors and PATH.json; returns the JSON's path."""
-        from recinterp.models.checkpoint import save
-
         return save(self.model, path)
 
 
@@ -85,9 +80,6 @@ def train(
     outgrow the context or the teacher has no answer, CheckpointError where `work` holds another
     run.
     """
-    from recinterp.models.checkpoint import attach, describe
-    from recinterp.tasks import Domain
-
     config = config or TrainConfig()
     domain = describable(Domain(config.max_length, config.max_depth, config.exclude), task)
     with one_thread():
