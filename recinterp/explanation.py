@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recinterp.config import DEFAULTS, ExplainConfig
-from recinterp.divergence.results import Diff
+from recinterp.divergence.results import Accuracy, Diff
 from recinterp.errors import CheckpointError
 from recinterp.io import from_plain, to_plain, write_text
 from recinterp.judge.fidelity import Fidelity, will_fail
@@ -64,6 +64,11 @@ class Explanation:
     def recursion_heads(self) -> tuple[Head, ...]:
         """The heads that carry the recursion; none where only a whole layer does."""
         return tuple(h for h in self.heads if h.recursion)
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """The model's own accuracy on the compared inputs: overall, by length, by depth."""
+        return Accuracy.of(self.diff.errors)
 
     def will_fail(self, inputs: Sequence[Sequence[str]]) -> list[bool | None]:
         """Whether the model gets each input wrong; None where the machine does not say.

@@ -48,7 +48,11 @@ def from_plain(hint: Any, value: Any) -> Any:
     if origin is list:
         return [from_plain(args[0], v) for v in value]
     if origin is not None and origin is not Literal and issubclass(origin, Mapping):
-        return {k: from_plain(args[1], v) for k, v in value.items()}
+        return {from_plain(args[0], k): from_plain(args[1], v) for k, v in value.items()}
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    if hint is int and isinstance(value, str):  # a mapping's key
+        return int(value)
     return float("nan") if hint is float and value is None else value
 
 

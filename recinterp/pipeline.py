@@ -142,9 +142,21 @@ def _compared(
         inputs = [list(x) for x in dict.fromkeys(tuple(x) for x in [*inputs[: size // 4], *drawn])]
     machine = built.chosen.machine
     expected, claimed = task.apply_many(inputs), machine.run_many(inputs)
-    census = ComparedOutputs(task, machine, inputs, seen(inputs), expected, claimed, exhaustive)
+    compared = ComparedOutputs(
+        task=task,
+        machine=machine,
+        inputs=inputs,
+        outputs=seen(inputs),
+        expected=expected,
+        claimed=claimed,
+        exhaustive=exhaustive,
+    )
     trained, _ = training_domain(model)
-    beyond = ""
-    if trained is not None and trained.max_length is not None:
-        beyond = f"It was trained on inputs of at most {trained.max_length} tokens."
-    return judge_divergence(census, built.truth, inside.mechanism.sentence, beyond)
+    trained_length = None if trained is None else trained.max_length
+    return judge_divergence(
+        compared,
+        built.truth,
+        inside.mechanism.name,
+        trained_length=trained_length,
+        config=config.divergence,
+    )

@@ -1,5 +1,25 @@
-"""Where a learned machine leaves the truth: groups, kinds of shortcut, the verdict."""
+"""Where a learned machine differs from the ground truth: groups, kinds of shortcut, verdict."""
 
-from recinterp.divergence.results import Diff, Divergence, ShareRow, Shortcut
+from recinterp.divergence.config import DivergenceConfig
+from recinterp.divergence.results import (
+    Accuracy,
+    Diff,
+    Divergence,
+    ErrorCell,
+    Region,
+    Shortcut,
+    ShortcutKind,
+    Verdict,
+)
 
-__all__ = ["Diff", "Divergence", "ShareRow", "Shortcut"]
+__all__ = [
+    "Accuracy",
+    "Diff",
+    "Divergence",
+    "DivergenceConfig",
+    "ErrorCell",
+    "Region",
+    "Shortcut",
+    "ShortcutKind",
+    "Verdict",
+]

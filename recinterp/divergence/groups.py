@@ -1,8 +1,8 @@
-"""Departures of a learned machine from the true one, grouped by who wrote what.
+"""Divergences of a learned machine from the ground truth, grouped by who wrote what.
 
 Both machines run on the same inputs. At the first output index where they differ, one learned rule
-writes (or ends) and one true rule, with its ι-step, owns what should stand there: inputs that share
-the pair form a group.
+writes (or ends), and one rule of the ground truth, with its ι-step, writes the correct token:
+inputs that share the pair form a group.
 """
 
 from __future__ import annotations
@@ -33,44 +33,56 @@ if TYPE_CHECKING:
 NEVER = 1 << 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DivergenceGroup:
-    """Inputs on which one learned rule parts from one true step."""
+    """Inputs on which one learned rule diverges from one true step.
+
+    Attributes:
+        rule: Index of the learned rule that writes the first wrong token.
+        step: Index of the ground truth's rule that writes the correct token.
+        rows: Which inputs these are.
+    """
 
     rule: int
     step: int
     rows: Bool[np.ndarray, "rows"]
 
 
-@dataclass(frozen=True)
-class Runs:
-    """Both machines' runs on the same inputs, and where they first differ."""
+@dataclass(frozen=True, kw_only=True)
+class RunPair:
+    """Both machines' runs on the same inputs.
+
+    Attributes:
+        learned: Runs of the learned machine.
+        truth: Runs of the ground truth.
+        first: First output index at which they differ, NEVER where they do not.
+    """
 
     learned: Batch
     truth: Batch
     first: Int[np.ndarray, "rows"]
 
     @property
-    def departs(self) -> Bool[np.ndarray, "rows"]:
-        """Where the learned machine claims another output than the true one, or only that."""
+    def diverges(self) -> Bool[np.ndarray, "rows"]:
+        """Where the learned machine claims a wrong output, or that the output is wrong."""
         status = self.learned.status
-        departs: Bool[np.ndarray, "rows"] = (status == HALTED) & (self.first < NEVER)
-        return departs | (status == LOST_WRONG)
+        wrong: Bool[np.ndarray, "rows"] = (status == HALTED) & (self.first < NEVER)
+        return wrong | (status == LOST_WRONG)
 
     @cached_property
-    def astray(self) -> Bool[np.ndarray, "rows"]:
-        """Where it departs, or does what the truth never would and happens to come out right.
+    def deviates(self) -> Bool[np.ndarray, "rows"]:
+        """Where it diverges, or takes a step that the ground truth would not take.
 
-        A pointer that is stuck reads, now and then, an equal token.
+        Such a step can be correct by coincidence: a stuck pointer sometimes reads an equal token.
         """
-        astray, mine, true = self.departs.copy(), self.learned.machine, self.truth.machine
+        deviates, mine, true = self.diverges.copy(), self.learned.machine, self.truth.machine
         if (mine.vocab, mine.registers, mine.frames) != (true.vocab, true.registers, true.frames):
-            return astray
+            return deviates
         for event in self.learned.events:
             rule = mine.rules[event.rule]
             if rule.mode in true.modes and rule.lost is None:
-                astray[event.view.inputs] |= ~_as_true(rule, event.view, true)
-        return astray
+                deviates[event.view.inputs] |= ~_as_true(rule, event.view, true)
+        return deviates
 
 
 def _as_true(rule: Rule, view: EventView, truth: Machine) -> Bool[np.ndarray, "events"]:
@@ -104,8 +116,8 @@ def _moves(rule: Rule) -> tuple[object, ...]:
     return (rule.goto, *(u for u in rule.updates if not isinstance(u, Emit)))
 
 
-def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> Runs:
-    """Run both, with events; a learned run is cut that goes on long after the true one ended."""
+def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> RunPair:
+    """Run both, with events; a learned run ends with a budget of steps taken from the true one."""
     other = run_batch(truth, inputs, record=True)
     most = step_budget(other.words, int(other.t.max(initial=0)))
     same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
@@ -114,19 +126,19 @@ def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) 
     if not same:  # compare token numbers of one vocabulary
         table = np.array([words.number.get(x, -2) for x in truth.vocab])
         other.out = table[other.out]
-    return Runs(one, other, _first_difference(one, other))
+    return RunPair(learned=one, truth=other, first=_first_difference(one, other))
 
 
-def group_divergences(runs: Runs) -> list[DivergenceGroup]:
+def group_divergences(runs: RunPair) -> list[DivergenceGroup]:
     """The groups, largest first."""
-    rows = np.flatnonzero(runs.departs)
+    rows = np.flatnonzero(runs.diverges)
     learned, truth = _writers(runs.learned, runs.first), _writers(runs.truth, runs.first)
     pairs = np.stack([learned[rows], truth[rows]], axis=1)
     found = []
     for rule, step in np.unique(pairs, axis=0).tolist():
         mask = np.zeros(len(runs.first), dtype=bool)
         mask[rows[(pairs == (rule, step)).all(axis=1)]] = True
-        found.append(DivergenceGroup(rule, step, mask))
+        found.append(DivergenceGroup(rule=rule, step=step, rows=mask))
     return sorted(found, key=lambda g: -int(g.rows.sum()))
 
 

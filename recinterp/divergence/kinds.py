@@ -1,14 +1,14 @@
-"""The kinds of shortcut: each a property of *where* a machine departs, checked input by input.
+"""The kinds of shortcut: each a property of *where* a machine diverges, checked on every input.
 
-A kind with bound k fits a group of departures when the machine goes astray on all inputs that it
-describes (in this group or another; now and then what is written comes out right all the same) and
-the group holds none besides. `docs/` defines each. Two kinds that describe
-the same inputs on the domain both fit: nothing seen there tells them apart.
+A kind with bound k fits a group of divergences if the machine deviates on all inputs that the kind
+describes (in this group or another one, and even where the output is correct by coincidence), and
+the group contains no other inputs. `docs/kinds.md` defines each. Two kinds that describe the same
+inputs of the domain both fit: no observation on the domain can distinguish them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int
 
+from recinterp.divergence.config import DEFAULTS, DivergenceConfig
+from recinterp.divergence.results import ShortcutKind
 from recinterp.machine.execution.batch import HALTED
 
 if TYPE_CHECKING:
@@ -24,47 +26,66 @@ if TYPE_CHECKING:
 
 Mask = Bool[np.ndarray, "rows"]
 Ints = Int[np.ndarray, "rows"]
-NEVER = -1
-ENOUGH = 4  # inputs of a length, to say that all of them are copied from the same places
 
 
-@dataclass(frozen=True)
-class Measures:
-    """What the task says of each input, whatever the machines do."""
+@dataclass(frozen=True, kw_only=True)
+class InputMeasures:
+    """What the task measures of each input, whatever the machines do.
+
+    Attributes:
+        depth: Recursion depth.
+        length: Tokens.
+        full_depth: Whether the input is as deep as inputs of its length can be.
+    """
 
     depth: Ints
     length: Ints
     full_depth: Mask
 
     @classmethod
-    def of(cls, task: Task, inputs: Sequence[Sequence[str]]) -> Measures:
+    def of(cls, task: Task, inputs: Sequence[Sequence[str]]) -> InputMeasures:
         """Measure inputs, once for all groups."""
         depth, length, full = task.measure_many(inputs)
-        return cls(np.array(depth), np.array(length), np.array(full, dtype=bool))
+        return cls(
+            depth=np.array(depth), length=np.array(length), full_depth=np.array(full, dtype=bool)
+        )
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a kind may speak of, for every input: numbers read off both machines' runs."""
+@dataclass(frozen=True, kw_only=True)
+class GroupFacts:
+    """The properties of every input that a kind can refer to, read off both machines' runs.
+
+    Attributes:
+        depth: Recursion depth.
+        full_depth: Whether the input is as deep as inputs of its length can be.
+        length: Tokens.
+        height: Most frames on the ground truth's stack.
+        fires: At which output indices the diverging step's rule fires.
+        prefix: Whether the learned output is a proper prefix of the correct one.
+        beyond: Whether the correct output is a proper prefix of the learned one.
+        learned: Runs of the learned machine.
+    """
 
     depth: Ints
     full_depth: Mask
     length: Ints
     height: Ints
-    fires: Bool[np.ndarray, "rows time"]  # at which output indices the departing step's rule fires
-    prefix: Mask  # the learned output is a proper beginning of the true one
-    beyond: Mask  # the true output is a proper beginning of the learned one
+    fires: Bool[np.ndarray, "rows time"]
+    prefix: Mask
+    beyond: Mask
     learned: Batch
 
     @cached_property
     def last_at(self) -> Ints:
-        """The last output index at which the departing step's rule fires, NEVER if it does not."""
+        """The last output index at which the diverging step's rule fires; -1 if it does not."""
         at = np.arange(self.fires.shape[1])
-        return np.where(self.fires, at, NEVER).max(axis=1, initial=NEVER)
+        return np.where(self.fires, at, -1).max(axis=1, initial=-1)
 
 
-def collect_facts(measures: Measures, truth: Batch, learned: Batch, rules: set[int]) -> Facts:
-    """The facts for one group: `rules` are the true machine's rules that own the departure."""
+def collect_facts(
+    measures: InputMeasures, truth: Batch, learned: Batch, rules: set[int]
+) -> GroupFacts:
+    """The facts for one group; `rules`: the ground truth's rules that write the correct token."""
     size = len(measures.depth)
     fires = np.zeros((size, 1 + int(truth.t.max(initial=0))), dtype=bool)
     height = np.zeros(size, dtype=np.int64)
@@ -73,15 +94,15 @@ def collect_facts(measures: Measures, truth: Batch, learned: Batch, rules: set[i
         if event.rule in rules:
             fires[event.view.inputs, event.view.t] = True
     same, claimed = _common(truth, learned), learned.status == HALTED
-    return Facts(
-        measures.depth,
-        measures.full_depth,
-        measures.length,
-        height,
-        fires,
-        claimed & (same == learned.t) & (learned.t < truth.t),
-        claimed & (same == truth.t) & (truth.t < learned.t),
-        learned,
+    return GroupFacts(
+        depth=measures.depth,
+        full_depth=measures.full_depth,
+        length=measures.length,
+        height=height,
+        fires=fires,
+        prefix=claimed & (same == learned.t) & (learned.t < truth.t),
+        beyond=claimed & (same == truth.t) & (truth.t < learned.t),
+        learned=learned,
     )
 
 
@@ -94,38 +115,48 @@ def _common(one: Batch, other: Batch) -> Ints:
     return np.where(equal.all(axis=1), width, equal.argmin(axis=1))
 
 
-def fitting_kinds(group: Mask, astray: Mask, f: Facts) -> Iterator[tuple[str, int | None]]:
-    """Every kind that fits a group of departures, with its bound, the most specific first."""
+def fitting_kinds(
+    group: Mask, deviates: Mask, f: GroupFacts, config: DivergenceConfig = DEFAULTS
+) -> Iterator[tuple[ShortcutKind, int | None]]:
+    """Every kind that fits a group of divergences, with its bound, the most specific first.
+
+    Args:
+        group: The inputs of the group.
+        deviates: The inputs on which the machine deviates, in this group or another.
+        f: The facts of the group.
+        config: Thresholds.
+    """
     fires = f.last_at >= 0
-    for name, value, among in (
-        ("bounded-stack", f.height, fires & (f.height > 0)),
-        ("bounded-depth", f.depth, np.ones(len(group), dtype=bool)),
-        ("deep-base-case", f.depth, f.full_depth),
-        ("position-keyed", f.last_at, fires),
-        ("length-keyed", f.length, fires),
+    for kind, value, among in (
+        (ShortcutKind.BOUNDED_STACK, f.height, fires & (f.height > 0)),
+        (ShortcutKind.BOUNDED_DEPTH, f.depth, np.ones(len(group), dtype=bool)),
+        (ShortcutKind.DEEP_BASE_CASE, f.depth, f.full_depth),
+        (ShortcutKind.POSITION_KEYED, f.last_at, fires),
+        (ShortcutKind.LENGTH_KEYED, f.length, fires),
     ):
-        bound = _from(group, astray, value, among)
-        if bound is None and name == "position-keyed":
-            bound = _only(group, astray, f.fires)
-        if bound is None and name == "length-keyed":
-            bound = _only(group, astray, fires[:, None] & _one_hot(f.length))
+        bound = _from(group, deviates, value, among)
+        if bound is None and kind is ShortcutKind.POSITION_KEYED:
+            bound = _only(group, deviates, f.fires)
+        if bound is None and kind is ShortcutKind.LENGTH_KEYED:
+            bound = _only(group, deviates, fires[:, None] & _one_hot(f.length))
         if bound is not None:
-            yield name, bound - 1 if name in ("bounded-stack", "bounded-depth") else bound
-    if astray[fires].all() and fires[group].all():
-        yield "missing-rule", None
+            last_correct = kind in (ShortcutKind.BOUNDED_STACK, ShortcutKind.BOUNDED_DEPTH)
+            yield kind, bound - 1 if last_correct else bound
+    if deviates[fires].all() and fires[group].all():
+        yield ShortcutKind.MISSING_RULE, None
     if f.prefix[group].all():
         ends = f.learned.t[group]
-        yield "premature-end", int(ends[0]) if (ends == ends[0]).all() else None
+        yield ShortcutKind.PREMATURE_END, int(ends[0]) if (ends == ends[0]).all() else None
     if f.beyond[group].all():
-        yield "overrun", None
-    if _copied(group, f.learned):
-        yield "copied-pattern", None
+        yield ShortcutKind.OVERRUN, None
+    if _copies_positions(group, f.learned, config.min_inputs_per_length):
+        yield ShortcutKind.COPIED_PATTERN, None
 
 
-def _only(group: Mask, astray: Mask, at: Bool[np.ndarray, "rows value"]) -> int | None:
-    """k, where the group lies in the inputs that `at` marks at k, all of which go astray."""
+def _only(group: Mask, deviates: Mask, at: Bool[np.ndarray, "rows value"]) -> int | None:
+    """k, where the group lies in the inputs that `at` marks at k, on all of which it deviates."""
     for k in np.flatnonzero(at[group].all(axis=0)).tolist():
-        if astray[at[:, k]].all() and at[:, k].sum() < at.any(axis=1).sum():
+        if deviates[at[:, k]].all() and at[:, k].sum() < at.any(axis=1).sum():
             return int(k)
     return None
 
@@ -134,14 +165,14 @@ def _one_hot(value: Ints) -> Bool[np.ndarray, "rows value"]:
     return value[:, None] == np.arange(1 + int(value.max(initial=0)))
 
 
-def _copied(group: Mask, learned: Batch) -> bool:
+def _copies_positions(group: Mask, learned: Batch, min_inputs: int) -> bool:
     """Whether every output token stands at one place of the input, the same for a whole length."""
     words, rows = learned.words, np.flatnonzero(group & (learned.status == HALTED))
     n, seen = words.n[rows], False
     for length in np.unique(n).tolist():
         mine = rows[n == length]
         ends, read = learned.t[mine], words.tokens[mine, :length]
-        if len(mine) < ENOUGH or not ends.any():
+        if len(mine) < min_inputs or not ends.any():
             continue
         written = learned.out[mine, : int(ends.max())]
         if (ends != ends[0]).any():
@@ -152,36 +183,11 @@ def _copied(group: Mask, learned: Batch) -> bool:
     return seen
 
 
-def _from(group: Mask, astray: Mask, value: Ints, among: Mask) -> int | None:
-    """k, where the group lies in {among, value >= k}, all of it astray, and some is below."""
+def _from(group: Mask, deviates: Mask, value: Ints, among: Mask) -> int | None:
+    """k, if the group lies in {among, value >= k}, which all deviates, and some is below."""
     if not among[group].all():
         return None
     k = int(value[group].min())
     described = among & (value >= k)
     some_do_not = bool((among & (value < k)).any())
-    return k if some_do_not and astray[described].all() else None
-
-
-TEXT: dict[str, Callable[[int | None], str]] = {
-    "bounded-depth": lambda k: f"follows the recursion to depth {k} and no further",
-    "bounded-stack": lambda k: f"is right while at most {k} calls are pending, then not",
-    "deep-base-case": lambda k: f"takes the base case wrongly after {k} or more recursive steps",
-    "position-keyed": lambda k: f"takes this step wrongly by where it is written: position {k}",
-    "length-keyed": lambda k: f"takes this step wrongly by the input's length: {k} tokens",
-    "copied-pattern": lambda _: "copies fixed places of the input, the same for a whole length",
-    "missing-rule": lambda _: "never takes this step rightly",
-    "premature-end": lambda k: (
-        "stops writing too early" + ("" if k is None else f", after {k} tokens")
-    ),
-    "overrun": lambda _: "writes on where the output should end",
-    "degenerate": lambda _: "writes the same whatever the input",
-    "other": lambda _: "departs in a way that no named kind describes",
-}
-
-
-def sentence(kinds_found: Sequence[tuple[str, int | None]]) -> str:
-    """A group's kinds in words; further ones are what cannot be told apart from the first."""
-    first, *rest = kinds_found
-    said = TEXT[first[0]](first[1])
-    named = [f"{name} {'' if k is None else k}".strip() for name, k in rest]
-    return said + (f" (on this domain also: {', '.join(named)})" if named else "")
+    return k if some_do_not and deviates[described].all() else None

@@ -1,12 +1,12 @@
 """The verdict on a frozen machine: exact, shortcut, sporadic or undetermined, and its shortcuts.
 
-exact          model and truth agree everywhere that was looked
-shortcut       they do not, and of the departures that the machine predicts at least 90 % are the
-               model's, token for token; it predicts at least 90 % of the model's, or all but a
-               sporadic rest, which is listed; and both hold of the inputs held out of its making
+exact          model and ground truth agree on every input that was compared
+shortcut       they do not, and of the errors that the machine predicts at least 90 % are the
+               model's, token for token; it predicts at least 90 % of the model's errors, or all
+               but a sporadic rest, which is listed; and both hold on the held-out inputs too
 sporadic       they differ on under 0.1 % of inputs, most of them unpredicted: all are listed
-undetermined   anything else, with the region that does hold; a model that is right nowhere, unless
-               a readable edit of the truth says how
+undetermined   anything else, with the region that is correct; also a model that is right nowhere,
+               unless a readable edit of the ground truth says how
 """
 
 from __future__ import annotations
@@ -19,10 +19,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recinterp.divergence.groups import DivergenceGroup, Runs, group_divergences, run_both
-from recinterp.divergence.kinds import TEXT, Facts, Measures, collect_facts, fitting_kinds, sentence
-from recinterp.divergence.results import Diff, Divergence, ShareRow, Shortcut
+from recinterp.divergence.config import DEFAULTS, DivergenceConfig
+from recinterp.divergence.groups import DivergenceGroup, RunPair, group_divergences, run_both
+from recinterp.divergence.kinds import GroupFacts, InputMeasures, collect_facts, fitting_kinds
+from recinterp.divergence.results import (
+    Diff,
+    Divergence,
+    ErrorCell,
+    Region,
+    Shortcut,
+    ShortcutKind,
+    Verdict,
+)
 from recinterp.splits import held_out
+from recinterp.stats import Rate
 from recinterp.synthesis.edits.beam import READABLE
 
 if TYPE_CHECKING:
@@ -30,16 +40,21 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 Tokens = list[str]
-PREDICTED = 0.9
-LEAST = 3  # departures a rule has to predict, or it is no rule
-RARE = 0.001
-VARIED = 8  # true outputs of one length, or one output for all of them says little
-AGREES = 2 / 3  # of the tokens written or due: what writes so many as the truth has learned of it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ComparedOutputs:
-    """Model, truth and machine on the same inputs: all of a domain, or a sample."""
+    """Model, ground truth and machine on the same inputs.
+
+    Attributes:
+        task: The task whose function is the ground truth.
+        machine: The learned machine.
+        inputs: The inputs: all of a domain, or a sample.
+        outputs: What the model writes for each.
+        expected: The correct output of each.
+        claimed: What the machine writes for each; None where it abstains.
+        exhaustive: Whether the inputs are all of the domain.
+    """
 
     task: Task
     machine: Machine
@@ -50,29 +65,29 @@ class ComparedOutputs:
     exhaustive: bool
 
     @cached_property
-    def measures(self) -> Measures:
+    def measures(self) -> InputMeasures:
         """Depth and length of every input."""
-        return Measures.of(self.task, self.inputs)
+        return InputMeasures.of(self.task, self.inputs)
 
     @cached_property
-    def departures(self) -> list[int]:
-        """Rows on which model and truth differ."""
+    def model_errors(self) -> list[int]:
+        """Rows on which model and ground truth differ."""
         return [
             i for i, (y, z) in enumerate(zip(self.outputs, self.expected, strict=True)) if y != z
         ]
 
     @cached_property
-    def predicted(self) -> list[int]:
-        """Rows on which the machine claims that they differ."""
+    def predicted_errors(self) -> list[int]:
+        """Rows on which the machine claims a wrong output."""
         pairs = zip(self.claimed, self.expected, strict=True)
         return [i for i, (m, z) in enumerate(pairs) if m is not None and m != z]
 
-    def hits(self, rows: Sequence[int]) -> int:
-        """How many rows the machine tells exactly."""
+    def matches(self, rows: Sequence[int]) -> int:
+        """On how many of some rows the machine writes exactly what the model writes."""
         return sum(self.claimed[i] == self.outputs[i] for i in rows)
 
-    def confirms(self, i: int) -> bool:
-        """Whether the model departs on a row as the machine says, or where it says only that."""
+    def is_confirmed(self, i: int) -> bool:
+        """Whether the model errs on a row as the machine claims, or where it claims only that."""
         claim, output = self.claimed[i], self.outputs[i]
         return claim == output if claim is not None else output != self.expected[i]
 
@@ -80,251 +95,253 @@ class ComparedOutputs:
         """One row as a result."""
         claim = self.claimed[i]
         return Divergence(
-            tuple(self.inputs[i]),
-            tuple(self.expected[i]),
-            tuple(self.outputs[i]),
-            None if claim is None else tuple(claim),
+            input=tuple(self.inputs[i]),
+            expected=tuple(self.expected[i]),
+            model_output=tuple(self.outputs[i]),
+            machine_output=None if claim is None else tuple(claim),
+        )
+
+    def count_cells(self, rows: np.ndarray) -> tuple[ErrorCell, ...]:
+        """Of the inputs of each length and depth: how many are among some rows."""
+        keys = np.stack([self.measures.length, self.measures.depth], axis=1)
+        found, cell = np.unique(keys, axis=0, return_inverse=True)
+        total, hits = np.bincount(cell.ravel()), np.bincount(cell.ravel(), weights=rows)
+        return tuple(
+            ErrorCell(length=n, depth=d, errors=Rate(int(k), of))
+            for (n, d), k, of in zip(found.tolist(), hits, total.tolist(), strict=True)
         )
 
 
-def judge_divergence(census: ComparedOutputs, truth: Machine, mechanism: str, beyond: str) -> Diff:
-    """Verdict and shortcuts. beyond: a sentence on where the statement ends, for the headline."""
-    departures, predicted = census.departures, census.predicted
-    degenerate = _ignores_input(census)
-    lost = degenerate or _follows_nowhere(census, truth)
-    name = "undetermined" if lost else _verdict(census, departures, predicted)
-    found = [_degenerate(census)] if degenerate else _shortcuts(census, truth)
-    wrong = [i for i in range(len(census.inputs)) if _unexplained(census, i)]
-    shown = min(departures, key=lambda i: len(census.inputs[i]), default=None)
-    region = "" if name in ("exact", "shortcut") else _region(census)
+def judge_divergence(
+    compared: ComparedOutputs,
+    truth: Machine,
+    mechanism: str,
+    *,
+    trained_length: int | None = None,
+    config: DivergenceConfig = DEFAULTS,
+) -> Diff:
+    """Verdict and shortcuts.
+
+    Args:
+        compared: The three outputs of every input.
+        truth: The ground-truth machine.
+        mechanism: The mechanism's kind.
+        trained_length: Longest input of the model's training; None where unknown.
+        config: Thresholds.
+    """
+    errors, predicted = compared.model_errors, compared.predicted_errors
+    degenerate = _ignores_input(compared, config)
+    hopeless = degenerate or _is_right_nowhere(compared, truth, config)
+    verdict = Verdict.UNDETERMINED if hopeless else _verdict(compared, config)
+    found = [_degenerate(compared)] if degenerate else _shortcuts(compared, truth, config)
+    unexplained = [i for i in range(len(compared.inputs)) if _is_unexplained(compared, i)]
+    shortest = min(errors, key=lambda i: len(compared.inputs[i]), default=None)
     return Diff(
-        name,
-        mechanism,
-        _headline(name, census, found, mechanism, region, beyond),
-        tuple(found),
-        tuple(census.divergence(i) for i in wrong),
-        region,
-        len(departures),
-        len(census.inputs),
-        census.exhaustive,
-        None if shown is None else census.divergence(shown),
+        verdict=verdict,
+        mechanism=mechanism,
+        shortcuts=tuple(found),
+        unexplained=tuple(map(compared.divergence, unexplained)),
+        region=_region(compared),
+        divergent=len(errors),
+        total=len(compared.inputs),
+        exhaustive=compared.exhaustive,
+        errors=_error_cells(compared),
+        exact_recall=Rate(compared.matches(errors), len(errors)),
+        exact_precision=Rate(compared.matches(predicted), len(predicted)),
+        counterexample=None if shortest is None else compared.divergence(shortest),
+        trained_length=trained_length,
     )
 
 
-def _verdict(census: ComparedOutputs, departures: list[int], predicted: list[int]) -> str:
-    if not departures:
-        return "exact"
-    apart = [held_out(x) for x in census.inputs]
-    told = [i for i in departures if apart[i]], [i for i in predicted if apart[i]]
-    if census.hits(departures) >= LEAST and (
-        _foretold(census, departures, predicted, len(census.inputs))
-        and _foretold(census, *told, sum(apart), spared=1)
+def _verdict(compared: ComparedOutputs, config: DivergenceConfig) -> Verdict:
+    errors, predicted = compared.model_errors, compared.predicted_errors
+    if not errors:
+        return Verdict.EXACT
+    apart = [held_out(x) for x in compared.inputs]
+    unseen_errors = [i for i in errors if apart[i]]
+    unseen_predicted = [i for i in predicted if apart[i]]
+    enough = compared.matches(errors) >= config.min_predicted_errors
+    if (
+        enough
+        and _predicts(compared, errors, predicted, len(compared.inputs), config)
+        and _predicts(compared, unseen_errors, unseen_predicted, sum(apart), config, spared=1)
     ):
-        return "shortcut"
-    silent = sum(m is None for m in census.claimed)
-    return "sporadic" if len(departures) + silent < RARE * len(census.inputs) else "undetermined"
+        return Verdict.SHORTCUT
+    abstained = sum(m is None for m in compared.claimed)
+    rare = len(errors) + abstained < config.max_sporadic_share * len(compared.inputs)
+    return Verdict.SPORADIC if rare else Verdict.UNDETERMINED
 
 
-def _foretold(
-    census: ComparedOutputs,
-    departures: list[int],
+def _predicts(
+    compared: ComparedOutputs,
+    errors: list[int],
     predicted: list[int],
     among: int,
+    config: DivergenceConfig,
     spared: int = 0,
 ) -> bool:
-    """Whether what the machine says of departures holds, and leaves few of them out.
+    """Whether the errors that the machine predicts are the model's, and leave few of them out.
 
-    spared: so many may be amiss however few they are.
+    spared: errors of either sort that are forgiven however few there are.
     """
-    hits = census.hits(departures)
-    amiss, missed = len(predicted) - hits, len(departures) - hits
-    precise = amiss <= max((1 - PREDICTED) * len(predicted), spared)
-    few = max((1 - PREDICTED) * len(departures), spared)
-    return precise and (missed <= few or missed < RARE * among)
+    hits, slack = compared.matches(errors), 1 - config.min_predicted_share
+    false, missed = len(predicted) - hits, len(errors) - hits
+    precise = false <= max(slack * len(predicted), spared)
+    few = max(slack * len(errors), spared)
+    return precise and (missed <= few or missed < config.max_sporadic_share * among)
 
 
-def _unexplained(census: ComparedOutputs, i: int) -> bool:
-    """A departure that the machine does not tell, or a claim that the model does not keep."""
-    claim, model = census.claimed[i], census.outputs[i]
-    return claim != model if claim is not None else model != census.expected[i]
+def _is_unexplained(compared: ComparedOutputs, i: int) -> bool:
+    """An error on which the machine abstains, or a claim that is not what the model writes."""
+    claim, model = compared.claimed[i], compared.outputs[i]
+    return claim != model if claim is not None else model != compared.expected[i]
 
 
-def _ignores_input(census: ComparedOutputs) -> bool:
-    """Whether inputs of a length all get one output, where the truth tells them apart.
+def _ignores_input(compared: ComparedOutputs, config: DivergenceConfig) -> bool:
+    """Whether inputs of a length all get one output, where their correct outputs differ.
 
-    Not where two inputs of a length get two outputs that are right: there it heeds them.
+    Not where two inputs of a length get two outputs that are correct: there the input is read.
     """
     given, true, right = (defaultdict[int, set[tuple[str, ...]]](set) for _ in range(3))
-    for x, y, z in zip(census.inputs, census.outputs, census.expected, strict=True):
+    for x, y, z in zip(compared.inputs, compared.outputs, compared.expected, strict=True):
         given[len(x)].add(tuple(y))
         true[len(x)].add(tuple(z))
         if y == z:
             right[len(x)].add(tuple(z))
-    told_apart = [n for n, outputs in true.items() if len(outputs) >= VARIED]
-    heeds = any(len(outputs) > 1 for outputs in right.values())
-    return bool(told_apart) and not heeds and all(len(given[n]) == 1 for n in told_apart)
+    varied = [n for n, outputs in true.items() if len(outputs) >= config.min_distinct_outputs]
+    reads = any(len(outputs) > 1 for outputs in right.values())
+    return bool(varied) and not reads and all(len(given[n]) == 1 for n in varied)
 
 
-def _follows_nowhere(census: ComparedOutputs, truth: Machine) -> bool:
+def _is_right_nowhere(compared: ComparedOutputs, truth: Machine, config: DivergenceConfig) -> bool:
     """Whether hardly any output is right, nor most tokens, and no readable edit says why.
 
     A network as it was initialised is a simple function too, and no shortcut of this one.
     """
-    rows = list(zip(census.outputs, census.expected, strict=True))
+    rows = list(zip(compared.outputs, compared.expected, strict=True))
     right = {tuple(z) for y, z in rows if y == z}
-    enough = min(VARIED, len({tuple(z) for z in census.expected}) / 2)
-    if len(right) >= enough or census.machine.size <= truth.size + READABLE:
+    enough = min(config.min_distinct_outputs, len({tuple(z) for z in compared.expected}) / 2)
+    if len(right) >= enough or compared.machine.size <= truth.size + READABLE:
         return False
     same = sum(a == b for y, z in rows for a, b in zip(y, z, strict=False))
-    return same < AGREES * sum(max(len(y), len(z)) for y, z in rows)
+    return same < config.min_token_agreement * sum(max(len(y), len(z)) for y, z in rows)
 
 
-def _degenerate(census: ComparedOutputs) -> Shortcut:
-    i = min(census.departures, key=lambda i: len(census.inputs[i]))
-    x, z, y = census.inputs[i], census.expected[i], census.outputs[i]
-    share = _share(
-        census, np.array([a != b for a, b in zip(census.outputs, census.expected, strict=True)])
-    )
+def _error_cells(compared: ComparedOutputs) -> tuple[ErrorCell, ...]:
+    """The model's errors by length and depth."""
+    wrong = np.zeros(len(compared.inputs), dtype=bool)
+    wrong[compared.model_errors] = True
+    return compared.count_cells(wrong)
+
+
+def _degenerate(compared: ComparedOutputs) -> Shortcut:
+    i = min(compared.model_errors, key=lambda i: len(compared.inputs[i]))
     return Shortcut(
-        ("degenerate",),
-        None,
-        (("degenerate", None),),
-        x,
-        z,
-        y,
-        share,
-        "",
-        "",
-        TEXT["degenerate"](None),
+        bounds=((ShortcutKind.DEGENERATE, None),),
+        counterexample=compared.inputs[i],
+        expected=compared.expected[i],
+        model_output=compared.outputs[i],
+        share=_error_cells(compared),
+        rule="",
+        step="",
     )
 
 
-def _shortcuts(census: ComparedOutputs, truth: Machine) -> list[Shortcut]:
+def _shortcuts(
+    compared: ComparedOutputs, truth: Machine, config: DivergenceConfig
+) -> list[Shortcut]:
     """One shortcut per fault that the model confirms, shortest first.
 
-    A fault is a group of departures, or several that one kind describes together: a machine may
-    take two rules to say what is one fault (the last step within a bound, and those beyond it).
+    A fault is a group of divergences, or several that one kind describes together: a machine may
+    need two rules for what is one fault (the last step within a bound, and those beyond it).
     """
-    runs = run_both(census.machine, truth, census.inputs)
+    search = _FaultSearch(
+        compared, truth, run_both(compared.machine, truth, compared.inputs), config
+    )
     faults: list[_Fault] = []
-    for group in group_divergences(runs):
-        fault = _fault(census, truth, runs, group)
-        at = next((i for i, f in enumerate(faults) if _one(fault, f, runs)), len(faults))
-        faults[at : at + 1] = [_joined(fault, f, runs) for f in faults[at : at + 1]] or [fault]
-    found = [s for f in faults if (s := _shortcut(census, truth, runs, f)) is not None]
+    for group in group_divergences(search.runs):
+        fault = search.fault(group)
+        at = next((i for i, f in enumerate(faults) if search.is_one(fault, f)), len(faults))
+        faults[at : at + 1] = [search.join(fault, f) for f in faults[at : at + 1]] or [fault]
+    found = [s for f in faults if (s := search.shortcut(f)) is not None]
     return sorted(found, key=lambda s: len(s.counterexample))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Fault:
-    """Departures that are told as one: where, by which rules, and every kind that fits."""
+    """Divergences that are reported as one: the inputs, the rules and the kinds that fit."""
 
     group: DivergenceGroup
-    known: Facts
-    kinds: tuple[tuple[str, int | None], ...]
+    known: GroupFacts
+    kinds: tuple[tuple[ShortcutKind, int | None], ...]
 
 
-def _fault(census: ComparedOutputs, truth: Machine, runs: Runs, group: DivergenceGroup) -> _Fault:
-    step = truth.rules[group.step]
-    owners = (
-        {k for k, r in enumerate(truth.rules) if r.origin == step.origin}
-        if step.origin
-        else {group.step}
-    )
-    known = collect_facts(census.measures, runs.truth, runs.learned, owners)
-    return _Fault(group, known, tuple(fitting_kinds(group.rows, runs.astray, known)))
+@dataclass(frozen=True)
+class _FaultSearch:
+    """What every fault of one comparison has in common."""
+
+    compared: ComparedOutputs
+    truth: Machine
+    runs: RunPair
+    config: DivergenceConfig
+
+    def kinds(
+        self, rows: np.ndarray, known: GroupFacts
+    ) -> tuple[tuple[ShortcutKind, int | None], ...]:
+        """The kinds that fit some rows."""
+        return tuple(fitting_kinds(rows, self.runs.deviates, known, self.config))
+
+    def fault(self, group: DivergenceGroup) -> _Fault:
+        """A group as a fault of its own."""
+        step = self.truth.rules[group.step]
+        owners = (
+            {k for k, r in enumerate(self.truth.rules) if r.origin == step.origin}
+            if step.origin
+            else {group.step}
+        )
+        known = collect_facts(self.compared.measures, self.runs.truth, self.runs.learned, owners)
+        return _Fault(group=group, known=known, kinds=self.kinds(group.rows, known))
+
+    def is_one(self, fault: _Fault, other: _Fault) -> bool:
+        """Whether a kind with a bound that fits both describes them together."""
+        bounded = {k for k, bound in fault.kinds if bound is not None}
+        shared = bounded & {k for k, _ in other.kinds}
+        together = self.kinds(fault.group.rows | other.group.rows, other.known)
+        return bool(shared & {kind for kind, _ in together})
+
+    def join(self, fault: _Fault, first: _Fault) -> _Fault:
+        """Two faults as one, under the rule and step of the first, which is the larger."""
+        rows = first.group.rows | fault.group.rows
+        group = replace(first.group, rows=rows)
+        return _Fault(group=group, known=first.known, kinds=self.kinds(rows, first.known))
+
+    def shortcut(self, fault: _Fault) -> Shortcut | None:
+        """The fault as a result, or None where the model confirms none of its inputs."""
+        compared, group, step = self.compared, fault.group, self.truth.rules[fault.group.step]
+        confirmed = [i for i in np.flatnonzero(group.rows).tolist() if compared.is_confirmed(i)]
+        if not confirmed:
+            return None
+        shortest = min(confirmed, key=lambda i: len(compared.inputs[i]))
+        return Shortcut(
+            bounds=fault.kinds or ((ShortcutKind.OTHER, None),),
+            counterexample=list(compared.inputs[shortest]),
+            expected=list(compared.expected[shortest]),
+            model_output=list(compared.outputs[shortest]),
+            share=compared.count_cells(group.rows),
+            rule=compared.machine.rules[group.rule].name,
+            step=step.origin or step.name,
+        )
 
 
-def _one(fault: _Fault, other: _Fault, runs: Runs) -> bool:
-    """Whether a kind with a bound that fits both describes them together."""
-    shared = {k for k, bound in fault.kinds if bound is not None} & {k for k, _ in other.kinds}
-    together = fitting_kinds(fault.group.rows | other.group.rows, runs.astray, other.known)
-    return bool(shared & {name for name, _ in together})
-
-
-def _joined(fault: _Fault, first: _Fault, runs: Runs) -> _Fault:
-    """Two faults as one, under the rule and step of the first, which is the larger."""
-    rows = first.group.rows | fault.group.rows
-    found = tuple(fitting_kinds(rows, runs.astray, first.known))
-    return _Fault(replace(first.group, rows=rows), first.known, found)
-
-
-def _shortcut(
-    census: ComparedOutputs, truth: Machine, runs: Runs, fault: _Fault
-) -> Shortcut | None:
-    group, step = fault.group, truth.rules[fault.group.step]
-    confirmed = [i for i in np.flatnonzero(group.rows).tolist() if census.confirms(i)]
-    if not confirmed:
-        return None
-    fitting = fault.kinds or (("other", None),)
-    shown = min(confirmed, key=lambda i: len(census.inputs[i]))
-    return Shortcut(
-        tuple(name for name, _ in fitting),
-        fitting[0][1],
-        fitting,
-        list(census.inputs[shown]),
-        list(census.expected[shown]),
-        list(census.outputs[shown]),
-        _share(census, group.rows),
-        census.machine.rules[group.rule].name,
-        step.origin or step.name,
-        sentence(fitting),
-    )
-
-
-def _share(census: ComparedOutputs, rows: np.ndarray) -> tuple[ShareRow, ...]:
-    """How many of each cell's inputs are among some rows."""
-    cells = np.stack([census.measures.length, census.measures.depth], axis=1)
-    found, cell = np.unique(cells, axis=0, return_inverse=True)
-    total, hit = np.bincount(cell.ravel()), np.bincount(cell.ravel(), weights=rows)
-    return tuple(
-        ShareRow(n, d, int(k), of)
-        for (n, d), k, of in zip(found.tolist(), hit, total.tolist(), strict=True)
-    )
-
-
-def _region(census: ComparedOutputs) -> str:
-    """Where the machine makes claims, and how many of them the model keeps."""
+def _region(compared: ComparedOutputs) -> Region:
+    """Where the machine makes claims, and how many of them are correct."""
     from recinterp.machine.formats.writer import guard_text
     from recinterp.synthesis.abstention import ENTRY
 
-    claims = [i for i, m in enumerate(census.claimed) if m is not None]
-    kept = census.hits(claims)
-    where = [guard_text(r.guard) for r in census.machine.rules_of(ENTRY) if r.lost is None]
-    share = f"{len(claims):,} of {len(census.inputs):,} inputs"
-    held = f"it holds on {kept:,} of them" if claims else "nothing is claimed"
-    return (
-        f"The machine speaks for {share}"
-        + (f" ({'; or '.join(where)})" if where else "")
-        + f"; {held}."
+    claims = [i for i, m in enumerate(compared.claimed) if m is not None]
+    entry = [rule for rule in compared.machine.rules_of(ENTRY) if rule.lost is None]
+    return Region(
+        conditions=tuple(guard_text(rule.guard) for rule in entry),
+        covered=Rate(len(claims), len(compared.inputs)),
+        correct=Rate(compared.matches(claims), len(claims)),
     )
-
-
-def _headline(
-    name: str,
-    census: ComparedOutputs,
-    found: Sequence[Shortcut],
-    mechanism: str,
-    region: str,
-    beyond: str,
-) -> str:
-    total, wrong = len(census.inputs), len(census.departures)
-    of = f"{wrong:,} of {total:,} inputs"
-    left = wrong - census.hits(census.departures)
-    rest = f"; {left:,} of them follow no rule and are listed" if left else ""
-    rules = "; it ".join(list(dict.fromkeys(s.text for s in found))[:2])
-    said = {
-        "exact": f"Right on all {total:,} inputs"
-        + ("" if census.exhaustive else " that were drawn"),
-        "shortcut": f"Not the recursion: it {rules} ({of} come out wrong{rest})",
-        "sporadic": f"Right but for {of}"
-        + (
-            f": it {rules}{rest}"
-            if found
-            else ", which follow no rule that was found, and are listed"
-        ),
-        "undetermined": (f"It {rules}" if found else "No machine explains this model")
-        + f" ({of} come out wrong, {left:,} in a form that is not told). {region}".rstrip(". "),
-    }[name]
-    how = mechanism[:1].upper() + mechanism[1:]
-    return f"{said}. {how} {beyond}".strip()

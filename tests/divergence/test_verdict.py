@@ -42,7 +42,7 @@ def test_counterexamples_are_shortest_and_true(kind: str) -> None:
     assert len(first.counterexample) == shortest
     assert first.expected == planted.successor(first.counterexample)
     assert first.model_output == f(first.counterexample)
-    hits = sum(row.hit for s in diff.shortcuts for row in s.share)
+    hits = sum(row.errors.hits for s in diff.shortcuts for row in s.share)
     assert hits == diff.divergent == sum(f(x) != planted.successor(x) for x in planted.words(10))
 
 
@@ -183,9 +183,17 @@ def test_a_shortcut_has_to_hold_of_inputs_held_out(share, verdict):
     apart = [i for i, x in enumerate(inputs) if held_out(x) and outputs[i] != true[i]]
     silent = set(apart[int(share * len(apart)) :])
     claimed = [true[i] if i in silent else y for i, y in enumerate(outputs)]
-    census = ComparedOutputs(task, task.machine, inputs, outputs, true, claimed, True)
+    compared = ComparedOutputs(
+        task=task,
+        machine=task.machine,
+        inputs=inputs,
+        outputs=outputs,
+        expected=true,
+        claimed=claimed,
+        exhaustive=True,
+    )
     assert len(silent) < 0.1 * sum(y != z for y, z in zip(outputs, true, strict=True))
-    assert judge_divergence(census, task.machine, "", "").verdict == verdict
+    assert judge_divergence(compared, task.machine, "").verdict == verdict
 
 
 def test_another_function_is_no_shortcut_of_this_one_however_well_it_is_told():

@@ -285,7 +285,7 @@ def test_one_that_has_learned_is_explained(theirs: Any, fitted: ri.Task, family:
     assert all("untrained effect" in h.controls for h in ex.heads)
     outputs = ri.predict(theirs, fitted, inputs)
     wrong = {tuple(x) for x, out in zip(inputs, outputs, strict=True) if out != fitted.apply(x)}
-    assert sum(row.hit for s in ex.diff.shortcuts for row in s.share) <= len(wrong)
+    assert sum(row.errors.hits for s in ex.diff.shortcuts for row in s.share) <= len(wrong)
     assert "E0H0" in str(ex)
 
 

@@ -10,7 +10,15 @@ import recinterp as ri
 from recinterp.causal.forced_prefixes import ForcedPrefixRule
 from recinterp.causal.mechanism import Mechanism
 from recinterp.causal.sites import Site
-from recinterp.divergence import Diff, Divergence, ShareRow, Shortcut
+from recinterp.divergence import (
+    Diff,
+    Divergence,
+    ErrorCell,
+    Region,
+    Shortcut,
+    ShortcutKind,
+    Verdict,
+)
 from recinterp.explanation import Explanation
 from recinterp.judge import Fidelity, Stratum
 from recinterp.probe.heads import Head, LayerFinding
@@ -23,19 +31,23 @@ WRONG = ("X0", "X0", "X0", "X1", "01")
 HOW = "The carry is computed while reading and held at the inputs after layer 0."
 
 
+ERRORS = tuple(
+    ErrorCell(length=n, depth=d, errors=Rate(size if d >= 4 else 0, size))
+    for n in range(2, 11)
+    for d in range(n)
+    if (size := max(2 ** (n - 2 - d), 1))
+)
+
+
 def shortcut(**changes: Any) -> Shortcut:
-    cells = [(n, d, max(2 ** (n - 2 - d), 1)) for n in range(2, 11) for d in range(n)]
     found = Shortcut(
-        kinds=("bounded-depth", "position-keyed"),
-        bound=3,
-        bounds=(("bounded-depth", 3), ("position-keyed", 3)),
+        bounds=((ShortcutKind.BOUNDED_DEPTH, 3), (ShortcutKind.POSITION_KEYED, 3)),
         counterexample=list(DEEP),
         expected=list(RIGHT),
         model_output=list(WRONG),
-        share=tuple(ShareRow(n, d, k if d >= 4 else 0, int(k)) for n, d, k in cells),
+        share=ERRORS,
         rule="flip3",
         step="ι succ X1",
-        text="follows the recursion to depth 3 and no further",
     )
     return replace(found, **changes)
 
@@ -84,17 +96,36 @@ SITE = Site(
     single=False,
     note="held redundantly",
 )
-CASE = Divergence(DEEP, RIGHT, WRONG, None)
+
+
+def divergence(
+    tokens: tuple[str, ...],
+    expected: tuple[str, ...],
+    model_output: tuple[str, ...],
+    machine_output: tuple[str, ...] | None,
+) -> Divergence:
+    return Divergence(
+        input=tokens,
+        expected=expected,
+        model_output=model_output,
+        machine_output=machine_output,
+    )
+
+
+CASE = divergence(DEEP, RIGHT, WRONG, None)
 DIFF = Diff(
-    verdict="shortcut",
-    mechanism=HOW,
-    headline=f"Not the recursion: it carries at most three times. {HOW} It ends there.",
+    verdict=Verdict.SHORTCUT,
+    mechanism="computed-from-input",
     shortcuts=(shortcut(),),
     unexplained=(),
-    region="",
+    region=Region(conditions=(), covered=Rate(65535, 65535), correct=Rate(65535, 65535)),
     divergent=4095,
     total=65535,
     exhaustive=True,
+    errors=ERRORS,
+    exact_recall=Rate(4095, 4095),
+    exact_precision=Rate(4095, 4095),
+    trained_length=16,
     counterexample=CASE,
 )
 

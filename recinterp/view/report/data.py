@@ -5,21 +5,20 @@ Whatever a renderer prints is a field here, so the three can not tell different 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from recinterp.divergence.kinds import TEXT
 from recinterp.stats import Rate
 from recinterp.view.diagram.graph import Graph
 from recinterp.view.diagram.outline import outline
 from recinterp.view.diagram.side_by_side import compare
-from recinterp.view.report.sentences.summary import domain_text, sentence, trust
+from recinterp.view.report.sentences.kinds import kind_does, shortcut_does
+from recinterp.view.report.sentences.summary import domain_text, region_text, sentence, trust
 
 if TYPE_CHECKING:
     from recinterp.causal.sites import Site
-    from recinterp.divergence import Diff, Divergence, Shortcut
+    from recinterp.divergence import Divergence, ErrorCell, Shortcut
     from recinterp.explanation import Explanation
     from recinterp.judge import Fidelity, Stratum
     from recinterp.probe import Head
@@ -168,6 +167,7 @@ class Report:
     exhaustive: bool
     region: str
     counterexample: Case | None
+    errors: tuple[Cell, ...]
     shortcuts: tuple[ShortcutView, ...]
     unexplained: tuple[Case, ...]
     unexplained_total: int
@@ -220,14 +220,15 @@ def build_report(ex: Explanation) -> Report:
         domain=domain_text(ex.domain),
         verdict=diff.verdict,
         sentence=sentence(ex),
-        headline=_headline(diff),
+        headline=diff.headline,
         mechanism=diff.mechanism,
         how=ex.mechanism.sentence[:1].upper() + ex.mechanism.sentence[1:],
         divergent=diff.divergent,
         inputs=diff.total,
         exhaustive=diff.exhaustive,
-        region="" if diff.region.rstrip(".") in diff.headline else diff.region,
+        region=region_text(diff),
         counterexample=None if diff.counterexample is None else Case.listed(diff.counterexample),
+        errors=_cells(diff.errors),
         shortcuts=tuple(map(_shortcut, diff.shortcuts)),
         unexplained=tuple(map(Case.listed, diff.unexplained[:LISTED])),
         unexplained_total=len(diff.unexplained),
@@ -255,12 +256,6 @@ def build_report(ex: Explanation) -> Report:
     )
 
 
-def _headline(diff: Diff) -> str:
-    """The headline without the mechanism's sentence, which has a line of its own."""
-    how = re.escape(diff.mechanism.rstrip(". "))
-    return " ".join(re.sub(rf"{how}\.?", " ", diff.headline, flags=re.IGNORECASE).split())
-
-
 def first_difference(a: Sequence[str], b: Sequence[str]) -> int:
     """The first index at which two sequences differ; the shorter's length if it is a prefix."""
     pairs = zip(a, b, strict=False)
@@ -268,12 +263,12 @@ def first_difference(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def _shortcut(s: Shortcut) -> ShortcutView:
-    cells = tuple(Cell(c.length, c.depth, c.hit, c.total) for c in s.share)
+    cells = _cells(s.share)
     return ShortcutView(
         kinds=tuple(s.kinds),
-        meanings=tuple(TEXT[kind](bound) for kind, bound in s.bounds),
+        meanings=tuple(kind_does(kind, bound, s.step) for kind, bound in s.bounds),
         bound=s.bound,
-        text=s.text,
+        text=shortcut_does(s),
         case=Case.of(s),
         rule=s.rule,
         step=s.step,
@@ -281,6 +276,10 @@ def _shortcut(s: Shortcut) -> ShortcutView:
         total=sum(c.total for c in cells),
         cells=cells,
     )
+
+
+def _cells(table: Iterable[ErrorCell]) -> tuple[Cell, ...]:
+    return tuple(Cell(c.length, c.depth, c.errors.hits, c.errors.total) for c in table)
 
 
 def fidelity_rows(found: Fidelity) -> tuple[FidelityRow, ...]:
@@ -328,15 +327,3 @@ def shortest_apart(found: Report) -> bool:
 def kind_text(s: ShortcutView) -> str:
     """`bounded-depth 3`: the first kind with its bound."""
     return s.kinds[0] + ("" if s.bound is None else f" {s.bound}")
-
-
-def merged_cells(shortcuts: Iterable[ShortcutView]) -> tuple[Cell, ...]:
-    """All shortcuts' cells on one grid."""
-    hits: dict[tuple[int, int], int] = {}
-    totals: dict[tuple[int, int], int] = {}
-    for s in shortcuts:
-        for c in s.cells:
-            at = (c.length, c.depth)
-            hits[at] = hits.get(at, 0) + c.hits
-            totals[at] = max(totals.get(at, 0), c.total)
-    return tuple(Cell(*at, hits[at], totals[at]) for at in sorted(totals))

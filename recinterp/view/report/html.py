@@ -16,7 +16,6 @@ from recinterp.view.report.data import (
     Share,
     ShortcutView,
     kind_text,
-    merged_cells,
     shortest_apart,
 )
 from recinterp.view.report.sentences.summary import FORCED, SUBSPACES, VERDICTS, departure
@@ -195,7 +194,7 @@ def _figure(graph: Graph, caption: str) -> str:
 
 
 def _where(found: Report) -> str:
-    grid = heat.heat_svg(merged_cells(found.shortcuts), style=False)
+    grid = heat.heat_svg(found.errors if found.divergent else (), style=False)
     note = "Of the inputs of each length and recursion depth: the share, in %, that departs."
     return _section("Where it departs", f'<div class="scroll">{grid}</div>' if grid else "", note)
 

@@ -24,7 +24,6 @@ from recinterp.view.report.data import (
     ShortcutView,
     SiteRow,
     kind_text,
-    merged_cells,
     shortest_apart,
 )
 from recinterp.view.report.heatmap import heat_text
@@ -69,7 +68,7 @@ def report_text(found: Report) -> RenderableType:
     parts += _section("When each rule of the learned machine fires", _cut(found.outline))
     parts += _section(
         "Where it departs: % of the inputs of each length and depth",
-        Text(heat_text(merged_cells(found.shortcuts))),
+        Text(heat_text(found.errors if found.divergent else ())),
     )
     parts += _section(
         "What the machine does not tell", _listed(found.unexplained, found.unexplained_total)

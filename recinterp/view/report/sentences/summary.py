@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from recinterp.divergence.results import Verdict
+from recinterp.view.report.sentences.kinds import shortcut_does
+
 if TYPE_CHECKING:
+    from recinterp.divergence import Diff
     from recinterp.explanation import Explanation
     from recinterp.tasks import Domain
     from recinterp.view.report.data import Case
@@ -19,19 +22,6 @@ VERDICTS = {
 }
 
 
-KINDS: dict[str, str] = {
-    "bounded-depth": "follows the recursion correctly down to depth {k}, then stops recursing",
-    "bounded-stack": "is right while at most {k} calls are pending, and forgets what lies deeper",
-    "deep-base-case": "is right except where the recursion is as deep as the input is long",
-    "position-keyed": "takes a step, {step}, by where it is written: wrongly at output index {k}",
-    "length-keyed": "takes a step, {step}, by the length of the input: wrongly at {k} tokens",
-    "missing-rule": "has no rule for one step, {step}, and is right wherever that never fires",
-    "premature-end": "stops writing too early",
-    "overrun": "does not stop where the recursion does",
-    "copied-pattern": "copies fixed places of the input, the same ones for all inputs of a length",
-    "degenerate": "writes the same whatever it reads",
-    "other": "leaves the recursion in a way that no named kind describes",
-}
 SUBSPACES = (
     "Directions: a learned subspace, in which this variable alone is interchanged; judged on pairs "
     "it was not learned on, where the source writes a third token if such pairs are enough."
@@ -40,35 +30,44 @@ FORCED = (
     "Outputs were forced on the model. On inputs that nothing was learned from: how often it does "
     "that, and how often what the machine alone says. No run looked at meets such a state."
 )
-MIXED = "leaves the recursion in {n} ways, the first of which: it {first}"
+
+
+def headline(diff: Diff) -> str:
+    """The verdict with its counts, as one sentence."""
+    count = f"{diff.divergent:,} of {diff.total:,} inputs"
+    match diff.verdict:
+        case Verdict.EXACT:
+            scope = "inputs" if diff.exhaustive else "sampled inputs"
+            return f"The model is correct on all {diff.total:,} {scope}."
+        case Verdict.SHORTCUT:
+            left = diff.exact_recall.total - diff.exact_recall.hits
+            rest = f", {left:,} of them unexplained" if left else ""
+            return f"The model {_ways(diff)}; it is wrong on {count}{rest}."
+        case Verdict.SPORADIC:
+            return f"The model is correct except on {count}, all of which are listed."
+        case _ if diff.shortcuts:
+            return f"No faithful machine was found. The best one {_ways(diff)} ({count} are wrong)."
+        case _:
+            return f"No machine explains this model, which is wrong on {count}."
+
+
+def _ways(diff: Diff) -> str:
+    """What the model does, by the first two shortcuts that are worded differently."""
+    texts = list(dict.fromkeys(map(shortcut_does, diff.shortcuts)))
+    return "; it ".join(texts[:2])
 
 
 def sentence(ex: Explanation) -> str:
-    """Verdict and mechanism as one sentence: what the model does, and how it comes by it."""
-    how = re.split(r" ?[;(.]", ex.mechanism.sentence, maxsplit=1)[0].strip()
-    said = f"The model {_does(ex)}"
-    if ex.diff.verdict == "undetermined" and ex.diff.shortcuts:
-        said = f"No faithful machine was found; as far as the best one goes, the model {_does(ex)}"
-        if not ex.diff.unexplained:
-            said = f"This is hardly {ex.task.name} at all: the model {_does(ex)}"
-    if not how or ex.mechanism.name == "neither":
-        return f"{said}."
-    return f"{said}; {how[0].lower()}{how[1:]}."
+    """What the model does, in one sentence."""
+    return headline(ex.diff)
 
 
-def _does(ex: Explanation) -> str:
-    diff = ex.diff
-    if diff.verdict == "exact":
-        every = "every one" if diff.exhaustive else "each sampled one"
-        return f"computes {ex.task.name} on {every} of {diff.total:,} inputs"
-    if diff.verdict == "sporadic":
-        return f"computes {ex.task.name} on all but {diff.divergent:,} of {diff.total:,} inputs"
-    if not diff.shortcuts:
-        return f"is wrong on {diff.divergent:,} of {diff.total:,} inputs, by no rule that was found"
-    first = diff.shortcuts[0]
-    does = KINDS.get(first.kind, KINDS["other"]).format(k=first.bound, step=first.step)
-    several = len(diff.shortcuts)
-    return does if several == 1 else MIXED.format(n=several, first=does)
+def region_text(diff: Diff) -> str:
+    """Where the machine makes claims, and how many of them are correct."""
+    region = diff.region
+    where = f" ({'; or '.join(region.conditions)})" if region.conditions else ""
+    covered = f"The machine covers {region.covered.hits:,} of {region.covered.total:,} inputs"
+    return f"{covered}{where}; it is correct on {region.correct.hits:,} of these."
 
 
 def departure(case: Case) -> str:
