@@ -8,17 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.import_graph import (
-    ROOT,
-    Arrow,
-    When,
-    cycles,
-    import_graph,
-    loaded_third_parties,
-    modules,
-    reach,
-    room,
-)
+from scripts.source_tree import ROOT, Arrow, SourceTree, When, cycles, reach, room
 
 # From the bottom to the top; a room imports those before it.
 ORDER = (
@@ -31,7 +21,8 @@ ORDER = (
 # task's program, and an Explanation shows itself.
 DOORS = {("recinterp.tasks.task", "derivation"), ("recinterp.explanation", "view")}
 
-ARROWS = import_graph()
+TREE = SourceTree()
+ARROWS = TREE.arrows
 
 
 def up(arrows: list[Arrow]) -> list[Arrow]:
@@ -44,7 +35,7 @@ def listed(arrows: list[Arrow]) -> str:
 
 
 def test_every_room_has_its_place_in_the_order() -> None:
-    rooms = {room(name) for name in modules()}
+    rooms = {room(name) for name in TREE.modules}
     assert rooms <= set(ORDER), f"no place in ORDER: {sorted(rooms - set(ORDER))}"
 
 
@@ -76,19 +67,15 @@ def test_no_modules_import_each_other_at_load() -> None:
 
 def test_synthesis_reaches_no_file_that_imports_torch_at_load() -> None:
     """A machine is learned from outputs, so the search works where torch is missing."""
-    files = modules()
-    targets: dict[str, set[str]] = {}
-    for a in ARROWS:
-        if a.when is When.LOAD:
-            targets.setdefault(a.source, set()).add(a.target)
-    own = {name for name in files if room(name) == "synthesis"}
-    reached = own.union(*(reach(name, targets) for name in own))
-    with_torch = sorted(m for m in reached if "torch" in loaded_third_parties(files[m]))
+    arrows = [a for a in ARROWS if a.when is When.LOAD]
+    own = {name for name in TREE.modules if room(name) == "synthesis"}
+    reached = own.union(*(reach(name, arrows) for name in own))
+    with_torch = sorted(m for m in reached if "torch" in TREE.loaded_third_parties(m))
     assert not with_torch, f"synthesis/ reaches {with_torch}, which import torch"
 
 
 def test_synthesis_is_imported_where_torch_is_missing() -> None:
-    names = [name for name in modules() if room(name) == "synthesis"]
+    names = [name for name in TREE.modules if room(name) == "synthesis"]
     lines = ["import sys", "sys.modules['torch'] = None", *(f"import {name}" for name in names)]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
@@ -101,7 +88,7 @@ def test_a_new_arrow_and_a_new_circle_are_named(tmp_path: Path) -> None:
     (package / "judge" / "__init__.py").write_text("from recinterp.causal import sites\n")
     (package / "causal" / "__init__.py").write_text("")
     (package / "causal" / "sites.py").write_text("def f():\n    from recinterp import judge\n")
-    arrows = import_graph(tmp_path)
+    arrows = SourceTree(tmp_path).arrows
     (arrow,) = up(arrows)
     assert str(arrow) == (
         "recinterp/judge/__init__.py:1: recinterp.judge imports recinterp.causal.sites at load"
