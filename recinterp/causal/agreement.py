@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from recinterp.causal.pairs import Pair, PairSampler, Step, Tokens
+from recinterp.causal.pairs import Pair, PairSampler, Step
 from recinterp.perturb import build_batch, next_tokens
+from recinterp.tokens import TokenTuple
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -26,7 +27,7 @@ def pairs_where_model_agrees(adapter: Adapter, task: Task, pairs: Sequence[Pair]
     said = next_tokens(
         adapter, task, build_batch(task, [s.tokens for s in steps], [s.prefix for s in steps])
     )
-    right = [a == s.says for a, s in zip(said, steps, strict=True)]
+    right = [a == s.output for a, s in zip(said, steps, strict=True)]
     return [p for i, p in enumerate(pairs) if right[2 * i] and right[2 * i + 1]]
 
 
@@ -40,19 +41,19 @@ def steps_where_model_agrees(
     finder: PairSampler,
     seed: int,
     count: int,
-    may: Callable[[Tokens], bool] = lambda _: True,
+    may: Callable[[TokenTuple], bool] = lambda _: True,
 ) -> list[Step]:
     """Some steps, none of them the first, at which the model writes what the machine writes.
 
     may: says which inputs they may be of.
     """
     task, rng = finder.task, random.Random(f"{seed} steps")
-    runs = finder.runs(filter(may, finder.inputs))
-    at = [(run.tokens, t) for run in runs for t in range(1, len(run.owners))]
-    steps = [finder.step(x, t) for x, t in rng.sample(at, min(count, len(at)))]
+    runs = finder.traces(filter(may, finder.inputs))
+    at = [(run.tokens, t) for run in runs for t in range(1, len(run.emitting_states))]
+    steps = [finder.build_step(x, t) for x, t in rng.sample(at, min(count, len(at)))]
     steps = [step for step in steps if fits(adapter, task, step)]
     if not steps:
         return []
     rows = build_batch(task, [s.tokens for s in steps], [s.prefix for s in steps])
     said = next_tokens(adapter, task, rows)
-    return [s for a, s in zip(said, steps, strict=True) if a == s.says]
+    return [s for a, s in zip(said, steps, strict=True) if a == s.output]

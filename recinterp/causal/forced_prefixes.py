@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from recinterp.causal.agreement import steps_where_model_agrees
-from recinterp.causal.pairs import PairSampler, Step, Tokens
+from recinterp.causal.pairs import PairSampler, Step
 from recinterp.causal.traces import trace_run
-from recinterp.causal.variables import from_state
+from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
 from recinterp.perturb import build_batch, next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
-from recinterp.tokens import EOS
+from recinterp.tokens import EOS, TokenTuple
 
 if TYPE_CHECKING:
     from recinterp.machine.machine import Machine
@@ -55,8 +55,9 @@ Condition = tuple[tuple[str, str], ...]
 class ForcedPrefixRule:
     """Where all of `when` holds, the model goes on in mode `then` (None: the output ends).
 
-    when: features with their values (`PrefixedState.seen`); held: how often that is what the model
-    does, on inputs it was not learned from; alone: how often the machine without it is right there.
+    when: features with their values (`PrefixedState.features`); held: how often that is what the
+    model does, on inputs it was not learned from; alone: how often the machine without it is right
+    there.
     """
 
     when: Condition
@@ -89,14 +90,14 @@ class PrefixedState(NamedTuple):
 
     state: MachineRun
     t: int
-    prefix: Tokens
+    prefix: TokenTuple
 
-    def said(self, mode: str | None = None) -> str | None:
+    def predicted(self, mode: str | None = None) -> str | None:
         """Output t of the machine, in another mode if one is given."""
         state = self.state if mode is None else replace(self.state, mode=mode)
-        return from_state(state, state.tokens, self.t, self.prefix[: len(state.out)])
+        return resume_from(state, state.tokens, self.t, self.prefix[: len(state.out)])
 
-    def seen(self) -> dict[str, str]:
+    def features(self) -> dict[str, str]:
         """What conditions ask of: the state, and the output as it stands.
 
         writes: what the machine would; instead: the last token it would have written, where
@@ -107,7 +108,7 @@ class PrefixedState(NamedTuple):
         return {
             "mode": self.state.mode,
             "rule": "" if rule is None else rule.name,
-            "writes": self.said() or "",
+            "writes": self.predicted() or "",
             "last": self.prefix[-1],
             "instead": out[-1] if other else "",
             "before": self.prefix[-2] if self.t > 1 else "",
@@ -117,24 +118,24 @@ class PrefixedState(NamedTuple):
 
 def predict_token(at: PrefixedState, rules: Sequence[ForcedPrefixRule] = ()) -> str | None:
     """Output t behind an output put there; the first override that fits says in which mode."""
-    seen = at.seen() if rules and at.t else {}
+    seen = at.features() if rules and at.t else {}
     first = next((o for o in rules if seen and o.fits(seen)), None)
     if first is None:
-        return at.said()
-    return EOS if first.then is None else at.said(first.then)
+        return at.predicted()
+    return EOS if first.then is None else at.predicted(first.then)
 
 
 def predict_next_token(
     machine: Machine,
-    tokens: Tokens,
-    prefix: Tokens,
+    tokens: TokenTuple,
+    prefix: TokenTuple,
     forced_prefix_rules: Sequence[ForcedPrefixRule] = (),
 ) -> str | None:
     """The token behind an output put there, EOS at the end of the machine's own; None: no claim."""
     run, t = trace_run(machine, tokens), len(prefix)
-    if t < len(run.owners):
-        return predict_token(PrefixedState(run.owners[t], t, prefix), forced_prefix_rules)
-    ended = t == len(run.owners) and machine.run(tokens) == list(run.says)
+    if t < len(run.emitting_states):
+        return predict_token(PrefixedState(run.emitting_states[t], t, prefix), forced_prefix_rules)
+    ended = t == len(run.emitting_states) and machine.run(tokens) == list(run.outputs)
     return EOS if ended else None
 
 
@@ -161,12 +162,12 @@ class _Trial(NamedTuple):
 
     def right(self, act: str | None) -> bool:
         """Whether the model says what a mode would, or ends (None)."""
-        return self.said == (EOS if act is None else self.at.said(act))
+        return self.said == (EOS if act is None else self.at.predicted(act))
 
     @property
     def expected(self) -> bool:
         """Whether it says what the machine does."""
-        return self.said == self.at.said()
+        return self.said == self.at.predicted()
 
 
 def _trials(adapter: Adapter, finder: PairSampler) -> Iterator[_Trial]:
@@ -174,41 +175,41 @@ def _trials(adapter: Adapter, finder: PairSampler) -> Iterator[_Trial]:
     task, rng = finder.task, random.Random(f"{finder.seed} overrides")
     steps = steps_where_model_agrees(adapter, finder, finder.seed, STEPS)
     drawn = [(step, *_drawn(finder, step, rng)) for step in steps]
-    finder.runs(x for *_, others in drawn for x in others)
+    finder.traces(x for *_, others in drawn for x in others)
     forced = [at for each in drawn for at in _forced(finder, *each)]
     forced = list({(at.state.tokens, at.prefix): at for at in forced}.values())
     if not forced:  # outputs of one token leave nothing to force
         return
     rows = build_batch(task, [at.state.tokens for at in forced], [at.prefix for at in forced])
     said = next_tokens(adapter, task, rows)
-    yield from (_Trial(at, at.seen(), token) for at, token in zip(forced, said, strict=True))
+    yield from (_Trial(at, at.features(), token) for at, token in zip(forced, said, strict=True))
 
 
 def _drawn(
     finder: PairSampler, step: Step, rng: random.Random
-) -> tuple[list[Tokens], tuple[Tokens, ...]]:
+) -> tuple[list[TokenTuple], tuple[TokenTuple, ...]]:
     """Outputs to be put before a step, and inputs whose outputs are to be."""
-    prefixes: list[Tokens] = []
+    prefixes: list[TokenTuple] = []
     for back, many in ((1, 2), (2, 1)):
         others = [x for x in finder.task.constructors if step.t >= back and x != step.prefix[-back]]
         tokens = rng.sample(others, min(many, len(others)))
         prefixes += [swapped(step.prefix, back, token) for token in tokens]
-    flips = finder.flips(step.tokens)
+    flips = finder.one_token_variants(step.tokens)
     return prefixes, tuple(rng.sample(flips, min(3, len(flips))))
 
 
 def _forced(
-    finder: PairSampler, step: Step, prefixes: Sequence[Tokens], others: Sequence[Tokens]
+    finder: PairSampler, step: Step, prefixes: Sequence[TokenTuple], others: Sequence[TokenTuple]
 ) -> Iterator[PrefixedState]:
-    state = finder.run(step.tokens).owners[step.t]
+    state = finder.trace(step.tokens).emitting_states[step.t]
     yield from (PrefixedState(state, step.t, prefix) for prefix in prefixes)
-    for run in finder.runs(others):
-        if step.t < len(run.owners) and run.says[: step.t] != step.prefix:
-            yield PrefixedState(run.owners[step.t], step.t, step.prefix)
-            yield PrefixedState(state, step.t, run.says[: step.t])
+    for run in finder.traces(others):
+        if step.t < len(run.emitting_states) and run.outputs[: step.t] != step.prefix:
+            yield PrefixedState(run.emitting_states[step.t], step.t, step.prefix)
+            yield PrefixedState(state, step.t, run.outputs[: step.t])
 
 
-def swapped(prefix: Tokens, back: int, token: str) -> Tokens:
+def swapped(prefix: TokenTuple, back: int, token: str) -> TokenTuple:
     """An output with another token so far back."""
     at = len(prefix) - back
     return (*prefix[:at], token, *prefix[at + 1 :])
@@ -219,9 +220,9 @@ def _own(finder: PairSampler) -> set[Condition]:
     longest = max(map(len, finder.inputs))
     more = finder.task.sample(OWN, seed=finder.seed, max_length=longest)
     seen = [
-        PrefixedState(owner, t, run.says[:t]).seen()
-        for run in finder.runs({*finder.inputs, *map(tuple, more)})
-        for t, owner in enumerate(run.owners)
+        PrefixedState(owner, t, run.outputs[:t]).features()
+        for run in finder.traces({*finder.inputs, *map(tuple, more)})
+        for t, owner in enumerate(run.emitting_states)
         if t
     ]
     return {c for features in map(dict, {tuple(s.items()) for s in seen}) for c in _of(features)}

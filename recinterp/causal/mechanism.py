@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from recinterp.causal.agreement import pairs_where_model_agrees
-from recinterp.causal.pairs import Pair, PairSampler, Tokens
+from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.patches import described, words
 from recinterp.causal.sites import FEWEST, Site, find_sites
 from recinterp.causal.traces import Trace
-from recinterp.causal.variables import from_state, pointer
+from recinterp.causal.variables import find_read_position, resume_from
 from recinterp.perturb import build_batch, next_tokens
 from recinterp.stats import Rate
+from recinterp.tokens import TokenTuple
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -86,28 +87,38 @@ def state_pairs(finder: PairSampler) -> tuple[list[Pair], list[Pair]]:
     swaps: list[Pair] = []
     loose: list[Pair] = []
     for base, source, t in _meetings(finder, random.Random(f"{finder.seed} mechanism")):
-        one, other = finder.run(base), finder.run(source)
-        pair = Pair(finder.step(base, t), finder.step(source, t), other.says[t], False)
-        state = other.owners[t]
-        carried = from_state(state, base, t, state.out)
-        if carried not in (None, one.says[t]) and len(prefixes) < WANTED:
-            prefixes.append(replace(pair, goal=str(carried)))
-        if other.says[t] != one.says[t]:
+        one, other = finder.trace(base), finder.trace(source)
+        pair = Pair(
+            base=finder.build_step(base, t),
+            source=finder.build_step(source, t),
+            counterfactual=other.outputs[t],
+            others_match=False,
+        )
+        state = other.emitting_states[t]
+        carried = resume_from(state, base, t, state.out)
+        if carried not in (None, one.outputs[t]) and len(prefixes) < WANTED:
+            prefixes.append(replace(pair, counterfactual=str(carried)))
+        if other.outputs[t] != one.outputs[t]:
             (swaps if _same_reading(one, other, t) else loose).append(pair)
     enough = swaps if len(swaps) >= FEWEST else swaps + loose
     return prefixes, enough[:WANTED]
 
 
-def _meetings(finder: PairSampler, rng: random.Random) -> list[tuple[Tokens, Tokens, int]]:
+def _meetings(finder: PairSampler, rng: random.Random) -> list[tuple[TokenTuple, TokenTuple, int]]:
     """(input, other input of its length, step): one token flipped where the task allows it."""
     found = []
-    groups: dict[int, list[Tokens]] = {}
+    groups: dict[int, list[TokenTuple]] = {}
     for x in finder.inputs:
         groups.setdefault(len(x), []).append(x)
     for x in finder.inputs:
-        near = [*finder.flips(x), *rng.sample(groups[len(x)], min(6, len(groups[len(x)])))]
+        near = [
+            *finder.one_token_variants(x),
+            *rng.sample(groups[len(x)], min(6, len(groups[len(x)]))),
+        ]
         for other in near:
-            shared = min(len(finder.run(x).owners), len(finder.run(other).owners))
+            shared = min(
+                len(finder.trace(x).emitting_states), len(finder.trace(other).emitting_states)
+            )
             if other != x and shared > 1:
                 found += [(x, other, t) for t in rng.sample(range(1, shared), min(4, shared - 1))]
     rng.shuffle(found)
@@ -116,7 +127,10 @@ def _meetings(finder: PairSampler, rng: random.Random) -> list[tuple[Tokens, Tok
 
 def _same_reading(one: Trace, other: Trace, t: int) -> bool:
     """Whether both read the same token at the same place: only the state can tell them apart."""
-    here, there = pointer(one.owners[t]), pointer(other.owners[t])
+    here, there = (
+        find_read_position(one.emitting_states[t]),
+        find_read_position(other.emitting_states[t]),
+    )
     if here is None or here != there:
         return False
     return one.tokens[here] == other.tokens[here]
@@ -130,7 +144,7 @@ def _forced_prefix(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
     rows = build_batch(task, [p.base.tokens for p in kept], [p.source.prefix for p in kept])
     said = next_tokens(adapter, task, rows)
     told = [(a, p) for a, p in zip(said, kept, strict=True) if p.base.prefix != p.source.prefix]
-    return Rate.of(a == p.goal for a, p in told)
+    return Rate.of(a == p.counterfactual for a, p in told)
 
 
 def _source_swap(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
@@ -139,7 +153,9 @@ def _source_swap(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
     if not kept:
         return Rate(0, 0)
     rows = build_batch(task, [p.source.tokens for p in kept], [p.base.prefix for p in kept])
-    return Rate.of(a == p.goal for a, p in zip(next_tokens(adapter, task, rows), kept, strict=True))
+    return Rate.of(
+        a == p.counterfactual for a, p in zip(next_tokens(adapter, task, rows), kept, strict=True)
+    )
 
 
 def _name(forced: Rate, swapped: Rate) -> Name:

@@ -1,8 +1,8 @@
-"""Pairs of runs for interchange: a base step and a source step that differ in one variable.
+"""Pairs of steps for interchange: a base step and a source step that differ in one variable.
 
-The machine says what the base would write if it had the source's value (the counterfactual). Only
-pairs whose counterfactual differs from what the base writes count, and of those the best are kept:
-first where every other variable is equal, so that nothing else can have moved the token.
+The machine predicts what the base would write if it had the source's value (the counterfactual).
+Only pairs whose counterfactual differs from what the base writes can test a variable. Pairs in
+which every other variable is equal are preferred: nothing else can have changed the token.
 """
 
 from __future__ import annotations
@@ -11,100 +11,117 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from recinterp.causal.traces import Trace, trace_runs
 from recinterp.causal.variables import (
     Value,
     Variable,
+    VariableKind,
+    counterfactual_output,
+    evaluate_variable,
+    find_read_position,
     follows,
-    forced,
-    pointed,
-    pointer,
-    value,
-    variables,
+    list_variables,
+    resume_until,
+    with_pointers_of,
 )
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import Out
 from recinterp.probe.origin import is_term
 from recinterp.splits import in_selection_split
-from recinterp.tokens import EOS
+from recinterp.tokens import EOS, TokenTuple
 
 if TYPE_CHECKING:
     from recinterp.machine.execution.interpreter import MachineRun
     from recinterp.tasks import Task
 
-Tokens = tuple[str, ...]
+VARIABLES = 10  # variables that are looked for in the network
 TRIES = 12  # candidate sources looked at per base step
 BASES = 600  # base steps looked at per variable
 TOGETHER = 60  # of them, the inputs one token off are run at once
 SAME_INPUT = 40  # pairs of one input that are enough to place a pointer
 
 
-Source = tuple[Tokens, int, Tokens | None]  # an input, a step of it, the output before it
-Candidates = Callable[[Variable, Tokens, int, random.Random], Iterator[Source]]
+class StepIndex(NamedTuple):
+    """Where a step is: an input, and the index of the output token that the step writes."""
+
+    tokens: TokenTuple
+    t: int
 
 
-@dataclass(frozen=True)
+# A step, and another output prefix to put before it (None: the machine's own).
+Candidate: TypeAlias = tuple[StepIndex, TokenTuple | None]
+CandidateDrawer: TypeAlias = Callable[[Variable, StepIndex, random.Random], Iterator[Candidate]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """One step: input, output written before it, its index, and the token the machine writes.
+    """One step of a machine's run: what stands before output token t, and that token.
 
-    reads: the input position its rule reads; places: where each of the machine's pointers stands
-    (None: outside the input).
+    Attributes:
+        tokens: the input.
+        prefix: the output tokens before the step.
+        t: index of the output token.
+        output: the token that the machine writes.
+        read_position: the input position that the machine's rule reads; None where it reads none.
+        pointer_positions: for each of the machine's pointers its name and its input position; None
+            where it is outside the input.
     """
 
-    tokens: Tokens
-    prefix: Tokens
+    tokens: TokenTuple
+    prefix: TokenTuple
     t: int
-    says: str
-    reads: int | None
-    places: tuple[tuple[str, int | None], ...] = ()
+    output: str
+    read_position: int | None
+    pointer_positions: tuple[tuple[str, int | None], ...] = ()
 
-    def place(self, name: str) -> int | None:
-        """Where a pointer stands."""
-        return dict(self.places)[name]
+    def position_of(self, pointer: str) -> int | None:
+        """The input position of a pointer, by its name."""
+        return dict(self.pointer_positions)[pointer]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A base and a source step; `goal`: what the base writes with the source's value.
+    """A base step and a source step for an interchange intervention.
 
-    alone: no other variable differs but those that go along with it. A pair of one value has
-    goal == base.says.
+    Attributes:
+        base: the step that is intervened on.
+        source: the step whose value is put in.
+        counterfactual: the token that the machine writes at the base with the source's value. It is
+            the base's own output where the two values are equal.
+        others_match: whether no other variable differs, but for those computed from this one.
     """
 
     base: Step
     source: Step
-    goal: str
-    alone: bool
+    counterfactual: str
+    others_match: bool
 
     @property
-    def strict(self) -> bool:
-        """Whether the source's own token would be the wrong answer too."""
-        return self.goal != self.source.says
+    def source_answer_differs(self) -> bool:
+        """Whether copying the source's own output token would be wrong as well."""
+        return self.counterfactual != self.source.output
 
     @property
-    def changed(self) -> tuple[int, ...]:
-        """Input positions at which the two differ, the one read aside."""
+    def changed_positions(self) -> tuple[int, ...]:
+        """Input positions at which the two inputs differ, without the one that is read."""
         both = zip(self.base.tokens, self.source.tokens, strict=False)
-        return tuple(i for i, (a, b) in enumerate(both) if a != b and i != self.base.reads)
+        return tuple(i for i, (a, b) in enumerate(both) if a != b and i != self.base.read_position)
 
 
-class _Wanted(NamedTuple):
-    """Which pairs are looked for, and how many: `PairSampler.find`."""
+class _Request(NamedTuple):
+    """Which pairs are to be drawn, and how many; see `PairSampler.sample`."""
 
     variable: Variable
-    most: int
-    same: bool
-    strict: bool
-    each: int
+    max_pairs: int
+    same_value: bool
+    source_answer_differs: bool
+    max_sources: int
 
 
 class PairSampler:
-    """Finds pairs for a machine over some inputs; runs of the machine are kept.
-
-    most: steps after which a run is cut that may have no end.
-    """
+    """Draws pairs of steps for a machine over some inputs, and caches the machine's runs."""
 
     def __init__(
         self,
@@ -112,255 +129,303 @@ class PairSampler:
         machine: Machine,
         inputs: Sequence[Sequence[str]],
         seed: int,
-        most: int | None = None,
+        max_steps: int | None = None,
     ) -> None:
-        self.task, self.machine, self.seed, self.most = task, machine, seed, most
-        self.inputs = tuple(dict.fromkeys(tuple(x) for x in inputs))
-        self.variables = variables(machine)
-        self._runs: dict[Tokens, Trace] = {}
-        self._values: dict[tuple[Tokens, int], tuple[Value, ...]] = {}
-        self._goals: dict[tuple[Variable, tuple[Tokens, int], Value], str | None] = {}
-        self._flips: dict[Tokens, tuple[Tokens, ...]] = {}
+        """Prepare to draw pairs; the machine is run when pairs are first asked for.
 
-    def among(self, inputs: Sequence[Sequence[str]]) -> PairSampler:
-        """The same over other inputs; what has been run stays known."""
-        other = PairSampler(self.task, self.machine, inputs, self.seed, self.most)
-        other._runs, other._values = self._runs, self._values
-        other._goals, other._flips = self._goals, self._flips
+        Args:
+            task: the task whose inputs these are.
+            machine: the machine whose variables are set.
+            inputs: the inputs that base steps are drawn from.
+            seed: seed of every draw.
+            max_steps: rule applications after which a run that may have no end is cut.
+        """
+        self.task, self.machine, self.seed, self.max_steps = task, machine, seed, max_steps
+        self.inputs = tuple(dict.fromkeys(tuple(x) for x in inputs))
+        self.variables = list_variables(machine, VARIABLES)
+        self._traces: dict[TokenTuple, Trace] = {}
+        self._values: dict[StepIndex, tuple[Value, ...]] = {}
+        self._counterfactuals: dict[tuple[Variable, StepIndex, Value], str | None] = {}
+        self._variants: dict[TokenTuple, tuple[TokenTuple, ...]] = {}
+
+    def restricted_to(self, inputs: Sequence[Sequence[str]]) -> PairSampler:
+        """A sampler over other inputs that shares the cached runs."""
+        other = PairSampler(self.task, self.machine, inputs, self.seed, self.max_steps)
+        other._traces, other._values = self._traces, self._values
+        other._counterfactuals, other._variants = self._counterfactuals, self._variants
         return other
 
-    def run(self, tokens: Tokens) -> Trace:
+    def trace(self, tokens: TokenTuple) -> Trace:
         """The machine's run on an input."""
-        known = self._runs.get(tokens)
-        return self.runs([tokens])[0] if known is None else known
+        cached = self._traces.get(tokens)
+        return self.traces([tokens])[0] if cached is None else cached
 
-    def runs(self, inputs: Iterable[Tokens]) -> list[Trace]:
-        """Its runs on many inputs, those that are new all at once."""
-        asked = list(inputs)
-        new = list(dict.fromkeys(x for x in asked if x not in self._runs))
+    def traces(self, inputs: Iterable[TokenTuple]) -> list[Trace]:
+        """The machine's runs on many inputs; those not cached are run as one batch."""
+        wanted = list(inputs)
+        new = list(dict.fromkeys(x for x in wanted if x not in self._traces))
         if new:
-            self._runs |= zip(new, trace_runs(self.machine, new, self.most), strict=True)
-        return [self._runs[x] for x in asked]
+            self._traces |= zip(new, trace_runs(self.machine, new, self.max_steps), strict=True)
+        return [self._traces[x] for x in wanted]
+
+    def emitting_state(self, at: StepIndex) -> MachineRun:
+        """The state whose rule writes the output token of a step."""
+        return self.trace(at.tokens).emitting_states[at.t]
 
     @cached_property
-    def _same_length(self) -> dict[int, list[Tokens]]:
-        groups: dict[int, list[Tokens]] = {}
-        for x, run in zip(self.inputs, self.runs(self.inputs), strict=True):
-            if run.owners:
+    def _inputs_by_length(self) -> dict[int, list[TokenTuple]]:
+        groups: dict[int, list[TokenTuple]] = {}
+        for x, trace in zip(self.inputs, self.traces(self.inputs), strict=True):
+            if trace.emitting_states:
                 groups.setdefault(len(x), []).append(x)
         return groups
 
     @cached_property
-    def _steps(self) -> list[tuple[Tokens, int]]:
-        runs = self.runs(self.inputs)
-        found = [(run.tokens, t) for run in runs for t in range(len(run.owners))]
-        random.Random(self.seed).shuffle(found)
-        return found
+    def _shuffled_steps(self) -> list[StepIndex]:
+        traces = self.traces(self.inputs)
+        steps = [StepIndex(r.tokens, t) for r in traces for t in range(len(r.emitting_states))]
+        random.Random(self.seed).shuffle(steps)
+        return steps
 
-    def flips(self, tokens: Tokens) -> tuple[Tokens, ...]:
-        """The inputs of the task that differ in one token."""
-        if tokens not in self._flips:
-            self._flips[tokens] = tuple(
+    def one_token_variants(self, tokens: TokenTuple) -> tuple[TokenTuple, ...]:
+        """The inputs of the task that differ from an input in exactly one token."""
+        if tokens not in self._variants:
+            self._variants[tokens] = tuple(
                 new
                 for at, old in enumerate(tokens)
                 for token in self.task.constructors
                 if token != old
                 and is_term(self.task, new := (*tokens[:at], token, *tokens[at + 1 :]))
             )
-        return self._flips[tokens]
+        return self._variants[tokens]
 
-    def step(self, tokens: Tokens, t: int, prefix: Tokens | None = None) -> Step:
-        """A step of the machine's run, or the same with another prefix before it."""
-        run = self.run(tokens)
-        says = run.says[t] if t < len(run.says) else EOS
-        before = run.says[:t] if prefix is None else prefix
-        at = [(v.name, value(run.owners[t], v)) for v in self.pointers]
-        places = tuple(
-            (n, p if isinstance(p, int) and 0 <= p < len(tokens) else None) for n, p in at
+    def build_step(self, tokens: TokenTuple, t: int, prefix: TokenTuple | None = None) -> Step:
+        """Build step t of the machine's run on an input.
+
+        Args:
+            tokens: the input.
+            t: index of the output token.
+            prefix: another output to put before the step, by default the machine's own.
+        """
+        trace = self.trace(tokens)
+        state = trace.emitting_states[t]
+        positions = [(v.name, evaluate_variable(state, v)) for v in self.pointers]
+        return Step(
+            tokens=tokens,
+            prefix=trace.outputs[:t] if prefix is None else prefix,
+            t=t,
+            output=trace.outputs[t] if t < len(trace.outputs) else EOS,
+            read_position=find_read_position(state),
+            pointer_positions=tuple(
+                (name, at if isinstance(at, int) and 0 <= at < len(tokens) else None)
+                for name, at in positions
+            ),
         )
-        return Step(tokens, before, t, says, pointer(run.owners[t]), places)
 
     @property
     def pointers(self) -> list[Variable]:
         """The machine's pointers."""
-        return [v for v in self.variables if v.kind == "pointer"]
+        return [v for v in self.variables if v.kind is VariableKind.POINTER]
 
-    def find(
+    def sample(
         self,
         variable: Variable,
         count: int,
         *,
-        same: bool = False,
-        strict: bool = False,
-        each: int = 1,
+        same_value: bool = False,
+        source_answer_differs: bool = False,
+        max_sources: int = 1,
     ) -> list[Pair]:
-        """Up to `count` pairs for a variable.
+        """Draw up to `count` pairs for a variable; those in which nothing else differs come first.
 
-        same: pairs whose value is equal (the control); strict: pairs whose source writes
-        something else than the counterfactual, so that taking over its answer is wrong too; each:
-        sources of a base, at most.
+        Args:
+            variable: the variable whose value the source gives.
+            count: how many pairs at most.
+            same_value: draw pairs of equal value, the control: interchange must change nothing.
+            source_answer_differs: draw only pairs whose source writes a third token, so that
+                copying the source's answer is wrong as well.
+            max_sources: sources per base step at most.
         """
-        wanted = _Wanted(variable, count, same, strict, each)
-        if variable.kind == "pointer" and not same:
-            found = self._found(wanted, self._other_steps)
+        request = _Request(variable, count, same_value, source_answer_differs, max_sources)
+        if variable.kind is VariableKind.POINTER and not same_value:
+            found = self._sample_pairs(request, self._other_steps)
             if len(found) >= min(count, SAME_INPUT):
                 return found
-        return self._found(wanted, self._candidates)
+        return self._sample_pairs(request, self._candidates)
 
-    def _found(self, wanted: _Wanted, candidates: Candidates) -> list[Pair]:
-        rng = random.Random(f"{self.seed} {wanted.variable.name}")
-        alone: list[Pair] = []
+    def _sample_pairs(self, request: _Request, draw: CandidateDrawer) -> list[Pair]:
+        rng = random.Random(f"{self.seed} {request.variable.name}")
+        clean: list[Pair] = []
         mixed: list[Pair] = []
-        bases = self._steps[:BASES]
-        for i, (x, t) in enumerate(bases):
-            if len(alone) >= wanted.most:
+        bases = self._shuffled_steps[:BASES]
+        for i, base in enumerate(bases):
+            if len(clean) >= request.max_pairs:
                 break
-            if i % TOGETHER == 0 and candidates == self._candidates:
-                self.runs(y for x, _ in bases[i : i + TOGETHER] for y in self.flips(x))
-            for pair in self._of_base(wanted, (x, t), candidates(wanted.variable, x, t, rng)):
-                (alone if pair.alone else mixed).append(pair)
-            if wanted.strict and len(mixed) >= wanted.most:
+            if i % TOGETHER == 0 and draw == self._candidates:
+                block = bases[i : i + TOGETHER]
+                self.traces(y for step in block for y in self.one_token_variants(step.tokens))
+            for pair in self._pairs_for_base(request, base, draw(request.variable, base, rng)):
+                (clean if pair.others_match else mixed).append(pair)
+            if request.source_answer_differs and len(mixed) >= request.max_pairs:
                 break
-        return (alone + mixed)[: wanted.most]
+        return (clean + mixed)[: request.max_pairs]
 
-    def _of_base(
-        self, wanted: _Wanted, base: tuple[Tokens, int], candidates: Iterator[Source]
+    def _pairs_for_base(
+        self, request: _Request, base: StepIndex, candidates: Iterator[Candidate]
     ) -> list[Pair]:
-        """The first good sources for a base step; those that differ in nothing else win."""
-        first: list[Pair] = []
+        """The first sources that fit a base step, preferably those that differ in nothing else."""
+        preferred: list[Pair] = []
         others: list[Pair] = []
-        for tokens, u, prefix in candidates:
-            pair = self._judged(wanted.variable, base, (tokens, u), prefix, wanted.same)
-            if pair is None or (wanted.strict and not pair.strict):
+        for source, prefix in candidates:
+            pair = self._make_pair(request, base, source, prefix)
+            if pair is None or (request.source_answer_differs and not pair.source_answer_differs):
                 continue
-            (first if pair.alone or wanted.strict else others).append(pair)
-            if len(first) == wanted.each:
+            wanted = pair.others_match or request.source_answer_differs
+            (preferred if wanted else others).append(pair)
+            if len(preferred) == request.max_sources:
                 break
-        return first or others[: wanted.each]
+        return preferred or others[: request.max_sources]
 
     def _other_steps(
-        self, variable: Variable, x: Tokens, t: int, rng: random.Random
-    ) -> Iterator[Source]:
-        """Other steps of the same input: all pointers move at once, and the input stays.
+        self, variable: Variable, base: StepIndex, rng: random.Random
+    ) -> Iterator[Candidate]:
+        """Other steps of the same input: all pointers change at once, and the input stays.
 
-        A rule may write several tokens: only the same place of a word is comparable.
+        A rule may write several tokens: only equal places of its word are comparable.
         """
-        owners = self.run(x).owners
-        place = t - len(owners[t].out)
+        x, t = base
+        states = self.trace(x).emitting_states
+        place = t - len(states[t].out)
         steps = [
-            u for u in range(1, len(owners)) if t and u != t and u - len(owners[u].out) == place
+            u for u in range(1, len(states)) if t and u != t and u - len(states[u].out) == place
         ]
-        yield from ((x, u, None) for u in rng.sample(steps, min(TRIES // 2, len(steps))))
+        for u in rng.sample(steps, min(TRIES // 2, len(steps))):
+            yield StepIndex(x, u), None
 
     def _candidates(
-        self, variable: Variable, x: Tokens, t: int, rng: random.Random
-    ) -> Iterator[Source]:
+        self, variable: Variable, base: StepIndex, rng: random.Random
+    ) -> Iterator[Candidate]:
+        x, t = base
         if isinstance(variable.node, Out):
-            yield from self._other_prefixes(variable.node.back, x, t, rng)
+            for prefix in self._other_prefixes(variable.node.back, base, rng):
+                yield base, prefix
             return
-        if variable.kind == "pointer":
-            yield from self._other_steps(variable, x, t, rng)
-        flips = self.flips(x)
-        yield from ((y, t, None) for y in rng.sample(flips, min(TRIES, len(flips))))
-        pool = self._same_length[len(x)]
-        yield from ((y, t, None) for y in rng.sample(pool, min(TRIES, len(pool))) if y != x)
+        if variable.kind is VariableKind.POINTER:
+            yield from self._other_steps(variable, base, rng)
+        variants = self.one_token_variants(x)
+        for y in rng.sample(variants, min(TRIES, len(variants))):
+            yield StepIndex(y, t), None
+        pool = self._inputs_by_length[len(x)]
+        for y in rng.sample(pool, min(TRIES, len(pool))):
+            if y != x:
+                yield StepIndex(y, t), None
 
-    def _other_prefixes(self, back: int, x: Tokens, t: int, rng: random.Random) -> Iterator[Source]:
-        clean = self.run(x).says[:t]
+    def _other_prefixes(
+        self, back: int, base: StepIndex, rng: random.Random
+    ) -> Iterator[TokenTuple]:
+        """Outputs before a step with another token `back` places before its end."""
+        t = base.t
+        clean = self.trace(base.tokens).outputs[:t]
         if back <= t:
             for token in rng.sample(self.task.constructors, len(self.task.constructors)):
                 if token != clean[-back]:
-                    yield x, t, (*clean[: t - back], token, *clean[t - back + 1 :])
+                    yield (*clean[: t - back], token, *clean[t - back + 1 :])
 
-    def _judged(
-        self,
-        variable: Variable,
-        base: tuple[Tokens, int],
-        source: tuple[Tokens, int],
-        prefix: Tokens | None,
-        same: bool,
+    def _make_pair(
+        self, request: _Request, base: StepIndex, source: StepIndex, prefix: TokenTuple | None
     ) -> Pair | None:
-        if source[1] >= len(self.run(source[0]).owners):
+        """The pair of two steps, or None where it cannot test the variable."""
+        variable, same_value = request.variable, request.same_value
+        if source.t >= len(self.trace(source.tokens).emitting_states):
             return None
-        here, there = self._valued(*base), self._valued(*source)
+        here, there = self._values_at(base), self._values_at(source)
         index = self.variables.index(variable)
         to: Value = there[index]
         if prefix and isinstance(variable.node, Out):
             to = prefix[-variable.node.back]
-        if (here[index] == to) != same or self._entangled(variable, base, source):
+        if (here[index] == to) != same_value or self._is_confounded(variable, base, source):
             return None
-        if same and variable.kind == "pointer" and not self._together(here, there):
+        if same_value and variable in self.pointers and not self._pointers_match(here, there):
             return None
-        says = self.run(base[0]).says[base[1]]
-        goal = says if same else self._goal(variable, base, source, to)
-        if goal is None or (goal == says) != same:
+        clean = self.trace(base.tokens).outputs[base.t]
+        token = clean if same_value else self._counterfactual(variable, base, source, to)
+        if token is None or (token == clean) != same_value:
             return None
-        rest = zip(self.variables, here, there, strict=True)
-        alone = all(
-            a == b for v, a, b in rest if v != variable and not self._may_differ(v, variable)
+        step = self.build_step(*source, prefix)
+        return Pair(
+            base=self.build_step(*base),
+            source=step if prefix is None else replace(step, output=token),
+            counterfactual=token,
+            others_match=self._others_match(variable, here, there),
         )
-        step = self.step(*source, prefix)
-        if prefix is not None:
-            step = replace(step, says=goal)
-        return Pair(self.step(*base), step, goal, alone)
 
-    def _together(self, here: tuple[Value, ...], there: tuple[Value, ...]) -> bool:
-        """Whether all pointers stand alike: at the query, all of them are put in at once."""
-        both = zip(self.variables, here, there, strict=True)
-        return all(a == b for v, a, b in both if v.kind == "pointer")
-
-    def _entangled(
-        self, variable: Variable, base: tuple[Tokens, int], source: tuple[Tokens, int]
+    def _others_match(
+        self, variable: Variable, here: tuple[Value, ...], there: tuple[Value, ...]
     ) -> bool:
-        """Whether mode and top frame both differ: one alone may be a state that never occurs.
+        """Whether no other variable differs, but for those that vary with this one."""
+        rest = zip(self.variables, here, there, strict=True)
+        return all(
+            a == b for v, a, b in rest if v != variable and not self._varies_with(v, variable)
+        )
 
-        Where one goes with the other (popping, as long as there is something to pop), a network
-        need not keep them apart.
+    def _pointers_match(self, here: tuple[Value, ...], there: tuple[Value, ...]) -> bool:
+        """Whether all pointers are equal: a patch of the prediction position sets all of them."""
+        both = zip(self.variables, here, there, strict=True)
+        return all(a == b for v, a, b in both if v.kind is VariableKind.POINTER)
+
+    def _is_confounded(self, variable: Variable, base: StepIndex, source: StepIndex) -> bool:
+        """Whether mode and top frame both differ: one of them set may give an unreachable state.
+
+        Where one is a function of the other (popping, as long as there is something to pop), a
+        network need not store them separately.
         """
-        here, there = self.run(base[0]).owners[base[1]], self.run(source[0]).owners[source[1]]
-        if variable.kind == "mode":
-            return _frame(here) != _frame(there)
-        return variable.kind == "frame" and here.mode != there.mode
+        here, there = self.emitting_state(base), self.emitting_state(source)
+        if variable.kind is VariableKind.MODE:
+            return _top_frame(here) != _top_frame(there)
+        return variable.kind is VariableKind.FRAME and here.mode != there.mode
 
-    def _may_differ(self, one: Variable, variable: Variable) -> bool:
-        """Whether one variable goes along with another: what follows from it, pointer with pointer.
+    def _varies_with(self, one: Variable, variable: Variable) -> bool:
+        """Whether a variable changes with another: it is computed from it, or both are pointers.
 
-        Another step of the same input moves all pointers at once, so none could be moved alone.
+        Another step of the same input changes all pointers at once; none changes by itself.
         """
-        movers = self.pointers if variable.kind == "pointer" else [variable]
-        return one in movers or any(follows(one, mover) for mover in movers)
+        changing = self.pointers if variable.kind is VariableKind.POINTER else [variable]
+        return one in changing or any(follows(one, other) for other in changing)
 
-    def _valued(self, tokens: Tokens, t: int) -> tuple[Value, ...]:
-        """The value of every variable in the state that owns output t."""
-        key = (tokens, t)
-        if key not in self._values:
-            owner = self.run(tokens).owners[t]
-            self._values[key] = tuple(value(owner, v) for v in self.variables)
-        return self._values[key]
+    def _values_at(self, at: StepIndex) -> tuple[Value, ...]:
+        """The value of every variable in the state that emits the output of a step."""
+        if at not in self._values:
+            state = self.emitting_state(at)
+            self._values[at] = tuple(evaluate_variable(state, v) for v in self.variables)
+        return self._values[at]
 
-    def _goal(
-        self, variable: Variable, base: tuple[Tokens, int], source: tuple[Tokens, int], to: Value
+    def _counterfactual(
+        self, variable: Variable, base: StepIndex, source: StepIndex, to: Value
     ) -> str | None:
         """What the base writes with the source's value; of one input, with all its pointers."""
-        if variable.kind == "pointer" and base[0] == source[0] and len(self.pointers) > 1:
-            owners = self.run(base[0]).owners
-            return pointed(owners[base[1]], owners[source[1]], base[1])
-        return self._forced(variable, base, to)
+        one_input = base.tokens == source.tokens
+        if variable.kind is VariableKind.POINTER and one_input and len(self.pointers) > 1:
+            changed = with_pointers_of(self.emitting_state(base), self.emitting_state(source))
+            return None if changed is None else resume_until(changed, base.t)
+        return self._set_one_variable(variable, base, to)
 
-    def _forced(self, variable: Variable, base: tuple[Tokens, int], to: Value) -> str | None:
+    def _set_one_variable(self, variable: Variable, base: StepIndex, to: Value) -> str | None:
         key = (variable, base, to)
-        if key not in self._goals:
-            owner = self.run(base[0]).owners[base[1]]
-            self._goals[key] = forced(owner, variable, to, base[1])
-        return self._goals[key]
+        if key not in self._counterfactuals:
+            state = self.emitting_state(base)
+            self._counterfactuals[key] = counterfactual_output(state, variable, to, base.t)
+        return self._counterfactuals[key]
 
 
-def _frame(state: MachineRun) -> str | None:
+def _top_frame(state: MachineRun) -> str | None:
     return state.stack[-1][0] if state.stack else None
 
 
-def parted(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to choose by, two in five, and pairs to count; those of one input are on one side."""
-    chooses = [in_selection_split(p.base.tokens) for p in pairs]
-    both = list(zip(pairs, chooses, strict=True))
+def split_selection_report(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Split pairs into those that select a site, two in five, and those it is reported on.
+
+    Pairs of one base input are on one side; see `recinterp.splits.in_selection_split`.
+    """
+    selecting = [in_selection_split(p.base.tokens) for p in pairs]
+    both = list(zip(pairs, selecting, strict=True))
     return [p for p, first in both if first], [p for p, first in both if not first]

@@ -48,7 +48,7 @@ def words(position: str) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class PatchLocation:
     """One place of a patch: a hook point (or one head of it) at a class of positions.
 
     position: query, sep, changed, others, inputs, outputs, read, `at` a pointer of the machine, or
@@ -87,7 +87,7 @@ class Part:
         after = f"after {self.block or f'layer {self.layer}'}"
         return "in the embedding" if self.layer < 0 else after
 
-    def named(self, adapter: Adapter) -> Part:
+    def named(self, adapter: Adapter) -> PatchLocation:
         """The same with its block's name."""
         told = adapter.architecture == "encoder-decoder" and self.layer >= 0
         return replace(self, block=adapter.block_names[self.layer]) if told else self
@@ -96,7 +96,7 @@ class Part:
         return f"{self.place} at {words(self.position)}"
 
 
-Patch = tuple[Part, ...]
+Patch = tuple[PatchLocation, ...]
 
 
 def described(patch: Patch) -> str:
@@ -114,7 +114,7 @@ def is_single(patch: Patch) -> bool:
 
 
 @dataclass(frozen=True)
-class Put:
+class PatchSpec:
     """What of a patch is put in: all of it, or less.
 
     scramble: the seed of a random direction of the same norm; bases: of subspaces, one per part, if
@@ -126,7 +126,7 @@ class Put:
     bases: Sequence[Tensor] | None = None
 
 
-def plan_of(put: Put, pairs: Sequence[Pair]) -> list[Interchange]:
+def build_interchanges(put: PatchSpec, pairs: Sequence[Pair]) -> list[Interchange]:
     """The intervention that puts the sources' values of a patch into the bases of the pairs."""
     sources = tuple(p.source.tokens for p in pairs)
     prefixes = tuple(p.source.prefix for p in pairs)
@@ -154,7 +154,7 @@ def _at(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
         case "outputs":
             return OUTPUTS
         case "changed":
-            return At("some", tuple(p.changed for p in pairs))
+            return At("some", tuple(p.changed_positions for p in pairs))
     # A pair in which either side reads nothing has no such position on either side.
     both = [(_place(p.base, position), _place(p.source, position)) for p in pairs]
     index = tuple(None if None in ends else ends[0 if base else 1] for ends in both)
@@ -164,23 +164,23 @@ def _at(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
 def _place(step: Step, position: str) -> int | None:
     for front in ("at ", OTHERS_THAN):
         if position.startswith(front):
-            return step.place(position.removeprefix(front))
-    return step.reads
+            return step.position_of(position.removeprefix(front))
+    return step.read_position
 
 
-def rows_of(task: Task, pairs: Sequence[Pair]) -> PromptBatch:
+def build_base_batch(task: Task, pairs: Sequence[Pair]) -> PromptBatch:
     """The base steps of some pairs, as rows."""
     return build_batch(task, [p.base.tokens for p in pairs], [p.base.prefix for p in pairs])
 
 
-def answers(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: Put) -> list[str]:
+def answers(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: PatchSpec) -> list[str]:
     """What the model writes at the bases with the sources' values put in."""
-    return next_tokens(adapter, task, rows_of(task, pairs), plan_of(put, pairs))
+    return next_tokens(adapter, task, build_base_batch(task, pairs), build_interchanges(put, pairs))
 
 
-def accuracy(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: Put) -> Rate:
+def accuracy(adapter: Adapter, task: Task, pairs: Sequence[Pair], put: PatchSpec) -> Rate:
     """How often that is what the machine writes with the variable set."""
     if not pairs:
         return Rate(0, 0)
     said = answers(adapter, task, pairs, put)
-    return Rate.of(a == p.goal for a, p in zip(said, pairs, strict=True))
+    return Rate.of(a == p.counterfactual for a, p in zip(said, pairs, strict=True))

@@ -11,7 +11,7 @@ from recinterp.causal.pairs import PairSampler
 from recinterp.causal.prediction import measure_interventional_match
 from recinterp.causal.sites import Site, find_sites
 from recinterp.causal.subspaces import localise_subspaces
-from recinterp.causal.variables import by_pointer
+from recinterp.causal.variables import tie_output_index_to_pointer
 from recinterp.probe.heads import Head, LayerFinding, probe_heads
 from recinterp.stats import Rate
 
@@ -67,8 +67,10 @@ def _look_inside(
         built.dataset.inputs[:: 1 + len(built.dataset.inputs) // most]
         for most in (LOOKED_AT, LEARNED_ON)
     )
-    wide = PairSampler(task, by_pointer(built.chosen.machine), more, seed, built.dataset.most)
-    finder = wide.among(inputs)
+    wide = PairSampler(
+        task, tie_output_index_to_pointer(built.chosen.machine), more, seed, built.dataset.most
+    )
+    finder = wide.restricted_to(inputs)
     report = probe_heads(adapter, task, inputs, seed)
     whole = find_sites(adapter, finder)
     held = localise_subspaces(adapter, wide, whole)

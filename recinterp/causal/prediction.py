@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import pairs_where_model_agrees, steps_where_model_agrees
 from recinterp.causal.forced_prefixes import ForcedPrefixRule, PrefixedState, predict_token, swapped
-from recinterp.causal.pairs import (
-    PairSampler,
-    Step,
-    Tokens,
-    parted,
-)
-from recinterp.causal.patches import Put, answers
+from recinterp.causal.pairs import PairSampler, Step, split_selection_report
+from recinterp.causal.patches import PatchSpec, answers
 from recinterp.causal.sites import Site
-from recinterp.causal.variables import from_state
+from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
 from recinterp.perturb import Transplant, build_batch, head, is_live, next_tokens, source_cache
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
+from recinterp.tokens import TokenTuple
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -118,7 +114,7 @@ class _Asked:
         """Of all that is drawn."""
         return self.finder.seed
 
-    def may(self, tokens: Tokens) -> bool:
+    def may(self, tokens: TokenTuple) -> bool:
         """Whether an input may be used: nothing was learned from it."""
         return not (self.forced_prefix_rules and in_fit_split(tokens))
 
@@ -138,8 +134,8 @@ class _Asked:
         replies = next_tokens(self.adapter, self.task, rows)
         done = []
         for step, at, rival, said in zip(steps, forced, rivals, replies, strict=True):
-            trial = _trial(step.says, said, predict_token(at, self.forced_prefix_rules))
-            done.append(trial._replace(parts=rival is not None and rival != at.said()))
+            trial = _trial(step.output, said, predict_token(at, self.forced_prefix_rules))
+            done.append(trial._replace(parts=rival is not None and rival != at.predicted()))
         return done
 
 
@@ -154,23 +150,23 @@ def _forced_tokens(asked: _Asked) -> list[Trial]:
     for step in steps:
         back = rng.choice((1, 1, 1, 2)) if step.t > 1 else 1
         wrong = rng.choice([x for x in task.constructors if x != step.prefix[-back]])
-        owner = finder.run(step.tokens).owners[step.t]
+        owner = finder.trace(step.tokens).emitting_states[step.t]
         forced.append(PrefixedState(owner, step.t, swapped(step.prefix, back, wrong)))
         state = carried.get((len(step.tokens), forced[-1].prefix))
         contrasts.append(
-            None if state is None else from_state(state, step.tokens, step.t, state.out)
+            None if state is None else resume_from(state, step.tokens, step.t, state.out)
         )
     return asked.behind(steps, forced, contrasts)
 
 
-def _states(finder: PairSampler) -> dict[tuple[int, Tokens], MachineRun]:
+def _states(finder: PairSampler) -> dict[tuple[int, TokenTuple], MachineRun]:
     """In which state a machine stands behind an output, by the input's length; one alone each."""
-    found = dict[tuple[int, Tokens], dict[object, MachineRun]]()
+    found = dict[tuple[int, TokenTuple], dict[object, MachineRun]]()
     for x in finder.inputs:
-        line = finder.run(x)
-        for t, owner in enumerate(line.owners):
+        line = finder.trace(x)
+        for t, owner in enumerate(line.emitting_states):
             state = (owner.mode, *owner.registers.items(), *owner.stack, len(owner.out))
-            found.setdefault((len(x), tuple(line.says[:t])), {})[state] = owner
+            found.setdefault((len(x), tuple(line.outputs[:t])), {})[state] = owner
     return {key: next(iter(all_.values())) for key, all_ in found.items() if len(all_) == 1}
 
 
@@ -182,15 +178,19 @@ def _swaps(asked: _Asked) -> dict[str, list[Trial]]:
     """One input token swapped with the output held; a machine's state is computed anew."""
     finder, each = asked.finder, asked.each
     rng = random.Random(f"{asked.seed} swaps")
-    chosen: dict[str, list[tuple[Step, Tokens]]] = {"before": [], "at": [], "after": []}
+    chosen: dict[str, list[tuple[Step, TokenTuple]]] = {"before": [], "at": [], "after": []}
     idle: dict[str, int] = dict.fromkeys(chosen, 0)
     for step in asked.steps(asked.seed + 1, 12 * each):
-        flips = list(filter(asked.may, finder.flips(step.tokens)))
+        flips = list(filter(asked.may, finder.one_token_variants(step.tokens)))
         for new in rng.sample(flips, min(6, len(flips))):
             where = _side(step, new)
-            if where is None or step.t >= len(finder.run(new).owners) or len(chosen[where]) >= each:
+            if (
+                where is None
+                or step.t >= len(finder.trace(new).emitting_states)
+                or len(chosen[where]) >= each
+            ):
                 continue
-            still = finder.run(new).says[step.t] == step.says
+            still = finder.trace(new).outputs[step.t] == step.output
             if still and idle[where] >= each // 2:
                 continue  # most swaps change nothing: leave room for those that should
             idle[where] += still
@@ -202,21 +202,21 @@ def _swaps(asked: _Asked) -> dict[str, list[Trial]]:
     }
 
 
-def _side(step: Step, new: Tokens) -> str | None:
+def _side(step: Step, new: TokenTuple) -> str | None:
     at = next(i for i, (a, b) in enumerate(zip(step.tokens, new, strict=True)) if a != b)
-    if step.reads is None:
+    if step.read_position is None:
         return None
-    return "at" if at == step.reads else "before" if at < step.reads else "after"
+    return "at" if at == step.read_position else "before" if at < step.read_position else "after"
 
 
-def _swapped(asked: _Asked, picked: Sequence[tuple[Step, Tokens]]) -> list[Trial]:
+def _swapped(asked: _Asked, picked: Sequence[tuple[Step, TokenTuple]]) -> list[Trial]:
     finder = asked.finder
     forced: list[PrefixedState] = []
     contrasts: list[str | None] = []
     for step, new in picked:
-        forced.append(PrefixedState(finder.run(new).owners[step.t], step.t, step.prefix))
-        owner = finder.run(step.tokens).owners[step.t]
-        contrasts.append(from_state(owner, new, step.t, owner.out))
+        forced.append(PrefixedState(finder.trace(new).emitting_states[step.t], step.t, step.prefix))
+        owner = finder.trace(step.tokens).emitting_states[step.t]
+        contrasts.append(resume_from(owner, new, step.t, owner.out))
     return asked.behind([step for step, _ in picked], forced, contrasts)
 
 
@@ -227,7 +227,7 @@ def _transplants(asked: _Asked) -> list[Trial]:
         pair
         for variable in finder.variables
         if variable.kind == "pointer"
-        for pair in finder.find(variable, each)
+        for pair in finder.sample(variable, each)
         if pair.base.tokens == pair.source.tokens
     ]
     kept = pairs_where_model_agrees(adapter, task, pairs)[:each]
@@ -242,7 +242,7 @@ def _transplants(asked: _Asked) -> list[Trial]:
     ]
     rows = build_batch(task, [p.base.tokens for p in kept], [p.base.prefix for p in kept])
     said = next_tokens(adapter, task, rows, plan)
-    return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]
+    return [_trial(p.base.output, a, p.counterfactual) for a, p in zip(said, kept, strict=True)]
 
 
 def _at_site(asked: _Asked, site: Site) -> list[Trial]:
@@ -252,12 +252,12 @@ def _at_site(asked: _Asked, site: Site) -> list[Trial]:
     """
     adapter, task, finder, each = asked.adapter, asked.task, asked.finder, asked.each
     variable = next(v for v in finder.variables if v.name == site.variable)
-    other, same = (finder.find(variable, 2 * each, same=equal) for equal in (False, True))
-    _, moved = parted(pairs_where_model_agrees(adapter, task, other))
-    _, held = parted(pairs_where_model_agrees(adapter, task, same))
+    other, same = (finder.sample(variable, 2 * each, same_value=equal) for equal in (False, True))
+    _, moved = split_selection_report(pairs_where_model_agrees(adapter, task, other))
+    _, held = split_selection_report(pairs_where_model_agrees(adapter, task, same))
     kept = [*moved[:each], *held[: each // 2]]
     if not kept:
         return []
     with source_cache():
-        said = answers(adapter, task, kept, Put(site.patch))
-    return [_trial(p.base.says, a, p.goal) for a, p in zip(said, kept, strict=True)]
+        said = answers(adapter, task, kept, PatchSpec(site.patch))
+    return [_trial(p.base.output, a, p.counterfactual) for a, p in zip(said, kept, strict=True)]

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recinterp.causal.agreement import pairs_where_model_agrees
-from recinterp.causal.pairs import Pair, PairSampler, parted
-from recinterp.causal.patches import Part, Patch, Put, accuracy, is_single
-from recinterp.causal.variables import Kind, Variable
+from recinterp.causal.pairs import Pair, PairSampler, split_selection_report
+from recinterp.causal.patches import Patch, PatchLocation, PatchSpec, accuracy, is_single
+from recinterp.causal.variables import Variable, VariableKind
 from recinterp.perturb import is_live, source_cache
 from recinterp.stats import Rate
 
@@ -70,22 +70,22 @@ def find_sites(
 def _sites_of(adapter: Adapter, finder: PairSampler, variable: Variable) -> list[Site]:
     task, seed = finder.task, finder.seed
     pairs = pairs_where_model_agrees(
-        adapter, task, finder.find(variable, 2 * (CHOOSING + REPORTING))
+        adapter, task, finder.sample(variable, 2 * (CHOOSING + REPORTING))
     )
     pairs = pairs[: CHOOSING + REPORTING]
-    choose, report = parted(pairs)
+    choose, report = split_selection_report(pairs)
     if len(pairs) < FEWEST or min(len(choose), len(report)) < FEWEST // 4:
         # A variable that never decides a token (a pointer that has run to its end) is no finding.
         return [_unplaced(variable, len(pairs))] if pairs else []
     same = pairs_where_model_agrees(
-        adapter, task, finder.find(variable, CHOOSING + REPORTING, same=True)
+        adapter, task, finder.sample(variable, CHOOSING + REPORTING, same_value=True)
     )
-    unmoved, kept = parted(same)
+    unmoved, kept = split_selection_report(same)
     controls = _Controls(
         kept,
-        pairs_where_model_agrees(adapter, task, finder.find(variable, REPORTING, strict=True))[
-            :REPORTING
-        ],
+        pairs_where_model_agrees(
+            adapter, task, finder.sample(variable, REPORTING, source_answer_differs=True)
+        )[:REPORTING],
         seed,
     )
     scored = [
@@ -106,8 +106,8 @@ def _worth(
     adapter: Adapter, task: Task, choose: Sequence[Pair], same: Sequence[Pair], patch: Patch
 ) -> Rate:
     """How good a patch is: what it moves, or, where that would do, what it should not and does."""
-    rate = accuracy(adapter, task, choose, Put(patch))
-    kept = accuracy(adapter, task, same, Put(patch)) if rate.value >= ACCEPT else rate
+    rate = accuracy(adapter, task, choose, PatchSpec(patch))
+    kept = accuracy(adapter, task, same, PatchSpec(patch)) if rate.value >= ACCEPT else rate
     return kept if kept.value < ACCEPT else rate
 
 
@@ -132,24 +132,26 @@ def _candidates(
     layers = range(adapter.n_layers)
     for layer in (-1, *layers[:-1]):
         hook = f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre"
-        yield (Part(hook, "query"),)
+        yield (PatchLocation(hook, "query"),)
         if layer >= 0:
             for place in ("sep", *reads, "changed", "others", "inputs"):
-                yield (Part(hook, place),)
-            yield (Part(hook, "inputs"), Part(hook, "query"))
-            yield from ((Part(hook, place), Part(hook, "query")) for place in reads)
+                yield (PatchLocation(hook, place),)
+            yield (PatchLocation(hook, "inputs"), PatchLocation(hook, "query"))
+            yield from (
+                (PatchLocation(hook, place), PatchLocation(hook, "query")) for place in reads
+            )
         if not moves:
-            yield (Part(hook, "outputs"),)
-            yield (Part(hook, "outputs"), Part(hook, "query"))
+            yield (PatchLocation(hook, "outputs"),)
+            yield (PatchLocation(hook, "outputs"), PatchLocation(hook, "query"))
     for layer in layers:
         hook = f"blocks.{layer}.attn.hook_z"
-        yield from ((Part(hook, "query", h),) for h in range(adapter.n_heads))
-        yield (Part(hook, "query"),)
+        yield from ((PatchLocation(hook, "query", h),) for h in range(adapter.n_heads))
+        yield (PatchLocation(hook, "query"),)
     if len(layers) > 1:
-        yield tuple(Part(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
+        yield tuple(PatchLocation(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
 
 
-def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: Kind, bar: float) -> list[Patch]:
+def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: VariableKind, bar: float) -> list[Patch]:
     """The patches worth measuring: where the variable is first and, unless it is a state, last.
 
     First: the earliest stage at which a patch passes the bar (a joint one with the best single one
@@ -205,12 +207,13 @@ def _measured(
     report: Sequence[Pair],
     controls: _Controls,
 ) -> Site:
-    rate = accuracy(adapter, task, report, Put(patch))
+    rate = accuracy(adapter, task, report, PatchSpec(patch))
     noise = [
-        accuracy(adapter, task, report, Put(patch, scramble=controls.seed + k)) for k in range(1, 5)
+        accuracy(adapter, task, report, PatchSpec(patch, scramble=controls.seed + k))
+        for k in range(1, 5)
     ]
     control = sum(r.value for r in noise) / len(noise)
-    kept = accuracy(adapter, task, controls.same, Put(patch))
+    kept = accuracy(adapter, task, controls.same, PatchSpec(patch))
     accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
     site = Site(
         variable.name,
@@ -223,7 +226,7 @@ def _measured(
         is_single(patch),
         patch=patch,
         kept=kept.value,
-        strict=accuracy(adapter, task, controls.strict, Put(patch)),
+        strict=accuracy(adapter, task, controls.strict, PatchSpec(patch)),
         kind=variable.kind,
     )
     return replace(site, note=_note(site))

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.pairs import Pair, PairSampler
-from recinterp.causal.patches import Part, Patch, Put, accuracy, plan_of, rows_of
+from recinterp.causal.patches import (
+    Patch,
+    PatchLocation,
+    PatchSpec,
+    accuracy,
+    build_base_batch,
+    build_interchanges,
+)
 from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST, Site
 from recinterp.machine.nodes import Reg
 from recinterp.perturb import hooks_needed, is_live, learn_subspaces, random_subspaces, source_cache
@@ -73,12 +80,14 @@ def _alone(
     """The subspaces that hold a variable, if on pairs they were not learned from they do."""
     task, seed = finder.task, finder.seed
     strict = pairs_where_model_agrees(
-        adapter, task, finder.find(variable, STRICT, strict=True, each=EACH)
+        adapter, task, finder.sample(variable, STRICT, source_answer_differs=True, max_sources=EACH)
     )
     if len(strict) < FIT_OF * FEWEST and any(site.accepted for site in own):
         return None  # held somewhere, and nothing to tell it from what lies over it
-    usual = pairs_where_model_agrees(adapter, task, finder.find(variable, USUAL, each=EACH))
-    same = pairs_where_model_agrees(adapter, task, finder.find(variable, SAME, same=True))
+    usual = pairs_where_model_agrees(
+        adapter, task, finder.sample(variable, USUAL, max_sources=EACH)
+    )
+    same = pairs_where_model_agrees(adapter, task, finder.sample(variable, SAME, same_value=True))
     wanted = _Wanted(strict, usual, same)
     known, judged = (wanted.those(learned=learned) for learned in (True, False))
     asked = next((pairs for pairs in (judged.strict, judged.usual) if len(pairs) >= FEWEST), [])
@@ -87,13 +96,21 @@ def _alone(
     if not asked or not live or sum(map(len, known)) < FEWEST:
         return None
     pairs, dims = [p for kind in known for p in kind], max(1, adapter.d_model // SHARE)
-    rows, goals = rows_of(task, pairs), [p.goal for p in pairs]
+    rows, goals = build_base_batch(task, pairs), [p.counterfactual for p in pairs]
     bases = learn_subspaces(
-        adapter, task, rows, plan_of(Put(patch), pairs), goals, dims=dims, seed=seed
+        adapter,
+        task,
+        rows,
+        build_interchanges(PatchSpec(patch), pairs),
+        goals,
+        dims=dims,
+        seed=seed,
     )
-    rates = [accuracy(adapter, task, kind, Put(patch, bases=bases)) for kind in judged]
+    rates = [accuracy(adapter, task, kind, PatchSpec(patch, bases=bases)) for kind in judged]
     by_chance = [
-        accuracy(adapter, task, asked, Put(patch, bases=random_subspaces(bases, seed + k))).value
+        accuracy(
+            adapter, task, asked, PatchSpec(patch, bases=random_subspaces(bases, seed + k))
+        ).value
         for k in range(1, 5)
     ]
     control = sum(by_chance) / len(by_chance)
@@ -119,7 +136,7 @@ def _patch(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
         places = [f"at {place}", f"others than {place}", "query"]
     else:
         places = ["read", "others", "query"]
-    return tuple(Part(hook, place).named(adapter) for place in places)
+    return tuple(PatchLocation(hook, place).named(adapter) for place in places)
 
 
 def _note(dims: int, of: int, control: float, rates: Sequence[Rate]) -> str:

@@ -1,4 +1,4 @@
-"""Runs with the state that owns each output: the one whose rule writes it."""
+"""Runs of a machine with the state that emits each output token."""
 
 from __future__ import annotations
 
@@ -19,67 +19,87 @@ from recinterp.machine.execution.batch import (
 from recinterp.machine.execution.interpreter import MachineRun, start_run
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import Rule
-from recinterp.tokens import EOS
+from recinterp.tokens import EOS, TokenTuple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trace:
-    """A run on one input: the state that owns each output, and the output itself.
+    """A machine's run on one input, output token by output token.
 
-    `says[t]` is output t, then EOS if the run halts; `owners[t]` the state that writes it.
+    Attributes:
+        tokens: the input.
+        emitting_states: `emitting_states[t]` is the state whose rule writes output t.
+        outputs: `outputs[t]` is output token t; EOS comes last if the run halts.
     """
 
-    tokens: tuple[str, ...]
-    owners: tuple[MachineRun, ...]
-    says: tuple[str, ...]
+    tokens: TokenTuple
+    emitting_states: tuple[MachineRun, ...]
+    outputs: TokenTuple
 
 
-def trace_run(machine: Machine, tokens: Sequence[str], most: int | None = None) -> Trace:
-    """Run a machine, keeping the state that owns each output token.
+def trace_run(machine: Machine, tokens: Sequence[str], max_steps: int | None = None) -> Trace:
+    """Run a machine on one input and record the state that emits each output token.
 
-    most: steps, of a run that may have no end.
+    Args:
+        machine: the machine.
+        tokens: the input.
+        max_steps: rule applications after which a run that may have no end is cut; by default the
+            machine's own limit.
     """
-    now = start_run(machine, tokens)
-    owners: list[MachineRun] = []
-    for _ in range(most or machine.limit):
-        rule = now.enabled() if now.status == "running" else None
+    run = start_run(machine, tokens)
+    states: list[MachineRun] = []
+    for _ in range(max_steps or machine.limit):
+        rule = run.enabled() if run.status == "running" else None
         if rule is None:
             break
-        before = copied(now)
-        now.fire(rule)
-        if now.status == "abstains":
+        before = copy_run(run)
+        run.fire(rule)
+        if run.status == "abstains":
             break
-        owners += [before] * (len(now.out) - len(owners))
-        if now.status == "halted" and not rule.word:
-            owners.append(before)
-    says = [*now.out, EOS] if now.status == "halted" and len(owners) > len(now.out) else now.out
-    return Trace(tuple(tokens), tuple(owners), tuple(says))
+        states += [before] * (len(run.out) - len(states))
+        if run.status == "halted" and not rule.word:
+            states.append(before)
+    ended = run.status == "halted" and len(states) > len(run.out)
+    return _build_trace(tokens, states, run.out, ended=ended)
 
 
 def trace_runs(
-    machine: Machine, inputs: Sequence[Sequence[str]], most: int | None = None
+    machine: Machine, inputs: Sequence[Sequence[str]], max_steps: int | None = None
 ) -> list[Trace]:
-    """The same for many inputs, their steps taken together."""
+    """Run a machine on many inputs as one batch: `trace_run` of each, several times faster.
+
+    Args:
+        machine: the machine.
+        inputs: the inputs.
+        max_steps: rule applications after which a run that may have no end is cut.
+    """
     words = EncodedInputs(inputs, machine.vocab, machine.arity)
     batch = begin_batch(machine, words, np.arange(len(inputs)))
-    owners: list[list[MachineRun]] = [[] for _ in inputs]
+    states: list[list[MachineRun]] = [[] for _ in inputs]
 
     def fire(_: int, rule: Rule, view: EventView) -> None:
         ends = rule.goto is None and rule.lost is None
-        states = _states(batch, rule, view, inputs) if rule.word or ends else ()
+        before = _states(batch, rule, view, inputs) if rule.word or ends else ()
         batch.apply(rule, view)
-        for state, row in zip(states, view.rows.tolist(), strict=False):
+        for state, row in zip(before, view.rows.tolist(), strict=False):
             if batch.status[row] != ABSTAINS:
-                owners[row] += [state] * (len(rule.word) or 1)
+                states[row] += [state] * (len(rule.word) or 1)
 
-    advance_batch(batch, fire, most)
-    ended = (batch.status == HALTED).tolist()
-    said = [
-        [*out, EOS] if halted and len(own) > len(out) else out
-        for out, own, halted in zip(batch.prefixes(), owners, ended, strict=True)
+    advance_batch(batch, fire, max_steps)
+    halted = (batch.status == HALTED).tolist()
+    return [
+        _build_trace(tokens, emitting, out, ended=ended and len(emitting) > len(out))
+        for tokens, emitting, out, ended in zip(
+            inputs, states, batch.prefixes(), halted, strict=True
+        )
     ]
-    rows = zip(inputs, owners, said, strict=True)
-    return [Trace(tuple(x), tuple(own), tuple(says)) for x, own, says in rows]
+
+
+def _build_trace(
+    tokens: Sequence[str], states: Sequence[MachineRun], out: Sequence[str], *, ended: bool
+) -> Trace:
+    outputs = (*out, EOS) if ended else tuple(out)
+    return Trace(tokens=tuple(tokens), emitting_states=tuple(states), outputs=outputs)
 
 
 def _states(
@@ -105,6 +125,6 @@ def _states(
     ]  # fmt: skip
 
 
-def copied(run: MachineRun) -> MachineRun:
-    """The state as it is now, whatever the run does next."""
+def copy_run(run: MachineRun) -> MachineRun:
+    """Copy a run, so that the copy stays as it is whatever the run does next."""
     return replace(run, registers=dict(run.registers), stack=list(run.stack), out=list(run.out))

@@ -1,17 +1,19 @@
 """A machine as a causal model: its variables, and what it writes when one of them is set.
 
-The state that *owns* output t is the one whose rule writes it. Its variables are the mode, the
+The state that emits output t is the one whose rule writes it. Its variables are the mode, the
 pointers it reads through, the tokens they read, lookaheads, the frame on top, and the outputs it
 looks back at. Setting one leaves all others as they are, and gives the counterfactual token.
+Reference: Geiger et al., Causal abstractions of neural networks (2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from enum import StrEnum
+from typing import TypeAlias
 
-from recinterp.causal.traces import copied
+from recinterp.causal.traces import copy_run
 from recinterp.machine.execution.interpreter import MachineRun
 from recinterp.machine.formats.writer import expression_text
 from recinterp.machine.machine import Machine
@@ -35,46 +37,72 @@ from recinterp.machine.nodes import (
 from recinterp.machine.transform.compose import in_atom, in_update
 from recinterp.tokens import END_OF_INPUT, EOS
 
-Kind = Literal["mode", "content", "lookahead", "pointer", "frame", "previous output"]
-Value = int | str | None
-MOST = 10  # variables that are looked for in the network
-MOST_SILENT = 64  # steps without output after which a counterfactual is given up
+Value: TypeAlias = int | str | None
+
+
+class VariableKind(StrEnum):
+    """What a variable of a machine is.
+
+    MODE: the control state. CONTENT: the token read at a pointer. LOOKAHEAD: the position that a
+    search over the input ends at, or the token read there. POINTER: the input position that a
+    register stores. FRAME: the label on top of the stack. PREVIOUS_OUTPUT: an output token that a
+    rule looks back at.
+    """
+
+    MODE = "mode"
+    CONTENT = "content"
+    LOOKAHEAD = "lookahead"
+    POINTER = "pointer"
+    FRAME = "frame"
+    PREVIOUS_OUTPUT = "previous output"
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable: `node` is the expression, or the guard atom, that reads it (None: the mode)."""
+    """One variable of a machine.
+
+    Attributes:
+        name: `mode`, `top frame`, or the expression as machines write it, such as `in(p)`.
+        kind: what it is.
+        node: the expression, or the guard atom, that reads it; None for the mode and the frame.
+    """
 
     name: str
-    kind: Kind
+    kind: VariableKind
     node: Expr | Out | None = None
 
 
-def variables(machine: Machine) -> tuple[Variable, ...]:
-    """The variables a machine's rules read, the mode first.
+def list_variables(machine: Machine, limit: int) -> tuple[Variable, ...]:
+    """List the variables that a machine's rules read, the mode first.
 
-    Grown guards read all over the input. Where they are many, those stay that hold a state: the
-    mode, the stack, registers, and what is read at them.
+    Guards that were learned as trees read all over the input. Where there are more than `limit`
+    variables, only those that store a state are listed: the mode, the stack, the registers, and
+    the tokens read at them.
+
+    Args:
+        machine: the machine.
+        limit: how many variables to list at most.
     """
     found: list[Variable] = []
     if len(machine.modes) > 1:
-        found.append(Variable("mode", "mode"))
+        found.append(Variable("mode", VariableKind.MODE))
     for node in dict.fromkeys(_read(machine)):
         found += _of_node(node)
     distinct = tuple(dict.fromkeys(found))
-    if len(distinct) <= MOST:
+    if len(distinct) <= limit:
         return distinct
     registers = [Reg(name) for name, _ in machine.registers] + [Reg("top")]
     state = [v for v in distinct if v.node is None or v.node in registers]
-    at = [v for v in distinct if v.kind == "content" and v.node in registers]
-    return tuple(dict.fromkeys([*state, *at]))[:MOST]
+    at = [v for v in distinct if v.kind is VariableKind.CONTENT and v.node in registers]
+    return tuple(dict.fromkeys([*state, *at]))[:limit]
 
 
-def by_pointer(machine: Machine) -> Machine:
-    """The machine with `t` read off a register that always stands so far from it, if one does.
+def tie_output_index_to_pointer(machine: Machine) -> Machine:
+    """Replace the output index `t` by a register that always has a constant distance from it.
 
-    A pointer that moves on by as much as is written cannot be told from the output's index on any
-    run; a network has one of them, and setting the pointer has to move the guards on both.
+    A pointer that advances by as many positions as tokens are written cannot be distinguished from
+    the output index on any run. A network stores one of the two, and setting the pointer has to
+    change the guards on both. A machine without such a register is returned unchanged.
     """
     for name, first in machine.registers:
         if isinstance(first, Const) and all(_goes_with_t(r, name) for r in machine.rules):
@@ -108,17 +136,18 @@ def _of_node(node: Node) -> list[Variable]:
         case In(at) | Copy(at):
             searched = any(isinstance(x, Find | Span) for x in walk(at))
             name = f"in({expression_text(at)})"
-            return [Variable(name, "lookahead" if searched else "content", at)] + [
-                Variable(x.name, "pointer", x)
+            kind = VariableKind.LOOKAHEAD if searched else VariableKind.CONTENT
+            return [Variable(name, kind, at)] + [
+                Variable(x.name, VariableKind.POINTER, x)
                 for x in walk(at)
                 if _points(x) and isinstance(x, Reg)
             ]
         case Find() | Span():
-            return [Variable(expression_text(node), "lookahead", node)]
+            return [Variable(expression_text(node), VariableKind.LOOKAHEAD, node)]
         case Out(back):
-            return [Variable(f"out({back})", "previous output", node)]
+            return [Variable(f"out({back})", VariableKind.PREVIOUS_OUTPUT, node)]
         case TopIs():
-            return [Variable("top frame", "frame")]
+            return [Variable("top frame", VariableKind.FRAME)]
     return []
 
 
@@ -127,71 +156,94 @@ def _points(node: Node) -> bool:
 
 
 def follows(variable: Variable, other: Variable) -> bool:
-    """Whether a variable is computed from another: what is read through a pointer, from it."""
-    if other.kind not in ("pointer", "lookahead") or other.name.startswith("in("):
+    """Whether a variable is computed from another, as a token read is from the pointer to it."""
+    if other.kind not in (VariableKind.POINTER, VariableKind.LOOKAHEAD):
+        return False
+    if other.name.startswith("in("):
         return False
     node = variable.node
     return isinstance(node, Expr) and any(x == other.node for x in walk(node))
 
 
 @dataclass
-class Forced(MachineRun):
-    """A run in which one variable has been set."""
+class CounterfactualRun(MachineRun):
+    """A run in which one variable has been set.
+
+    Attributes:
+        variable: the variable that is set; None for modes and previous outputs, which are set in
+            the state itself.
+        to: its value.
+        place: the input position whose token is set, where the variable is the token read.
+    """
 
     variable: Variable | None = None
     to: Value = None
     place: int | None = None
 
     def value(self, e: Expr) -> int:
-        """What an expression denotes, the forced one included."""
+        """The number that an expression denotes, with the variable set."""
         v = self.variable
-        if v and v.kind in ("pointer", "lookahead") and not self._content() and e == v.node:
+        if (
+            v
+            and v.kind in (VariableKind.POINTER, VariableKind.LOOKAHEAD)
+            and not self._sets_token()
+            and e == v.node
+        ):
             return int(self.to or 0)
         return super().value(e)
 
-    def _content(self) -> bool:
-        """Whether what is set is the token read, not the place."""
+    def _sets_token(self) -> bool:
+        """Whether the token read is set, rather than the position."""
         return isinstance(self.to, str)
 
     def read(self, at: int) -> str:
-        """The input token at a position, the forced one included."""
-        if self._content() and self.variable and at == self.place:
+        """The input token at a position, with the variable set."""
+        if self._sets_token() and self.variable and at == self.place:
             return str(self.to)
         return super().read(at)
 
     def holds(self, atom: Atom) -> bool:
-        """Whether a guard atom holds, the forced frame included."""
-        if isinstance(atom, TopIs) and self.variable and self.variable.kind == "frame":
+        """Whether a guard atom holds, with the variable set."""
+        if isinstance(atom, TopIs) and self.variable and self.variable.kind is VariableKind.FRAME:
             return atom.frame == self.to
         return super().holds(atom)
 
 
-def value(run: MachineRun, variable: Variable) -> Value:
+def evaluate_variable(run: MachineRun, variable: Variable) -> Value:
     """A variable's value in a state."""
     match variable:
-        case Variable(kind="mode"):
+        case Variable(kind=VariableKind.MODE):
             return run.mode
-        case Variable(kind="frame"):
+        case Variable(kind=VariableKind.FRAME):
             return run.stack[-1][0] if run.stack else None
         case Variable(node=Out(back)):
             return run.out[-back] if back <= len(run.out) else END_OF_INPUT
-        case Variable(kind="content", node=node):
-            return run.read(run.value(_expr(node)))
-        case Variable(kind="lookahead", node=node, name=name) if name.startswith("in("):
-            return run.read(run.value(_expr(node)))
+        case Variable(kind=VariableKind.CONTENT, node=node):
+            return run.read(run.value(_expression(node)))
+        case Variable(kind=VariableKind.LOOKAHEAD, node=node, name=name) if name.startswith("in("):
+            return run.read(run.value(_expression(node)))
         case Variable(node=node):
-            return run.value(_expr(node))
+            return run.value(_expression(node))
 
 
-def _expr(node: Expr | Out | None) -> Expr:
+def _expression(node: Expr | Out | None) -> Expr:
     assert node is not None
     assert not isinstance(node, Out)
     return node
 
 
-def forced(run: MachineRun, variable: Variable, to: Value, t: int) -> str | None:
-    """Output t of a machine from a state in which one variable is set; None: it has none."""
-    now = Forced(
+def counterfactual_output(run: MachineRun, variable: Variable, to: Value, t: int) -> str | None:
+    """Output token t of a machine that continues from a state in which one variable is set.
+
+    Args:
+        run: the state; it is left as it is.
+        variable: the variable to set.
+        to: its value.
+        t: index of the output token.
+
+    Returns: The token, EOS where the output ends there, or None where there is no such token.
+    """
+    changed = CounterfactualRun(
         run.machine,
         run.tokens,
         run.mode,
@@ -201,47 +253,67 @@ def forced(run: MachineRun, variable: Variable, to: Value, t: int) -> str | None
         variable=variable,
         to=to,
     )
-    if variable.kind == "mode":
-        now.mode, now.to = str(to), None
+    if variable.kind is VariableKind.MODE:
+        changed.mode, changed.to = str(to), None
     elif isinstance(variable.node, Out):
-        if variable.node.back > len(now.out):
+        if variable.node.back > len(changed.out):
             return None
-        now.out[-variable.node.back], now.to = str(to), None
-    elif isinstance(to, str) and variable.kind != "frame":
-        now.place = run.value(_expr(variable.node))
-    return go_on(now, t)
+        changed.out[-variable.node.back], changed.to = str(to), None
+    elif isinstance(to, str) and variable.kind is not VariableKind.FRAME:
+        changed.place = run.value(_expression(variable.node))
+    return resume_until(changed, t)
 
 
-def pointed(run: MachineRun, other: MachineRun, t: int) -> str | None:
-    """Output t from a state whose pointers all stand where those of another state do."""
+def with_pointers_of(run: MachineRun, other: MachineRun) -> MachineRun | None:
+    """A copy of a state with all pointers where they are in another state of the same machine.
+
+    None where only one of the two has a stack, so that the pointers cannot be exchanged.
+    """
     if bool(run.stack) != bool(other.stack):
         return None
     stack = list(run.stack)
     if stack:
         stack[-1] = (stack[-1][0], other.stack[-1][1])
-    return go_on(replace(copied(run), registers=dict(other.registers), stack=stack), t)
+    return replace(copy_run(run), registers=dict(other.registers), stack=stack)
 
 
-def go_on(now: MachineRun, t: int) -> str | None:
-    """Output token t of a run under way; EOS where it halts first, None if it gets nowhere."""
-    for _ in range(MOST_SILENT):
-        if len(now.out) > t:
-            return now.out[t]
-        if now.status == "halted":
-            return EOS if len(now.out) == t else None
-        rule = now.enabled() if now.status == "running" else None
+def resume_until(run: MachineRun, t: int, *, max_silent_steps: int = 64) -> str | None:
+    """Continue a run, in place, until output token t is written, and return that token.
+
+    Args:
+        run: a run under way.
+        t: index of the output token.
+        max_silent_steps: rule applications after which the token is given up.
+
+    Returns: The token, EOS where the output ends there, or None where there is no such token.
+    """
+    for _ in range(max_silent_steps):
+        if len(run.out) > t:
+            return run.out[t]
+        if run.status == "halted":
+            return EOS if len(run.out) == t else None
+        rule = run.enabled() if run.status == "running" else None
         if rule is None:
             return None
-        now.fire(rule)
+        run.fire(rule)
     return None
 
 
-def from_state(state: MachineRun, tokens: Sequence[str], t: int, out: Sequence[str]) -> str | None:
-    """Output t on an input, from a state of some run and behind an output put there."""
-    return go_on(replace(copied(state), tokens=tuple(tokens), out=list(out)), t)
+def resume_from(state: MachineRun, tokens: Sequence[str], t: int, out: Sequence[str]) -> str | None:
+    """Output token t from a state of some run, with another input and another output so far.
+
+    Args:
+        state: the state; it is left as it is.
+        tokens: the input from here on.
+        t: index of the output token.
+        out: the output so far.
+
+    Returns: The token, EOS where the output ends there, or None where there is no such token.
+    """
+    return resume_until(replace(copy_run(state), tokens=tuple(tokens), out=list(out)), t)
 
 
-def pointer(run: MachineRun) -> int | None:
+def find_read_position(run: MachineRun) -> int | None:
     """The input position that a state's rule reads: what it copies, else its first plain `in`."""
     rule = run.enabled()
     if rule is None:

@@ -121,9 +121,9 @@ def test_they_leave_every_run_of_the_machines_own_as_it_is() -> None:
             for t in range(len(says))
         ]
         assert told == says
-        for t, state in enumerate(run.owners[1:], 1):
+        for t, state in enumerate(run.emitting_states[1:], 1):
             assert not any(
-                o.fits(PrefixedState(state, t, run.says[:t]).seen()) for o in of_shipped()
+                o.fits(PrefixedState(state, t, run.outputs[:t]).features()) for o in of_shipped()
             )
 
 
@@ -131,9 +131,9 @@ def test_their_counts_are_on_inputs_they_were_not_in_fit_split() -> None:
     """Counted here anew, on every such input and with other outputs than were drawn there."""
     rest = [x for x in INPUTS if not in_fit_split(x)][:60]
     at = [
-        PrefixedState(run.owners[t], t, swapped(run.says[:t], 1, "01"))
+        PrefixedState(run.emitting_states[t], t, swapped(run.outputs[:t], 1, "01"))
         for run in (trace_run(SUCC.machine, x) for x in rest)
-        for t in range(1, len(run.owners))
+        for t in range(1, len(run.emitting_states))
     ]
     rows = build_batch(SUCC, [b.state.tokens for b in at], [b.prefix for b in at])
     said = next_tokens(shipped(), SUCC, rows)

@@ -13,7 +13,7 @@ from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.prediction import measure_interventional_match
 from recinterp.causal.sites import Site, find_sites
 from recinterp.causal.traces import trace_run
-from recinterp.causal.variables import Variable, forced, variables
+from recinterp.causal.variables import Variable, VariableKind, counterfactual_output, list_variables
 from recinterp.machine import Machine
 from recinterp.machine.nodes import Find, Reg
 from recinterp.models import Adapter, load
@@ -22,9 +22,9 @@ from tests.perturb.hand_set import LENGTH, Words, machine, planted
 
 pytestmark = pytest.mark.backend
 COPY, PARITY = Words("copy"), Words("parity")
-CONTENT = Variable("in(p)", "content", Reg("p"))
-POINTER = Variable("p", "pointer", Reg("p"))
-MODE = Variable("mode", "mode")
+CONTENT = Variable("in(p)", VariableKind.CONTENT, Reg("p"))
+POINTER = Variable("p", VariableKind.POINTER, Reg("p"))
+MODE = Variable("mode", VariableKind.MODE)
 LOOKAHEAD = """vocab a/0 b/0
 start run
 registers p := 0
@@ -47,8 +47,8 @@ def parity_sites(parity: Adapter) -> dict[str, Site]:
 
 
 def test_a_machines_variables_are_what_its_rules_read() -> None:
-    assert variables(machine(PARITY)) == (MODE, CONTENT, POINTER)
-    assert [(v.name, v.kind) for v in variables(Machine.parse(LOOKAHEAD))] == [
+    assert list_variables(machine(PARITY), 10) == (MODE, CONTENT, POINTER)
+    assert [(v.name, v.kind) for v in list_variables(Machine.parse(LOOKAHEAD), 10)] == [
         ("in(p)", "content"),
         ("p", "pointer"),
         ("find(p + 1, +1, {b})", "lookahead"),
@@ -56,36 +56,40 @@ def test_a_machines_variables_are_what_its_rules_read() -> None:
 
 
 def test_setting_one_variable_leaves_the_others() -> None:
-    owner = trace_run(machine(PARITY), "abbab").owners[2]  # reads b, and is odd: it writes a
+    owner = trace_run(machine(PARITY), "abbab").emitting_states[2]
+    # It reads b, and its mode is odd: it writes a.
     assert owner.mode == "odd"
-    assert [forced(owner, MODE, m, 2) for m in ("even", "odd")] == ["b", "a"]
-    assert [forced(owner, CONTENT, x, 2) for x in "ab"] == ["b", "a"]
-    assert [forced(owner, POINTER, p, 2) for p in (0, 1, LENGTH)] == ["b", "a", "EOS"]
+    assert [counterfactual_output(owner, MODE, m, 2) for m in ("even", "odd")] == ["b", "a"]
+    assert [counterfactual_output(owner, CONTENT, x, 2) for x in "ab"] == ["b", "a"]
+    moved = [counterfactual_output(owner, POINTER, p, 2) for p in (0, 1, LENGTH)]
+    assert moved == ["b", "a", "EOS"]
     assert owner.out == ["a", "b"]  # the state itself is as it was
 
 
 def test_setting_a_lookahead_forces_the_guard_and_not_the_token() -> None:
     look = Machine.parse(LOOKAHEAD)
-    variable = variables(look)[2]
+    variable = list_variables(look, 10)[2]
     assert isinstance(variable.node, Find)
-    owner = trace_run(look, "aabba").owners[0]
-    assert [forced(owner, variable, to, 0) for to in (1, 5)] == ["a", "b"]
+    owner = trace_run(look, "aabba").emitting_states[0]
+    assert [counterfactual_output(owner, variable, to, 0) for to in (1, 5)] == ["a", "b"]
 
 
 def test_the_state_that_owns_an_output_writes_it() -> None:
     run = trace_run(machine(PARITY), "abbab")
-    assert run.says == (*PARITY.apply("abbab"), "EOS")
-    assert [o.registers["p"] for o in run.owners] == list(range(LENGTH + 1))
+    assert run.outputs == (*PARITY.apply("abbab"), "EOS")
+    assert [o.registers["p"] for o in run.emitting_states] == list(range(LENGTH + 1))
 
 
 def test_pairs_differ_in_their_variable_and_in_what_the_machine_says() -> None:
     finder = PairSampler(PARITY, machine(PARITY), PARITY.sample(40), seed=1)
     for variable in finder.variables:
-        pairs = finder.find(variable, 30)
+        pairs = finder.sample(variable, 30)
         assert len(pairs) == 30
-        assert all(p.goal != p.base.says for p in pairs)
-        assert all(p.goal == p.base.says for p in finder.find(variable, 30, same=True))
-        assert all(p.goal != p.source.says for p in finder.find(variable, 30, strict=True))
+        assert all(p.counterfactual != p.base.output for p in pairs)
+        same = finder.sample(variable, 30, same_value=True)
+        assert all(p.counterfactual == p.base.output for p in same)
+        third = finder.sample(variable, 30, source_answer_differs=True)
+        assert all(p.counterfactual != p.source.output for p in third)
 
 
 def test_variables_are_found_where_they_were_put(parity_sites: dict[str, Site]) -> None:
@@ -155,12 +159,12 @@ def test_a_source_of_equal_value_has_all_pointers_alike() -> None:
     pointers = {v.name: v for v in finder.variables if v.kind == "pointer"}
     assert set(pointers) == {"p", "top"}
     for variable in pointers.values():
-        equal = finder.find(variable, 60, same=True)
+        equal = finder.sample(variable, 60, same_value=True)
         assert equal
-        assert all(pair.base.places == pair.source.places for pair in equal)
-        moved = finder.find(variable, 60)
+        assert all(pair.base.pointer_positions == pair.source.pointer_positions for pair in equal)
+        moved = finder.sample(variable, 60)
         assert moved
-        assert all(pair.base.places != pair.source.places for pair in moved)
+        assert all(pair.base.pointer_positions != pair.source.pointer_positions for pair in moved)
 
 
 def test_mode_and_frame_are_not_set_against_each_other() -> None:
@@ -168,9 +172,9 @@ def test_mode_and_frame_are_not_set_against_each_other() -> None:
     finder = PairSampler(COPY, Machine.parse(FIRST_TURNED), list(COPY.inputs(LENGTH)), 0)
     kinds = {v.kind: v for v in finder.variables}
     assert {"mode", "frame", "pointer"} <= set(kinds)
-    assert not finder.find(kinds["mode"], 60)
-    assert not finder.find(kinds["frame"], 60)
-    assert finder.find(kinds["pointer"], 60)
+    assert not finder.sample(kinds["mode"], 60)
+    assert not finder.sample(kinds["frame"], 60)
+    assert finder.sample(kinds["pointer"], 60)
 
 
 def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
@@ -235,11 +239,12 @@ def test_steps_the_model_has_no_position_for_are_left_out() -> None:
     """A machine may write on where a model cannot."""
     adapter = Adapter(planted(COPY), COPY)
     words = [tuple(x) for x in COPY.inputs(LENGTH)]
-    step = PairSampler(COPY, machine(COPY), words, 0).step(words[-1], 1)
+    step = PairSampler(COPY, machine(COPY), words, 0).build_step(words[-1], 1)
     long = replace(step, prefix=step.prefix * adapter.n_ctx)
-    assert pairs_where_model_agrees(adapter, COPY, [Pair(step, step, step.says, True)])
-    assert pairs_where_model_agrees(adapter, COPY, [Pair(step, long, step.says, True)]) == []
-    assert pairs_where_model_agrees(adapter, COPY, [Pair(long, step, step.says, True)]) == []
+    pair = Pair(base=step, source=step, counterfactual=step.output, others_match=True)
+    assert pairs_where_model_agrees(adapter, COPY, [pair]) == [pair]
+    assert pairs_where_model_agrees(adapter, COPY, [replace(pair, source=long)]) == []
+    assert pairs_where_model_agrees(adapter, COPY, [replace(pair, base=long)]) == []
 
 
 def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Adapter) -> None:

@@ -23,12 +23,12 @@ def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
     inputs = t.sample(30, max_length=13)
     runs = trace_runs(t.machine, inputs)
     assert runs == [trace_run(t.machine, x) for x in inputs]
-    assert [list(run.says) for run in runs] == [[*t.apply(x), EOS] for x in inputs]
-    assert max(len(owner.stack) for run in runs for owner in run.owners) >= 2
+    assert [list(run.outputs) for run in runs] == [[*t.apply(x), EOS] for x in inputs]
+    assert max(len(owner.stack) for run in runs for owner in run.emitting_states) >= 2
 
 
 def test_a_run_without_an_end_is_cut() -> None:
     circles = Machine.parse("vocab a/0\nstart m\nmode m\n  on: n > 0 -> emit a, goto m\n")
-    (run,) = trace_runs(circles, [["a"]], most=20)
-    assert run == trace_run(circles, ["a"], most=20)
-    assert (len(run.owners), run.says) == (20, ("a",) * 20)
+    (run,) = trace_runs(circles, [["a"]], max_steps=20)
+    assert run == trace_run(circles, ["a"], max_steps=20)
+    assert (len(run.emitting_states), run.outputs) == (20, ("a",) * 20)
