@@ -19,9 +19,7 @@ from recinterp.synthesis.alternatives import EquivalentMachine
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
-    from recinterp.causal.forced_prefixes import ForcedPrefixRule
-    from recinterp.causal.mechanism import Mechanism
-    from recinterp.causal.sites import Site
+    from recinterp.causal.results import ForcedPrefixRule, Mechanism, Site
     from recinterp.probe.heads import Head, LayerFinding
     from recinterp.view.notebook.ablation import AblationWidget
     from recinterp.view.notebook.plots import Plots

@@ -156,7 +156,7 @@ def _compared(
     return judge_divergence(
         compared,
         built.truth,
-        inside.mechanism.name,
+        inside.mechanism.kind,
         trained_length=trained_length,
         config=config.divergence,
     )

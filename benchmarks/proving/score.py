@@ -32,6 +32,7 @@ import recinterp as ri
 from recinterp.splits import held_out
 from recinterp.synthesis.oracle import Oracle
 from recinterp.synthesis.search import synthesize
+from recinterp.view.report.sentences.network import location_text
 
 ROWS = HOME / "rows"
 COUNTED = 20_000
@@ -150,8 +151,8 @@ def score(case: Case) -> Row:
         forced_prefix_rules=tuple((o.held.hits, o.alone.hits, o.held.total) for o in
         ex.forced_prefix_rules), equivalent_machines=len(ex.equivalent_machines),
         sites=tuple(
-            Found(s.variable, "; ".join(s.where), s.accuracy, s.control,
-                  (s.strict.hits, s.strict.total), s.pairs, s.accepted)
+            Found(s.variable, "; ".join(map(location_text, s.patch)), s.accuracy, s.control,
+                  (s.third_token_accuracy.hits, s.third_token_accuracy.total), s.pairs, s.accepted)
             for s in ex.sites
         ),
         size=ex.machine.size,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from recinterp.causal.agreement import steps_where_model_agrees
 from recinterp.causal.pairs import PairSampler, Step
+from recinterp.causal.results import Condition, ForcedPrefixRule
 from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
@@ -39,47 +40,6 @@ OWN = 2_000  # inputs, beside those at hand, whose runs an override must leave a
 MOST, LONGEST = 6, 3  # overrides, and conditions of one
 GAIN, SURE, COST = 10, 0.5, 2  # inputs better told; hits per trial; inputs per condition
 MODES = 12  # in a machine of more, no other mode is tried
-WORDS = {
-    "mode": "in {}",
-    "rule": "where {} fires",
-    "writes": "about to write {}",
-    "last": "behind {}",
-    "instead": "the last token not {} as it should be",
-    "before": "the one before the last {}",
-    "only": "nothing but {} written",
-}
-Condition = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class ForcedPrefixRule:
-    """Where all of `when` holds, the model goes on in mode `then` (None: the output ends).
-
-    when: features with their values (`PrefixedState.features`); held: how often that is what the
-    model does, on inputs it was not learned from; alone: how often the machine without it is right
-    there.
-    """
-
-    when: Condition
-    then: str | None
-    held: Rate
-    alone: Rate
-
-    def fits(self, seen: Mapping[str, str]) -> bool:
-        """Whether its conditions hold."""
-        return all(seen[feature] == value for feature, value in self.when)
-
-    @property
-    def condition(self) -> str:
-        """Its conditions in words."""
-        told = dict(self.when)
-        said = [words.format(told[feature]) for feature, words in WORDS.items() if feature in told]
-        return ", ".join(said)
-
-    @property
-    def effect(self) -> str:
-        """What it does, in words."""
-        return "the output ends" if self.then is None else f"goes on as in {self.then}"
 
 
 class PrefixedState(NamedTuple):
@@ -293,7 +253,7 @@ def _counted(
     """With counts on inputs kept apart; a trial counts for the first that fits."""
     left = list(rest)
     for when, then in found:
-        one = ForcedPrefixRule(when, then, Rate(0, 0), Rate(0, 0))
+        one = ForcedPrefixRule(when=when, then=then, held=Rate(0, 0), alone=Rate(0, 0))
         here = [trial for trial in left if one.fits(trial.seen)]
         left = [trial for trial in left if not one.fits(trial.seen)]
         held = Rate.of(trial.right(then) for trial in here)

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.pairs import Pair, PairSampler
-from recinterp.causal.patches import described, words
-from recinterp.causal.sites import FEWEST, Site, find_sites
+from recinterp.causal.results import Mechanism, MechanismKind, Site
+from recinterp.causal.sites import FEWEST, find_sites
 from recinterp.causal.traces import Trace
-from recinterp.causal.variables import find_read_position, resume_from
+from recinterp.causal.variables import VariableKind, find_read_position, resume_from
 from recinterp.perturb import build_batch, next_tokens
 from recinterp.stats import Rate
 from recinterp.tokens import TokenTuple
@@ -32,26 +32,8 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
-Name = Literal["carried", "computed-from-input", "redundant", "neither"]
 MOVES = 0.5  # from here on a test counts as moving the model
-TELLS = 0.1  # and from here on it is worth a clause
 WANTED = 120
-
-
-@dataclass(frozen=True)
-class Mechanism:
-    """Which of the two tests moves the model, the layer at which interchange works, in a sentence.
-
-    forced_prefix: share that follows the state of a forced prefix; source_swap: share that follows
-    a swapped input with the prefix held; layer: whose attention or output first holds the state
-    (-1: the embeddings; None: no accepted site).
-    """
-
-    name: Name
-    forced_prefix: Rate
-    source_swap: Rate
-    layer: int | None
-    sentence: str
 
 
 def decide_mechanism(
@@ -60,20 +42,29 @@ def decide_mechanism(
     *,
     found: Sequence[Site] | None = None,
 ) -> Mechanism:
-    """Decide how a model comes by its machine's state. found: its sites, if they are known."""
+    """Decide how a model obtains its machine's state: the two tests, and the state's site.
+
+    Args:
+        adapter: the model.
+        finder: draws the inputs of both tests.
+        found: the sites of the machine's variables, if they are known; else they are searched for.
+    """
     prefix_pairs, swap_pairs = state_pairs(finder)
     forced = _forced_prefix(adapter, finder.task, prefix_pairs)
     swapped = _source_swap(adapter, finder.task, swap_pairs)
     if found is None:
         found = find_sites(adapter, finder)
-    site = _state_site(found)
-    layer = site.patch[-1].layer if site and site.patch else None
-    if forced.total or swapped.total:
-        name = _name(forced, swapped)
-        sentence = _sentence(name, forced, swapped, site, found)
-    else:
-        name, sentence = _untested(finder, site, found)
-    return Mechanism(name, forced, swapped, layer, sentence)
+    candidates = _sites_of_state(found)
+    site = _best_site(candidates)
+    return Mechanism(
+        kind=_kind(forced, swapped) if forced.total or swapped.total else _untested_kind(finder),
+        forced_prefix=forced,
+        source_swap=swapped,
+        variable=candidates[0].variable if candidates else "",
+        variable_kind=candidates[0].kind if candidates else None,
+        site=site,
+        partial_site=_partial_site(site, found),
+    )
 
 
 def state_pairs(finder: PairSampler) -> tuple[list[Pair], list[Pair]]:
@@ -158,93 +149,49 @@ def _source_swap(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> Rate:
     )
 
 
-def _name(forced: Rate, swapped: Rate) -> Name:
+def _kind(forced: Rate, swapped: Rate) -> MechanismKind:
     by_prefix = bool(forced.total) and forced.value >= MOVES
     by_input = bool(swapped.total) and swapped.value >= MOVES
     if by_prefix:
-        return "redundant" if by_input else "carried"
-    return "computed-from-input" if by_input else "neither"
+        return MechanismKind.REDUNDANT if by_input else MechanismKind.CARRIED
+    return MechanismKind.COMPUTED_FROM_INPUT if by_input else MechanismKind.NEITHER
 
 
-def _untested(finder: PairSampler, site: Site | None, found: Sequence[Site]) -> tuple[Name, str]:
-    """Where no two runs tell: an answer of one token has no output before it to read off."""
-    of_state = _of_state(found)
-    what = _state_name(of_state)
-    claims = [said for x in finder.inputs if (said := finder.machine.run(x)) is not None]
-    if claims and all(len(said) == 1 for said in claims):
-        held = _held(site, found) if site else _unheld(of_state)
-        why = "no output stands before the answer"
-        return "computed-from-input", f"{what} is computed from the input {held}; {why}."
-    return "neither", f"How {what} comes about is not known: too few runs tell its values apart."
+def _untested_kind(finder: PairSampler) -> MechanismKind:
+    """Without a trial: an answer of one token has no output before it that could carry a state."""
+    outputs = [y for x in finder.inputs if (y := finder.machine.run(x)) is not None]
+    if outputs and all(len(y) == 1 for y in outputs):
+        return MechanismKind.COMPUTED_FROM_INPUT
+    return MechanismKind.NO_TRIALS
 
 
-def _state_site(found: Sequence[Site]) -> Site | None:
-    """The first accepted site of what makes the machine's state: its mode, else its frame, …"""
-    of_state = _of_state(found)
-    return next((site for site in of_state if site.accepted), None)
+def _sites_of_state(found: Sequence[Site]) -> list[Site]:
+    """The sites of the machine's state: of its mode, else its top frame, else its lookaheads.
+
+    For a machine without a state, those of its pointers or of the tokens read, whichever has an
+    accepted site.
+    """
+    by_kind = {kind: [site for site in found if site.kind is kind] for kind in VariableKind}
+    state = [VariableKind.MODE, VariableKind.FRAME, VariableKind.LOOKAHEAD]
+    for kind in state:
+        if by_kind[kind]:
+            return by_kind[kind]
+    reading = [by_kind[VariableKind.POINTER], by_kind[VariableKind.CONTENT]]
+    placed = [sites for sites in reading if any(site.accepted for site in sites)]
+    return next((sites for sites in (*placed, *reading) if sites), [])
 
 
-def _of_state(found: Sequence[Site]) -> list[Site]:
-    """The sites of the state; of a machine that has none, those of what could be placed."""
-    by_kind = {
-        kind: [site for site in found if site.kind == kind]
-        for kind in ("mode", "frame", "lookahead", "pointer", "content")
-    }
-    state = [by_kind[kind] for kind in ("mode", "frame", "lookahead") if by_kind[kind]]
-    if state:
-        return state[0]
-    reading = [by_kind["pointer"], by_kind["content"]]
-    placed = [of_kind for of_kind in reading if any(site.accepted for site in of_kind)]
-    return next((of_kind for of_kind in (*placed, *reading) if of_kind), [])
+def _best_site(candidates: Sequence[Site]) -> Site | None:
+    accepted = next((site for site in candidates if site.accepted), None)
+    placed = [site for site in candidates if site.patch]
+    return accepted or max(placed, key=lambda site: site.accuracy, default=None)
 
 
-def _sentence(
-    name: Name, forced: Rate, swapped: Rate, site: Site | None, found: Sequence[Site]
-) -> str:
-    """The mechanism as a person would put it, with the two tests' counts."""
-    of_state = _of_state(found)
-    what = _state_name(of_state)
-    tests = f"a forced output prefix moves {forced}, a swapped input with the prefix held {swapped}"
-    if name == "carried":
-        return f"{what} is carried in the output written so far ({tests})."
-    held = _held(site, found) if site else _unheld(of_state)
-    if name == "computed-from-input":
-        also = ", though that moves it too" if bool(forced.total) and forced.value >= TELLS else ""
-        text = f"{what} is computed from the input {held}; the output does not carry it{also}"
-    elif name == "redundant":
-        text = f"{what} is kept twice: computed from the input {held}, and read off the output"
-    else:
-        text = f"{what} follows neither the input alone nor the output alone {held}"
-    return f"{text} ({tests})."
-
-
-def _state_name(of_state: Sequence[Site]) -> str:
-    if not of_state:
-        return "the state"
-    name = of_state[0].variable
-    names = {
-        "mode": "the mode",
-        "frame": "the frame on top of the stack",
-        "lookahead": f"the lookahead {name}",
-        "pointer": f"the pointer {name}",
-    }
-    return names.get(of_state[0].kind, f"the token read, {name},")
-
-
-def _unheld(of_state: Sequence[Site]) -> str:
-    known = [site for site in of_state if site.patch]
-    if not known:
-        return "(too few runs tell its values apart to say where)"
-    best = max(known, key=lambda site: site.accuracy)
-    return f"(no place that was tried holds it; best {best.accuracy:.0%}, {described(best.patch)})"
-
-
-def _held(site: Site, found: Sequence[Site]) -> str:
-    """While reading, if it is found at input positions before the last layer; else at each step."""
-    when = "while reading" if any(part.while_reading for part in site.patch) else "at each step"
-    text = f"{when}, and held {described(site.patch)}"
-    beside = [s for s in found if s.variable == site.variable and s.single and s is not site]
-    if not site.single and beside and beside[0].patch[0].stage == site.patch[0].stage:
-        alone = beside[0]
-        text += f" ({words(alone.patch[0].position)} alone: {alone.accuracy:.0%})"
-    return text
+def _partial_site(site: Site | None, found: Sequence[Site]) -> Site | None:
+    """A single place beside a joint site, if it is of the same stage of the computation."""
+    if site is None or site.single:
+        return None
+    others = (s for s in found if s.variable == site.variable and s.single)
+    first = next(others, None)
+    same_stage = first is not None and first.patch[0].stage == site.patch[0].stage
+    return first if same_stage else None

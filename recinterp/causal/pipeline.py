@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recinterp.causal.forced_prefixes import ForcedPrefixRule, learn_forced_prefix_rules
-from recinterp.causal.mechanism import Mechanism, decide_mechanism
+from recinterp.causal.forced_prefixes import learn_forced_prefix_rules
+from recinterp.causal.mechanism import decide_mechanism
 from recinterp.causal.pairs import PairSampler
 from recinterp.causal.prediction import measure_interventional_match
-from recinterp.causal.sites import Site, find_sites
+from recinterp.causal.results import ForcedPrefixRule, Mechanism, MechanismKind, Site
+from recinterp.causal.sites import find_sites
 from recinterp.causal.subspaces import localise_subspaces
 from recinterp.causal.variables import tie_output_index_to_pointer
 from recinterp.probe.heads import Head, LayerFinding, probe_heads
@@ -40,7 +41,7 @@ class NetworkFindings:
 
 NOTHING = NetworkFindings(
     (), (), (),
-    Mechanism("neither", Rate(0, 0), Rate(0, 0), None, "Only its outputs were looked at."),
+    Mechanism(kind=MechanismKind.OUTPUTS_ONLY),
     (), None, None, None,
 )  # fmt: skip
 

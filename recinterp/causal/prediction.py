@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import pairs_where_model_agrees, steps_where_model_agrees
-from recinterp.causal.forced_prefixes import ForcedPrefixRule, PrefixedState, predict_token, swapped
+from recinterp.causal.forced_prefixes import PrefixedState, predict_token, swapped
 from recinterp.causal.pairs import PairSampler, Step, split_selection_report
-from recinterp.causal.patches import PatchSpec, answers
-from recinterp.causal.sites import Site
+from recinterp.causal.patches import PatchSpec, predict_patched
+from recinterp.causal.results import ForcedPrefixRule, Site
 from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
 from recinterp.perturb import Transplant, build_batch, head, is_live, next_tokens, source_cache
@@ -259,5 +259,5 @@ def _at_site(asked: _Asked, site: Site) -> list[Trial]:
     if not kept:
         return []
     with source_cache():
-        said = answers(adapter, task, kept, PatchSpec(site.patch))
+        said = predict_patched(adapter, task, kept, PatchSpec(site.patch))
     return [_trial(p.base.output, a, p.counterfactual) for a, p in zip(said, kept, strict=True)]

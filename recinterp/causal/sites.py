@@ -10,12 +10,14 @@ Source: Geiger et al., Causal abstractions of neural networks (2021).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING
 
 from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.pairs import Pair, PairSampler, split_selection_report
-from recinterp.causal.patches import Patch, PatchLocation, PatchSpec, accuracy, is_single
+from recinterp.causal.patches import PatchSpec, interchange_accuracy
+from recinterp.causal.results import Patch, PatchLocation, Site, is_single
 from recinterp.causal.variables import Variable, VariableKind
 from recinterp.perturb import is_live, source_cache
 from recinterp.stats import Rate
@@ -27,32 +29,6 @@ if TYPE_CHECKING:
 ACCEPT, CONTROL, SINGLE = 0.85, 0.2, 0.5
 SURE = 0.92  # asked of the few pairs that choose, where what they chose was not accepted then
 CHOOSING, REPORTING, FEWEST = 40, 60, 20
-UNSEEN = Rate(0, 0)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A variable's place, with its interchange accuracy and what that has to beat.
-
-    control: a norm-matched random direction's accuracy; kept: how often a source of the same value
-    leaves the answer alone; strict: accuracy where the source's own token is wrong as well. dims:
-    of a subspace at each place, where only that was interchanged (`alone`); 0: all that is there.
-    """
-
-    variable: str
-    where: tuple[str, ...]
-    accuracy: float
-    interval: tuple[float, float]
-    control: float
-    pairs: int
-    accepted: bool
-    single: bool
-    note: str = ""
-    patch: Patch = ()
-    kept: float = float("nan")
-    strict: Rate = UNSEEN
-    kind: str = ""
-    dims: int = 0
 
 
 def find_sites(
@@ -76,7 +52,7 @@ def _sites_of(adapter: Adapter, finder: PairSampler, variable: Variable) -> list
     choose, report = split_selection_report(pairs)
     if len(pairs) < FEWEST or min(len(choose), len(report)) < FEWEST // 4:
         # A variable that never decides a token (a pointer that has run to its end) is no finding.
-        return [_unplaced(variable, len(pairs))] if pairs else []
+        return [_unplaced(variable, len(pairs), adapter.d_model)] if pairs else []
     same = pairs_where_model_agrees(
         adapter, task, finder.sample(variable, CHOOSING + REPORTING, same_value=True)
     )
@@ -89,7 +65,10 @@ def _sites_of(adapter: Adapter, finder: PairSampler, variable: Variable) -> list
         seed,
     )
     scored = [
-        (_worth(adapter, task, choose, unmoved, p), tuple(part.named(adapter) for part in p))
+        (
+            _worth(adapter, task, choose, unmoved, p),
+            tuple(part.with_block_name(adapter) for part in p),
+        )
         for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
         if all(is_live(adapter, task, part.hook) for part in p)
     ]
@@ -106,16 +85,26 @@ def _worth(
     adapter: Adapter, task: Task, choose: Sequence[Pair], same: Sequence[Pair], patch: Patch
 ) -> Rate:
     """How good a patch is: what it moves, or, where that would do, what it should not and does."""
-    rate = accuracy(adapter, task, choose, PatchSpec(patch))
-    kept = accuracy(adapter, task, same, PatchSpec(patch)) if rate.value >= ACCEPT else rate
+    rate = interchange_accuracy(adapter, task, choose, PatchSpec(patch))
+    kept = (
+        interchange_accuracy(adapter, task, same, PatchSpec(patch))
+        if rate.value >= ACCEPT
+        else rate
+    )
     return kept if kept.value < ACCEPT else rate
 
 
-def _unplaced(variable: Variable, pairs: int) -> Site:
-    note = f"only {pairs} pairs of steps tell its values apart: too few to place it"
-    nan = float("nan")
+def _unplaced(variable: Variable, pairs: int, d_model: int) -> Site:
     return Site(
-        variable.name, (), nan, (0.0, 1.0), nan, pairs, False, False, note, kind=variable.kind
+        variable=variable.name,
+        kind=variable.kind,
+        accuracy=nan,
+        interval=(0.0, 1.0),
+        pairs=pairs,
+        control=nan,
+        same_value_control=nan,
+        accepted=False,
+        d_model=d_model,
     )
 
 
@@ -170,7 +159,7 @@ def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: VariableKind, bar: float
     found = _first(stages[passed[0]], bar)
     for stage in reversed(passed[1:] if kind in ("content", "lookahead", "pointer") else []):
         rate, patch = _top(stages[stage], single=True)
-        attends = any(part.hook.endswith("hook_z") for part in patch)
+        attends = any(part.is_attention for part in patch)
         if rate.value >= bar and not (attends and kind == "pointer"):
             return [*found, patch]
     return found
@@ -207,38 +196,25 @@ def _measured(
     report: Sequence[Pair],
     controls: _Controls,
 ) -> Site:
-    rate = accuracy(adapter, task, report, PatchSpec(patch))
+    rate = interchange_accuracy(adapter, task, report, PatchSpec(patch))
     noise = [
-        accuracy(adapter, task, report, PatchSpec(patch, scramble=controls.seed + k))
+        interchange_accuracy(adapter, task, report, PatchSpec(patch, scramble=controls.seed + k))
         for k in range(1, 5)
     ]
     control = sum(r.value for r in noise) / len(noise)
-    kept = accuracy(adapter, task, controls.same, PatchSpec(patch))
+    kept = interchange_accuracy(adapter, task, controls.same, PatchSpec(patch))
     accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
-    site = Site(
-        variable.name,
-        tuple(map(str, patch)),
-        rate.value,
-        rate.interval,
-        control,
-        rate.total,
-        accepted,
-        is_single(patch),
-        patch=patch,
-        kept=kept.value,
-        strict=accuracy(adapter, task, controls.strict, PatchSpec(patch)),
+    return Site(
+        variable=variable.name,
         kind=variable.kind,
+        patch=patch,
+        accuracy=rate.value,
+        interval=rate.interval,
+        pairs=rate.total,
+        control=control,
+        same_value_control=kept.value,
+        accepted=accepted,
+        third_token_accuracy=interchange_accuracy(adapter, task, controls.strict, PatchSpec(patch)),
+        unrestricted_accuracy=rate,
+        d_model=adapter.d_model,
     )
-    return replace(site, note=_note(site))
-
-
-def _note(site: Site) -> str:
-    said = [
-        f"random direction {site.control:.0%}",
-        f"source of the same value keeps {site.kept:.0%}",
-    ]
-    if site.strict.total >= FEWEST // 2:
-        said.append(f"where the source's own answer is wrong too {site.strict}")
-    if not site.accepted:
-        said.append("not accepted")
-    return "; ".join(said)

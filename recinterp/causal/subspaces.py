@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.patches import (
-    Patch,
-    PatchLocation,
     PatchSpec,
-    accuracy,
     build_base_batch,
     build_interchanges,
+    interchange_accuracy,
 )
-from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST, Site
+from recinterp.causal.results import Patch, PatchLocation, Site
+from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST
 from recinterp.machine.nodes import Reg
 from recinterp.perturb import hooks_needed, is_live, learn_subspaces, random_subspaces, source_cache
 from recinterp.splits import FIT_OF, in_fit_split
@@ -29,7 +28,6 @@ from recinterp.splits import FIT_OF, in_fit_split
 if TYPE_CHECKING:
     from recinterp.causal.variables import Variable
     from recinterp.models import Adapter
-    from recinterp.stats import Rate
 
 STRICT, USUAL, SAME = 600, 240, 120  # pairs wanted: of a third token, any, and of the same value
 EACH = 3  # sources of a base
@@ -106,9 +104,11 @@ def _alone(
         dims=dims,
         seed=seed,
     )
-    rates = [accuracy(adapter, task, kind, PatchSpec(patch, bases=bases)) for kind in judged]
+    rates = [
+        interchange_accuracy(adapter, task, kind, PatchSpec(patch, bases=bases)) for kind in judged
+    ]
     by_chance = [
-        accuracy(
+        interchange_accuracy(
             adapter, task, asked, PatchSpec(patch, bases=random_subspaces(bases, seed + k))
         ).value
         for k in range(1, 5)
@@ -117,11 +117,21 @@ def _alone(
     if control > CONTROL or any(r.value < ACCEPT for r in rates if r.total >= FEWEST):
         return None
     said = rates[0] if asked is judged.strict else rates[1]
-    note = _note(dims, adapter.d_model, control, rates)
     return Site(
-        variable.name, tuple(map(str, patch)), said.value, said.interval, control, said.total,
-        True, False, note, patch, rates[2].value, rates[0], variable.kind, dims,
-    )  # fmt: skip
+        variable=variable.name,
+        kind=variable.kind,
+        patch=patch,
+        accuracy=said.value,
+        interval=said.interval,
+        pairs=said.total,
+        control=control,
+        same_value_control=rates[2].value,
+        accepted=True,
+        third_token_accuracy=rates[0],
+        unrestricted_accuracy=rates[1],
+        dims=dims,
+        d_model=adapter.d_model,
+    )
 
 
 def _patch(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
@@ -136,16 +146,4 @@ def _patch(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
         places = [f"at {place}", f"others than {place}", "query"]
     else:
         places = ["read", "others", "query"]
-    return tuple(PatchLocation(hook, place).named(adapter) for place in places)
-
-
-def _note(dims: int, of: int, control: float, rates: Sequence[Rate]) -> str:
-    strict, usual, same = rates
-    said = [f"{dims} of {of} directions at each place", f"random directions {control:.0%}"]
-    if strict.total:
-        said.append(f"where the source's own answer is wrong too {strict}")
-    if usual.total:
-        said.append(f"on pairs as they come {usual}")
-    if same.total:
-        said.append(f"source of the same value keeps {same.value:.0%}")
-    return "; ".join(said)
+    return tuple(PatchLocation(hook, place).with_block_name(adapter) for place in places)

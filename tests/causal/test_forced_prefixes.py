@@ -8,7 +8,6 @@ import pytest
 
 import recinterp as ri
 from recinterp.causal.forced_prefixes import (
-    ForcedPrefixRule,
     PrefixedState,
     learn_forced_prefix_rules,
     predict_next_token,
@@ -17,12 +16,14 @@ from recinterp.causal.forced_prefixes import (
 )
 from recinterp.causal.pairs import PairSampler
 from recinterp.causal.prediction import measure_interventional_match
+from recinterp.causal.results import ForcedPrefixRule
 from recinterp.causal.traces import trace_run
 from recinterp.machine import Machine
 from recinterp.models import Adapter, load
 from recinterp.perturb import build_batch, next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
+from recinterp.view.report.sentences.network import condition_text, effect_text
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
 
 pytestmark = pytest.mark.backend
@@ -64,8 +65,8 @@ def test_a_state_read_off_the_output_is_found_there() -> None:
         assert one.held.total >= 10
         assert one.held.value == 1.0
         assert one.alone.value < 0.5  # not 0: at the end of the input both modes stop
-    assert {o.condition for o in of_parity()} == {"in even, behind b", "in odd, behind a"}
-    assert {o.effect for o in of_parity()} == {"goes on as in odd", "goes on as in even"}
+    assert {condition_text(o) for o in of_parity()} == {"in even, behind b", "in odd, behind a"}
+    assert {effect_text(o) for o in of_parity()} == {"goes on as in odd", "goes on as in even"}
 
 
 def test_with_them_the_machine_foretells_what_without_them_only_its_rival_did() -> None:

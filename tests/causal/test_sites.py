@@ -8,16 +8,22 @@ from dataclasses import replace
 import pytest
 
 from recinterp.causal.agreement import pairs_where_model_agrees
-from recinterp.causal.mechanism import Mechanism, decide_mechanism
+from recinterp.causal.mechanism import decide_mechanism
 from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.prediction import measure_interventional_match
-from recinterp.causal.sites import Site, find_sites
+from recinterp.causal.results import Mechanism, MechanismKind, Site
+from recinterp.causal.sites import find_sites
 from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import Variable, VariableKind, counterfactual_output, list_variables
 from recinterp.machine import Machine
 from recinterp.machine.nodes import Find, Reg
 from recinterp.models import Adapter, load
 from recinterp.perturb import is_live, untrained_twin
+from recinterp.view.report.sentences.network import (
+    location_text,
+    mechanism_sentence,
+    site_note,
+)
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
 
 pytestmark = pytest.mark.backend
@@ -94,20 +100,20 @@ def test_pairs_differ_in_their_variable_and_in_what_the_machine_says() -> None:
 
 def test_variables_are_found_where_they_were_put(parity_sites: dict[str, Site]) -> None:
     mode, content, pointer = (parity_sites[name] for name in ("mode", "in(p)", "p"))
-    assert mode.where == ("in the embedding at the query",)
-    assert content.where == ("in L0H0 at the query",)
-    assert pointer.where == ("in the embedding at the query",)
+    assert tuple(map(location_text, mode.patch)) == ("in the embedding at the query",)
+    assert tuple(map(location_text, content.patch)) == ("in L0H0 at the query",)
+    assert tuple(map(location_text, pointer.patch)) == ("in the embedding at the query",)
     for site in (mode, content, pointer):
         assert site.accepted
         assert site.single
-        assert (site.accuracy, site.kept) == (1.0, 1.0)
+        assert (site.accuracy, site.same_value_control) == (1.0, 1.0)
         assert site.control <= 0.2
         assert site.pairs >= 10
 
 
 def test_content_moves_without_the_sources_answer(parity_sites: dict[str, Site]) -> None:
-    assert parity_sites["in(p)"].strict.value == 1.0
-    assert parity_sites["in(p)"].strict.total >= 30
+    assert parity_sites["in(p)"].third_token_accuracy.value == 1.0
+    assert parity_sites["in(p)"].third_token_accuracy.total >= 30
 
 
 def test_an_untrained_model_holds_nothing() -> None:
@@ -122,7 +128,7 @@ def test_too_few_pairs_place_nothing(parity: Adapter) -> None:
     found = find_sites(parity, PairSampler(PARITY, machine(PARITY), [list("ababb")], 0))
     few = [site for site in found if math.isnan(site.accuracy)]
     assert few
-    assert all(not site.accepted and "too few" in site.note for site in few)
+    assert all(not site.accepted and "too few" in site_note(site) for site in few)
 
 
 THERE_AND_BACK = """vocab a/0 b/0
@@ -181,10 +187,10 @@ def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
     found = decide_mechanism(
         parity, PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
     )
-    assert (found.name, found.layer) == ("carried", -1)
+    assert (found.kind, found.layer) == ("carried", -1)
     assert found.forced_prefix.value == 1.0
     assert found.source_swap.value == 0.0
-    assert "the mode is carried in the output" in found.sentence
+    assert "the mode is carried in the output" in mechanism_sentence(found)
 
 
 def test_a_copier_computes_from_the_input() -> None:
@@ -192,7 +198,7 @@ def test_a_copier_computes_from_the_input() -> None:
     found = decide_mechanism(
         adapter, PairSampler(COPY, machine(COPY), list(COPY.inputs(LENGTH)), 0)
     )
-    assert (found.name, found.source_swap.value) == ("computed-from-input", 1.0)
+    assert (found.kind, found.source_swap.value) == ("computed-from-input", 1.0)
     assert found.forced_prefix.total == 0  # its machine has no state that a prefix could carry
 
 
@@ -211,15 +217,15 @@ def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_
     assert {len(finder.machine.run(x)) for x in finder.inputs} == {1}
     found = decide_mechanism(adapter, finder)
     assert (found.forced_prefix.total, found.source_swap.total) == (0, 0)
-    assert found.name == "computed-from-input"
-    assert "no output stands before the answer" in found.sentence
+    assert found.kind == "computed-from-input"
+    assert "no output stands before the answer" in mechanism_sentence(found)
     silent = Machine.parse("vocab a/0 b/0\nstart run\nmode run\n  none: -> lost, halt\n")
     words = list(COPY.inputs(LENGTH))
     for blank in (PairSampler(COPY, machine(COPY), [], 0), PairSampler(COPY, silent, words, 0)):
         none = decide_mechanism(adapter, blank, found=())
         assert (none.forced_prefix.total, none.source_swap.total) == (0, 0)
-        assert none.name == "neither"
-        assert "not known" in none.sentence
+        assert none.kind is MechanismKind.NO_TRIALS
+        assert "not known" in mechanism_sentence(none)
 
 
 def test_the_machine_foretells_its_own_model_and_not_another() -> None:
@@ -287,7 +293,7 @@ def test_a_shipped_model_computes_its_carry_while_reading() -> None:
     assert first["in(p)"].accepted
     assert all(site.control <= 0.2 for site in found if site.accepted)
     how = decide_mechanism(adapter, PairSampler(task, task.machine, words, 0), found=found)
-    assert (how.name, how.layer) == ("computed-from-input", 0)
+    assert (how.kind, how.layer) == ("computed-from-input", 0)
     assert how.forced_prefix.value < 0.5 < how.source_swap.value
     foretold = measure_interventional_match(
         adapter, PairSampler(task, task.machine, words, 0), found

@@ -11,10 +11,12 @@ import recinterp as ri
 from recinterp.causal import subspaces as module
 from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.pairs import Pair, PairSampler
-from recinterp.causal.sites import Site, find_sites
+from recinterp.causal.results import Site
+from recinterp.causal.sites import find_sites
 from recinterp.causal.subspaces import localise_subspaces
 from recinterp.models import Adapter, load
 from recinterp.perturb import untrained_twin
+from recinterp.view.report.sentences.network import site_note
 
 pytestmark = pytest.mark.backend
 TASK = ri.task("binary-successor")
@@ -43,7 +45,8 @@ def test_mode_and_content_are_told_apart_from_what_lies_over_them() -> None:
     whole = find_sites(model(), PairSampler(TASK, TASK.machine, INPUTS[:200], 0))
     mode = [site for site in whole if site.variable == "mode" and site.accepted]
     assert mode
-    assert all(site.strict.value < 0.3 for site in mode)  # whole, it brings the source's answer
+    # The complete activation carries the source's answer.
+    assert all(site.third_token_accuracy.value < 0.3 for site in mode)
     both = found(model(), whole)
     assert tuple(site for site in both if not site.dims) == whole
     parted = {site.variable: site for site in both if site.dims}
@@ -51,11 +54,11 @@ def test_mode_and_content_are_told_apart_from_what_lies_over_them() -> None:
     for site in parted.values():
         assert site.accepted
         assert site.dims == model().d_model // 5
-        assert site.strict.value == site.accuracy >= TOLD
-        assert site.strict.total >= 20
+        assert site.third_token_accuracy.value == site.accuracy >= TOLD
+        assert site.third_token_accuracy.total >= 20
         assert site.control <= 0.2
-        assert site.kept >= TOLD
-        assert "directions at each place" in site.note
+        assert site.same_value_control >= TOLD
+        assert "directions at each place" in site_note(site)
 
 
 def test_an_untrained_model_can_be_steered_to_no_such_answers(
@@ -72,6 +75,6 @@ def test_an_untrained_model_can_be_steered_to_no_such_answers(
 
 def test_the_same_seed_finds_the_same() -> None:
     once, again = found(model()), found(model())
-    assert [(s.variable, s.strict, s.control) for s in once] == [
-        (s.variable, s.strict, s.control) for s in again
+    assert [(s.variable, s.third_token_accuracy, s.control) for s in once] == [
+        (s.variable, s.third_token_accuracy, s.control) for s in again
     ]

@@ -8,6 +8,7 @@ import recinterp as ri
 from recinterp.models import Adapter, TrainingRun
 from recinterp.perturb import head, is_live
 from recinterp.probe import probe_heads
+from recinterp.view.report.sentences.network import location_text
 
 NAMES = ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
 
@@ -62,7 +63,7 @@ def test_an_encoders_head_is_asked_where_it_reads_and_judged_by_its_ablation(
 
 
 def test_sites_lie_in_the_encoder_while_reading_and_are_named_so(ex: ri.Explanation) -> None:
-    places = {place for site in ex.sites if site.accepted for place in site.where}
+    places = {location_text(p) for site in ex.sites if site.accepted for p in site.patch}
     assert any(place.startswith("after E0 at the inputs") for place in places)
     assert not any("layer" in place for place in places)
 

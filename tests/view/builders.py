@@ -7,9 +7,14 @@ from functools import cache
 from typing import Any
 
 import recinterp as ri
-from recinterp.causal.forced_prefixes import ForcedPrefixRule
-from recinterp.causal.mechanism import Mechanism
-from recinterp.causal.sites import Site
+from recinterp.causal.results import (
+    ForcedPrefixRule,
+    Mechanism,
+    MechanismKind,
+    PatchLocation,
+    Site,
+)
+from recinterp.causal.variables import VariableKind
 from recinterp.divergence import (
     Diff,
     Divergence,
@@ -28,7 +33,6 @@ from tests.view.machines import SUCCESSOR, capped
 
 DEEP, RIGHT = ("X1", "X1", "X1", "X1", "01"), ("X0", "X0", "X0", "X0", "X0", "01")
 WRONG = ("X0", "X0", "X0", "X1", "01")
-HOW = "The carry is computed while reading and held at the inputs after layer 0."
 
 
 ERRORS = tuple(
@@ -84,17 +88,34 @@ def head(layer: int, index: int, recursion: bool) -> Head:
     )
 
 
-OVERRIDE = ForcedPrefixRule((("mode", "carry"), ("last", "X1")), "copy", Rate(34, 50), Rate(15, 50))
+OVERRIDE = ForcedPrefixRule(
+    when=(("mode", "carry"), ("last", "X1")),
+    then="copy",
+    held=Rate(34, 50),
+    alone=Rate(15, 50),
+)
 SITE = Site(
     variable="mode",
-    where=("layer-0 output at the inputs", "layer-0 output at the query"),
+    kind=VariableKind.MODE,
+    patch=(
+        PatchLocation("blocks.0.hook_resid_post", "inputs"),
+        PatchLocation("blocks.0.hook_resid_post", "query"),
+    ),
     accuracy=0.95,
     interval=(0.88, 0.98),
-    control=0.03,
     pairs=60,
+    control=0.03,
+    same_value_control=1.0,
     accepted=True,
-    single=False,
-    note="held redundantly",
+    d_model=64,
+)
+MECHANISM = Mechanism(
+    kind=MechanismKind.COMPUTED_FROM_INPUT,
+    forced_prefix=Rate(3, 100),
+    source_swap=Rate(95, 100),
+    variable="mode",
+    variable_kind=VariableKind.MODE,
+    site=SITE,
 )
 
 
@@ -150,7 +171,7 @@ def explanation(**changes: Any) -> Explanation:
         layers=(LayerFinding(1, Rate(61, 120), 0.5, 0.1, True, "layer 1 carries it"),),
         sites=(SITE,),
         forced_prefix_rules=(OVERRIDE,),
-        mechanism=Mechanism("computed-from-input", Rate(3, 100), Rate(95, 100), 0, HOW),
+        mechanism=MECHANISM,
         rejected_hypotheses=("saturating counter in a register: the same function, larger (31)",),
         probes=791,
         seconds=31.4,

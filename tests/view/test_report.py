@@ -100,12 +100,12 @@ def test_page_and_text_say_the_same_things(html: str) -> None:
     page, text = Page(html).text, explanation_text(explanation(), 140)
     for said in (
         "The model follows the recursion down to depth 3 and no further;",
-        "computed while reading",
+        "computed from the input while reading",
         "at output token 4: the model writes X1 where X0 is true",
         "bounded-depth",
         "departs from the truth here",
         "L1H0",
-        "layer-0 output at the inputs",
+        "after layer 0 at the inputs",
         "saturating counter",
         "built from 791 inputs",
         "Of the model's 260 failures among them it predicts 259 token for token",

@@ -14,10 +14,17 @@ from recinterp.view.diagram.graph import Graph
 from recinterp.view.diagram.outline import outline
 from recinterp.view.diagram.side_by_side import compare
 from recinterp.view.report.sentences.kinds import kind_does, shortcut_does
+from recinterp.view.report.sentences.network import (
+    condition_text,
+    effect_text,
+    location_text,
+    mechanism_sentence,
+    site_note,
+)
 from recinterp.view.report.sentences.summary import domain_text, region_text, sentence, trust
 
 if TYPE_CHECKING:
-    from recinterp.causal.sites import Site
+    from recinterp.causal.results import Site
     from recinterp.divergence import Divergence, ErrorCell, Shortcut
     from recinterp.explanation import Explanation
     from recinterp.judge import Fidelity, Stratum
@@ -222,7 +229,7 @@ def build_report(ex: Explanation) -> Report:
         sentence=sentence(ex),
         headline=diff.headline,
         mechanism=diff.mechanism,
-        how=ex.mechanism.sentence[:1].upper() + ex.mechanism.sentence[1:],
+        how=_capitalised(mechanism_sentence(ex.mechanism)),
         divergent=diff.divergent,
         inputs=diff.total,
         exhaustive=diff.exhaustive,
@@ -244,7 +251,7 @@ def build_report(ex: Explanation) -> Report:
         heads=tuple(map(_head, ex.heads)),
         sites=tuple(map(_site, ex.sites)),
         forced_prefix_rules=tuple(
-            OverrideRow(o.condition, o.effect, Share.of(o.held), Share.of(o.alone))
+            OverrideRow(condition_text(o), effect_text(o), Share.of(o.held), Share.of(o.alone))
             for o in ex.forced_prefix_rules
         ),
         layers=tuple(str(finding.text) for finding in ex.layers),
@@ -254,6 +261,10 @@ def build_report(ex: Explanation) -> Report:
         trust=trust(ex),
         seconds=ex.seconds,
     )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def first_difference(a: Sequence[str], b: Sequence[str]) -> int:
@@ -305,14 +316,14 @@ def _head(h: Head) -> HeadRow:
 def _site(s: Site) -> SiteRow:
     return SiteRow(
         s.variable,
-        tuple(s.where),
+        tuple(map(location_text, s.patch)),
         s.accuracy,
         s.interval,
         s.control,
         s.pairs,
         s.accepted,
         s.single,
-        s.note,
+        site_note(s),
         s.dims,
     )
 

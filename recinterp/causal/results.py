@@ -1,0 +1,197 @@
+"""What the network half of an explanation finds: places, sites, mechanism, forced-prefix rules.
+
+These are plain values, free of torch: the report and saved explanations need no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from recinterp.causal.variables import VariableKind
+from recinterp.stats import Rate
+
+if TYPE_CHECKING:
+    from recinterp.models import Adapter
+
+UNSEEN = Rate(0, 0)
+AT_POINTER, OTHERS_THAN = "at ", "others than "
+READING = ("read", "changed", "others", "inputs")
+
+
+@dataclass(frozen=True)
+class PatchLocation:
+    """One place of a patch: a hook point, or one head of it, at a class of positions.
+
+    Attributes:
+        hook: the hook point's name, such as `blocks.0.hook_resid_post`.
+        position: `query` (where the next token is predicted), `sep`, `read` (the input position
+            that is read), `changed` (where base and source input differ), `others` (all inputs but
+            the one read), `inputs`, `outputs`; `at p` for a pointer p of the machine, and `others
+            than p` for all inputs but the one at p.
+        head: a head's index, where the hook point has one value per head; None for all of them.
+        block: the block's name where that is not its number (E0, D0, X0 of encoder-decoders).
+    """
+
+    hook: str
+    position: str
+    head: int | None = None
+    block: str = ""
+
+    @property
+    def layer(self) -> int:
+        """The layer whose output it is; -1 for the embeddings."""
+        number = int(self.hook.split(".")[1])
+        return number - 1 if self.hook.endswith("resid_pre") else number
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether it is an output of attention heads, before the output projection."""
+        return self.hook.endswith("hook_z")
+
+    @property
+    def while_reading(self) -> bool:
+        """Whether it lies before the output begins."""
+        return self.position in READING or self.position.startswith((AT_POINTER, OTHERS_THAN))
+
+    @property
+    def stage(self) -> int:
+        """Its place in the order of computation: embeddings 0, attention 1, layer output 2, …"""
+        return 2 * self.layer + (1 if self.is_attention else 2)
+
+    def with_block_name(self, adapter: Adapter) -> PatchLocation:
+        """This place with the name of its block, for models whose blocks have names."""
+        if adapter.architecture != "encoder-decoder" or self.layer < 0:
+            return self
+        return replace(self, block=adapter.block_names[self.layer])
+
+
+Condition: TypeAlias = tuple[tuple[str, str], ...]
+Patch: TypeAlias = tuple[PatchLocation, ...]
+
+
+def is_single(patch: Patch) -> bool:
+    """Whether a patch is one site: one place, or the one token in which the runs differ."""
+    return len(patch) == 1 and patch[0].position not in ("others", "inputs", "outputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a variable of the machine is stored in the network, with the evidence for it.
+
+    Attributes:
+        variable: the variable's name.
+        kind: what the variable is.
+        patch: the places whose activations were interchanged; empty where too few pairs of steps
+            distinguish the variable's values to place it.
+        accuracy: share of interchanges after which the model writes the counterfactual token, in
+            [0, 1]; NaN where it was not placed.
+        interval: Wilson's 95 % interval of the accuracy.
+        pairs: number of pairs that the accuracy is counted on.
+        control: the accuracy of random directions of the same norm (mean of four), in [0, 1].
+        same_value_control: share of sources of the same value that leave the output unchanged, in
+            [0, 1]; NaN where there are no such pairs.
+        accepted: whether accuracy and controls pass the thresholds.
+        third_token_accuracy: the accuracy on pairs whose source writes a third token, so that
+            copying the source's answer is as wrong as keeping the base's.
+        unrestricted_accuracy: the accuracy on pairs drawn without that condition.
+        dims: dimensions of the learned subspace at each place, where only that was interchanged;
+            0 where the complete activation was.
+        d_model: dimensions of the residual stream.
+    """
+
+    variable: str
+    kind: VariableKind
+    patch: Patch = ()
+    accuracy: float
+    interval: tuple[float, float]
+    pairs: int
+    control: float
+    same_value_control: float
+    accepted: bool
+    third_token_accuracy: Rate = UNSEEN
+    unrestricted_accuracy: Rate = UNSEEN
+    dims: int = 0
+    d_model: int
+
+    @property
+    def single(self) -> bool:
+        """Whether the variable is stored at one place, and not jointly at several."""
+        return is_single(self.patch)
+
+
+class MechanismKind(StrEnum):
+    """How a model obtains its machine's state at each step.
+
+    CARRIED: it reads the state off the output written so far. COMPUTED_FROM_INPUT: it computes the
+    state from the input. REDUNDANT: it does both. NEITHER: neither test changes the output as
+    predicted. NO_TRIALS: no two runs distinguish the values of the state. OUTPUTS_ONLY: the model
+    is a function whose activations cannot be read.
+    """
+
+    CARRIED = "carried"
+    COMPUTED_FROM_INPUT = "computed-from-input"
+    REDUNDANT = "redundant"
+    NEITHER = "neither"
+    NO_TRIALS = "no-trials"
+    OUTPUTS_ONLY = "outputs-only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism:
+    """How a model obtains its machine's state, and the evidence for it.
+
+    Attributes:
+        kind: which of the two tests changes the output.
+        forced_prefix: share of trials that follow the state of a forced output prefix.
+        source_swap: share of trials that follow a swapped input after the same output prefix.
+        variable: name of the variable that makes the state; empty where none could be tested.
+        variable_kind: what that variable is; None where none could be tested.
+        site: the first accepted site of the state; where none is accepted, the most accurate one;
+            None where the state could not be placed.
+        partial_site: where the site is a joint one, a single place of the same stage that stores
+            the state in part.
+    """
+
+    kind: MechanismKind
+    forced_prefix: Rate = UNSEEN
+    source_swap: Rate = UNSEEN
+    variable: str = ""
+    variable_kind: VariableKind | None = None
+    site: Site | None = None
+    partial_site: Site | None = None
+
+    @property
+    def was_tested(self) -> bool:
+        """Whether there was any trial of the two tests."""
+        return bool(self.forced_prefix.total or self.source_swap.total)
+
+    @property
+    def layer(self) -> int | None:
+        """The layer whose output stores the state; -1: the embeddings; None: no accepted site."""
+        if self.site is None or not self.site.accepted:
+            return None
+        return self.site.patch[-1].layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForcedPrefixRule:
+    """What a model does after an output prefix that it would not have written itself.
+
+    Attributes:
+        when: the condition, as features with their values (`PrefixedState.features`); all hold.
+        then: the mode from which the model continues; None: the output ends.
+        held: how often the model does that, on inputs from which no rule was learned.
+        alone: how often the machine without this rule is right there.
+    """
+
+    when: Condition
+    then: str | None
+    held: Rate
+    alone: Rate
+
+    def fits(self, features: Mapping[str, str]) -> bool:
+        """Whether the condition holds for a state with these features."""
+        return all(features[feature] == value for feature, value in self.when)

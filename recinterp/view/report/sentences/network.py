@@ -1,0 +1,174 @@
+"""Sentences on the network: mechanism, sites with their evidence, forced-prefix rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from recinterp.causal.results import MechanismKind
+
+if TYPE_CHECKING:
+    from recinterp.causal.results import ForcedPrefixRule, Mechanism, Patch, PatchLocation, Site
+    from recinterp.stats import Rate
+
+POSITIONS = {
+    "query": "the query",
+    "sep": "SEP",
+    "read": "the input read",
+    "changed": "the inputs changed",
+    "others": "the other inputs",
+    "inputs": "the inputs",
+    "outputs": "the previous outputs",
+}
+CONDITIONS = {
+    "mode": "in {}",
+    "rule": "where {} fires",
+    "writes": "about to write {}",
+    "last": "behind {}",
+    "instead": "the last token not {} as it should be",
+    "before": "the one before the last {}",
+    "only": "nothing but {} written",
+}
+WORTH_A_CLAUSE = 0.1  # a share of trials from which on a test that does not decide is mentioned
+
+
+def position_text(position: str) -> str:
+    """A class of positions in words; `at p` is the input position of the pointer p."""
+    others = "others than "
+    if position.startswith(others):
+        return f"the inputs other than at {position.removeprefix(others)}"
+    return POSITIONS.get(position) or f"the input {position}"
+
+
+def activation_text(location: PatchLocation) -> str:
+    """Which activation a place of a patch is, in words, without its positions."""
+    if location.is_attention:
+        if location.head is None:
+            return f"in {location.block or f'layer-{location.layer}'} attention"
+        return f"in {location.block or f'L{location.layer}'}H{location.head}"
+    if location.layer < 0:
+        return "in the embedding"
+    return f"after {location.block or f'layer {location.layer}'}"
+
+
+def location_text(location: PatchLocation) -> str:
+    """A place of a patch in words: `after layer 0 at the inputs`."""
+    return f"{activation_text(location)} at {position_text(location.position)}"
+
+
+def patch_text(patch: Patch) -> str:
+    """A patch in words: places of one activation together."""
+    return " and ".join(
+        f"{activation} at " + " and ".join(_positions_of(activation, patch))
+        for activation in dict.fromkeys(map(activation_text, patch))
+    )
+
+
+def _positions_of(activation: str, patch: Patch) -> Iterable[str]:
+    return (position_text(p.position) for p in patch if activation_text(p) == activation)
+
+
+def mechanism_sentence(mechanism: Mechanism) -> str:
+    """How a model obtains its machine's state, with the counts of the two tests."""
+    what = _state_text(mechanism)
+    match mechanism.kind:
+        case MechanismKind.OUTPUTS_ONLY:
+            return "Only its outputs were looked at."
+        case MechanismKind.NO_TRIALS:
+            return f"How {what} comes about is not known: too few runs tell its values apart."
+        case MechanismKind.CARRIED:
+            text = f"{what} is carried in the output written so far"
+        case MechanismKind.REDUNDANT:
+            where = _where_text(mechanism)
+            text = f"{what} is kept twice: computed from the input {where}, and read off the output"
+        case MechanismKind.NEITHER:
+            where = _where_text(mechanism)
+            text = f"{what} follows neither the input alone nor the output alone {where}"
+        case MechanismKind.COMPUTED_FROM_INPUT:
+            text = f"{what} is computed from the input {_where_text(mechanism)}"
+            if not mechanism.was_tested:
+                return f"{text}; no output stands before the answer."
+            text += f"; the output does not carry it{_also_prefix(mechanism.forced_prefix)}"
+    tests = (
+        f"a forced output prefix moves {mechanism.forced_prefix}, "
+        f"a swapped input with the prefix held {mechanism.source_swap}"
+    )
+    return f"{text} ({tests})."
+
+
+def _also_prefix(forced_prefix: Rate) -> str:
+    moves = bool(forced_prefix.total) and forced_prefix.value >= WORTH_A_CLAUSE
+    return ", though that moves it too" if moves else ""
+
+
+def _state_text(mechanism: Mechanism) -> str:
+    name = mechanism.variable
+    names = {
+        None: "the state",
+        "mode": "the mode",
+        "frame": "the frame on top of the stack",
+        "lookahead": f"the lookahead {name}",
+        "pointer": f"the pointer {name}",
+    }
+    return names.get(mechanism.variable_kind, f"the token read, {name},")
+
+
+def _where_text(mechanism: Mechanism) -> str:
+    """Where the state is stored, or the best place that was tried.
+
+    While reading, if it is found at input positions before the last layer; else at each step.
+    """
+    site, part = mechanism.site, mechanism.partial_site
+    if site is None:
+        return "(too few runs tell its values apart to say where)"
+    if not site.accepted:
+        best = f"best {site.accuracy:.0%}, {patch_text(site.patch)}"
+        return f"(no place that was tried holds it; {best})"
+    when = "while reading" if any(p.while_reading for p in site.patch) else "at each step"
+    text = f"{when}, and held {patch_text(site.patch)}"
+    if part is not None:
+        text += f" ({position_text(part.patch[0].position)} alone: {part.accuracy:.0%})"
+    return text
+
+
+def site_note(site: Site) -> str:
+    """The evidence for a site: its controls, and the accuracy on other pairs."""
+    if not site.patch:
+        return f"only {site.pairs} pairs of steps tell its values apart: too few to place it"
+    if site.dims:
+        return "; ".join(_subspace_notes(site))
+    return "; ".join(_site_notes(site))
+
+
+def _site_notes(site: Site) -> Iterable[str]:
+    yield f"random direction {site.control:.0%}"
+    yield f"source of the same value keeps {site.same_value_control:.0%}"
+    if site.third_token_accuracy.total >= 10:
+        yield f"where the source's own answer is wrong too {site.third_token_accuracy}"
+    if not site.accepted:
+        yield "not accepted"
+
+
+def _subspace_notes(site: Site) -> Iterable[str]:
+    yield f"{site.dims} of {site.d_model} directions at each place"
+    yield f"random directions {site.control:.0%}"
+    if site.third_token_accuracy.total:
+        yield f"where the source's own answer is wrong too {site.third_token_accuracy}"
+    if site.unrestricted_accuracy.total:
+        yield f"on pairs as they come {site.unrestricted_accuracy}"
+    if not math.isnan(site.same_value_control):
+        yield f"source of the same value keeps {site.same_value_control:.0%}"
+
+
+def condition_text(rule: ForcedPrefixRule) -> str:
+    """The conditions of a forced-prefix rule in words."""
+    values = dict(rule.when)
+    return ", ".join(
+        text.format(values[feature]) for feature, text in CONDITIONS.items() if feature in values
+    )
+
+
+def effect_text(rule: ForcedPrefixRule) -> str:
+    """What a model does where a forced-prefix rule fits, in words."""
+    return "the output ends" if rule.then is None else f"goes on as in {rule.then}"
