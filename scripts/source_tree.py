@@ -185,10 +185,9 @@ class SourceTree:
             if isinstance(node, kinds) and node.name == name:
                 return module, node
             if isinstance(node, ast.ImportFrom) and node.module in self.modules:
-                for alias in node.names:
-                    is_module = f"{node.module}.{alias.name}" in self.modules
-                    if (alias.asname or alias.name) == name and not is_module:
-                        return self._resolve(node.module, alias.name)
+                names = {alias.asname or alias.name: alias.name for alias in node.names}
+                if name in names and node.module != module:
+                    return self._resolve(node.module, names[name])
         return None
 
     def _targets(self, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
