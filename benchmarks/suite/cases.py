@@ -1,4 +1,4 @@
-"""The case table of the proving ground: models whose explanations are checked by counting.
+"""The case table of the benchmark: models whose explanations are checked by counting.
 
 Four kinds of rows. The zoo: models trained on many tasks, most of them on a part of what they are
 asked about, so that they fail somewhere; whatever comes out of training stays in the table.

@@ -1,6 +1,6 @@
 """The rows that score.py counted, as one JSON and as the documentation's page of all of them.
 
-    python benchmarks/proving/page.py          # results.json and docs/proving-rows.md from the rows
+    python benchmarks/suite/page.py          # results.json and docs/benchmark-rows.md from the rows
 
 Without new rows the page is written from results.json as it is kept.
 """
@@ -22,10 +22,10 @@ from cases import cases
 from recinterp.view.notebook.static_chart import chart_svg
 
 HERE = Path(__file__).resolve().parent
-ROWS = HERE.parents[1] / "runs" / "proving" / "rows"
+ROWS = HERE.parents[1] / "runs" / "suite" / "rows"
 RESULTS = HERE / "results.json"
 FIRST = HERE / "unseen-first.json"  # rows of the unseen as they were counted first
-PAGE, FIGURE = HERE.parents[1] / "docs" / "proving-rows.md", "risk-coverage.svg"
+PAGE, FIGURE = HERE.parents[1] / "docs" / "benchmark-rows.md", "risk-coverage.svg"
 FEW = 0.01  # failures of a model that counts as having some
 
 Row = dict[str, Any]
@@ -324,10 +324,10 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 }  # fmt: skip
 
 APART = 10  # pairs whose three outputs differ, or nothing is said of them
-TEXT = """# The proving ground, row by row
+TEXT = """# Benchmark, row by row
 
-Written by `python benchmarks/proving/page.py` from what `benchmarks/proving/train.py` trained and
-`benchmarks/proving/score.py` counted; the case table is `benchmarks/proving/cases.py`. Every count
+Written by `python benchmarks/suite/page.py` from what `benchmarks/suite/train.py` trained and
+`benchmarks/suite/score.py` counted; the case table is `benchmarks/suite/cases.py`. Every count
 is on inputs held out of every fit: all of a domain's, or 20,000 of them balanced over lengths and
 depths. Figures are means over models, whatever their size.
 
@@ -336,7 +336,7 @@ abstention is a miss). *Told*: failures whose wrong output the machine gives, to
 *Kept*: of the wrong outputs it claims, those that the model gives. *Flagged*: of the inputs that
 `will_fail` names, those that fail. *Size*: rules, guard atoms and expression nodes of the machine.
 
-*Unseen*: models over thirteen functions (`benchmarks/proving/programs/unseen.v`) that no method had
+*Unseen*: models over thirteen functions (`benchmarks/suite/programs/unseen.v`) that no method had
 been tried on; table and recipes were committed before any was trained. *At first*: the same, as the
 methods stood then; what was changed because of that count is told below.
 

@@ -1,6 +1,6 @@
 """Explain every trained model of the case table and count, input by input, how right that is.
 
-    python benchmarks/proving/score.py [NAMES] [--again]     # into runs/proving/rows/
+    python benchmarks/suite/score.py [NAMES] [--again]     # into runs/suite/rows/
 
 A row is counted on inputs held out of every fit: all of the domain's, or 20,000 of them balanced
 over lengths and depths. Models that are not trained yet are left for the next run.

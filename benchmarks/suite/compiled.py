@@ -1,6 +1,6 @@
 """Models whose algorithm is known because it was compiled: RASP programs through Tracr.
 
-    pip install tracr-pypi && python benchmarks/proving/compiled.py   # into runs/proving/
+    pip install tracr-pypi && python benchmarks/suite/compiled.py   # into runs/suite/
 
 Each program writes one output token after another. It finds the separator (one head of layer 1),
 computes from the step which position is due, reads that position (one head of the last layer) and

@@ -1,6 +1,6 @@
 """Train the models of the case table, those that are not there yet, in the background.
 
-    python benchmarks/proving/train.py [NAMES]        # into runs/proving/
+    python benchmarks/suite/train.py [NAMES]        # into runs/suite/
 
 A killed run goes on where it was saved. A planted model is asked for every input of its domain
 after training; where it is not exact it is trained again from the start with twice the steps, twice
@@ -31,7 +31,7 @@ from recinterp.models.checkpoint import attach, describe
 from recinterp.models.training.batches import answer_of
 from recinterp.models.training.trainer import TrainingRun, shape_for, started
 
-HOME = Path(__file__).resolve().parents[2] / "runs" / "proving"
+HOME = Path(__file__).resolve().parents[2] / "runs" / "suite"
 TRIES = 3
 
 

@@ -1,6 +1,6 @@
 """How much of a model's failures could any machine tell that reads contents only to copy them?
 
-    python benchmarks/proving/shapes.py [NAMES]      # the undetermined rows of results.json
+    python benchmarks/suite/shapes.py [NAMES]      # the undetermined rows of results.json
 
 A table, not an explanation: for each shape of input (its labels left out) and each place of the
 output, the place of the input that is copied there most often, or the token that is. Made of some
