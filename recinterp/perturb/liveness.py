@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from recinterp.errors import InactiveHookError
-from recinterp.perturb.positions import build_batch, check_hook, hook_names
+from recinterp.perturb.lowering.validate import check_hook
+from recinterp.perturb.positions import build_batch
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -122,4 +123,4 @@ def _neighbours(adapter: Adapter, hook: str) -> list[str]:
     if name == "hook_resid_mid":
         near.remove("attn.hook_pattern")
     names = [f"{layer}.{other}" for other in near] + ["blocks.0.hook_resid_pre"]
-    return [other for other in names if other in hook_names(adapter) and other != hook]
+    return [other for other in names if other in adapter.hook_names and other != hook]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from torch import Tensor
 
 from recinterp.errors import InterventionError
-from recinterp.perturb.positions import ALL, Tokens, Where
+from recinterp.perturb.positions import ALL, QUERY, Tokens, Where
 
 if TYPE_CHECKING:
+    from recinterp.models import Adapter
     from recinterp.tasks import Task
 
 
@@ -127,6 +128,10 @@ class Ablate:
         """The same for some of the rows."""
         return replace(self, unit=tuple(unit.take(picked) for unit in self.units))
 
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        return self.units
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -165,6 +170,10 @@ class Redirect:
         to = self.to.take(picked) if isinstance(self.to, Mixture) else _take(self.to, picked)
         return replace(self, to=to)
 
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        return (Unit(f"blocks.{self.layer}.attn.hook_pattern", self.head, QUERY),)
+
 
 @dataclass(frozen=True)
 class PathPatch:
@@ -198,6 +207,12 @@ class PathPatch:
         xs, ys = (tuple(v[i] for i in picked) for v in (self.inputs, self.prefixes))
         return replace(self, inputs=xs, prefixes=ys, at=_take(self.at, picked))
 
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        (low, sender), (high, receiver) = self.sender, self.receiver
+        into = Unit(f"blocks.{high}.attn.hook_{self.through}", receiver)
+        return head(low, sender, self.at), into
+
 
 @dataclass(frozen=True)
 class Transplant:
@@ -219,6 +234,12 @@ class Transplant:
         xs, ys = (tuple(v[i] for i in picked) for v in (self.inputs, self.prefixes))
         return replace(self, inputs=xs, prefixes=ys)
 
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        return tuple(
+            Unit(f"blocks.{layer}.attn.hook_{self.through}", h, QUERY) for layer, h in self.heads
+        )
+
 
 @dataclass(frozen=True)
 class FreezePatterns:
@@ -229,6 +250,11 @@ class FreezePatterns:
     def take(self, picked: Sequence[int]) -> FreezePatterns:
         """The same for some of the rows."""
         return self
+
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        layers = range(adapter.n_layers) if self.layers is None else self.layers
+        return tuple(Unit(f"blocks.{layer}.attn.hook_pattern") for layer in layers)
 
 
 @dataclass(frozen=True)
@@ -241,6 +267,10 @@ class Swap:
         """The same for some of the rows."""
         return Swap(tuple(self.tokens[i] for i in picked))
 
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """No unit: only the prompt is edited."""
+        return ()
+
 
 @dataclass(frozen=True)
 class ForcePrefix:
@@ -251,6 +281,10 @@ class ForcePrefix:
     def take(self, picked: Sequence[int]) -> ForcePrefix:
         """The same for some of the rows."""
         return ForcePrefix(tuple(self.prefixes[i] for i in picked))
+
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """No unit: only the prompt is edited."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -286,6 +320,10 @@ class Interchange:
             at=None if self.at is None else _take(self.at, picked),
         )
 
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        return self.units
+
 
 @dataclass(frozen=True, eq=False)
 class Steer:
@@ -298,6 +336,10 @@ class Steer:
     def take(self, picked: Sequence[int]) -> Steer:
         """The same for some of the rows."""
         return replace(self, unit=self.unit.take(picked))
+
+    def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
+        """The units that this step writes to."""
+        return (self.unit,)
 
 
 Intervention: TypeAlias = (
@@ -312,3 +354,8 @@ Intervention: TypeAlias = (
     | Steer
 )
 Plan: TypeAlias = Sequence[Intervention]
+
+
+def edited_units(adapter: Adapter, plan: Plan) -> list[Unit]:
+    """Every unit that a plan writes to, step by step."""
+    return [unit for step in plan for unit in step.edited_units(adapter)]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -224,18 +223,3 @@ def half_of(adapter: Adapter, hook: str) -> Half:
     kind = adapter.block_names[int(layer)][0]
     asked = kind == "X" and name in ("attn.hook_k", "attn.hook_v")
     return "read" if kind == "E" or asked else "written"
-
-
-def hook_names(adapter: Adapter) -> tuple[str, ...]:
-    """The hook points of a model."""
-    return adapter.hook_names
-
-
-def check_hook(adapter: Adapter, hook: str) -> None:
-    """Raise UnknownHookError, with the nearest that exist, for a hook point that is not there."""
-    known = hook_names(adapter)
-    if hook not in known:
-        near = get_close_matches(hook, known, n=3, cutoff=0.5) or known[:8]
-        raise UnknownHookError(
-            f"site {hook}", "there is no such hook point", f"nearest: {', '.join(near)}"
-        )

@@ -17,9 +17,11 @@ from recinterp.models import Adapter
 from recinterp.perturb.fast.decode import decode, keeps, up_to_now
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
-from recinterp.perturb.lowering.hooks import check, edit_rows, hook_of, units_of
+from recinterp.perturb.lowering.hooks import hook_of
 from recinterp.perturb.lowering.lower import lower
-from recinterp.perturb.plan import ForcePrefix, Plan, Swap
+from recinterp.perturb.lowering.prompts import edit_prompts
+from recinterp.perturb.lowering.validate import check_plan
+from recinterp.perturb.plan import ForcePrefix, Plan, Swap, edited_units
 from recinterp.perturb.positions import PromptBatch, Tokens, build_batch
 from recinterp.stats import Rate
 from recinterp.tokens import EOS, TRUNCATED
@@ -97,12 +99,12 @@ def hooks_needed(adapter: Adapter, plan: Plan = ()) -> str:
     road = fast_backend_for(adapter)
     if isinstance(road, str):
         return road
-    return next((why for unit in units_of(adapter, plan) if (why := road.lacks(unit.hook))), "")
+    return next((why for unit in edited_units(adapter, plan) if (why := road.lacks(unit.hook))), "")
 
 
 def next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> Tensor:
     """Logits of the next output token, (batch, vocab), under a plan (default: none)."""
-    for hook in sorted({unit.hook for unit in units_of(adapter, plan)}):
+    for hook in sorted({unit.hook for unit in edited_units(adapter, plan)}):
         assert_live(adapter, task, hook)
     chunks = [range(i, min(i + BATCH, len(rows))) for i in range(0, len(rows), BATCH)]
     if len(chunks) == 1:
@@ -122,8 +124,8 @@ def pick(task: Task, rows: PromptBatch, picked: Sequence[int]) -> PromptBatch:
 
 @torch.no_grad()
 def _next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) -> Tensor:
-    edited = edit_rows(task, rows, plan)
-    check(adapter, plan)
+    edited = edit_prompts(task, rows, plan)
+    check_plan(adapter, plan)
     edits = lower(adapter, task, edited, plan, rows)
     road = fast_backend_for(adapter)
     if isinstance(road, FastBackend) and not hooks_needed(adapter, plan):
@@ -148,12 +150,12 @@ def generate(
     adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
 ) -> tuple[Tokens, ...]:
     """Greedy outputs under a plan that is applied anew at every step; cut ones end in "…"."""
-    edited = edit_rows(task, rows, plan)
+    edited = edit_prompts(task, rows, plan)
     rest = [step for step in plan if not isinstance(step, ForcePrefix | Swap)]
     road = fast_backend_for(adapter)
     if not isinstance(road, str) and not hooks_needed(adapter, rest) and keeps(rest):
-        check(adapter, rest)
-        for hook in sorted({unit.hook for unit in units_of(adapter, rest)}):
+        check_plan(adapter, rest)
+        for hook in sorted({unit.hook for unit in edited_units(adapter, rest)}):
             assert_live(adapter, task, hook)
         said = decode(adapter, task, road.weights, edited, rest)
         return tuple(tuple(out if ended else (*out, TRUNCATED)) for out, ended in said)

@@ -30,10 +30,10 @@ from recinterp.models import Adapter
 from recinterp.perturb.fast.plan_hash import Chain
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
-from recinterp.perturb.lowering.hooks import check_unit, units_of
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.sources import ensure_source_cache
-from recinterp.perturb.plan import ForcePrefix, Plan, Swap
+from recinterp.perturb.lowering.validate import check_unit
+from recinterp.perturb.plan import ForcePrefix, Plan, Swap, edited_units
 from recinterp.perturb.positions import PromptBatch, build_batch
 from recinterp.perturb.runner import BATCH, next_logits, pick
 
@@ -189,7 +189,7 @@ class _Job:
     def hooks(self, plan: Plan, road: FastBackend | str) -> str:
         """Why a plan needs hooks, or nothing; each site is proven once to exist and be live."""
         why = road if isinstance(road, str) else ""
-        for unit in units_of(self.adapter, plan):
+        for unit in edited_units(self.adapter, plan):
             key = (unit.hook, unit.head)
             if key not in self._known:
                 check_unit(self.adapter, unit)

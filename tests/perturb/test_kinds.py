@@ -74,9 +74,9 @@ def test_a_path_through_mlps_to_the_next_layer_is_the_whole_patch(adapter: Adapt
     (edit,) = lower(adapter, TASK, ROWS, [path])
     held: dict[str, torch.Tensor] = {}
     patch = [Interchange((head(0, 1),), SOURCE, PREFIX)]
-    from recinterp.perturb.lowering.hooks import hooks_of
+    from recinterp.perturb.lowering.lower import lower_to_hooks
 
-    hooks = hooks_of(adapter, TASK, ROWS, patch)
+    hooks = lower_to_hooks(adapter, TASK, ROWS, patch)
     name = "blocks.1.attn.hook_k"
     hooks += [(name, lambda value, hook: held.__setitem__(name, value.clone()))]
     adapter.run_with_hooks(ROWS.ids, hooks)

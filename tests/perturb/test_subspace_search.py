@@ -22,7 +22,7 @@ from recinterp.perturb import (
     next_logits,
     random_subspaces,
 )
-from recinterp.perturb.lowering.hooks import hooks_of
+from recinterp.perturb.lowering.lower import lower_to_hooks
 from recinterp.perturb.subspace_search import batch_of, orthonormal
 from tests.perturb.hand_set import LENGTH, Words, planted
 from tests.perturb.untrained import (
@@ -68,7 +68,7 @@ def test_all_directions_are_the_whole_interchange_and_none_is_no_change(adapter:
 
 def test_part_of_a_difference_is_put_in_alike_on_both_roads(adapter: Adapter) -> None:
     some = [replace(step, within=(_random(32, 6),)) for step in PLAN]
-    hooks = hooks_of(adapter, TASK, ROWS, some)
+    hooks = lower_to_hooks(adapter, TASK, ROWS, some)
     said = adapter.run_with_hooks(ROWS.ids, hooks)[torch.arange(len(ROWS)), ROWS.query]
     assert torch.allclose(next_logits(adapter, TASK, ROWS, some), said, atol=1e-4)
 

@@ -15,7 +15,7 @@ from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends.native import hooked
 from recinterp.models.backends.transformer_lens import has_bridge
-from recinterp.perturb.lowering.hooks import hooks_of
+from recinterp.perturb.lowering.lower import lower_to_hooks
 from recinterp.perturb.plan import Plan
 from recinterp.perturb.positions import PromptBatch
 from tests.models.conftest import random_weights
@@ -50,7 +50,7 @@ def random_model(shape: Shape) -> nn.Module:
 
 def through_hooks(adapter: Adapter, rows: PromptBatch, plan: Plan) -> torch.Tensor:
     """Logits at the prediction position under a plan, by hooks: Float[Tensor, "batch d_vocab"]."""
-    hooks = hooks_of(adapter, TASK, rows, plan)
+    hooks = lower_to_hooks(adapter, TASK, rows, plan)
     return adapter.run_with_hooks(rows.ids, hooks)[torch.arange(len(rows)), rows.query]
 
 

@@ -21,7 +21,7 @@ from recinterp.perturb.fast.hook_points import POINTS, Frame, Suffix, point_of
 from recinterp.perturb.fast.masks import Border, owns
 from recinterp.perturb.fast.weights import Weights, read
 from recinterp.perturb.lowering.edits import Edit
-from recinterp.perturb.positions import PromptBatch, hook_names
+from recinterp.perturb.positions import PromptBatch
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -184,7 +184,7 @@ def _compare(adapter: Adapter, weights: Weights) -> tuple[frozenset[str], str]:
         return _same(there[own], held[own])
 
     logits = forward(weights, ids, last, tap=tap, border=border).logits
-    wanted = [name for name in hook_names(adapter) if point_of(name) and name in ours]
+    wanted = [name for name in adapter.hook_names if point_of(name) and name in ours]
     theirs = adapter.cache(ids, wanted)
     own = adapter.logits(ids)
     if own.dtype != torch.float32:

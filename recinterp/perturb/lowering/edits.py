@@ -7,17 +7,15 @@ Frozen  all attention of a layer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from recinterp.errors import InterventionError
-
-Hook = tuple[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,43 +136,3 @@ def _agree(first: Write | Look, second: Write | Look, one: Tensor, other: Tensor
         for w, at in ((first, one), (second, other))
     )
     return a.shape == b.shape and bool(torch.equal(a, b))
-
-
-def hook_of(edit: Edit) -> Hook:
-    """One edit as a hook."""
-    match edit:
-        case Write():
-            return edit.hook, _writer(edit)
-        case Look():
-            return edit.hook, _looker(edit)
-        case Frozen(_, pattern):
-            return edit.hook, constant(pattern)
-
-
-def _writer(edit: Write) -> Callable[..., Tensor]:
-    def run(value: Tensor, hook: object = None) -> Tensor:
-        out = value.clone()
-        site = (edit.row.to(value.device), edit.pos.to(value.device))
-        at = site if edit.head is None else (*site, edit.head)
-        out[at] = edit.apply(value[at])
-        return out
-
-    return run
-
-
-def _looker(edit: Look) -> Callable[..., Tensor]:
-    def run(value: Tensor, hook: object = None) -> Tensor:
-        out, new = value.clone(), edit.pattern.to(value)
-        row, query = edit.row.to(value.device), edit.pos.to(value.device)
-        if edit.head is None:
-            out[row, :, query] = new.expand(-1, value.shape[1], -1)
-        else:
-            out[row, edit.head, query] = new[:, 0]
-        return out
-
-    return run
-
-
-def constant(value: Tensor) -> Callable[..., Tensor]:
-    """A hook function that puts a value in place of an activation."""
-    return lambda old, hook=None: value.to(old)

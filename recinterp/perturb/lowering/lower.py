@@ -18,9 +18,8 @@ from recinterp.perturb.lowering.edits import (
     Look,
     Write,
     check_together,
-    constant,
-    hook_of,
 )
+from recinterp.perturb.lowering.hooks import Hook, constant, hook_of
 from recinterp.perturb.lowering.sources import (
     ensure_source_cache,
     everywhere,
@@ -28,6 +27,7 @@ from recinterp.perturb.lowering.sources import (
     reference_rows,
     source_rows,
 )
+from recinterp.perturb.lowering.validate import check_one_per_row, check_plan
 from recinterp.perturb.plan import (
     Ablate,
     FreezePatterns,
@@ -57,6 +57,14 @@ def lower(
         made = [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
     check_together(made, rows.ids.shape[1])
     return made
+
+
+def lower_to_hooks(
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan, clean: PromptBatch | None = None
+) -> list[Hook]:
+    """The hooks that carry out a plan on these rows. clean: the rows before swaps and prefixes."""
+    check_plan(adapter, plan)
+    return [hook_of(edit) for edit in lower(adapter, task, rows, plan, clean)]
 
 
 def _edits(
@@ -134,7 +142,7 @@ def _ablation(adapter: Adapter, task: Task, rows: PromptBatch, step: Ablate, uni
 
 
 def _interchange(adapter: Adapter, task: Task, rows: PromptBatch, step: Interchange) -> list[Write]:
-    same_count("sources", len(step.inputs), len(rows))
+    check_one_per_row("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
     cache = read_sources(adapter, source, sorted({unit.hook for unit in step.units}))
     made = []
@@ -163,12 +171,6 @@ def partly(old: Tensor, new: Tensor, basis: Tensor) -> Tensor:
     basis = basis.to(old)
     apart = (new - old).flatten(1)
     return old + (apart @ basis @ basis.T).view(old.shape)
-
-
-def same_count(what: str, got: int, rows: int) -> None:
-    """Raise InterventionError where there is not one per row."""
-    if got != rows:
-        raise InterventionError(f"{got} {what}", f"there are {rows} rows", "give one per row")
 
 
 def _check_counts(
@@ -231,7 +233,7 @@ def _pattern_transplant(
     adapter: Adapter, task: Task, rows: PromptBatch, step: Transplant
 ) -> list[Look]:
     """Rows of attention from other rows' queries, cut to the keys that this query may see."""
-    same_count("sources", len(step.inputs), len(rows))
+    check_one_per_row("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
     names = sorted({f"blocks.{layer}.attn.hook_pattern" for layer, _ in step.heads})
     cache = read_sources(adapter, source, names)

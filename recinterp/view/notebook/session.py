@@ -32,7 +32,9 @@ from recinterp.perturb import (
     head,
     source_cache,
 )
-from recinterp.perturb.lowering.hooks import SourceCache, hooks_of, units_of
+from recinterp.perturb.lowering.lower import lower_to_hooks
+from recinterp.perturb.lowering.sources import SourceCache
+from recinterp.perturb.plan import edited_units
 from recinterp.perturb.runner import decode_tokens
 from recinterp.probe.landmarks import Landmark, landmarks
 from recinterp.tokens import EOS, TRUNCATED
@@ -360,9 +362,9 @@ class Session:
     ) -> Tensor:
         """Logits at every position, (batch, pos, vocab); every layer's pattern into `held`."""
         with self._lock, one_thread(), source_cache(self._kept), torch.no_grad():
-            for hook in sorted({unit.hook for unit in units_of(self.adapter, plan)}):
+            for hook in sorted({unit.hook for unit in edited_units(self.adapter, plan)}):
                 assert_live(self.adapter, self.task, hook)
-            hooks = hooks_of(self.adapter, self.task, rows, plan)
+            hooks = lower_to_hooks(self.adapter, self.task, rows, plan)
             if held is not None:
                 hooks += [(name, _capture(held, name)) for name in self._patterns]
             return self.adapter.run_with_hooks(rows.ids, hooks).float().cpu()
