@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from continuation import continue_ids
+from t5 import continue_t5
 from torch import Tensor, nn
 
 from recinterp.models import Adapter
 from recinterp.perturb import Ablate, head, sweep
-from recinterp.perturb.fast.decode import continue_ids
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
-from recinterp.perturb.fast.t5 import continue_t5
 
 HOME = Path(__file__).resolve().parent.parent
 PROMPT, STEPS = 34, 30

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.t5 import continue_t5
 from recinterp.errors import IncompatibleModelError
 from recinterp.models.backends.transformer_lens import has_bridge
-from recinterp.perturb.fast.t5 import continue_t5
 
 pytestmark = pytest.mark.backend
 SIZES: dict[str, Any] = {
