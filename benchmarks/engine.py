@@ -40,7 +40,8 @@ from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
-from recinterp.perturb import Ablate, At, Interchange, build_batch, head, sweep
+from recinterp.perturb import Ablate, At, Interchange, head, sweep
+from recinterp.perturb.positions import build_batch
 
 LAYERS, HEADS, WIDTH, CONTEXT, VOCAB = 4, 8, 128, 64, 16
 SHAPE = Shape(LAYERS, HEADS, WIDTH, WIDTH // HEADS, 4 * WIDTH, CONTEXT, VOCAB, act="gelu_new")

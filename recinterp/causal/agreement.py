@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from recinterp.causal.pairs import Pair, PairSampler, Step
-from recinterp.perturb import build_batch, next_tokens
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import next_tokens
 from recinterp.tokens import TokenTuple
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from recinterp.causal.results import Condition, ForcedPrefixRule
 from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
-from recinterp.perturb import build_batch, next_tokens
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 from recinterp.tokens import EOS, TokenTuple

@@ -24,7 +24,8 @@ from recinterp.causal.results import Mechanism, MechanismKind, Site
 from recinterp.causal.sites import FEWEST, find_sites
 from recinterp.causal.traces import Trace
 from recinterp.causal.variables import VariableKind, find_read_position, resume_from
-from recinterp.perturb import build_batch, next_tokens
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import next_tokens
 from recinterp.stats import Rate
 from recinterp.tokens import TokenTuple
 

@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 
 from recinterp.causal.pairs import Pair, Step
 from recinterp.causal.results import AT_POINTER, OTHERS_THAN, Patch
-from recinterp.perturb import (
-    INPUTS,
-    OUTPUTS,
-    QUERY,
-    SEP,
-    At,
-    Interchange,
-    PromptBatch,
-    Unit,
-    build_batch,
-    next_tokens,
-)
+from recinterp.perturb.plan import Interchange, Unit
+from recinterp.perturb.positions import INPUTS, OUTPUTS, QUERY, SEP, At, PromptBatch, build_batch
+from recinterp.perturb.runner import next_tokens
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:

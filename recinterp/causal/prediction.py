@@ -21,7 +21,11 @@ from recinterp.causal.patches import PatchSpec, predict_patched
 from recinterp.causal.results import ForcedPrefixRule, Site
 from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
-from recinterp.perturb import Transplant, build_batch, head, is_live, next_tokens, source_cache
+from recinterp.perturb.liveness import is_live
+from recinterp.perturb.lowering.sources import source_cache
+from recinterp.perturb.plan import Transplant, head
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 from recinterp.tokens import TokenTuple

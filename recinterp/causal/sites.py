@@ -19,7 +19,8 @@ from recinterp.causal.pairs import Pair, PairSampler, split_selection_report
 from recinterp.causal.patches import PatchSpec, interchange_accuracy
 from recinterp.causal.results import Patch, PatchLocation, Site, is_single
 from recinterp.causal.variables import Variable, VariableKind
-from recinterp.perturb import is_live, source_cache
+from recinterp.perturb.liveness import is_live
+from recinterp.perturb.lowering.sources import source_cache
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:

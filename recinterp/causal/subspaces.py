@@ -22,7 +22,10 @@ from recinterp.causal.patches import (
 from recinterp.causal.results import Patch, PatchLocation, Site
 from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST
 from recinterp.machine.nodes import Reg
-from recinterp.perturb import hooks_needed, is_live, learn_subspaces, random_subspaces, source_cache
+from recinterp.perturb.liveness import is_live
+from recinterp.perturb.lowering.sources import source_cache
+from recinterp.perturb.runner import hooks_needed
+from recinterp.perturb.subspace_search import learn_subspaces, random_subspaces
 from recinterp.splits import FIT_OF, in_fit_split
 
 if TYPE_CHECKING:

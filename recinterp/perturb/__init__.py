@@ -4,15 +4,11 @@ from recinterp.perturb import Ablate, head, run
 run(model, task, [["X1", "X0", "01"]], [Ablate(head(1, 0), "mean")], whole=True).changed
 """
 
-from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
-from recinterp.perturb.liveness import assert_live, is_live
-from recinterp.perturb.lowering.sources import source_cache
 from recinterp.perturb.plan import (
     Ablate,
     ForcePrefix,
     FreezePatterns,
     Interchange,
-    Intervention,
     Mixture,
     PathPatch,
     Plan,
@@ -28,20 +24,10 @@ from recinterp.perturb.plan import (
     stratum,
 )
 from recinterp.perturb.pointers import pointer
-from recinterp.perturb.positions import (
-    ALL,
-    INPUTS,
-    OUTPUTS,
-    QUERY,
-    SEP,
-    At,
-    PromptBatch,
-    Where,
-    build_batch,
-)
-from recinterp.perturb.runner import Effects, generate, hooks_needed, next_logits, next_tokens, run
-from recinterp.perturb.subspace_search import learn_subspaces, random_subspaces
-from recinterp.perturb.sweeps import Swept, changed, last_logits, shift, stream, sweep
+from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, QUERY, SEP, At
+from recinterp.perturb.runner import Effects, run
+from recinterp.perturb.subspace_search import learn_subspaces
+from recinterp.perturb.sweeps import Swept, stream, sweep
 
 __all__ = [
     "ALL",
@@ -55,11 +41,9 @@ __all__ = [
     "ForcePrefix",
     "FreezePatterns",
     "Interchange",
-    "Intervention",
     "Mixture",
     "PathPatch",
     "Plan",
-    "PromptBatch",
     "Redirect",
     "Reference",
     "Steer",
@@ -67,29 +51,13 @@ __all__ = [
     "Swept",
     "Transplant",
     "Unit",
-    "Where",
-    "assert_live",
-    "build_batch",
-    "changed",
-    "generate",
     "head",
-    "hooks_needed",
-    "is_live",
-    "last_logits",
     "layer_output",
     "learn_subspaces",
     "mlp",
-    "next_logits",
-    "next_tokens",
     "pointer",
-    "random_direction",
-    "random_heads",
-    "random_subspaces",
     "run",
-    "shift",
-    "source_cache",
     "stratum",
     "stream",
     "sweep",
-    "untrained_twin",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recinterp.perturb import INPUTS, PromptBatch
+from recinterp.perturb.positions import INPUTS, PromptBatch
 from recinterp.probe.landmarks import Landmark, best
 from recinterp.stats import Rate
 

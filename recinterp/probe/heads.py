@@ -26,24 +26,12 @@ from torch import Tensor
 
 from recinterp.errors import IncompatibleModelError
 from recinterp.models import Adapter
-from recinterp.perturb import (
-    ALL,
-    INPUTS,
-    OUTPUTS,
-    QUERY,
-    SEP,
-    Ablate,
-    FreezePatterns,
-    PromptBatch,
-    Transplant,
-    build_batch,
-    head,
-    is_live,
-    next_logits,
-    random_heads,
-    source_cache,
-    untrained_twin,
-)
+from recinterp.perturb.controls import random_heads, untrained_twin
+from recinterp.perturb.liveness import is_live
+from recinterp.perturb.lowering.sources import source_cache
+from recinterp.perturb.plan import Ablate, FreezePatterns, Transplant, head
+from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, QUERY, SEP, PromptBatch, build_batch
+from recinterp.perturb.runner import next_logits
 from recinterp.probe.encoder_heads import attention_while_reading, is_encoders, told_of_encoders
 from recinterp.probe.landmarks import Landmark, Step, best, landmarks
 from recinterp.stats import Rate

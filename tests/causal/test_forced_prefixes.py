@@ -20,7 +20,8 @@ from recinterp.causal.results import ForcedPrefixRule
 from recinterp.causal.traces import trace_run
 from recinterp.machine import Machine
 from recinterp.models import Adapter, load
-from recinterp.perturb import build_batch, next_tokens
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import next_tokens
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 from recinterp.view.report.sentences.network import condition_text, effect_text

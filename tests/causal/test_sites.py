@@ -18,7 +18,8 @@ from recinterp.causal.variables import Variable, VariableKind, counterfactual_ou
 from recinterp.machine import Machine
 from recinterp.machine.nodes import Find, Reg
 from recinterp.models import Adapter, load
-from recinterp.perturb import is_live, untrained_twin
+from recinterp.perturb.controls import untrained_twin
+from recinterp.perturb.liveness import is_live
 from recinterp.view.report.sentences.network import (
     location_text,
     mechanism_sentence,

@@ -15,7 +15,7 @@ from recinterp.causal.results import Site
 from recinterp.causal.sites import find_sites
 from recinterp.causal.subspaces import localise_subspaces
 from recinterp.models import Adapter, load
-from recinterp.perturb import untrained_twin
+from recinterp.perturb.controls import untrained_twin
 from recinterp.view.report.sentences.network import site_note
 
 pytestmark = pytest.mark.backend

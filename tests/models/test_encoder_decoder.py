@@ -18,7 +18,9 @@ from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import block_names as stack
 from recinterp.models.backends import native
 from recinterp.models.training.batches import IGNORE, Batches
-from recinterp.perturb import Ablate, FreezePatterns, Redirect, build_batch, head, is_live, run
+from recinterp.perturb import Ablate, FreezePatterns, Redirect, head, run
+from recinterp.perturb.liveness import is_live
+from recinterp.perturb.positions import build_batch
 from recinterp.perturb.runner import next_tokens
 from tests.models.conftest import TINY, random_weights
 

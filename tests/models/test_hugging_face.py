@@ -15,7 +15,9 @@ import recinterp as ri
 from recinterp.errors import CheckpointError, InactiveHookError, IncompatibleModelError
 from recinterp.models import Adapter
 from recinterp.models.backends import transformer_lens as backend
-from recinterp.perturb import Redirect, build_batch, is_live, run
+from recinterp.perturb import Redirect, run
+from recinterp.perturb.liveness import is_live
+from recinterp.perturb.positions import build_batch
 
 pytestmark = pytest.mark.backend
 bridged = pytest.mark.skipif(

@@ -14,19 +14,19 @@ from recinterp.perturb import (
     Ablate,
     At,
     Interchange,
-    Intervention,
     Redirect,
     Steer,
     Swap,
     Transplant,
     Unit,
-    build_batch,
-    generate,
     head,
     layer_output,
 )
 from recinterp.perturb import runner as engine
 from recinterp.perturb.fast.decode import keeps
+from recinterp.perturb.plan import Intervention
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import generate
 from tests.perturb.untrained import DECODER_SHAPES, INPUT, PREFIX, SOURCE, TASK, random_model
 
 pytestmark = pytest.mark.backend

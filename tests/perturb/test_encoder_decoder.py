@@ -21,7 +21,6 @@ from recinterp.perturb import (
     At,
     FreezePatterns,
     Interchange,
-    Intervention,
     PathPatch,
     Redirect,
     Reference,
@@ -29,8 +28,6 @@ from recinterp.perturb import (
     Swap,
     Transplant,
     Unit,
-    build_batch,
-    generate,
     head,
     layer_output,
     mlp,
@@ -41,7 +38,9 @@ from recinterp.perturb import runner as engine
 from recinterp.perturb.fast.decode import keeps
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.lowering.lower import lower
-from recinterp.perturb.runner import hooks_needed
+from recinterp.perturb.plan import Intervention
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import generate, hooks_needed
 from tests.models.conftest import random_weights
 from tests.perturb.untrained import (
     ENCODER_DECODER,

@@ -16,22 +16,21 @@ from recinterp.perturb import (
     At,
     FreezePatterns,
     Interchange,
-    Intervention,
     Redirect,
     Steer,
     Transplant,
     Unit,
-    build_batch,
     head,
     layer_output,
     mlp,
-    next_logits,
     run,
 )
 from recinterp.perturb.fast import batching as folding
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.lowering.lower import lower
-from recinterp.perturb.runner import hooks_needed
+from recinterp.perturb.plan import Intervention
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import hooks_needed, next_logits
 from tests.perturb.untrained import (
     DECODER_SHAPES,
     INPUT,

@@ -21,7 +21,6 @@ from recinterp.perturb import (
     Redirect,
     Reference,
     Swap,
-    build_batch,
     head,
     pointer,
     run,
@@ -29,6 +28,7 @@ from recinterp.perturb import (
 )
 from recinterp.perturb.lowering.edits import Look, Write
 from recinterp.perturb.lowering.lower import lower
+from recinterp.perturb.positions import build_batch
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
 from tests.perturb.untrained import (
     DECODER_SHAPES,

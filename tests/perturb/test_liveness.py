@@ -8,17 +8,11 @@ import torch
 from recinterp.errors import InactiveHookError, UnknownHookError
 from recinterp.models import Adapter
 from recinterp.models.backends.transformer_lens import has_bridge
-from recinterp.perturb import (
-    ALL,
-    Ablate,
-    Interchange,
-    Unit,
-    assert_live,
-    build_batch,
-    next_logits,
-    run,
-    untrained_twin,
-)
+from recinterp.perturb import ALL, Ablate, Interchange, Unit, run
+from recinterp.perturb.controls import untrained_twin
+from recinterp.perturb.liveness import assert_live
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import next_logits
 from tests.perturb.hand_set import Words, planted
 
 pytestmark = pytest.mark.backend

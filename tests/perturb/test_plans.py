@@ -21,15 +21,13 @@ from recinterp.perturb import (
     Swap,
     Transplant,
     Unit,
-    build_batch,
     head,
     layer_output,
-    random_direction,
-    random_heads,
     run,
-    untrained_twin,
 )
+from recinterp.perturb.controls import random_direction, random_heads, untrained_twin
 from recinterp.perturb.lowering.lower import lower
+from recinterp.perturb.positions import build_batch
 from tests.perturb.hand_set import LENGTH, Words, planted
 
 pytestmark = pytest.mark.backend

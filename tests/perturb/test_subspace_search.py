@@ -9,21 +9,11 @@ import torch
 
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
-from recinterp.perturb import (
-    INPUTS,
-    QUERY,
-    At,
-    Interchange,
-    Unit,
-    build_batch,
-    generate,
-    layer_output,
-    learn_subspaces,
-    next_logits,
-    random_subspaces,
-)
+from recinterp.perturb import INPUTS, QUERY, At, Interchange, Unit, layer_output, learn_subspaces
 from recinterp.perturb.lowering.lower import lower_to_hooks
-from recinterp.perturb.subspace_search import batch_of, orthonormal
+from recinterp.perturb.positions import build_batch
+from recinterp.perturb.runner import generate, next_logits
+from recinterp.perturb.subspace_search import batch_of, orthonormal, random_subspaces
 from tests.perturb.hand_set import LENGTH, Words, planted
 from tests.perturb.untrained import (
     DECODER_SHAPES,

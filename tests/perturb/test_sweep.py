@@ -15,20 +15,19 @@ from recinterp.perturb import (
     Ablate,
     At,
     FreezePatterns,
-    Intervention,
     Redirect,
     Steer,
     Swap,
     Unit,
-    changed,
     head,
-    last_logits,
     layer_output,
     run,
     stream,
     sweep,
 )
 from recinterp.perturb import sweeps as sweeping
+from recinterp.perturb.plan import Intervention
+from recinterp.perturb.sweeps import changed, last_logits
 from tests.perturb.untrained import DECODER_SHAPES, INPUT, TASK, random_model
 
 pytestmark = pytest.mark.backend

@@ -6,7 +6,8 @@ import pytest
 
 import recinterp as ri
 from recinterp.models import Adapter, TrainingRun
-from recinterp.perturb import head, is_live
+from recinterp.perturb import head
+from recinterp.perturb.liveness import is_live
 from recinterp.probe import probe_heads
 from recinterp.view.report.sentences.network import location_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recinterp.models import Adapter, load
-from recinterp.perturb import untrained_twin
+from recinterp.perturb.controls import untrained_twin
 from recinterp.probe import HeadReport, head_scores, probe_heads
 from tests.perturb.hand_set import Words, planted
 

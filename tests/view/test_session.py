@@ -16,6 +16,8 @@ from recinterp.errors import (
     RecinterpError,
     UnknownNameError,
 )
+from recinterp.perturb.lowering.sources import source_cache
+from recinterp.perturb.positions import build_batch
 from recinterp.view.notebook.session import HeadIntervention, Session, first_difference
 from tests.view.builders import explanation, session
 
@@ -26,7 +28,7 @@ INPUTS = (("X1", "X0", "01"), ("X1",) * 4 + ("01",), ("X0", "X1", "01"), ("01",)
 def generated(x: tuple[str, ...], cut: HeadIntervention) -> tuple[str, ...]:
     """The output under a cut as `perturb` generates it, token by token."""
     asked = session()
-    with perturb.source_cache(asked._kept):
+    with source_cache(asked._kept):
         found = perturb.run(asked.adapter, asked.task, [x], asked.plan(cut), whole=True)
     assert found.outputs is not None
     return found.outputs[0]
@@ -95,7 +97,7 @@ def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_attention_is_the_models_own() -> None:
     asked, x = session(), INPUTS[0]
     a = asked.answer(x)
-    rows = perturb.build_batch(asked.task, [x], [a.output])
+    rows = build_batch(asked.task, [x], [a.output])
     held = asked.adapter.cache(rows.ids, ["blocks.1.attn.hook_pattern"])
     want = held["blocks.1.attn.hook_pattern"][0, :, a.first_query :]
     assert torch.allclose(a.attention[1] / 255, want, atol=1 / 255)

@@ -21,20 +21,11 @@ from torch import Tensor
 from recinterp.errors import InterventionError, ModelNotLoadedError, UnknownNameError
 from recinterp.machine.execution.interpreter import machine_states
 from recinterp.models.torch_threads import one_thread
-from recinterp.perturb import (
-    Ablate,
-    At,
-    Intervention,
-    PromptBatch,
-    Redirect,
-    assert_live,
-    build_batch,
-    head,
-    source_cache,
-)
+from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.lower import lower_to_hooks
-from recinterp.perturb.lowering.sources import SourceCache
-from recinterp.perturb.plan import edited_units
+from recinterp.perturb.lowering.sources import SourceCache, source_cache
+from recinterp.perturb.plan import Ablate, Intervention, Redirect, edited_units, head
+from recinterp.perturb.positions import At, PromptBatch, build_batch
 from recinterp.perturb.runner import decode_tokens
 from recinterp.probe.landmarks import Landmark, landmarks
 from recinterp.tokens import EOS, TRUNCATED
