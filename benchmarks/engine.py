@@ -91,7 +91,7 @@ def model(shape: Shape = SHAPE) -> Adapter:
     """Random weights; what a forward costs does not depend on them."""
     torch.manual_seed(0)
     plain = EncoderDecoder(shape) if shape.kind == "encoder-decoder" else DecoderOnly(shape)
-    return Adapter(native.hooked(shape, plain.weights()), TASK)
+    return Adapter(native.build_hooked(shape, plain.export_weights()), TASK)
 
 
 def words(batch: int, seed: int, context: int = CONTEXT) -> tuple[tuple[str, ...], ...]:
@@ -356,7 +356,8 @@ def main() -> None:
     batches = [int(batch) for batch in asked.batches.split(",")]
     torch.set_num_threads(asked.threads)
     say = (lambda *_: None) if asked.json else (lambda *text: print(*text, sep="\n", flush=True))
-    say(f"{backend.version()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    say(f"{backend.describe_version()}, torch {torch.__version__}, {threads} threads")
     ratios: dict[str, dict[str, float]] = {}
     for name in rows:
         if name in PATCHES or name == "generate":

@@ -26,7 +26,7 @@ from torch import nn
 import recinterp as ri
 from recinterp.models.backends import native
 from recinterp.models.checkpoint import Checkpoint
-from recinterp.models.training.trainer import shape_for, started
+from recinterp.models.training.trainer import build_untrained, derive_shape
 
 UNTRAINED = "untrained"
 COUNTS = ("model", "machine = model", "failures told", "claims kept", "flagged", "rightly")
@@ -92,8 +92,8 @@ def loaded(name: str) -> tuple[nn.Module, ri.Task]:
         return model, cast(Checkpoint, model.checkpoint).task
     task, config = ri.task("binary-successor"), ri.TrainConfig()
     torch.manual_seed(0)
-    shape = shape_for(task, config)
-    return native.hooked(shape, started(shape, config).weights()), task
+    shape = derive_shape(task, config)
+    return native.build_hooked(shape, build_untrained(shape, config).export_weights()), task
 
 
 def table(rows: Iterator[Row] | list[Row]) -> Table:

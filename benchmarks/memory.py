@@ -30,7 +30,7 @@ def main() -> None:
     torch.manual_seed(0)
     shape = Shape(2, 4, 32, 8, 64, 24, 8)
     task = ri.task("binary-successor", order="natural")
-    adapter = Adapter(native.hooked(shape, DecoderOnly(shape).weights()), task)
+    adapter = Adapter(native.build_hooked(shape, DecoderOnly(shape).export_weights()), task)
     inputs = task.sample(2, seed=0, length=12)
     places = itertools.cycle(itertools.product(range(2), range(4), range(12)))
     plans = ([Ablate(head(layer, h, At("input", i)))] for layer, h, i in places)

@@ -154,12 +154,12 @@ def train(
     from recinterp.models import TrainConfig
     from recinterp.models import train as run
     from recinterp.models.training import resume
-    from recinterp.models.training.recipes import recipe
+    from recinterp.models.training.recipes import get_recipe
 
     if (name is None) == (task is None):
         raise TaskError("train", "there must be a NAME or a --task, and not both", "one of them")
     if name is not None:
-        known = recipe(name)
+        known = get_recipe(name)
         what, config, label = known.task, known.config, name
     else:
         found = _task(task, function, order)
@@ -174,7 +174,7 @@ def train(
     work = target.with_name(target.name + ".work")
     done = run(what, config, work=work, name=target.name)
     written = done.save(target)
-    resume.clear(work)
+    resume.delete_unfinished(work)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
     last = done.history[-1]
@@ -195,9 +195,9 @@ def tasks(
     for name in sorted(SHIPPED_TASKS):
         typer.echo(f"{name:<{wide}}  {SHIPPED_TASKS[name].example}")
     if models:
-        from recinterp.models import shipped
+        from recinterp.models import list_shipped
 
-        typer.echo("\n".join(["", "checkpoints:", *shipped()]))
+        typer.echo("\n".join(["", "checkpoints:", *list_shipped()]))
 
 
 @app.command(epilog="Example: recinterp trace binary-successor X1 X1 01")

@@ -27,9 +27,9 @@ from cases import Case, cases
 
 import recinterp as ri
 from recinterp.models.backends import native
-from recinterp.models.checkpoint import attach, describe
-from recinterp.models.training.batches import answer_of
-from recinterp.models.training.trainer import TrainingRun, shape_for, started
+from recinterp.models.checkpoint import attach_checkpoint, make_checkpoint
+from recinterp.models.training.batches import get_answer_function
+from recinterp.models.training.trainer import TrainingRun, build_untrained, derive_shape
 
 HOME = Path(__file__).resolve().parents[2] / "runs" / "suite"
 TRIES = 3
@@ -55,17 +55,17 @@ def untrained(case: Case) -> TrainingRun:
     """A model as it is before the first step."""
     torch.manual_seed(case.config.seed)
     task, domain = case.task, ri.Domain(max_length=case.asked)
-    shape = shape_for(task, case.config)
-    model = native.hooked(shape, started(shape, case.config).weights())
-    checkpoint = describe(case.name, shape, task, domain, {"steps": 0}, {})
-    attach(model, checkpoint)
+    shape = derive_shape(task, case.config)
+    model = native.build_hooked(shape, build_untrained(shape, case.config).export_weights())
+    checkpoint = make_checkpoint(case.name, shape, task, domain, {"steps": 0}, {})
+    attach_checkpoint(model, checkpoint)
     return TrainingRun(model, (), checkpoint)
 
 
 def missed(model: torch.nn.Module, task: ri.Task, case: Case) -> int:
     """Inputs of the domain on which a model is not its teacher."""
     inputs = list(task.inputs(case.asked))
-    answer = answer_of(task, case.teacher)
+    answer = get_answer_function(task, case.teacher)
     outputs = ri.predict(model, task, inputs)
     return sum(list(y) != list(answer(x)) for x, y in zip(inputs, outputs, strict=True))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from recinterp.models.adapter import Adapter, Hook, predict
-from recinterp.models.checkpoint import Checkpoint, load, save, shipped
+from recinterp.models.checkpoint import Checkpoint, list_shipped, load, save
 from recinterp.models.evaluation import ExhaustiveAccuracy, exhaustive_accuracy
 from recinterp.models.training.config import TrainConfig
-from recinterp.models.training.recipes import RECIPES, Recipe, recipe
+from recinterp.models.training.recipes import RECIPES, Recipe, get_recipe
 from recinterp.models.training.trainer import Progress, TrainingRun, train
 
 __all__ = [
@@ -20,10 +20,10 @@ __all__ = [
     "TrainConfig",
     "TrainingRun",
     "exhaustive_accuracy",
+    "get_recipe",
+    "list_shipped",
     "load",
     "predict",
-    "recipe",
     "save",
-    "shipped",
     "train",
 ]

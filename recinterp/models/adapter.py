@@ -20,16 +20,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recinterp.errors import IncompatibleModelError, UnknownHookError, UnknownNameError
-from recinterp.models import decoding as greedy
-from recinterp.models.backends import block_names as stack
-from recinterp.models.backends import hugging_face, native
+from recinterp.models import decoding
+from recinterp.models.backends import block_names, hugging_face, native
 from recinterp.models.backends import transformer_lens as backend
-from recinterp.models.backends.split_rows import Split
-from recinterp.models.decoding import evaluating
+from recinterp.models.backends.split_rows import RowSplit
+from recinterp.models.decoding import evaluation_mode
 from recinterp.tasks import Task
 from recinterp.tokens import EOS, TRUNCATED
 
-SIZES = tuple(backend.Config.__annotations__)
 Hook = tuple[str, Callable[..., Tensor | None]]
 
 
@@ -41,33 +39,35 @@ class Adapter:
 
     def __init__(self, model: nn.Module, task: Task) -> None:
         self.model, self.task = model, task
-        self._asked = f"{self.name} on {task.name}"
-        if hugging_face.is_theirs(model):
-            self.model = hugging_face.hooked(model, Split.of(task), asked=self._asked)
-        elif hugging_face.divides(model):
-            self.model = hugging_face.paired(model, Split.of(task))
+        self._operation = f"{self.name} on {task.name}"
+        if hugging_face.is_hugging_face(model):
+            split = RowSplit.from_task(task)
+            self.model = hugging_face.wrap_model(model, split, asked=self._operation)
+        elif hugging_face.is_bridged_encoder_decoder(model):
+            self.model = hugging_face.join_halves(model, RowSplit.from_task(task))
         model = self.model
         missing = [
             part for part in ("run_with_hooks", "hook_dict", "cfg") if not hasattr(model, part)
         ]
-        missing += [f"cfg.{size}" for size in SIZES if not hasattr(getattr(model, "cfg", 0), size)]
+        sizes = backend.HookedConfig.__annotations__
+        missing += [f"cfg.{size}" for size in sizes if not hasattr(getattr(model, "cfg", 0), size)]
         if missing:
             wrong = f"{type(model).__name__} has no {missing[0]}"
             needed = "a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, a "
             needed += "Hugging Face model, or a plain function from inputs to outputs"
-            raise IncompatibleModelError(self._asked, wrong, needed)
-        self._fits()
-        native.check_finite(dict(model.named_parameters()), asked=self._asked)
+            raise IncompatibleModelError(self._operation, wrong, needed)
+        self._check_task()
+        native.check_finite(dict(model.named_parameters()), asked=self._operation)
         self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
 
-    def _fits(self) -> None:
+    def _check_task(self) -> None:
         if self.architecture == "encoder-decoder":
-            self._fits_a_pair()
+            self._check_encoder_decoder()
         width, needed = self.d_vocab, 1 + max(self.task.ids.values())
         if width < needed:
             how = "task.with_vocab(...) gives the ids of a model trained elsewhere"
             raise IncompatibleModelError(
-                self._asked, f"it knows {width} tokens and the task needs {needed}", how
+                self._operation, f"it knows {width} tokens and the task needs {needed}", how
             )
 
     @property
@@ -76,70 +76,76 @@ class Adapter:
         checkpoint = getattr(self.model, "checkpoint", None)
         return str(getattr(checkpoint, "name", "") or type(self.model).__name__)
 
-    def _fits_a_pair(self) -> None:
-        said = vars(backend.config(self.model))
-        if self._halves is None:
+    def _check_encoder_decoder(self) -> None:
+        said = vars(backend.get_config(self.model))
+        if self._layer_counts is None:
             wrong = "it is an encoder-decoder of a kind that is not known here"
-            raise IncompatibleModelError(self._asked, wrong, "one from ri.train, T5 or BART")
-        if self._start is not None and self.task.prompt(())[0] != self.task.sep:
+            raise IncompatibleModelError(self._operation, wrong, "one from ri.train, T5 or BART")
+        if self._decoder_start is not None and self.task.prompt(())[0] != self.task.sep:
             wrong = f"its encoder reads the input alone and the template is {self.task.template}"
-            raise IncompatibleModelError(self._asked, wrong, "{input}{sep}{output}{eos}")
+            raise IncompatibleModelError(self._operation, wrong, "{input}{sep}{output}{eos}")
         if said.get("decoder_start") not in (None, self.task.sep):
             wrong = f"its decoder begins with id {said['decoder_start']} and SEP is {self.task.sep}"
-            raise IncompatibleModelError(self._asked, wrong, "task.with_vocab(..., sep=that id)")
+            hint = "task.with_vocab(..., sep=that id)"
+            raise IncompatibleModelError(self._operation, wrong, hint)
 
     @property
     def architecture(self) -> str:
         """`decoder-only` or `encoder-decoder`."""
-        pair = getattr(backend.config(self.model), "is_encoder_decoder", False)
+        pair = getattr(backend.get_config(self.model), "is_encoder_decoder", False)
         return "encoder-decoder" if pair else "decoder-only"
 
     @cached_property
-    def _halves(self) -> stack.Layers | None:
+    def _layer_counts(self) -> block_names.LayerCounts | None:
         """Layers of an encoder and a decoder."""
-        return cast("stack.Layers | None", getattr(backend.config(self.model), "halves", None))
+        counts = getattr(backend.get_config(self.model), "layer_counts", None)
+        return cast("block_names.LayerCounts | None", counts)
 
     @cached_property
-    def _start(self) -> int | None:
+    def _decoder_start(self) -> int | None:
         """The id that our own encoder-decoders' outputs begin with."""
-        shape = native.shape_of(self.model)
+        shape = native.read_shape(self.model)
         return shape.start if shape else None
 
     @cached_property
     def block_names(self) -> tuple[str, ...]:
         """What blocks are called: L0, L1, …; of an encoder-decoder E0, …, D0, X0, … (stack.py)."""
-        if self._halves is not None:
-            return stack.names(self._halves)
-        return tuple(f"L{layer}" for layer in range(int(backend.config(self.model).n_layers)))
+        if self._layer_counts is not None:
+            return block_names.list_block_names(self._layer_counts)
+        return tuple(f"L{layer}" for layer in range(int(backend.get_config(self.model).n_layers)))
 
     @cached_property
     def hook_names(self) -> tuple[str, ...]:
         """The hook points; of an encoder-decoder those of the stack of its blocks as well."""
         own = tuple(cast(Mapping[str, object], self.model.hook_dict))
-        if getattr(backend.config(self.model), "attn_only", False):
+        if getattr(backend.get_config(self.model), "attn_only", False):
             # TransformerLens 3.9 makes these points all the same; nothing ever passes through.
             own = tuple(name for name in own if "mlp" not in name)
-        return own if self._halves is None else (*own, *stack.sites(self._halves, own))
+        if self._layer_counts is None:
+            return own
+        return (*own, *block_names.list_hooks(self._layer_counts, own))
 
     @cached_property
-    def _split(self) -> greedy.Halves | None:
+    def _layout(self) -> decoding.EncoderDecoderLayout | None:
         """How an encoder-decoder's rows divide, and how far each half reaches."""
-        if self._halves is None:
+        if self._layer_counts is None:
             return None
-        reach = int(getattr(backend.config(self.model), "reach", self.n_ctx))
-        if self._start is not None:
-            return greedy.Halves(Split(0, self._start, 0), reach)
-        return greedy.Halves(Split.of(self.task), reach)
+        max_positions = int(getattr(backend.get_config(self.model), "max_positions", self.n_ctx))
+        if self._decoder_start is not None:
+            return decoding.EncoderDecoderLayout(RowSplit(0, self._decoder_start, 0), max_positions)
+        return decoding.EncoderDecoderLayout(RowSplit.from_task(self.task), max_positions)
 
-    def is_encoders(self, hook: str) -> bool:
+    def is_in_encoder(self, hook: str) -> bool:
         """Whether a hook point is in an encoder, by either of its names."""
-        return self._site(hook).startswith("encoder")
+        return self._resolve_hook(hook).startswith("encoder")
 
-    def _site(self, name: str) -> str:
+    def _resolve_hook(self, name: str) -> str:
         if name not in self.hook_names:
-            near = UnknownNameError(self._asked, name, self.hook_names)
-            raise UnknownHookError(self._asked, near.problem, near.hint)
-        return name if self._halves is None else stack.site(name, self._halves)
+            near = UnknownNameError(self._operation, name, self.hook_names)
+            raise UnknownHookError(self._operation, near.problem, near.hint)
+        if self._layer_counts is None:
+            return name
+        return block_names.resolve_hook(name, self._layer_counts)
 
     @property
     def n_layers(self) -> int:
@@ -149,27 +155,27 @@ class Adapter:
     @property
     def n_heads(self) -> int:
         """Heads per block."""
-        return int(backend.config(self.model).n_heads)
+        return int(backend.get_config(self.model).n_heads)
 
     @property
     def d_model(self) -> int:
         """Width of the residual stream."""
-        return int(backend.config(self.model).d_model)
+        return int(backend.get_config(self.model).d_model)
 
     @property
     def d_head(self) -> int:
         """Width of a head."""
-        return int(backend.config(self.model).d_head)
+        return int(backend.get_config(self.model).d_head)
 
     @property
     def n_ctx(self) -> int:
         """Longest sequence it takes, in tokens, specials included."""
-        return int(backend.config(self.model).n_ctx)
+        return int(backend.get_config(self.model).n_ctx)
 
     @property
     def d_vocab(self) -> int:
         """Number of token ids."""
-        return int(backend.config(self.model).d_vocab)
+        return int(backend.get_config(self.model).d_vocab)
 
     @property
     def device(self) -> torch.device:
@@ -179,26 +185,26 @@ class Adapter:
     @torch.no_grad()
     def logits(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """The model's own forward."""
-        with evaluating(self.model):
-            return cast(Tensor, self.model(self._given(ids)))
+        with evaluation_mode(self.model):
+            return cast(Tensor, self.model(self._prepare_ids(ids)))
 
-    def _given(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
+    def _prepare_ids(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
         """Rows as the model takes them: an encoder-decoder's output begins with BOS, not SEP."""
         ids = ids.to(self.device)
-        if self._start is None:
+        if self._decoder_start is None:
             return ids
-        marks = (ids == self.task.sep) | (ids == self._start)
-        return ids.masked_fill(marks & (marks.cumsum(1) == 1), self._start)
+        marks = (ids == self.task.sep) | (ids == self._decoder_start)
+        return ids.masked_fill(marks & (marks.cumsum(1) == 1), self._decoder_start)
 
     @torch.no_grad()
     def run_with_hooks(
         self, ids: Int[Tensor, "batch pos"], hooks: Sequence[Hook]
     ) -> Float[Tensor, "batch pos vocab"]:
         """Logits with `(site, function(activation, hook))` edits. Raises UnknownHookError."""
-        named = [(self._site(site), edit) for site, edit in hooks]
+        named = [(self._resolve_hook(site), edit) for site, edit in hooks]
         run = cast(Callable[..., Tensor], self.model.run_with_hooks)
-        with evaluating(self.model):
-            return run(self._given(ids), fwd_hooks=named)
+        with evaluation_mode(self.model):
+            return run(self._prepare_ids(ids), fwd_hooks=named)
 
     def cache(self, ids: Int[Tensor, "batch pos"], names: Sequence[str]) -> dict[str, Tensor]:
         """Activations at those sites, copied. Raises UnknownHookError."""
@@ -219,21 +225,21 @@ class Adapter:
         batch_size: int = 2048,
     ) -> list[list[str]]:
         """Greedy outputs without EOS, forced prefix included; "…" closes one cut at the context."""
-        prompts = self._prompts(inputs, prefixes)
-        kept = [len(prefix) for prefix in prefixes or [()] * len(prompts)]
-        forward = self._hooked(hooks) if hooks else None
-        tails = greedy.decode(
+        prompts = self._encode_prompts(inputs, prefixes)
+        forced_lengths = [len(prefix) for prefix in prefixes or [()] * len(prompts)]
+        forward = self._bind_hooks(hooks) if hooks else None
+        tails = decoding.decode_greedily(
             self.model,
             prompts,
             eos=self.task.eos,
             n_ctx=self.n_ctx,
             forward=forward,
             batch_size=batch_size,
-            halves=self._split,
+            layout=self._layout,
         )
         return [
-            self._spell([*prompt[len(prompt) - k :], *tail])
-            for prompt, k, tail in zip(prompts, kept, tails, strict=True)
+            self._decode_ids([*prompt[len(prompt) - k :], *tail])
+            for prompt, k, tail in zip(prompts, forced_lengths, tails, strict=True)
         ]
 
     def next_tokens(
@@ -244,10 +250,10 @@ class Adapter:
         batch_size: int = 2048,
     ) -> list[str]:
         """The token most likely after each forced output prefix; "EOS" for the end."""
-        prompts = self._prompts(inputs, prefixes)
-        forward = self._hooked(hooks) if hooks else None
-        ids = greedy.next_ids(
-            self.model, prompts, forward=forward, batch_size=batch_size, halves=self._split
+        prompts = self._encode_prompts(inputs, prefixes)
+        forward = self._bind_hooks(hooks) if hooks else None
+        ids = decoding.predict_next_ids(
+            self.model, prompts, forward=forward, batch_size=batch_size, layout=self._layout
         )
         return [EOS if i == self.task.eos else self.token(i) for i in ids]
 
@@ -255,39 +261,39 @@ class Adapter:
         """The name of a token id; `<i>` for one the task does not know."""
         return self._names.get(i) or f"<{i}>"
 
-    def _hooked(self, hooks: Sequence[Hook]) -> greedy.Forward:
+    def _bind_hooks(self, hooks: Sequence[Hook]) -> decoding.Forward:
         return lambda ids: self.run_with_hooks(ids, hooks)
 
-    def _prompts(
+    def _encode_prompts(
         self, inputs: Sequence[Sequence[str]], prefixes: Sequence[Sequence[str]] | None
     ) -> list[list[int]]:
-        heads = [self._prompt(tokens) for tokens in inputs]
+        heads = [self._encode_prompt(tokens) for tokens in inputs]
         forced = prefixes or [()] * len(heads)
-        if self._start is not None:
-            heads = [[*head[:-1], self._start] for head in heads]
-        tails = [[self._id(token) for token in prefix] for prefix in forced]
+        if self._decoder_start is not None:
+            heads = [[*head[:-1], self._decoder_start] for head in heads]
+        tails = [[self._encode_token(token) for token in prefix] for prefix in forced]
         prompts = [head + tail for head, tail in zip(heads, tails, strict=True)]
-        if self._split is not None:
-            self._split.check(prompts, asked=self._asked)
+        if self._layout is not None:
+            self._layout.check(prompts, asked=self._operation)
         longest = max(map(len, prompts), default=0)
         if longest > self.n_ctx:
             wrong = f"an input takes {longest} positions and the model has {self.n_ctx}"
-            raise IncompatibleModelError(self._asked, wrong, "shorter inputs")
+            raise IncompatibleModelError(self._operation, wrong, "shorter inputs")
         return prompts
 
-    def _prompt(self, tokens: Sequence[str]) -> list[int]:
+    def _encode_prompt(self, tokens: Sequence[str]) -> list[int]:
         try:
             return self.task.prompt(tokens)
         except KeyError as error:
             self.task.well_formed(tokens)  # says more, where it is the tokens' fault
-            raise UnknownNameError(self._asked, str(error.args[0]), self.task.ids) from error
+            raise UnknownNameError(self._operation, str(error.args[0]), self.task.ids) from error
 
-    def _id(self, token: str) -> int:
+    def _encode_token(self, token: str) -> int:
         if token not in self.task.ids:
-            raise UnknownNameError(f"{self._asked}, forced prefix", token, self.task.ids)
+            raise UnknownNameError(f"{self._operation}, forced prefix", token, self.task.ids)
         return self.task.ids[token]
 
-    def _spell(self, ids: Sequence[int]) -> list[str]:
+    def _decode_ids(self, ids: Sequence[int]) -> list[str]:
         if ids and ids[-1] == self.task.eos:
             return [self.token(i) for i in ids[:-1]]
         return [*map(self.token, ids), TRUNCATED]

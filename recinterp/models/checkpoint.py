@@ -25,7 +25,7 @@ from recinterp.errors import CheckpointError, RecinterpError, UnknownNameError
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import hugging_face, native
 from recinterp.models.training.config import ARCHITECTURES
-from recinterp.models.training.resume import write_whole
+from recinterp.models.training.resume import write_atomically
 from recinterp.tasks import Domain, Task
 
 FORMAT = "recinterp-checkpoint/1"
@@ -66,29 +66,29 @@ class Checkpoint:
         """Raises KeyError, TypeError or ValueError where it is not a checkpoint's JSON."""
         if said["format"] != FORMAT:
             raise ValueError(f"its format is {said['format']!r}")
-        shape = dict(_dict(said["architecture"]))
+        shape = dict(_require_object(said["architecture"]))
         if shape["kind"] not in ARCHITECTURES:
             raise ValueError(f"its architecture is {shape['kind']!r}")
-        task = Task.from_json(_dict(said["task"]))
+        task = Task.from_json(_require_object(said["task"]))
         return cls(
             str(said["name"]),
             Shape(**shape),  # type: ignore[arg-type]
             task,
-            Domain.from_json(_dict(said["domain"]), task),
-            _dict(said["recipe"]),
-            cast(dict[str, float], _dict(said["history"])),
-            cast(dict[str, str], _dict(said["versions"])),
-            _dict(said.get("known", {})),
+            Domain.from_json(_require_object(said["domain"]), task),
+            _require_object(said["recipe"]),
+            cast(dict[str, float], _require_object(said["history"])),
+            cast(dict[str, str], _require_object(said["versions"])),
+            _require_object(said.get("known", {})),
         )
 
 
-def _dict(value: object) -> dict[str, object]:
+def _require_object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise TypeError(f"{value!r} is not an object")
     return value
 
 
-def describe(
+def make_checkpoint(
     name: str,
     shape: Shape,
     task: Task,
@@ -97,10 +97,10 @@ def describe(
     history: Mapping[str, float],
 ) -> Checkpoint:
     """A checkpoint's description, with the versions that are installed here."""
-    return Checkpoint(name, shape, task, domain, recipe, history, _versions())
+    return Checkpoint(name, shape, task, domain, recipe, history, _list_versions())
 
 
-def _versions() -> dict[str, str]:
+def _list_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in ("recinterp", "torch", "transformer-lens", "safetensors"):
         try:
@@ -110,7 +110,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def attach(model: nn.Module, checkpoint: Checkpoint) -> None:
+def attach_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
     """Let the model say where it comes from, as `model.checkpoint`."""
     model.__dict__["checkpoint"] = checkpoint
 
@@ -122,12 +122,12 @@ def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = Non
     """
     from safetensors.torch import save as to_bytes
 
-    stem = _stem(Path(path))
+    stem = _strip_suffix(Path(path))
     checkpoint = checkpoint or getattr(model, "checkpoint", None)
     if checkpoint is None:
         accepted = "a model from train() or load(), or save(model, path, checkpoint)"
         raise CheckpointError(f"save {stem}", "the model has no checkpoint description", accepted)
-    weights = native.weights_of(model, checkpoint.shape)
+    weights = native.read_weights(model, checkpoint.shape)
     native.check_finite(weights, asked=f"save {stem}")
     data = to_bytes(
         {k: v.cpu().contiguous() for k, v in weights.items()}, metadata={"format": "pt"}
@@ -135,9 +135,9 @@ def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = Non
     said = replace(checkpoint, name=stem.name).to_json()
     said["weights"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     stem.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(_with(stem, ".safetensors"), data)
-    write_whole(_with(stem, ".json"), (json.dumps(said, indent=1) + "\n").encode())
-    return _with(stem, ".json")
+    write_atomically(_add_suffix(stem, ".safetensors"), data)
+    write_atomically(_add_suffix(stem, ".json"), (json.dumps(said, indent=1) + "\n").encode())
+    return _add_suffix(stem, ".json")
 
 
 def load(name_or_path: str | Path) -> nn.Module:
@@ -150,22 +150,22 @@ def load(name_or_path: str | Path) -> nn.Module:
     """
     folder = Path(name_or_path)
     if folder.is_dir() and (folder / "config.json").exists():
-        return hugging_face.from_folder(folder)
-    stem = find(name_or_path)
+        return hugging_face.load_folder(folder)
+    stem = find_checkpoint(name_or_path)
     asked = f"load {name_or_path}"
-    checkpoint, sums = _read_json(_with(stem, ".json"), asked)
-    weights = _read_weights(_with(stem, ".safetensors"), sums, asked)
+    checkpoint, sums = _read_json(_add_suffix(stem, ".json"), asked)
+    weights = _read_weights(_add_suffix(stem, ".safetensors"), sums, asked)
     native.check_finite(weights, asked=asked)
     try:
-        model = native.hooked(checkpoint.shape, weights)
+        model = native.build_hooked(checkpoint.shape, weights)
     except (KeyError, RuntimeError) as error:
-        wrong = f"its weights do not fit its architecture ({_short(error)})"
+        wrong = f"its weights do not fit its architecture ({_shorten(error)})"
         raise CheckpointError(asked, wrong, "the two files of one checkpoint") from error
-    attach(model, checkpoint)
+    attach_checkpoint(model, checkpoint)
     return model
 
 
-def shipped() -> dict[str, Path]:
+def list_shipped() -> dict[str, Path]:
     """The shipped checkpoints: name -> path without suffix."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "checkpoints", package.parent / "checkpoints"):  # wheel, source tree
@@ -176,17 +176,17 @@ def shipped() -> dict[str, Path]:
     return {}
 
 
-def find(name_or_path: str | Path) -> Path:
+def find_checkpoint(name_or_path: str | Path) -> Path:
     """Path without suffix of a checkpoint. Raises UnknownNameError or CheckpointError."""
-    text, path, names = str(name_or_path), Path(name_or_path), shipped()
+    text, path, names = str(name_or_path), Path(name_or_path), list_shipped()
     asked = f"load {text}"
     if path.suffix.lower() in PICKLES:
         accepted = "a .safetensors file with its .json, as recinterp saves them"
         raise CheckpointError(
             asked, f"{path.suffix} files are pickles, never opened here", accepted
         )
-    stem = _stem(path)
-    if any(_with(stem, suffix).exists() for suffix in (".safetensors", ".json")):
+    stem = _strip_suffix(path)
+    if any(_add_suffix(stem, suffix).exists() for suffix in (".safetensors", ".json")):
         return stem
     if text in names:
         return names[text]
@@ -195,25 +195,25 @@ def find(name_or_path: str | Path) -> Path:
     raise CheckpointError(asked, "there is no such file", "a shipped name: " + ", ".join(names))
 
 
-def _stem(path: Path) -> Path:
+def _strip_suffix(path: Path) -> Path:
     return path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
 
 
-def _with(stem: Path, suffix: str) -> Path:
+def _add_suffix(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
 def _read_json(path: Path, asked: str) -> tuple[Checkpoint, Mapping[str, object]]:
     accepted = "a JSON that recinterp has saved"
     try:
-        said = _dict(json.loads(path.read_text(encoding="utf-8")))
-        return Checkpoint.from_json(said), _dict(said["weights"])
+        said = _require_object(json.loads(path.read_text(encoding="utf-8")))
+        return Checkpoint.from_json(said), _require_object(said["weights"])
     except FileNotFoundError as error:
         raise CheckpointError(asked, f"{path.name} is missing", accepted) from error
     except KeyError as error:
         raise CheckpointError(asked, f"{path.name} has no {error}", accepted) from error
     except (TypeError, ValueError, OSError, RecinterpError) as error:
-        wrong = f"{path.name} is no checkpoint's description ({_short(error)})"
+        wrong = f"{path.name} is no checkpoint's description ({_shorten(error)})"
         raise CheckpointError(asked, wrong, accepted) from error
 
 
@@ -236,9 +236,9 @@ def _read_weights(path: Path, sums: Mapping[str, object], asked: str) -> dict[st
     try:
         return from_bytes(data)
     except (SafetensorError, ValueError, KeyError) as error:
-        wrong = f"{path.name} is no safetensors file ({_short(error)})"
+        wrong = f"{path.name} is no safetensors file ({_shorten(error)})"
         raise CheckpointError(asked, wrong, "a file that recinterp has saved") from error
 
 
-def _short(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:160]

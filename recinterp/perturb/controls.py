@@ -45,13 +45,13 @@ def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
     Errors: IncompatibleModelError where the model can neither be built again nor copied.
     """
     generator = torch.Generator().manual_seed(seed)
-    shape = native.shape_of(model)
+    shape = native.read_shape(model)
     if shape is not None:
-        weights = native.weights_of(model, shape)
-        return native.hooked(shape, {k: _drawn(w, generator) for k, w in weights.items()})
+        weights = native.read_weights(model, shape)
+        return native.build_hooked(shape, {k: _drawn(w, generator) for k, w in weights.items()})
     theirs = model.__dict__.get("original")
     if theirs is not None:
-        return hugging_face.again(model, _redrawn(copy.deepcopy(theirs), generator))
+        return hugging_face.rewrap_model(model, _redrawn(copy.deepcopy(theirs), generator))
     if backend.has_bridge() and hasattr(model, "original_model"):
         # A copied bridge goes on writing into the model it was copied from.
         asked = f"an untrained twin of {type(model).__name__}"

@@ -106,7 +106,7 @@ def _rows(adapter: Adapter, task: Task, hook: str) -> PromptBatch:
     groups = [[x for x in inputs if len(x) == n] for n in dict.fromkeys(map(len, inputs))]
     picked = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
     if adapter.architecture == "encoder-decoder":
-        if adapter.is_encoders(hook):
+        if adapter.is_in_encoder(hook):
             return build_batch(task, picked)
         prefixes = [[token] for token in task.constructors[:4]]
         return build_batch(task, [picked[0]] * len(prefixes), prefixes)

@@ -34,14 +34,14 @@ def shape() -> Shape:
 @pytest.fixture
 def model(shape: Shape) -> torch.nn.Module:
     """A fresh random model of the installed TransformerLens, for tests that edit it."""
-    return native.hooked(shape, random_weights(shape))
+    return native.build_hooked(shape, random_weights(shape))
 
 
 def random_weights(shape: Shape, seed: int = 0) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pair = shape.kind == "encoder-decoder"
-        weights = (EncoderDecoder(shape) if pair else DecoderOnly(shape)).weights()
+        weights = (EncoderDecoder(shape) if pair else DecoderOnly(shape)).export_weights()
         # Biases and gains start at constants: drawn, so that mixing two of them up is seen.
         return {
             name: tensor if name == "unembed.b_U" else tensor + 0.1 * torch.randn_like(tensor)

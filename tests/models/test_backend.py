@@ -14,9 +14,8 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import IncompatibleModelError, UnknownHookError
-from recinterp.models import Adapter
-from recinterp.models import decoding as greedy
-from recinterp.models.architectures.decoder_only import DecoderOnly, Ragged
+from recinterp.models import Adapter, decoding
+from recinterp.models.architectures.decoder_only import DecoderOnly, PackedRows
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
@@ -60,11 +59,11 @@ def test_a_hooked_model_computes_what_plain_torch_does(
 
 def assert_computes_what_plain_torch_does(shape: Shape, ids: torch.Tensor) -> None:
     weights = random_weights(shape)
-    model = native.hooked(shape, weights)
+    model = native.build_hooked(shape, weights)
     with torch.no_grad():
-        theirs, ours = model(ids), DecoderOnly(shape).set_weights(weights)(ids)
+        theirs, ours = model(ids), DecoderOnly(shape).load_weights(weights)(ids)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
-    assert native.shape_of(model) == shape
+    assert native.read_shape(model) == shape
 
 
 @pytest.mark.parametrize(("positions", "layers"), [("learned", 1), ("rotary", 6), ("none", 2)])
@@ -72,8 +71,8 @@ def test_cached_decoding_is_the_models_own(
     shape: Shape, task: ri.Task, positions: str, layers: int
 ) -> None:
     shape = replace(shape, positions=positions, n_layers=layers)
-    model = native.hooked(shape, random_weights(shape))
-    assert greedy.stand_in(model) is not None
+    model = native.build_hooked(shape, random_weights(shape))
+    assert decoding.get_stand_in(model) is not None
     inputs = list(task.inputs(5))
     whole = Adapter(model, task).generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
     assert ri.predict(model, task, inputs) == whole
@@ -83,18 +82,18 @@ def test_cached_decoding_is_the_models_own(
 def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> None:
     shape = replace(shape, positions=positions)
     weights = random_weights(shape)
-    model = native.hooked(shape, weights)
-    back = native.weights_of(model, shape)
+    model = native.build_hooked(shape, weights)
+    back = native.read_weights(model, shape)
     assert back.keys() == weights.keys()
     assert all(torch.equal(back[name], weights[name]) for name in weights)
-    again = DecoderOnly(shape).set_weights(weights).weights()
+    again = DecoderOnly(shape).load_weights(weights).export_weights()
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
 def test_building_a_model_leaves_the_random_generator_alone(shape: Shape) -> None:
     weights = random_weights(shape)
     torch.manual_seed(3)
-    native.hooked(shape, weights)
+    native.build_hooked(shape, weights)
     after = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(after, torch.rand(1))
@@ -178,7 +177,7 @@ def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> 
     with pytest.raises(
         IncompatibleModelError, match=r"knows 5 tokens and the task needs 7.*with_vocab"
     ):
-        Adapter(native.hooked(small, random_weights(small)), task)
+        Adapter(native.build_hooked(small, random_weights(small)), task)
 
 
 def test_what_has_no_hooks_is_refused(task: ri.Task) -> None:
@@ -206,12 +205,12 @@ def test_transformer_lens_is_imported_late_and_here_only() -> None:
 def test_the_stand_in_follows_edits_of_the_weights(
     model: torch.nn.Module, ids: torch.Tensor
 ) -> None:
-    first = greedy.stand_in(model)
+    first = decoding.get_stand_in(model)
     assert first is not None
-    assert greedy.stand_in(model) is first
+    assert decoding.get_stand_in(model) is first
     with torch.no_grad():
         next(model.parameters()).mul_(1.5)
-    second = greedy.stand_in(model)
+    second = decoding.get_stand_in(model)
     assert second is not None
     assert second is not first
     with torch.no_grad():
@@ -226,7 +225,7 @@ def test_no_stand_in_while_hooks_are_attached(model: torch.nn.Module, task: ri.T
         return torch.zeros_like(logits_in)
 
     model.add_hook("blocks.1.hook_resid_post", one_token)
-    assert greedy.stand_in(model) is None
+    assert decoding.get_stand_in(model) is None
     after = ri.predict(model, task, inputs)
     assert after != before
     assert after[0] == after[1]
@@ -241,15 +240,15 @@ def test_no_stand_in_for_a_model_that_computes_something_else(
     right = ri.predict(model, task, inputs)
     model.__dict__.pop("_recinterp_stand_in")
     wrong: Callable[..., dict[str, torch.Tensor]] = lambda m, s: random_weights(shape, seed=5)  # noqa: E731
-    monkeypatch.setattr(native, "weights_of", wrong)
-    assert greedy.stand_in(model) is None
+    monkeypatch.setattr(native, "read_weights", wrong)
+    assert decoding.get_stand_in(model) is None
     assert ri.predict(model, task, inputs) == right
 
 
 def test_ragged_rows_lose_only_their_padding(shape: Shape, ids: torch.Tensor) -> None:
     plain = DecoderOnly(shape)
     real = torch.arange(9) < torch.tensor([9, 4, 1])[:, None]
-    full, packed = plain.residual(ids), plain.residual(ids, ragged=Ragged(real))
+    full, packed = plain.residual(ids), plain.residual(ids, packed=PackedRows(real))
     torch.testing.assert_close(packed[0], full[real], atol=1e-5, rtol=1e-5)
 
 
@@ -267,7 +266,7 @@ def test_a_wrapped_hugging_face_model_is_a_model_too(task: ri.Task, ids: torch.T
     model = build_bridge_from_module(inner, "GPT2LMHeadModel", hf_config=inner.config)
     adapter = Adapter(model, task)
     assert (adapter.n_layers, adapter.n_ctx, adapter.d_head) == (2, 30, 8)
-    assert greedy.stand_in(model) is not None
+    assert decoding.get_stand_in(model) is not None
     inputs = list(task.inputs(3))
     hooked = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
     assert adapter.generate(inputs) == hooked

@@ -11,7 +11,7 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import CheckpointError, NonFiniteWeightsError, UnknownNameError
-from recinterp.models import TrainingRun, save, shipped
+from recinterp.models import TrainingRun, list_shipped, save
 from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
 
@@ -148,7 +148,7 @@ def rewrite(stem: Path, name: str, value: float) -> None:
 
 
 def test_an_unknown_name_lists_the_nearest() -> None:
-    assert "binary-successor-natural" in shipped()
+    assert "binary-successor-natural" in list_shipped()
     with pytest.raises(UnknownNameError, match=r"did you mean .*binary-successor-natural"):
         ri.load("binary-sucessor-natural")
 
@@ -169,12 +169,12 @@ def test_a_model_without_a_description_cannot_be_saved(
 def test_an_unembedding_bias_is_kept_or_refused(run: TrainingRun, saved: Path) -> None:
     # A HookedTransformer has one and a native bridge has not: never dropped in silence.
     shape = run.checkpoint.shape
-    weights = native.weights_of(run.model, shape)
+    weights = native.read_weights(run.model, shape)
     weights = {name: tensor.clone() for name, tensor in weights.items()}
     weights["unembed.b_U"][2] = 1.0
     if backend.has_bridge():
         with pytest.raises(CheckpointError, match="unembedding bias"):
-            native.hooked(shape, weights)
+            native.build_hooked(shape, weights)
     else:
-        model = native.hooked(shape, weights)
-        assert torch.equal(native.weights_of(model, shape)["unembed.b_U"], weights["unembed.b_U"])
+        model = native.build_hooked(shape, weights)
+        assert torch.equal(native.read_weights(model, shape)["unembed.b_U"], weights["unembed.b_U"])

@@ -12,8 +12,7 @@ from recinterp.errors import (
     NonFiniteWeightsError,
     UnknownNameError,
 )
-from recinterp.models import Adapter, TrainingRun
-from recinterp.models import decoding as greedy
+from recinterp.models import Adapter, TrainingRun, decoding
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import native
 from tests.models.conftest import random_weights
@@ -40,7 +39,7 @@ def by_hand(
 
 
 def test_predict_is_the_loop_without_a_cache(run: TrainingRun, task: ri.Task) -> None:
-    assert greedy.stand_in(run.model) is not None
+    assert decoding.get_stand_in(run.model) is not None
     inputs = list(task.inputs(5))
     outputs = ri.predict(run.model, task, inputs)
     assert outputs == [by_hand(run.model, task, tokens) for tokens in inputs]
@@ -57,7 +56,7 @@ def test_predict_keeps_the_order_of_inputs_of_any_length(run: TrainingRun, task:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_random_model_too(shape: Shape, task: ri.Task, seed: int) -> None:
-    model = native.hooked(shape, random_weights(shape, seed))
+    model = native.build_hooked(shape, random_weights(shape, seed))
     inputs = list(task.inputs(4))
     assert ri.predict(model, task, inputs) == [by_hand(model, task, tokens) for tokens in inputs]
 
@@ -65,12 +64,12 @@ def test_a_random_model_too(shape: Shape, task: ri.Task, seed: int) -> None:
 def test_shared_prefixes_are_read_once_and_change_nothing(run: TrainingRun, task: ri.Task) -> None:
     inputs = [tokens for tokens in task.inputs(8) if len(tokens) == 8]
     ids = torch.tensor([task.prompt(tokens) for tokens in inputs])
-    tree = greedy._prefixes(ids)
+    tree = decoding._build_prefix_tree(ids)
     assert tree is not None
     assert sum(len(tokens) for _, tokens in tree.levels) < ids.numel() / 2
     shuffled = [inputs[i] for i in torch.randperm(len(inputs)).tolist()]
     alone = [ri.predict(run.model, task, [tokens])[0] for tokens in shuffled]
-    assert greedy._prefixes(ids[:1]) is None
+    assert decoding._build_prefix_tree(ids[:1]) is None
     assert ri.predict(run.model, task, shuffled) == alone
     assert ri.predict(run.model, task, shuffled + shuffled) == alone + alone
 
@@ -82,7 +81,7 @@ def always(shape: Shape, token: int) -> torch.nn.Module:
     weights["ln_final.b"] = torch.ones(shape.d_model)
     weights["unembed.W_U"] = torch.zeros(shape.d_model, shape.d_vocab)
     weights["unembed.W_U"][:, token] = 1.0
-    return native.hooked(shape, weights)
+    return native.build_hooked(shape, weights)
 
 
 def test_an_unending_output_is_cut_at_the_context(shape: Shape, task: ri.Task) -> None:
@@ -141,14 +140,14 @@ def test_ids_and_template_of_a_model_trained_elsewhere(run: TrainingRun, task: r
     shape = run.checkpoint.shape
     new = {"X0": 4, "X1": 5, "01": 3, "PAD": 0, "SEP": 1, "EOS": 2}
     theirs = task.with_vocab({t: new[t] for t in ("X0", "X1", "01")}, pad=0, sep=1, eos=2)
-    weights = native.weights_of(run.model, shape)
+    weights = native.read_weights(run.model, shape)
     moved = {name: tensor.clone() for name, tensor in weights.items()}
     for token, i in new.items():
         moved["embed.W_E"][i] = weights["embed.W_E"][task.ids[token]]
         moved["unembed.W_U"][:, i] = weights["unembed.W_U"][:, task.ids[token]]
     moved["unembed.W_U"][:, 6] = weights["unembed.W_U"][:, task.ids["BOS"]]
     inputs = list(task.inputs(5))
-    model = native.hooked(shape, moved)
+    model = native.build_hooked(shape, moved)
     assert ri.predict(model, theirs, inputs) == ri.predict(run.model, task, inputs)
 
 

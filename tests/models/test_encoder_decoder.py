@@ -11,12 +11,10 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import IncompatibleModelError, UnknownHookError
-from recinterp.models import Adapter, TrainingRun
-from recinterp.models import decoding as greedy
+from recinterp.models import Adapter, TrainingRun, decoding
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.architectures.shape import Shape
-from recinterp.models.backends import block_names as stack
-from recinterp.models.backends import native
+from recinterp.models.backends import block_names, native
 from recinterp.models.training.batches import IGNORE, Batches
 from recinterp.perturb import Ablate, FreezePatterns, Redirect, head, run
 from recinterp.perturb.liveness import is_live
@@ -36,7 +34,7 @@ def shape() -> Shape:
 
 @pytest.fixture
 def model(shape: Shape) -> torch.nn.Module:
-    return native.hooked(shape, random_weights(shape))
+    return native.build_hooked(shape, random_weights(shape))
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +51,13 @@ def test_it_computes_what_plain_torch_does(
 ) -> None:
     shape = replace(shape, norm=norm, attn_only=attn_only, positions=positions)
     weights = random_weights(shape)
-    model = native.hooked(shape, weights)
+    model = native.build_hooked(shape, weights)
     with torch.no_grad():
-        theirs, plain = model(ROWS), EncoderDecoder(shape).set_weights(weights)
+        theirs, plain = model(ROWS), EncoderDecoder(shape).load_weights(weights)
     torch.testing.assert_close(theirs, plain(ROWS), atol=1e-5, rtol=1e-5)
     assert not theirs[0, :3].any()
-    assert native.shape_of(model) == shape
-    again = plain.weights()
+    assert native.read_shape(model) == shape
+    again = plain.export_weights()
     assert again.keys() == weights.keys()
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
@@ -84,7 +82,7 @@ def test_padding_at_the_right_changes_nothing(model: torch.nn.Module) -> None:
 
 def test_every_place_of_the_stack_is_a_place_of_the_model(model: torch.nn.Module) -> None:
     own = set(model.hook_dict)
-    named = {stack.site(name, (2, 2)) for name in stack.sites((2, 2), own)}
+    named = {block_names.resolve_hook(name, (2, 2)) for name in block_names.list_hooks((2, 2), own)}
     assert named <= own
     blocks = {name for name in own if name.split(".")[0] in ("encoder", "decoder")}
     norms = {name for name in blocks if ".ln" in name}
@@ -98,7 +96,7 @@ def test_an_edit_at_every_place_of_the_stack_reaches_the_logits(
     assert adapter.block_names == ("E0", "E1", "D0", "X0", "D1", "X1")
     assert adapter.n_layers == 6
     kinds = ("pattern", "z", "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
-    sites = [n for n in stack.sites((2, 2), model.hook_dict) if n.endswith(kinds)]
+    sites = [n for n in block_names.list_hooks((2, 2), model.hook_dict) if n.endswith(kinds)]
     assert len(sites) > 30
     # What encoder and decoder leave behind at the end is read no more, which is found out.
     assert [n for n in sites if not is_live(adapter, task, n)] == []
@@ -185,7 +183,7 @@ def test_it_learns_is_saved_and_comes_back(
     again = ri.load(tmp_path / "mine")
     inputs = list(task.inputs(5))
     assert ri.predict(again, task, inputs) == ri.predict(learned.model, task, inputs)
-    assert again.checkpoint.shape == learned.checkpoint.shape == native.shape_of(again)
+    assert again.checkpoint.shape == learned.checkpoint.shape == native.read_shape(again)
     assert again.checkpoint.recipe["architecture"] == "encoder-decoder"
     assert pickle.loads(pickle.dumps(again)).cfg.n_layers == 4
 
@@ -204,15 +202,15 @@ def test_decoding_with_the_encoder_run_once_is_the_models_own(
 ) -> None:
     adapter, inputs = Adapter(learned.model, task), list(task.inputs(5))
     whole = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])
-    assert greedy.stand_in(learned.model) is not None
+    assert decoding.get_stand_in(learned.model) is not None
     calls: list[int] = []
-    read = EncoderDecoder.read
+    read = EncoderDecoder.encode
 
     def counted(self: EncoderDecoder, ids: torch.Tensor, *rest: object) -> object:
         calls.append(len(ids))
         return read(self, ids, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EncoderDecoder, "read", counted)
+    monkeypatch.setattr(EncoderDecoder, "encode", counted)
     assert adapter.generate(inputs) == whole
     assert sum(calls) == len(inputs)
     prefixes = [["X0"] * (i % 3) for i in range(len(inputs))]
@@ -225,7 +223,7 @@ def test_an_empty_input_is_read(shape: Shape) -> None:
     lists = ri.task("list-reverse")
     vocab = 1 + max(lists.ids.values())
     shape = replace(shape, d_vocab=vocab, start=lists.ids["BOS"])
-    model = native.hooked(shape, random_weights(shape))
+    model = native.build_hooked(shape, random_weights(shape))
     adapter = Adapter(model, lists)
     inputs = [[], *[x for x in lists.inputs(2) if x][:3]]
     whole = adapter.generate(inputs, hooks=[("hook_embed", lambda a, hook: None)])

@@ -272,7 +272,7 @@ def test_without_a_bridge_it_says_what_would_do(task: ri.Task) -> None:
 def test_a_bridge_that_a_user_has_built_is_the_same(task: ri.Task) -> None:
     fitted = fitting("t5", task)
     inputs = list(fitted.inputs(LENGTH))
-    by_hand = backend.bridge(built(t5))
+    by_hand = backend.build_bridge(built(t5))
     assert ri.predict(by_hand, fitted, inputs) == ri.predict(built(t5), fitted, inputs)
 
 

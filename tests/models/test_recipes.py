@@ -10,7 +10,7 @@ import pytest
 
 import recinterp as ri
 from recinterp.errors import UnknownNameError
-from recinterp.models import RECIPES, exhaustive_accuracy, recipe, save, shipped
+from recinterp.models import RECIPES, exhaustive_accuracy, get_recipe, list_shipped, save
 
 pytestmark = pytest.mark.backend
 PLAIN = [name for name in RECIPES if "-seed" not in name]
@@ -31,12 +31,12 @@ SHORT = 9  # the table's first rows, run again: 511 inputs a model
 
 def test_every_plain_name_is_shipped() -> None:
     assert len(PLAIN) == 8
-    assert set(PLAIN) <= set(shipped()) <= set(RECIPES)
+    assert set(PLAIN) <= set(list_shipped()) <= set(RECIPES)
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(list_shipped()))
 def test_a_shipped_checkpoint(name: str, tmp_path: Path) -> None:
-    path, wanted = shipped()[name], recipe(name)
+    path, wanted = list_shipped()[name], get_recipe(name)
     sizes = [
         path.with_name(path.name + suffix).stat().st_size for suffix in (".safetensors", ".json")
     ]
@@ -69,7 +69,7 @@ def test_what_is_known_about_it_holds(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_recipe_still_draws_what_the_weights_were_trained_on(name: str) -> None:
-    config, task = recipe(name).config, recipe(name).task
+    config, task = get_recipe(name).config, get_recipe(name).task
     domain = ri.Domain(config.max_length, config.max_depth, config.exclude)
     inputs = domain.sample(task, 1600, seed=7, distribution=config.distribution)
     assert hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12] == DRAWN[name]
@@ -89,4 +89,4 @@ def test_a_census_counts_every_input_once(task: ri.Task, run: object) -> None:
 
 def test_an_unknown_recipe_lists_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean"):
-        recipe("binary-successor-natural-depthcap4")
+        get_recipe("binary-successor-natural-depthcap4")

@@ -19,13 +19,18 @@ from recinterp.errors import CheckpointError, DomainError, IncompatibleModelErro
 from recinterp.models import TrainingRun
 from recinterp.models.backends import native
 from recinterp.models.training import resume
-from recinterp.models.training.batches import IGNORE, Batches, answer_of, whole_targets
+from recinterp.models.training.batches import (
+    IGNORE,
+    Batches,
+    build_sequence_targets,
+    get_answer_function,
+)
 from recinterp.tasks import FullDepth, Listed
 from tests.models.conftest import TINY
 
 
 def weights(run: TrainingRun) -> dict[str, torch.Tensor]:
-    return native.weights_of(run.model, run.checkpoint.shape)
+    return native.read_weights(run.model, run.checkpoint.shape)
 
 
 def same(a: TrainingRun, b: TrainingRun) -> bool:
@@ -45,7 +50,7 @@ def test_a_whole_row_asks_for_all_but_its_first_token(task: ri.Task) -> None:
     domain = ri.Domain(2, exclude=Listed(frozenset({("01",), ("X0", "01")})))
     ids, targets = Batches(task, ri.TrainConfig(max_length=2, batch_size=1), domain)(0)
     tokens = [task.ids[t] for t in ("X1", "01", "SEP", "X0", "X0", "01", "EOS")]
-    assert whole_targets(ids, targets).tolist() == [tokens[1:]]
+    assert build_sequence_targets(ids, targets).tolist() == [tokens[1:]]
 
 
 def test_the_loss_on_the_whole_sequence_teaches_the_input_too(
@@ -56,7 +61,7 @@ def test_the_loss_on_the_whole_sequence_teaches_the_input_too(
     ids, targets = Batches(task, ri.TrainConfig(**TINY), ri.Domain(5))(1000)
     prompt = (targets == IGNORE) & (ids != task.pad)
     losses = [
-        F.cross_entropy(model(ids)[prompt], whole_targets(ids, targets)[prompt]).item()
+        F.cross_entropy(model(ids)[prompt], build_sequence_targets(ids, targets)[prompt]).item()
         for model in (run.model, whole.model)
     ]
     assert losses[1] < losses[0] / 2
@@ -113,7 +118,7 @@ def test_other_recipes_learn_are_saved_and_come_back(
     inputs = list(task.inputs(5))
     assert ri.predict(model, task, inputs) == ri.predict(run.model, task, inputs)
     assert dict(model.checkpoint.recipe) == config.to_json()
-    assert native.shape_of(model) == run.checkpoint.shape == model.checkpoint.shape
+    assert native.read_shape(model) == run.checkpoint.shape == model.checkpoint.shape
 
 
 def test_training_leaves_threads_and_generator_as_they_were(task: ri.Task) -> None:
@@ -158,7 +163,7 @@ def test_a_killed_run_loses_at_most_one_save_interval_and_resumes_exactly(
         seen = max([seen, *map(int, child.stdout.read().split())])
     assert child.returncode == -signal.SIGKILL
     recipe = endless.to_json() | {"task": task.to_json(), "domain": ri.Domain(5).to_json()}
-    state = resume.load(work, recipe)
+    state = resume.load_unfinished(work, recipe)
     assert state is not None
     assert seen - every <= state.step <= seen
     # The killed run is resumed under its own recipe; the rest of the steps are the same steps.
@@ -210,21 +215,21 @@ def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
-    resume.write_whole(path, b"old")
+    resume.write_atomically(path, b"old")
 
     def full(descriptor: int) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
-        resume.write_whole(path, b"new")
+        resume.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_rate_warms_up_and_decays_to_zero() -> None:
     config = ri.TrainConfig(steps=1000)
-    rates = [config.rate_at(step) for step in range(1000)]
+    rates = [config.learning_rate_at(step) for step in range(1000)]
     assert rates[0] == pytest.approx(2e-5)
     assert max(rates) == rates[100] == pytest.approx(2e-3)
     assert rates[100:] == sorted(rates[100:], reverse=True)
@@ -270,14 +275,14 @@ def test_too_small_a_context_is_refused(task: ri.Task) -> None:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"architecture": "encoder-only"}, "no architecture 'encoder-only'; decoder-only or enc"),
+        ({"architecture": "encoder-only"}, "no architecture 'encoder-only'.*decoder-only or enc"),
         ({"architecture": "encoder-decoder", "loss": "sequence"}, "has no loss 'sequence'"),
         ({"architecture": "encoder-decoder", "positions": "rotary"}, "no positions 'rotary'"),
         ({"steps": 0}, "steps is 0"),
-        ({"positions": "sine"}, "no positions 'sine'; learned or rotary or none"),
+        ({"positions": "sine"}, "no positions 'sine'.*learned or rotary or none"),
         ({"norm": "RMS"}, "no norm 'RMS'"),
         ({"positions": "rotary", "d_model": 6, "n_heads": 2}, "turn pairs of them"),
-        ({"loss": "tokens"}, "no loss 'tokens'; output or sequence"),
+        ({"loss": "tokens"}, "no loss 'tokens'.*output or sequence"),
         ({"d_model": 65}, "not a multiple of n_heads"),
     ],
 )
@@ -302,7 +307,7 @@ def test_a_teacher_stands_in_for_the_function_and_is_held_to_its_tokens() -> Non
     config = ri.TrainConfig(max_length=3, d_model=16, steps=2)
     run = ri.train(task, config, teacher=lambda x: x, progress=False)
     assert "teacher" in run.checkpoint.recipe
-    assert answer_of(task, task.machine)(["X1", "01"]) == ["X0", "X0", "01"]
+    assert get_answer_function(task, task.machine)(["X1", "01"]) == ["X0", "X0", "01"]
     for teacher in (lambda x: ["Z"], lambda x: None, 5):
         with pytest.raises(IncompatibleModelError, match="teacher"):
             ri.train(task, config, teacher=teacher, progress=False)

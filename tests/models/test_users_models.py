@@ -9,8 +9,7 @@ import torch
 
 import recinterp as ri
 from recinterp.errors import IncompatibleModelError, TaskError
-from recinterp.models import Adapter
-from recinterp.models import decoding as greedy
+from recinterp.models import Adapter, decoding
 from recinterp.models.backends import transformer_lens as backend
 
 pytestmark = pytest.mark.backend
@@ -63,7 +62,7 @@ def test_every_conventions_rotation_is_run_or_left_to_the_model(
 ) -> None:
     # 3.9 turns the halves of a head by default, 4.x its neighbouring features, as ours do.
     rotary = model.cfg.positional_embedding_type == "rotary"
-    assert (greedy.stand_in(model) is None) == (rotary and not backend.has_bridge())
+    assert (decoding.get_stand_in(model) is None) == (rotary and not backend.has_bridge())
     adapter, inputs = Adapter(model, fitted(task, TEMPLATES[0])), list(task.inputs(4))
     watch = [("hook_embed", lambda value, hook: None)]
     assert adapter.generate(inputs) == adapter.generate(inputs, hooks=watch)

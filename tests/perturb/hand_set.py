@@ -21,7 +21,7 @@ from torch import nn
 from recinterp.errors import InvalidInputError
 from recinterp.machine import Machine
 from recinterp.models.architectures.shape import Shape
-from recinterp.models.backends.native import hooked
+from recinterp.models.backends.native import build_hooked
 
 LENGTH, SHARP = 5, 40.0
 N_CTX = 2 * LENGTH + 2
@@ -84,7 +84,7 @@ def planted(task: Words, n_layers: int = 1) -> nn.Module:
     weights["blocks.0.attn.W_O"][0, :v, read] = torch.eye(v)
     weights["unembed.W_U"][out] = SHARP * torch.eye(v)
     _decide(task, weights, token.start, read.start, out.start)
-    return hooked(shape, weights)
+    return build_hooked(shape, weights)
 
 
 def _blocks(v: int) -> list[tuple[int, int]]:
@@ -113,7 +113,7 @@ def _decide(task: Words, weights: dict[str, torch.Tensor], token: int, read: int
 def _zeros(shape: Shape) -> dict[str, torch.Tensor]:
     from recinterp.models.architectures.decoder_only import DecoderOnly
 
-    return {name: torch.zeros_like(w) for name, w in DecoderOnly(shape).weights().items()}
+    return {name: torch.zeros_like(w) for name, w in DecoderOnly(shape).export_weights().items()}
 
 
 COPY = """vocab a/0 b/0

@@ -9,8 +9,7 @@ import torch
 
 import recinterp as ri
 from recinterp.models import Adapter
-from recinterp.models.backends import block_names as stack
-from recinterp.models.backends import native
+from recinterp.models.backends import block_names, native
 from recinterp.perturb import (
     ALL,
     INPUTS,
@@ -55,7 +54,7 @@ from tests.perturb.untrained import (
 
 pytestmark = pytest.mark.backend
 LAYERS = (2, 2)
-BLOCKS = {name: block for block, name in enumerate(stack.names(LAYERS))}
+BLOCKS = {name: block for block, name in enumerate(block_names.list_block_names(LAYERS))}
 WIDE = torch.linspace(-2, 2, 32)
 WRITTEN = Reference("a few", INPUT[:3], (("X0", "X1"),) * 3)
 EVEN = slice(4)  # the short ones: their halves part at one place
@@ -148,10 +147,10 @@ def test_so_it_is_where_all_rows_part_at_one_place() -> None:
 def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() -> None:
     # A hook's own name takes every position as it is asked for; the stack's only those it has.
     adapter, rows = random_pair(ENCODER_DECODER), build_batch(TASK, INPUT, PREFIX)
-    for block, name in enumerate(stack.names(LAYERS)):
+    for block, name in enumerate(block_names.list_block_names(LAYERS)):
         for point in ("attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z", "hook_attn_out"):
             unit = Unit(f"blocks.{block}.{point}")
-            own = replace(unit, hook=stack.site(unit.hook, LAYERS))
+            own = replace(unit, hook=block_names.resolve_hook(unit.hook, LAYERS))
             (edit,) = lower(adapter, TASK, rows, [Ablate(unit)])
             read = bool((edit.pos < rows.sep[edit.row]).any())
             written = bool((edit.pos >= rows.sep[edit.row]).any())
@@ -219,7 +218,7 @@ def talker() -> Adapter:
     shape = ENCODER_DECODER_SHAPES["LNPre, no MLP"]
     weights = random_weights(shape, seed=3)
     loud = {k: 4 * w if k.endswith(("W_V", "W_O")) else w for k, w in weights.items()}
-    return Adapter(native.hooked(shape, loud), TASK)
+    return Adapter(native.build_hooked(shape, loud), TASK)
 
 
 @pytest.mark.parametrize("plan", WHOLE.values(), ids=WHOLE)

@@ -13,7 +13,7 @@ import recinterp as ri
 from recinterp.models import Adapter
 from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.shape import Shape
-from recinterp.models.backends.native import hooked
+from recinterp.models.backends.native import build_hooked
 from recinterp.models.backends.transformer_lens import has_bridge
 from recinterp.perturb.lowering.lower import lower_to_hooks
 from recinterp.perturb.plan import Plan
@@ -45,7 +45,7 @@ def random_model(shape: Shape) -> nn.Module:
     """A decoder-only hooked model with the random weights of one fixed seed."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return hooked(shape, DecoderOnly(shape).weights())
+        return build_hooked(shape, DecoderOnly(shape).export_weights())
 
 
 def through_hooks(adapter: Adapter, rows: PromptBatch, plan: Plan) -> torch.Tensor:
@@ -86,4 +86,4 @@ def _built(settings: dict[str, Any]) -> nn.Module:
 
 def random_pair(shape: Shape) -> Adapter:
     """An encoder-decoder with random weights and the task."""
-    return Adapter(hooked(shape, random_weights(shape)), TASK)
+    return Adapter(build_hooked(shape, random_weights(shape)), TASK)

@@ -2,7 +2,7 @@
 
     plain = Plain(Shape(2, 2, d_model=64, d_head=32, d_mlp=256, n_ctx=40, d_vocab=7))
     plain(ids)                       # (batch, pos, vocab)
-    plain.weights()                  # the same numbers under TransformerLens's classic names
+    plain.export_weights()                  # the same numbers under TransformerLens's classic names
 
 It has no hook points on purpose: a fused attention kernel is several times faster. Weights travel
 between it and the hooked models under the classic names, and equality is checked, never assumed.
@@ -20,15 +20,15 @@ from torch import Tensor, nn
 
 from recinterp.models.architectures.shape import ACTIVATIONS, ROTARY_BASE, Shape
 from recinterp.models.architectures.weight_names import (
-    attention_from,
-    attention_to,
-    mlp_from,
-    mlp_to,
-    under,
+    export_attention,
+    export_mlp,
+    import_attention,
+    import_mlp,
+    strip_prefix,
 )
 
 
-class KeyValues:
+class KeyValueCache:
     """Keys and values of the positions read so far, per layer: (batch, head, pos, d_head)."""
 
     def __init__(self, n_layers: int) -> None:
@@ -39,20 +39,20 @@ class KeyValues:
         """Append one layer's new keys and values; return all of them."""
         end, held = self.length + k.shape[2], self._held[layer]
         if held is None or held[0].shape[2] < end:
-            held = self._grown(held, k, end), self._grown(held and held[::-1], v, end)
+            held = self._grow(held, k, end), self._grow(held and held[::-1], v, end)
             self._held[layer] = held
         held[0][:, :, self.length : end] = k
         held[1][:, :, self.length : end] = v
         return held[0][:, :, :end], held[1][:, :, :end]
 
-    def _grown(self, held: tuple[Tensor, Tensor] | None, like: Tensor, end: int) -> Tensor:
+    def _grow(self, held: tuple[Tensor, Tensor] | None, like: Tensor, end: int) -> Tensor:
         batch, heads, _, width = like.shape
         new = like.new_empty((batch, heads, end + max(16, end // 2), width))
         if held is not None:
             new[:, :, : self.length] = held[0][:, :, : self.length]
         return new
 
-    def keep(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Tensor) -> None:
         """Make those the rows of the batch, in that order; copies are what decoding costs."""
         held = self._held[0]
         if held is not None and torch.equal(rows, torch.arange(len(held[0]), device=rows.device)):
@@ -60,7 +60,7 @@ class KeyValues:
         self._held = [pair and (pair[0][rows], pair[1][rows]) for pair in self._held]
 
 
-class Ragged:
+class PackedRows:
     """Rows of unequal lengths, their padding left out wherever positions do not mix.
 
     Training batches are nearly half padding; only attention needs the rectangle.
@@ -70,24 +70,24 @@ class Ragged:
         self.size = tuple(real.shape)
         self._at = real.flatten().nonzero()[:, 0]
 
-    def squeeze(self, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "1 token width"]:
+    def pack(self, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "1 token width"]:
         """The real positions of a rectangle, in one row."""
         return x.flatten(0, 1)[self._at][None]
 
-    def spread(self, x: Float[Tensor, "1 token width"]) -> Float[Tensor, "batch pos width"]:
+    def unpack(self, x: Float[Tensor, "1 token width"]) -> Float[Tensor, "batch pos width"]:
         """The inverse, with zeros for the padding."""
         flat = x.new_zeros((self.size[0] * self.size[1], x.shape[-1]))
         return flat.index_copy(0, self._at, x[0]).view(*self.size, x.shape[-1])
 
 
-def rotations(shape: Shape) -> Float[Tensor, "2 pos pair"]:
+def compute_rotary_tables(shape: Shape) -> Float[Tensor, "2 pos pair"]:
     """Cosines and sines that turn each pair of neighbouring features at each position."""
     powers = torch.arange(0, shape.d_head, 2).float() / shape.d_head
     angles = torch.outer(torch.arange(shape.n_ctx).float(), 1.0 / ROTARY_BASE**powers)
     return torch.stack([angles.cos(), angles.sin()])
 
 
-def turned(
+def apply_rotary(
     x: Float[Tensor, "... pos d_head"], by: Float[Tensor, "2 pos pair"]
 ) -> Float[Tensor, "... pos d_head"]:
     """Queries or keys with rotary positions. Source: Su et al., RoFormer (2021)."""
@@ -101,42 +101,42 @@ class _Block(nn.Module):
         super().__init__()
         self.shape = shape
         inner = shape.n_heads * shape.d_head
-        self.ln1 = norm(shape)
+        self.ln1 = build_norm(shape)
         self.qkv = nn.Linear(shape.d_model, 3 * inner)
         self.out = nn.Linear(inner, shape.d_model)
         if shape.positions == "rotary":
-            self.register_buffer("rotations", rotations(shape), persistent=False)
+            self.register_buffer("rotations", compute_rotary_tables(shape), persistent=False)
         if not shape.attn_only:
-            self.ln2 = norm(shape)
+            self.ln2 = build_norm(shape)
             self.up = nn.Linear(shape.d_model, shape.d_mlp)
             self.down = nn.Linear(shape.d_mlp, shape.d_model)
 
     def forward(
-        self, x: Tensor, layer: int, cache: KeyValues | None, ragged: Ragged | None
+        self, x: Tensor, layer: int, cache: KeyValueCache | None, packed: PackedRows | None
     ) -> Tensor:
         qkv = self.qkv(self.ln1(x))
-        z = self._attend(ragged.spread(qkv) if ragged else qkv, layer, cache)
-        x = x + self.out(ragged.squeeze(z) if ragged else z)
+        z = self._attend(packed.unpack(qkv) if packed else qkv, layer, cache)
+        x = x + self.out(packed.pack(z) if packed else z)
         if self.shape.attn_only:
             return x
         hidden = ACTIVATIONS[self.shape.act](self.up(self.ln2(x)))
         return x + cast(Tensor, self.down(hidden))
 
-    def _attend(self, qkv: Tensor, layer: int, cache: KeyValues | None) -> Tensor:
+    def _attend(self, qkv: Tensor, layer: int, cache: KeyValueCache | None) -> Tensor:
         batch, pos, _ = qkv.shape
         split = qkv.view(batch, pos, 3, self.shape.n_heads, self.shape.d_head)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # each (batch, head, pos, d_head)
         if self.shape.positions == "rotary":
             start = cache.length if cache else 0
             by = self.get_buffer("rotations")[:, start : start + pos]
-            q, k = turned(q, by), turned(k, by)
+            q, k = apply_rotary(q, by), apply_rotary(k, by)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
         z = F.scaled_dot_product_attention(q, k, v, is_causal=pos > 1)
         return z.transpose(1, 2).reshape(batch, pos, -1)
 
 
-def norm(shape: Shape) -> nn.Module:
+def build_norm(shape: Shape) -> nn.Module:
     """A shape's norm, untrained."""
     if shape.norm == "none":
         return nn.Identity()
@@ -158,53 +158,53 @@ class DecoderOnly(nn.Module):
         if shape.positions == "learned":
             nn.init.normal_(self.pos.weight, std=shape.d_model**-0.5)
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))
-        self.ln_final = norm(shape)
+        self.ln_final = build_norm(shape)
         self.unembed = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
         self.register_buffer("b_U", torch.zeros(shape.d_vocab), persistent=False)
 
-    def tables(self) -> list[nn.Embedding]:
+    def list_embeddings(self) -> list[nn.Embedding]:
         """What is looked up: tokens and positions."""
         return [module for module in self.children() if isinstance(module, nn.Embedding)]
 
     def residual(
         self,
         ids: Int[Tensor, "batch pos"],
-        cache: KeyValues | None = None,
-        ragged: Ragged | None = None,
+        cache: KeyValueCache | None = None,
+        packed: PackedRows | None = None,
     ) -> Float[Tensor, "batch pos d_model"]:
         """The normed last residual stream; with a cache, `ids` continue what the cache has read."""
         start = cache.length if cache else 0
         x = self.embed(ids)
         if self.shape.positions == "learned":
             x = x + self.pos.weight[start : start + ids.shape[1]]
-        x = ragged.squeeze(x) if ragged else x
+        x = packed.pack(x) if packed else x
         for layer, block in enumerate(self.blocks):
-            x = block(x, layer, cache, ragged)
+            x = block(x, layer, cache, packed)
         if cache is not None:
             cache.length += ids.shape[1]
         return cast(Tensor, self.ln_final(x))
 
-    def needed(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
+    def select_required(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
         """The positions that must be run for those that are asked: all before them, too."""
         return asked.flip(1).cumsum(1).flip(1) > 0
 
-    def at(
+    def residual_at(
         self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]
     ) -> Float[Tensor, "token d_model"]:
         """The normed last stream at the real positions, row by row."""
-        return self.residual(ids, ragged=Ragged(real))[0]
+        return self.residual(ids, packed=PackedRows(real))[0]
 
-    def logits_at(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
+    def compute_logits(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """Unembed a normed residual stream."""
         return F.linear(residual, self.unembed.weight, self.get_buffer("b_U"))
 
     def forward(
-        self, ids: Int[Tensor, "batch pos"], cache: KeyValues | None = None
+        self, ids: Int[Tensor, "batch pos"], cache: KeyValueCache | None = None
     ) -> Float[Tensor, "batch pos vocab"]:
         """Logits of every position."""
-        return self.logits_at(self.residual(ids, cache))
+        return self.compute_logits(self.residual(ids, cache))
 
-    def weights(self) -> dict[str, Tensor]:
+    def export_weights(self) -> dict[str, Tensor]:
         """Copies of all weights under TransformerLens's classic names and layouts."""
         shape, state = self.shape, dict(self.named_parameters())
         out: dict[str, Tensor] = {
@@ -217,14 +217,14 @@ class DecoderOnly(nn.Module):
         for theirs, ours in _norm_names(shape):
             out |= {f"{theirs}.w": state[f"{ours}.weight"], f"{theirs}.b": state[f"{ours}.bias"]}
         for layer in range(shape.n_layers):
-            block, place = under(f"blocks.{layer}.", state), f"blocks.{layer}"
-            out |= {f"{place}.attn.{k}": v for k, v in attention_to(shape, block).items()}
+            block, place = strip_prefix(f"blocks.{layer}.", state), f"blocks.{layer}"
+            out |= {f"{place}.attn.{k}": v for k, v in export_attention(shape, block).items()}
             if not shape.attn_only:
-                out |= {f"{place}.mlp.{k}": v for k, v in mlp_to(block).items()}
+                out |= {f"{place}.mlp.{k}": v for k, v in export_mlp(block).items()}
         return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
 
     @torch.no_grad()
-    def set_weights(self, weights: Mapping[str, Tensor]) -> DecoderOnly:
+    def load_weights(self, weights: Mapping[str, Tensor]) -> DecoderOnly:
         """Take over weights under the classic names; KeyError or RuntimeError if they misfit."""
         state = {"embed.weight": weights["embed.W_E"]}
         state["unembed.weight"] = weights["unembed.W_U"].T
@@ -234,9 +234,9 @@ class DecoderOnly(nn.Module):
             state[f"{ours}.weight"] = weights[f"{theirs}.w"]
             state[f"{ours}.bias"] = weights[f"{theirs}.b"]
         for layer in range(self.shape.n_layers):
-            block = attention_from(self.shape, under(f"blocks.{layer}.attn.", weights))
+            block = import_attention(self.shape, strip_prefix(f"blocks.{layer}.attn.", weights))
             if not self.shape.attn_only:
-                block |= mlp_from(under(f"blocks.{layer}.mlp.", weights))
+                block |= import_mlp(strip_prefix(f"blocks.{layer}.mlp.", weights))
             state |= {f"blocks.{layer}.{k}": v for k, v in block.items()}
         self.load_state_dict(state, strict=True)
         if "unembed.b_U" in weights:
@@ -256,4 +256,4 @@ def decoder_with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> Decoder
     """A model of that shape with those weights; the caller's random generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
         plain = DecoderOnly(shape)
-    return plain.set_weights(weights).eval()
+    return plain.load_weights(weights).eval()

@@ -1,8 +1,8 @@
 """An encoder-decoder in plain torch: what is trained, and what decodes with the encoder run once.
 
-    pair = PlainPair(Shape(2, 2, 64, 32, 256, n_ctx=40, d_vocab=7, kind="encoder-decoder", start=4))
+    pair = EncoderDecoder(Shape(2, 2, 64, 32, 256, n_ctx=40, d_vocab=7, start=4))
     pair(ids)                        # (batch, pos, vocab): rows of input, start, output
-    pair.weights()                   # the same numbers under the names of `encoder_decoder.py`
+    pair.export_weights()            # under the names of `hooked_encoder_decoder.py`
 
 Rows come as the hooked model takes them; here the two halves are run apart, without the padding.
 """
@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recinterp.models.architectures.decoder_only import KeyValues, Ragged, norm
+from recinterp.models.architectures.decoder_only import KeyValueCache, PackedRows, build_norm
 from recinterp.models.architectures.shape import ACTIVATIONS, Shape
 from recinterp.models.architectures.weight_names import (
-    attention_from,
-    attention_to,
-    mlp_from,
-    mlp_to,
-    under,
+    export_attention,
+    export_mlp,
+    import_attention,
+    import_mlp,
+    strip_prefix,
 )
 
 Memory = Sequence[tuple[Tensor, Tensor]]  # keys and values of what was read, per decoder layer
@@ -40,17 +40,19 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(shape.d_model, 3 * self.width)
         self.out = nn.Linear(self.width, shape.d_model)
 
-    def part(self, x: Tensor, start: int, stop: int) -> Tensor:
+    def project(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Queries (0, 1), keys and values (1, 3), or all three."""
         rows = slice(start * self.width, stop * self.width)
         return F.linear(x, self.qkv.weight[rows], self.qkv.bias[rows])
 
-    def split(self, x: Float[Tensor, "batch pos width"], parts: int) -> tuple[Tensor, ...]:
+    def split_heads(self, x: Float[Tensor, "batch pos width"], parts: int) -> tuple[Tensor, ...]:
         """Those, each (batch, head, pos, d_head)."""
         batch, pos, _ = x.shape
         return x.view(batch, pos, parts, self.heads, self.d_head).permute(2, 0, 3, 1, 4).unbind(0)
 
-    def join(self, z: Float[Tensor, "batch head pos d_head"]) -> Float[Tensor, "batch pos width"]:
+    def merge_heads(
+        self, z: Float[Tensor, "batch head pos d_head"]
+    ) -> Float[Tensor, "batch pos width"]:
         """What the heads have read, side by side."""
         return z.transpose(1, 2).flatten(2)
 
@@ -61,44 +63,46 @@ class _Layer(nn.Module):
     def __init__(self, shape: Shape, *, crosses: bool) -> None:
         super().__init__()
         self.shape = shape
-        self.ln1, self.attn = norm(shape), _Attention(shape)
+        self.ln1, self.attn = build_norm(shape), _Attention(shape)
         if crosses:
-            self.ln_cross, self.cross = norm(shape), _Attention(shape)
+            self.ln_cross, self.cross = build_norm(shape), _Attention(shape)
         if not shape.attn_only:
-            self.ln2 = norm(shape)
+            self.ln2 = build_norm(shape)
             self.up = nn.Linear(shape.d_model, shape.d_mlp)
             self.down = nn.Linear(shape.d_mlp, shape.d_model)
 
-    def think(self, x: Tensor) -> Tensor:
+    def apply_mlp(self, x: Tensor) -> Tensor:
         """The stream after the MLP."""
         if self.shape.attn_only:
             return x
         return x + cast(Tensor, self.down(ACTIVATIONS[self.shape.act](self.up(self.ln2(x)))))
 
-    def read(self, x: Tensor, real: Bool[Tensor, "batch pos"] | None, ragged: Ragged) -> Tensor:
+    def encode(
+        self, x: Tensor, real: Bool[Tensor, "batch pos"] | None, packed: PackedRows
+    ) -> Tensor:
         """An encoder's layer; real: what is no padding, None where all is."""
-        q, k, v = self.attn.split(ragged.spread(self.attn.part(self.ln1(x), 0, 3)), 3)
+        q, k, v = self.attn.split_heads(packed.unpack(self.attn.project(self.ln1(x), 0, 3)), 3)
         seen = None if real is None else real[:, None, None]
         z = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-        return self.think(x + self.attn.out(ragged.squeeze(self.attn.join(z))))
+        return self.apply_mlp(x + self.attn.out(packed.pack(self.attn.merge_heads(z))))
 
-    def write(
+    def decode(
         self,
         x: Tensor,
         memory: tuple[Tensor, Tensor],
         seen: Tensor | None,
-        ragged: Ragged,
-        cached: tuple[KeyValues, int] | None,
+        packed: PackedRows,
+        cached: tuple[KeyValueCache, int] | None,
     ) -> Tensor:
         """A decoder's layer; cached: what it has written so far, and which layer this is."""
-        q, k, v = self.attn.split(ragged.spread(self.attn.part(self.ln1(x), 0, 3)), 3)
+        q, k, v = self.attn.split_heads(packed.unpack(self.attn.project(self.ln1(x), 0, 3)), 3)
         if cached is not None:
             k, v = cached[0].extend(cached[1], k, v)
         z = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1)
-        x = x + self.attn.out(ragged.squeeze(self.attn.join(z)))
-        (q,) = self.cross.split(ragged.spread(self.cross.part(self.ln_cross(x), 0, 1)), 1)
+        x = x + self.attn.out(packed.pack(self.attn.merge_heads(z)))
+        (q,) = self.cross.split_heads(packed.unpack(self.cross.project(self.ln_cross(x), 0, 1)), 1)
         z = F.scaled_dot_product_attention(q, *memory, attn_mask=seen)
-        return self.think(x + self.cross.out(ragged.squeeze(self.cross.join(z))))
+        return self.apply_mlp(x + self.cross.out(packed.pack(self.cross.merge_heads(z))))
 
 
 class EncoderDecoder(nn.Module):
@@ -112,99 +116,99 @@ class EncoderDecoder(nn.Module):
         if shape.positions == "learned":
             self.encoder_pos = nn.Embedding(shape.n_ctx, shape.d_model)
             self.pos = nn.Embedding(shape.n_ctx, shape.d_model)
-        for table in self.tables():
+        for table in self.list_embeddings():
             nn.init.normal_(table.weight, std=shape.d_model**-0.5)
         layers = range(shape.n_layers)
         self.encoder = nn.ModuleList(_Layer(shape, crosses=False) for _ in layers)
-        self.ln_encoder = norm(shape)
+        self.ln_encoder = build_norm(shape)
         self.decoder = nn.ModuleList(_Layer(shape, crosses=True) for _ in layers)
-        self.ln_final = norm(shape)
+        self.ln_final = build_norm(shape)
         self.unembed = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
 
-    def tables(self) -> list[nn.Embedding]:
+    def list_embeddings(self) -> list[nn.Embedding]:
         """What is looked up: tokens and positions."""
         return [module for module in self.children() if isinstance(module, nn.Embedding)]
 
-    def needed(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
+    def select_required(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
         """The positions that must be run for those that are asked: of outputs, just these."""
         return asked
 
-    def at(
+    def residual_at(
         self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]
     ) -> Float[Tensor, "token d_model"]:
         """The normed last stream at the real positions, which are the decoder's, row by row."""
         begins = (ids == self.start).long().argmax(1, keepdim=True)
         reads = torch.arange(int(begins.max()), device=ids.device) < begins
-        memory = self.read(ids[:, : reads.shape[1]], reads)
+        memory = self.encode(ids[:, : reads.shape[1]], reads)
         place = begins + torch.arange(int((ids.shape[1] - begins).max()), device=ids.device)
         inside, place = place < ids.shape[1], place.clamp(max=ids.shape[1] - 1)
-        writes = Ragged(real.gather(1, place) & inside)
-        return self.write(ids.gather(1, place), memory, reads[:, None, None], writes)[0]
+        writes = PackedRows(real.gather(1, place) & inside)
+        return self.decode(ids.gather(1, place), memory, reads[:, None, None], writes)[0]
 
-    def read(
+    def encode(
         self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"] | None = None
     ) -> Memory:
         """Run the encoder once; real: what is no padding."""
         every = torch.ones_like(ids, dtype=torch.bool) if real is None else real
-        ragged = Ragged(every)
-        x = self._looked_up("encoder_pos", ids, 0, ragged)
+        packed = PackedRows(every)
+        x = self._embed("encoder_pos", ids, 0, packed)
         for layer in cast(Iterable[_Layer], self.encoder):
-            x = layer.read(x, real, ragged)
-        x = ragged.spread(self.ln_encoder(x))
+            x = layer.encode(x, real, packed)
+        x = packed.unpack(self.ln_encoder(x))
         crosses = [layer.cross for layer in cast(Iterable[_Layer], self.decoder)]
-        return [cast(tuple[Tensor, Tensor], c.split(c.part(x, 1, 3), 2)) for c in crosses]
+        return [cast(tuple[Tensor, Tensor], c.split_heads(c.project(x, 1, 3), 2)) for c in crosses]
 
-    def write(
+    def decode(
         self,
         ids: Int[Tensor, "batch pos"],
         memory: Memory,
         seen: Bool[Tensor, "batch 1 1 pos"] | None = None,
-        ragged: Ragged | None = None,
-        cache: KeyValues | None = None,
+        packed: PackedRows | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "1 token d_model"]:
         """The decoder's normed last stream; with a cache, `ids` go on where it has stopped."""
-        ragged = ragged or Ragged(torch.ones_like(ids, dtype=torch.bool))
-        x = self._looked_up("pos", ids, cache.length if cache else 0, ragged)
+        packed = packed or PackedRows(torch.ones_like(ids, dtype=torch.bool))
+        x = self._embed("pos", ids, cache.length if cache else 0, packed)
         layers = cast(Iterable[_Layer], self.decoder)
         for number, (layer, held) in enumerate(zip(layers, memory, strict=True)):
-            x = layer.write(x, held, seen, ragged, (cache, number) if cache else None)
+            x = layer.decode(x, held, seen, packed, (cache, number) if cache else None)
         if cache is not None:
             cache.length += ids.shape[1]
         return cast(Tensor, self.ln_final(x))
 
-    def _looked_up(self, table: str, ids: Tensor, start: int, ragged: Ragged) -> Tensor:
+    def _embed(self, table: str, ids: Tensor, start: int, packed: PackedRows) -> Tensor:
         x = self.embed(ids)
         if self.shape.positions == "learned":
             x = (
                 x
                 + cast(nn.Embedding, self.get_submodule(table)).weight[start : start + ids.shape[1]]
             )
-        return ragged.squeeze(x)
+        return packed.pack(x)
 
-    def logits_at(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
+    def compute_logits(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """Unembed a normed residual stream."""
         return cast(Tensor, self.unembed(residual))
 
     def forward(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """Logits of every position; zero at those of what is read."""
         writes = (ids == self.start).cumsum(1) > 0
-        return Ragged(writes).spread(self.logits_at(self.at(ids, writes))[None])
+        return PackedRows(writes).unpack(self.compute_logits(self.residual_at(ids, writes))[None])
 
-    def weights(self) -> dict[str, Tensor]:
+    def export_weights(self) -> dict[str, Tensor]:
         """Copies of all weights, named and laid out as the hooked model has them."""
         out: dict[str, Tensor] = {}
-        for ours, theirs, kind in _parts(self.shape):
+        for ours, theirs, kind in _list_parts(self.shape):
             mine = dict(self.get_submodule(ours).named_parameters())
             part = TO[kind](self.shape, mine)
             out |= {f"{theirs}.{name}": tensor for name, tensor in part.items()}
         return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
 
     @torch.no_grad()
-    def set_weights(self, weights: Mapping[str, Tensor]) -> EncoderDecoder:
+    def load_weights(self, weights: Mapping[str, Tensor]) -> EncoderDecoder:
         """Take over weights under those names; KeyError or RuntimeError if they misfit."""
         state: dict[str, Tensor] = {}
-        for ours, theirs, kind in _parts(self.shape):
-            part = FROM[kind](self.shape, under(f"{theirs}.", weights))
+        for ours, theirs, kind in _list_parts(self.shape):
+            part = FROM[kind](self.shape, strip_prefix(f"{theirs}.", weights))
             state |= {f"{ours}.{name}": tensor for name, tensor in part.items()}
         self.load_state_dict(state, strict=True)
         return self
@@ -215,21 +219,21 @@ TO: dict[str, Convert] = {
     "tokens": lambda shape, mine: {"W_E": mine["weight"]},
     "positions": lambda shape, mine: {"W_pos": mine["weight"]},
     "norm": lambda shape, mine: {"w": mine["weight"], "b": mine["bias"]},
-    "attention": attention_to,
-    "mlp": lambda shape, mine: mlp_to(mine),
+    "attention": export_attention,
+    "mlp": lambda shape, mine: export_mlp(mine),
     "unembed": lambda shape, mine: {"W_U": mine["weight"].T},
 }
 FROM: dict[str, Convert] = {
     "tokens": lambda shape, theirs: {"weight": theirs["W_E"]},
     "positions": lambda shape, theirs: {"weight": theirs["W_pos"]},
     "norm": lambda shape, theirs: {"weight": theirs["w"], "bias": theirs["b"]},
-    "attention": attention_from,
-    "mlp": lambda shape, theirs: mlp_from(theirs),
+    "attention": import_attention,
+    "mlp": lambda shape, theirs: import_mlp(theirs),
     "unembed": lambda shape, theirs: {"weight": theirs["W_U"].T},
 }
 
 
-def _parts(shape: Shape) -> Iterator[tuple[str, str, str]]:
+def _list_parts(shape: Shape) -> Iterator[tuple[str, str, str]]:
     """(part here, part of the hooked model, kind) for everything that has weights."""
     yield "embed", "embed", "tokens"
     yield "unembed", "unembed", "unembed"
@@ -255,4 +259,4 @@ def encoder_decoder_with_weights(shape: Shape, weights: Mapping[str, Tensor]) ->
     """A pair of that shape with those weights; the caller's random generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
         pair = EncoderDecoder(shape)
-    return pair.set_weights(weights).eval()
+    return pair.load_weights(weights).eval()

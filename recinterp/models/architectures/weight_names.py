@@ -1,6 +1,6 @@
 """Parts of a transformer under TransformerLens's classic names and layouts, and back.
 
-attention_to(shape, {"qkv.weight": …})     # {"W_Q": (head, d_model, d_head), "b_Q": …, …}
+export_attention(shape, {"qkv.weight": …})     # {"W_Q": (head, d_model, d_head), "b_Q": …, …}
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from recinterp.models.architectures.shape import Shape
 Named = Mapping[str, Tensor]
 
 
-def under(start: str, named: Named) -> dict[str, Tensor]:
+def strip_prefix(start: str, named: Named) -> dict[str, Tensor]:
     """Those whose name begins so, without the beginning."""
     return {k[len(start) :]: v for k, v in named.items() if k.startswith(start)}
 
 
-def attention_to(shape: Shape, mine: Named) -> dict[str, Tensor]:
+def export_attention(shape: Shape, mine: Named) -> dict[str, Tensor]:
     """One matrix for queries, keys and values and one out -> one per head and kind."""
     heads = shape.n_heads
     w = rearrange(mine["qkv.weight"], "(qkv head d) model -> qkv head model d", qkv=3, head=heads)
@@ -32,7 +32,7 @@ def attention_to(shape: Shape, mine: Named) -> dict[str, Tensor]:
     return out | {"b_O": mine["out.bias"]}
 
 
-def attention_from(shape: Shape, theirs: Named) -> dict[str, Tensor]:
+def import_attention(shape: Shape, theirs: Named) -> dict[str, Tensor]:
     """The inverse; KeyError or RuntimeError where something does not fit."""
     w = torch.stack([theirs[f"W_{name}"] for name in "QKV"])
     b = torch.stack([theirs[f"b_{name}"] for name in "QKV"])
@@ -44,13 +44,13 @@ def attention_from(shape: Shape, theirs: Named) -> dict[str, Tensor]:
     return out | {"out.bias": theirs["b_O"]}
 
 
-def mlp_to(mine: Named) -> dict[str, Tensor]:
+def export_mlp(mine: Named) -> dict[str, Tensor]:
     """Two linear layers -> W_in, W_out and their biases."""
     out = {"W_in": mine["up.weight"].T, "b_in": mine["up.bias"]}
     return out | {"W_out": mine["down.weight"].T, "b_out": mine["down.bias"]}
 
 
-def mlp_from(theirs: Named) -> dict[str, Tensor]:
+def import_mlp(theirs: Named) -> dict[str, Tensor]:
     """The inverse."""
     out = {"up.weight": theirs["W_in"].T, "up.bias": theirs["b_in"]}
     return out | {"down.weight": theirs["W_out"].T, "down.bias": theirs["b_out"]}

@@ -6,8 +6,8 @@ and the one that attends to what was read. With two layers each, as (block, name
     0  E0  encoder.0    2  D0  decoder.0.attn         4  D1  decoder.1.attn
     1  E1  encoder.1    3  X0  decoder.0.cross_attn   5  X1  decoder.1.cross_attn
 
-    site("blocks.3.attn.hook_z", (2, 2))  # "decoder.0.cross_attn.hook_z"
-    names((2, 2))                         # ("E0", "E1", "D0", "X0", "D1", "X1")
+    resolve_hook("blocks.3.attn.hook_z", (2, 2))  # "decoder.0.cross_attn.hook_z"
+    list_block_names((2, 2))                         # ("E0", "E1", "D0", "X0", "D1", "X1")
 
 The MLP of a decoder layer belongs to its second block. Heads are named E0H1, D1H0, X1H0.
 """
@@ -22,20 +22,20 @@ KINDS = (
     *("hook_resid_pre", "hook_attn_out", "hook_resid_mid", "hook_mlp_out", "hook_resid_post"),
     *("mlp.hook_pre", "mlp.hook_post"),
 )
-Layers = tuple[int, int]  # of the encoder and of the decoder
+LayerCounts = tuple[int, int]  # of the encoder and of the decoder
 
 
-def names(layers: Layers) -> tuple[str, ...]:
+def list_block_names(layers: LayerCounts) -> tuple[str, ...]:
     """Names of the blocks of an encoder-decoder."""
     read = (f"E{layer}" for layer in range(layers[0]))
     return (*read, *(f"{kind}{layer}" for layer in range(layers[1]) for kind in "DX"))
 
 
-def site(name: str, layers: Layers) -> str:
+def resolve_hook(name: str, layers: LayerCounts) -> str:
     """The hook point that `blocks.i.…` means; other names are left as they are."""
     start, _, rest = name.partition(".")
     number, _, end = rest.partition(".")
-    blocks = names(layers)
+    blocks = list_block_names(layers)
     if start != "blocks" or not number.isdigit() or int(number) >= len(blocks):
         return name
     which = blocks[int(number)]
@@ -49,10 +49,10 @@ def site(name: str, layers: Layers) -> str:
     return f"{place}.{end}"
 
 
-def sites(layers: Layers, known: Collection[str]) -> tuple[str, ...]:
+def list_hooks(layers: LayerCounts, known: Collection[str]) -> tuple[str, ...]:
     """The hook points of the stack, as `blocks.i.…`, that the model has."""
     found = []
-    for block, which in enumerate(names(layers)):
+    for block, which in enumerate(list_block_names(layers)):
         kinds = [k for k in KINDS if which[0] != "D" or k != "hook_resid_mid"]
         found += [f"blocks.{block}.{kind}" for kind in kinds]
-    return tuple(name for name in found if site(name, layers) in known)
+    return tuple(name for name in found if resolve_hook(name, layers) in known)

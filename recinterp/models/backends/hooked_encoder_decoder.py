@@ -25,16 +25,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from recinterp.models.architectures.shape import ACTIVATIONS, Shape
-from recinterp.models.backends.transformer_lens import hook_classes
+from recinterp.models.backends.transformer_lens import get_hook_classes
 
 
-def hook_point() -> nn.Module:
+def build_hook_point() -> nn.Module:
     """A new hook point of TransformerLens: the identity, with hooks."""
-    return hook_classes()[1]()
+    return get_hook_classes()[1]()
 
 
 @dataclass
-class Config:
+class EncoderDecoderConfig:
     """What tools for hooked models ask a `cfg`: sizes as usual, layers of both halves together."""
 
     shape: Shape
@@ -42,14 +42,14 @@ class Config:
     device: str = "cpu"
 
     @property
-    def halves(self) -> tuple[int, int]:
+    def layer_counts(self) -> tuple[int, int]:
         """Encoder layers and decoder layers."""
         return self.shape.n_layers, self.shape.n_layers
 
     @property
     def n_layers(self) -> int:
         """Those together."""
-        return sum(self.halves)
+        return sum(self.layer_counts)
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_") or name == "shape":  # while it is being unpickled it has no shape
@@ -57,7 +57,7 @@ class Config:
         return getattr(self.shape, name)
 
 
-class Weights(nn.Module):
+class HookedWeights(nn.Module):
     """Parameters under their classic names, filled from a checkpoint."""
 
     W_E: Tensor
@@ -70,7 +70,7 @@ class Weights(nn.Module):
             setattr(self, name, nn.Parameter(torch.zeros(size)))
 
 
-class Norm(Weights):
+class HookedNorm(HookedWeights):
     """LayerNorm with or without gain and bias, or nothing."""
 
     w: Tensor
@@ -81,7 +81,7 @@ class Norm(Weights):
         super().__init__(**({"w": width, "b": width} if shape.norm == "LN" else {}))
         self.kind, self.eps = shape.norm, shape.eps
         if self.kind != "none":
-            self.hook_scale, self.hook_normalized = hook_point(), hook_point()
+            self.hook_scale, self.hook_normalized = build_hook_point(), build_hook_point()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """The normed stream."""
@@ -92,8 +92,8 @@ class Norm(Weights):
         return self.hook_normalized(x * self.w + self.b if self.kind == "LN" else x)
 
 
-class Attention(Weights):
-    """Attention of any queries to any keys: `sees` says which may see which."""
+class HookedAttention(HookedWeights):
+    """Attention of any queries to any keys: `mask` says which may see which."""
 
     W_Q: Tensor
     b_Q: Tensor
@@ -109,29 +109,30 @@ class Attention(Weights):
         into, bias = (heads, d_model, d_head), (heads, d_head)
         sizes = {"W_Q": into, "W_K": into, "W_V": into, "b_Q": bias, "b_K": bias, "b_V": bias}
         super().__init__(**sizes, W_O=(heads, d_head, d_model), b_O=(d_model,))
-        self.hook_q, self.hook_k, self.hook_v = hook_point(), hook_point(), hook_point()
-        self.hook_attn_scores, self.hook_pattern = hook_point(), hook_point()
-        self.hook_z = hook_point()
+        self.hook_q, self.hook_k = build_hook_point(), build_hook_point()
+        self.hook_v = build_hook_point()
+        self.hook_attn_scores, self.hook_pattern = build_hook_point(), build_hook_point()
+        self.hook_z = build_hook_point()
 
     def forward(
         self,
-        asking: Float[Tensor, "batch pos d_model"],
-        asked: Float[Tensor, "batch pos d_model"],
-        sees: Bool[Tensor, "batch pos pos"],
+        queried_from: Float[Tensor, "batch pos d_model"],
+        attended_to: Float[Tensor, "batch pos d_model"],
+        mask: Bool[Tensor, "batch pos pos"],
     ) -> Float[Tensor, "batch pos d_model"]:
         """What the heads write; nothing where a query sees nothing."""
-        q = self.hook_q(torch.einsum("bpd,hde->bphe", asking, self.W_Q) + self.b_Q)
-        k = self.hook_k(torch.einsum("bpd,hde->bphe", asked, self.W_K) + self.b_K)
-        v = self.hook_v(torch.einsum("bpd,hde->bphe", asked, self.W_V) + self.b_V)
-        v = v * sees.any(1)[:, :, None, None]  # a forced pattern finds nothing where nothing is
+        q = self.hook_q(torch.einsum("bpd,hde->bphe", queried_from, self.W_Q) + self.b_Q)
+        k = self.hook_k(torch.einsum("bpd,hde->bphe", attended_to, self.W_K) + self.b_K)
+        v = self.hook_v(torch.einsum("bpd,hde->bphe", attended_to, self.W_V) + self.b_V)
+        v = v * mask.any(1)[:, :, None, None]  # a forced pattern finds nothing where nothing is
         scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / q.shape[-1] ** 0.5
-        scores = self.hook_attn_scores(scores.masked_fill(~sees[:, None], -torch.inf))
-        pattern = self.hook_pattern(scores.softmax(-1).masked_fill(~sees[:, None], 0.0))
+        scores = self.hook_attn_scores(scores.masked_fill(~mask[:, None], -torch.inf))
+        pattern = self.hook_pattern(scores.softmax(-1).masked_fill(~mask[:, None], 0.0))
         z = self.hook_z(torch.einsum("bhqk,bkhe->bqhe", pattern, v))
         return torch.einsum("bphe,hed->bpd", z, self.W_O) + self.b_O
 
 
-class MLP(Weights):
+class HookedMLP(HookedWeights):
     """The two layers in between."""
 
     W_in: Tensor
@@ -144,7 +145,7 @@ class MLP(Weights):
         super().__init__(
             W_in=(d_model, d_mlp), b_in=(d_mlp,), W_out=(d_mlp, d_model), b_out=(d_model,)
         )
-        self.hook_pre, self.hook_post = hook_point(), hook_point()
+        self.hook_pre, self.hook_post = build_hook_point(), build_hook_point()
         self.act = ACTIVATIONS[shape.act]
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -153,68 +154,68 @@ class MLP(Weights):
         return hidden @ self.W_out + self.b_out
 
 
-class Halves:
-    """Which positions of a row are the encoder's (`reads`) and which the decoder's (`writes`)."""
+class HalfMasks:
+    """Which positions of a row belong to the encoder and which to the decoder."""
 
     def __init__(self, ids: Int[Tensor, "batch pos"], start: int) -> None:
         place = torch.arange(ids.shape[1], device=ids.device)
-        self.begins = (ids == start).long().argmax(1, keepdim=True)
-        self.writes = ((ids == start).cumsum(1) > 0)[..., None]
-        self.reads = ~self.writes
+        self.starts = (ids == start).long().argmax(1, keepdim=True)
+        self.in_decoder = ((ids == start).cumsum(1) > 0)[..., None]
+        self.in_encoder = ~self.in_decoder
         # Each half counts its own positions from 0.
-        self.places = torch.where(self.writes[..., 0], place - self.begins, place)
+        self.positions = torch.where(self.in_decoder[..., 0], place - self.starts, place)
         causal = place[:, None] >= place
-        self.reading = self.reads & self.reads.mT
-        self.writing = self.writes & self.writes.mT & causal
-        self.crossing = self.writes & self.reads.mT
+        self.encoder_mask = self.in_encoder & self.in_encoder.mT
+        self.decoder_mask = self.in_decoder & self.in_decoder.mT & causal
+        self.cross_mask = self.in_decoder & self.in_encoder.mT
 
 
-class EncoderLayer(nn.Module):
-    """Attention both ways over what is read, then the MLP."""
+class HookedEncoderLayer(nn.Module):
+    """Attention both ways over the input, then the MLP."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.ln1, self.attn = Norm(shape), Attention(shape)
-        self.hook_resid_pre, self.hook_attn_out = hook_point(), hook_point()
-        self.hook_resid_post = hook_point()
+        self.ln1, self.attn = HookedNorm(shape), HookedAttention(shape)
+        self.hook_resid_pre, self.hook_attn_out = build_hook_point(), build_hook_point()
+        self.hook_resid_post = build_hook_point()
         self.attn_only = shape.attn_only
         if not shape.attn_only:
-            self.ln2, self.mlp = Norm(shape), MLP(shape)
-            self.hook_resid_mid, self.hook_mlp_out = hook_point(), hook_point()
+            self.ln2, self.mlp = HookedNorm(shape), HookedMLP(shape)
+            self.hook_resid_mid, self.hook_mlp_out = build_hook_point(), build_hook_point()
 
-    def forward(self, x: Tensor, halves: Halves) -> Tensor:
+    def forward(self, x: Tensor, masks: HalfMasks) -> Tensor:
         """The stream after it; what the decoder has is left alone."""
-        x, own = self.hook_resid_pre(x), halves.reads
+        x, own = self.hook_resid_pre(x), masks.in_encoder
         normed = self.ln1(x)
-        x = x + own * self.hook_attn_out(own * self.attn(normed, normed, halves.reading))
+        x = x + own * self.hook_attn_out(own * self.attn(normed, normed, masks.encoder_mask))
         if not self.attn_only:
             x = self.hook_resid_mid(x)
             x = x + own * self.hook_mlp_out(own * self.mlp(self.ln2(x)))
         return self.hook_resid_post(x)
 
 
-class DecoderLayer(nn.Module):
+class HookedDecoderLayer(nn.Module):
     """Causal attention over what is written, attention to what was read, then the MLP."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.ln1, self.attn = Norm(shape), Attention(shape)
-        self.ln2, self.cross_attn = Norm(shape), Attention(shape)
-        self.hook_resid_pre, self.hook_attn_out = hook_point(), hook_point()
-        self.hook_resid_mid, self.hook_cross_attn_out = hook_point(), hook_point()
-        self.hook_resid_post = hook_point()
+        self.ln1, self.attn = HookedNorm(shape), HookedAttention(shape)
+        self.ln2, self.cross_attn = HookedNorm(shape), HookedAttention(shape)
+        self.hook_resid_pre, self.hook_attn_out = build_hook_point(), build_hook_point()
+        self.hook_resid_mid, self.hook_cross_attn_out = build_hook_point(), build_hook_point()
+        self.hook_resid_post = build_hook_point()
         self.attn_only = shape.attn_only
         if not shape.attn_only:
-            self.ln3, self.mlp = Norm(shape), MLP(shape)
-            self.hook_resid_mid_cross, self.hook_mlp_out = hook_point(), hook_point()
+            self.ln3, self.mlp = HookedNorm(shape), HookedMLP(shape)
+            self.hook_resid_mid_cross, self.hook_mlp_out = build_hook_point(), build_hook_point()
 
-    def forward(self, x: Tensor, halves: Halves, final: Norm) -> Tensor:
+    def forward(self, x: Tensor, masks: HalfMasks, final: HookedNorm) -> Tensor:
         """The stream after it; `final` norms what the encoder has made of the input."""
-        x, own = self.hook_resid_pre(x), halves.writes
+        x, own = self.hook_resid_pre(x), masks.in_decoder
         normed = self.ln1(x)
-        x = x + own * self.hook_attn_out(own * self.attn(normed, normed, halves.writing))
+        x = x + own * self.hook_attn_out(own * self.attn(normed, normed, masks.decoder_mask))
         x = self.hook_resid_mid(x)
-        crossed = self.cross_attn(self.ln2(x), final(x), halves.crossing)
+        crossed = self.cross_attn(self.ln2(x), final(x), masks.cross_mask)
         x = x + own * self.hook_cross_attn_out(own * crossed)
         if not self.attn_only:
             x = self.hook_resid_mid_cross(x)
@@ -222,62 +223,63 @@ class DecoderLayer(nn.Module):
         return self.hook_resid_post(x)
 
 
-class Network(nn.Module):
+class EncoderDecoderNetwork(nn.Module):
     """Encoder and decoder of `shape.n_layers` each; weights as in a checkpoint."""
 
     def __init__(self, shape: Shape, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.cfg = Config(shape)
-        self.embed = Weights(W_E=(shape.d_vocab, shape.d_model))
-        self.hook_embed, self.hook_pos_embed = hook_point(), hook_point()
+        self.cfg = EncoderDecoderConfig(shape)
+        self.embed = HookedWeights(W_E=(shape.d_vocab, shape.d_model))
+        self.hook_embed, self.hook_pos_embed = build_hook_point(), build_hook_point()
         if shape.positions == "learned":
-            self.encoder_pos_embed = Weights(W_pos=(shape.n_ctx, shape.d_model))
-            self.decoder_pos_embed = Weights(W_pos=(shape.n_ctx, shape.d_model))
-        self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.n_layers))
-        self.encoder_final_ln = Norm(shape)
-        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.n_layers))
-        self.decoder_final_ln = Norm(shape)
-        self.unembed = Weights(W_U=(shape.d_model, shape.d_vocab))
+            self.encoder_pos_embed = HookedWeights(W_pos=(shape.n_ctx, shape.d_model))
+            self.decoder_pos_embed = HookedWeights(W_pos=(shape.n_ctx, shape.d_model))
+        self.encoder = nn.ModuleList(HookedEncoderLayer(shape) for _ in range(shape.n_layers))
+        self.encoder_final_ln = HookedNorm(shape)
+        self.decoder = nn.ModuleList(HookedDecoderLayer(shape) for _ in range(shape.n_layers))
+        self.decoder_final_ln = HookedNorm(shape)
+        self.unembed = HookedWeights(W_U=(shape.d_model, shape.d_vocab))
         self.load_state_dict(dict(weights), strict=True)
 
     def forward(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """Logits of what the decoder writes next; zero at the positions of what is read."""
         assert self.cfg.shape.start is not None
-        halves = Halves(ids, self.cfg.shape.start)
+        masks = HalfMasks(ids, self.cfg.shape.start)
         x = self.hook_embed(self.embed.W_E[ids])
         if self.cfg.shape.positions == "learned":
-            x = x + self.hook_pos_embed(self._positions(halves))
+            x = x + self.hook_pos_embed(self._embed_positions(masks))
         for layer in self.encoder:
-            x = layer(x, halves)
+            x = layer(x, masks)
         for layer in self.decoder:
-            x = layer(x, halves, self.encoder_final_ln)
-        return (halves.writes * self.decoder_final_ln(x)) @ self.unembed.W_U
+            x = layer(x, masks, self.encoder_final_ln)
+        return (masks.in_decoder * self.decoder_final_ln(x)) @ self.unembed.W_U
 
-    def _positions(self, halves: Halves) -> Float[Tensor, "batch pos d_model"]:
+    def _embed_positions(self, masks: HalfMasks) -> Float[Tensor, "batch pos d_model"]:
         read, written = self.encoder_pos_embed.W_pos, self.decoder_pos_embed.W_pos
-        return torch.where(halves.writes, written[halves.places], read[halves.places])
+        return torch.where(masks.in_decoder, written[masks.positions], read[masks.positions])
 
 
 @cache
-def hooked_class() -> type[nn.Module]:
+def get_hooked_class() -> type[nn.Module]:
     """`HookedEncoderDecoder`: the network with the methods of TransformerLens's HookedRootModule.
 
     Built at first use, because the base class is TransformerLens's and importing this library
     does not load it.
     """
-    bases = (Network, hook_classes()[0])
-    return type("HookedEncoderDecoder", bases, {"__module__": __name__, "__doc__": Network.__doc__})
+    bases = (EncoderDecoderNetwork, get_hook_classes()[0])
+    members = {"__module__": __name__, "__doc__": EncoderDecoderNetwork.__doc__}
+    return type("HookedEncoderDecoder", bases, members)
 
 
 def __getattr__(name: str) -> type[nn.Module]:
     """Let pickle find the class by its name."""
     if name == "HookedEncoderDecoder":
-        return hooked_class()
+        return get_hooked_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def build(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
+def build_hooked_encoder_decoder(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
     """A HookedEncoderDecoder with the weights."""
-    model = hooked_class()(shape, weights)
+    model = get_hooked_class()(shape, weights)
     cast(Callable[[], None], model.setup)()
     return model

@@ -1,11 +1,11 @@
 """Hooked models with given weights: built, and their shapes and weights read back.
 
-    model = hooked(shape, weights)     # TransformerLens's own, or a HookedEncoderDecoder
-    shape_of(model) == shape
-    weights_of(model, shape)           # the weights, under the classic names
+    model = build_hooked(shape, weights)     # TransformerLens's own, or a HookedEncoderDecoder
+    read_shape(model) == shape
+    read_weights(model, shape)           # the weights, under the classic names
 
-Plain torch runs the weights of every model built or read here; `agrees` checks that it computes
-the model's logits.
+Plain torch runs the weights of every model built or read here; `logits_agree` checks that it
+computes the model's logits.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
 MLP = ("W_in", "b_in", "W_out", "b_out")
 
 
-def hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
+def build_hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
     """A hooked model with those weights, in evaluation mode, its logits checked against them."""
     if shape.kind == "encoder-decoder":
-        model = hooked_encoder_decoder.build(shape, weights)
+        model = hooked_encoder_decoder.build_hooked_encoder_decoder(shape, weights)
     else:
-        model = backend.empty(shape)
-        _put(model, shape, weights)
+        model = backend.build_empty(shape)
+        _load_weights(model, shape, weights)
     model.eval()
-    if not agrees(model, plain_with(shape, weights)):
-        wrong = f"built by {backend.version()}, it computes other logits than these weights should"
+    if not logits_agree(model, build_plain(shape, weights)):
+        wrong = f"built by {backend.describe_version()}, it computes other logits"
         raise CheckpointError("a hooked model", wrong, "another version of transformer-lens")
     return model
 
 
-def _put(model: nn.Module, shape: Shape, weights: Mapping[str, Tensor]) -> None:
+def _load_weights(model: nn.Module, shape: Shape, weights: Mapping[str, Tensor]) -> None:
     named = dict(weights)
     if shape.positions == "none":  # neither backend knows it; positions that add nothing are none
         named["pos_embed.W_pos"] = torch.zeros(shape.n_ctx, shape.d_model)
     if backend.has_bridge():
-        named = bridge_weights(named)
+        named = to_bridge_weights(named)
         if bool(weights["unembed.b_U"].any()):
             wrong = "the checkpoint has an unembedding bias, which a bridge has not"
             raise CheckpointError("a hooked model", wrong, "transformer-lens 3.9")
@@ -58,7 +58,7 @@ def _put(model: nn.Module, shape: Shape, weights: Mapping[str, Tensor]) -> None:
     model.load_state_dict(state | {k: v for k, v in named.items() if k in state}, strict=True)
 
 
-def bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights under the classic names -> under a native bridge's names and layouts."""
     out = {"embed.weight": weights["embed.W_E"], "unembed.weight": weights["unembed.W_U"].T}
     if "pos_embed.W_pos" in weights:
@@ -77,20 +77,20 @@ def bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def shape_of(model: nn.Module) -> Shape | None:
+def read_shape(model: nn.Module) -> Shape | None:
     """Sizes read off a hooked model's `cfg`, or None where plain torch cannot stand in for it."""
     known = getattr(getattr(model, "cfg", None), "shape", None)
     if isinstance(known, Shape):
         return known
-    if hasattr(getattr(model, "cfg", None), "halves"):
+    if hasattr(getattr(model, "cfg", None), "layer_counts"):
         return None
     said = vars(getattr(model, "cfg", object())) if hasattr(model, "cfg") else {}
     norm = said.get("normalization_type") or "none"
     act = said.get("act_fn") or "relu"
-    positions = _positions(model, said)
+    positions = _read_positions(model, said)
     if not said or norm not in NORMS or act not in ACTIVATIONS or positions is None:
         return None
-    cfg = backend.config(model)
+    cfg = backend.get_config(model)
     if said.get("n_key_value_heads") not in (None, cfg.n_heads):
         return None
     d_mlp = said.get("d_mlp") or 4 * cfg.d_model
@@ -100,7 +100,7 @@ def shape_of(model: nn.Module) -> Shape | None:
     )  # fmt: skip
 
 
-def _positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
+def _read_positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
     """What a Shape calls the positions of a model's `cfg`; None for any other kind."""
     match said.get("positional_embedding_type") or "standard":
         case "standard":
@@ -108,12 +108,12 @@ def _positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
             empty = isinstance(table, Tensor) and not bool(table.any())
             return "none" if empty else "learned"
         case "rotary":
-            # Features are paired, and turned, in several ways: `agrees` tells ours from the others.
+            # Features are paired, and turned, in several ways: `logits_agree` finds ours.
             return "rotary" if said.get("rotary_dim") in (None, said.get("d_head")) else None
     return None
 
 
-def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
+def read_weights(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     """A hooked model's weights under the classic names; AttributeError where a part is missing."""
     if shape.kind == "encoder-decoder":
         return {name: parameter.detach() for name, parameter in model.named_parameters()}
@@ -138,7 +138,7 @@ def weights_of(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     }
 
 
-def plain_with(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly | EncoderDecoder:
+def build_plain(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly | EncoderDecoder:
     """Those weights in plain torch."""
     pair = shape.kind == "encoder-decoder"
     return (
@@ -149,7 +149,7 @@ def plain_with(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly | Enc
 
 
 @torch.no_grad()
-def agrees(model: nn.Module, plain: DecoderOnly | EncoderDecoder) -> bool:
+def logits_agree(model: nn.Module, plain: DecoderOnly | EncoderDecoder) -> bool:
     """Whether plain torch gives the model's own logits, on a fixed batch of random ids."""
     shape = plain.shape
     draw = torch.Generator().manual_seed(0)

@@ -22,71 +22,77 @@ from recinterp.tasks import Task
 
 
 @dataclass(frozen=True)
-class Split:
-    """Where a task's rows divide: at the first `sep` from `lead` on, and `further` after it."""
+class RowSplit:
+    """Where rows divide: at the first `sep` from `input_start` on, plus `sep_offset`."""
 
-    lead: int
+    input_start: int
     sep: int
-    further: int
+    sep_offset: int
 
     @classmethod
-    def of(cls, task: Task) -> Split:
+    def from_task(cls, task: Task) -> RowSplit:
         """What a task's template says: all before {sep} is read, {sep} is what writing begins with.
 
         Other specials may share its id, so the place is counted, not searched.
         """
         tokens = next(x for x in task.inputs(None) if x)
         prompt, ids = task.prompt(tokens), [task.ids[token] for token in tokens]
-        lead = next(i for i in range(len(prompt)) if prompt[i : i + len(ids)] == ids)
-        after = prompt[lead + len(ids) :]
-        return cls(lead, task.sep, len(after) - 1 - after.index(task.sep))
+        input_start = next(i for i in range(len(prompt)) if prompt[i : i + len(ids)] == ids)
+        after = prompt[input_start + len(ids) :]
+        return cls(input_start, task.sep, len(after) - 1 - after.index(task.sep))
 
-    def begins(self, row: Sequence[int]) -> int:
+    def find_start(self, row: Sequence[int]) -> int:
         """The position of a row at which writing begins."""
-        return list(row).index(self.sep, self.lead) + self.further
+        return list(row).index(self.sep, self.input_start) + self.sep_offset
 
-    def all_begin(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch"]:
+    def find_starts(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch"]:
         """The same of every row."""
-        return (ids[:, self.lead :] == self.sep).long().argmax(1) + self.lead + self.further
+        return (
+            (ids[:, self.input_start :] == self.sep).long().argmax(1)
+            + self.input_start
+            + self.sep_offset
+        )
 
 
-class Rows:
+class SplitRows:
     """A batch of rows and its halves: ids read (batch, read) with their mask, ids written."""
 
     def __init__(self, ids: Int[Tensor, "batch pos"], begins: Int[Tensor, "batch"]) -> None:
         at, width = begins[:, None], ids.shape[1]
         place = torch.arange(width, device=ids.device)
-        self.real = place[: int(begins.max())] < at
-        self.read = ids[:, : self.real.shape[1]]
+        self.encoder_mask = place[: int(begins.max())] < at
+        self.encoder_ids = ids[:, : self.encoder_mask.shape[1]]
         written = at + torch.arange(int((width - begins).max()), device=ids.device)
-        self._written, self._inside = written.clamp(max=width - 1), written < width
-        self.written = ids.gather(1, self._written)
+        self._decoder_positions, self._in_row = written.clamp(max=width - 1), written < width
+        self.decoder_ids = ids.gather(1, self._decoder_positions)
         # For each position of a row: its place in its half, and whether it is of that half.
-        self._spread = {
-            "read": (place.expand_as(ids).clamp(max=self.real.shape[1] - 1), place < at),
-            "written": ((place - at).clamp(min=0), place >= at),
+        self._places = {
+            "encoder": (place.expand_as(ids).clamp(max=self.encoder_mask.shape[1] - 1), place < at),
+            "decoder": ((place - at).clamp(min=0), place >= at),
         }
 
-    def spread(self, value: Tensor, half: str, dim: int = 1) -> Tensor:
+    def to_row(self, value: Tensor, half: str, dim: int = 1) -> Tensor:
         """Along one axis, from a half's positions to the row's; zero at the other half's."""
-        place, own = self._spread[half]
-        return self._along(value, place, dim) * _shaped(own, value, dim)
+        place, own = self._places[half]
+        return self._gather_along(value, place, dim) * _expand_mask(own, value, dim)
 
-    def gather(self, value: Tensor, old: Tensor, half: str, dim: int = 1) -> Tensor:
+    def to_half(self, value: Tensor, old: Tensor, half: str, dim: int = 1) -> Tensor:
         """The inverse; `old` where a half's padding has no place in the row."""
-        if half == "read":
-            width = self.real.shape[1]
-            return torch.where(_shaped(self.real, value, dim), value.narrow(dim, 0, width), old)
-        new = self._along(value, self._written, dim)
-        return torch.where(_shaped(self._inside, value, dim), new, old)
+        if half == "encoder":
+            width = self.encoder_mask.shape[1]
+            return torch.where(
+                _expand_mask(self.encoder_mask, value, dim), value.narrow(dim, 0, width), old
+            )
+        new = self._gather_along(value, self._decoder_positions, dim)
+        return torch.where(_expand_mask(self._in_row, value, dim), new, old)
 
     @staticmethod
-    def _along(value: Tensor, place: Tensor, dim: int) -> Tensor:
+    def _gather_along(value: Tensor, place: Tensor, dim: int) -> Tensor:
         row = torch.arange(len(value), device=value.device)[:, None]
         return value.movedim(dim, 1)[row, place].movedim(1, dim)
 
 
-def _shaped(mask: Tensor, value: Tensor, dim: int) -> Tensor:
+def _expand_mask(mask: Tensor, value: Tensor, dim: int) -> Tensor:
     """A (batch, pos) mask against a value with its positions on another axis."""
     size = [1] * value.dim()
     size[0], size[dim] = mask.shape

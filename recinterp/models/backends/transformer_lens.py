@@ -17,7 +17,7 @@ from torch import nn
 from recinterp.models.architectures.shape import ROTARY_BASE, Shape
 
 
-class Config(Protocol):
+class HookedConfig(Protocol):
     """What every hooked model's `cfg` says."""
 
     n_layers: int
@@ -28,12 +28,12 @@ class Config(Protocol):
     d_vocab: int
 
 
-def config(model: nn.Module) -> Config:
+def get_config(model: nn.Module) -> HookedConfig:
     """A hooked model's `cfg`; AttributeError where it has none."""
-    return cast(Config, model.cfg)
+    return cast(HookedConfig, model.cfg)
 
 
-def hook_classes() -> tuple[type[nn.Module], type[nn.Module]]:
+def get_hook_classes() -> tuple[type[nn.Module], type[nn.Module]]:
     """The root of hooked modules and their hook point, which every version has."""
     from transformer_lens import HookedRootModule
     from transformer_lens.hook_points import HookPoint
@@ -41,7 +41,7 @@ def hook_classes() -> tuple[type[nn.Module], type[nn.Module]]:
     return HookedRootModule, HookPoint
 
 
-def bridge(model: nn.Module) -> nn.Module:
+def build_bridge(model: nn.Module) -> nn.Module:
     """A TransformerBridge around a Hugging Face model, which it takes apart. 4.x only."""
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
@@ -51,7 +51,7 @@ def bridge(model: nn.Module) -> nn.Module:
     return cast(nn.Module, built)
 
 
-def version() -> str:
+def describe_version() -> str:
     """Name and version of the installed TransformerLens."""
     return f"transformer-lens {_version_of('transformer-lens')}"
 
@@ -72,7 +72,7 @@ def _settings(shape: Shape) -> dict[str, object]:
     return settings | {"device": "cpu", "init_weights": False}
 
 
-def empty(shape: Shape) -> nn.Module:
+def build_empty(shape: Shape) -> nn.Module:
     """A TransformerLens model of a shape, before its weights are put in."""
     if has_bridge():
         # Importing `sources` is what attaches boot_native.

@@ -4,7 +4,7 @@ One row is `input SEP output EOS`; only the output and EOS are asked of the mode
 
     ids          X1 01 SEP X0 X0 01
     targets       .  .  X0 X0 01 EOS
-    whole_targets 01 SEP X0 X0 01 EOS
+    build_sequence_targets 01 SEP X0 X0 01 EOS
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from recinterp.models.training.config import TrainConfig
 from recinterp.tasks import Domain, Listed, Task
 
 Tokens: TypeAlias = Sequence[str]
-Answer: TypeAlias = Callable[[Tokens], Tokens]
-Teacher: TypeAlias = Machine | Answer
+AnswerFunction: TypeAlias = Callable[[Tokens], Tokens]
+Teacher: TypeAlias = Machine | AnswerFunction
 CHUNK = 25  # steps whose inputs are drawn together: drawing has a fixed cost
 IGNORE = -100  # cross entropy's own mark for positions that are not asked
 ENUMERATED, LISTED = 70_000, 4_000  # inputs looked at, and written down, to describe a predicate
@@ -34,7 +34,7 @@ class Batches:
     """Batches of one training run, by step."""
 
     def __init__(
-        self, task: Task, config: TrainConfig, domain: Domain, answer: Answer | None = None
+        self, task: Task, config: TrainConfig, domain: Domain, answer: AnswerFunction | None = None
     ) -> None:
         self.task, self.config, self.domain = task, config, domain
         self.answer = answer or task.apply
@@ -47,7 +47,7 @@ class Batches:
         if self._chunk[0] != chunk:
             self._chunk = chunk, self._draw(chunk)
         inputs = self._chunk[1][place * size : (place + 1) * size]
-        return self._pack([self._row(tuple(tokens)) for tokens in inputs])
+        return self._pad_rows([self._encode_row(tuple(tokens)) for tokens in inputs])
 
     def _draw(self, chunk: int) -> list[list[str]]:
         return self.domain.sample(
@@ -57,7 +57,7 @@ class Batches:
             distribution=self.config.distribution,
         )
 
-    def _row(self, tokens: tuple[str, ...]) -> tuple[list[int], int]:
+    def _encode_row(self, tokens: tuple[str, ...]) -> tuple[list[int], int]:
         if tokens not in self._rows:
             prompt = self.task.prompt(list(tokens))
             if self.config.architecture == "encoder-decoder":
@@ -68,7 +68,7 @@ class Batches:
             )
         return self._rows[tokens]
 
-    def _pack(self, rows: Sequence[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
+    def _pad_rows(self, rows: Sequence[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
         longest, pad = max(len(row) for row, _ in rows), self.task.pad
         ids, targets = list[int](), list[int]()  # flat: a tensor of nested lists takes ten times
         for row, start in rows:
@@ -76,19 +76,19 @@ class Batches:
             ids += row[:-1] + [pad] * fill
             targets += [IGNORE] * (start - 1) + row[start:] + [IGNORE] * fill
         shape = (len(rows), longest - 1)
-        return _tensor(ids).view(shape), _tensor(targets).view(shape)
+        return _to_tensor(ids).view(shape), _to_tensor(targets).view(shape)
 
 
-def _tensor(numbers: list[int]) -> Tensor:
+def _to_tensor(numbers: list[int]) -> Tensor:
     return torch.from_numpy(np.array(numbers, dtype=np.int64))
 
 
-def whole_targets(ids: Tensor, targets: Tensor) -> Tensor:
+def build_sequence_targets(ids: Tensor, targets: Tensor) -> Tensor:
     """Targets with the prompt's own tokens asked too; beyond a row's end they mean nothing."""
     return torch.where(targets == IGNORE, ids.roll(-1, 1), targets)
 
 
-def describable(domain: Domain, task: Task) -> Domain:
+def list_exclusions(domain: Domain, task: Task) -> Domain:
     """The same inputs, with a predicate of the user's own turned into the list of what it excludes.
 
     Raises DomainError where that list would be long: a checkpoint has to record its domain.
@@ -104,7 +104,7 @@ def describable(domain: Domain, task: Task) -> Domain:
     return domain
 
 
-def context(task: Task, config: TrainConfig, answer: Answer | None = None) -> int:
+def compute_n_ctx(task: Task, config: TrainConfig, answer: AnswerFunction | None = None) -> int:
     """Positions the model needs: the longest of many sequences, and a little beyond."""
     inputs = Domain(max_length=config.max_length).sample(task, 2000, seed=0)
     outputs = map(answer or task.apply, inputs)
@@ -112,7 +112,7 @@ def context(task: Task, config: TrainConfig, answer: Answer | None = None) -> in
     return max(len(task.prompt(x)) + len(task.target(y)) for x, y in pairs) - 1 + SLACK
 
 
-def answer_of(task: Task, teacher: Teacher | None) -> Answer:
+def get_answer_function(task: Task, teacher: Teacher | None) -> AnswerFunction:
     """What is to be learned: the task's own function, or what a teacher says in its place.
 
     An answer raises IncompatibleModelError where a teacher has none, or one in other tokens.
@@ -136,7 +136,7 @@ def answer_of(task: Task, teacher: Teacher | None) -> Answer:
     return answer
 
 
-def check_room(ids: Tensor, n_ctx: int) -> None:
+def check_context(ids: Tensor, n_ctx: int) -> None:
     """Raise IncompatibleModelError where a batch is longer than the model's context."""
     if ids.shape[1] > n_ctx:
         wrong = f"a training sequence takes {ids.shape[1]} positions and n_ctx is {n_ctx}"

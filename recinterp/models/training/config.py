@@ -81,19 +81,19 @@ class TrainConfig:
                 asked, wrong, f"for instance {self.n_heads * max(1, self.d_model // self.n_heads)}"
             )
         if self.architecture == "encoder-decoder":
-            self._fits_a_pair()
+            self._check_encoder_decoder()
         if self.positions == "rotary" and (self.d_model // self.n_heads) % 2:
             wrong = f"a head has {self.d_model // self.n_heads} features and rotary positions turn"
             raise ModelError(asked, f"{wrong} pairs of them", "an even d_model / n_heads")
 
-    def _fits_a_pair(self) -> None:
+    def _check_encoder_decoder(self) -> None:
         """An encoder reads all of its input at once: it neither turns it nor is asked for it."""
         for name, bad, good in (("loss", "sequence", "output"), ("positions", "rotary", "learned")):
             if getattr(self, name) == bad:
                 wrong = f"an encoder-decoder has no {name} {bad!r}"
                 raise ModelError("TrainConfig", wrong, f"{name}={good!r}")
 
-    def rate_at(self, step: int) -> float:
+    def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then a cosine down to zero."""
         from math import cos, pi
 

@@ -1,6 +1,6 @@
 """The shared table of cases: which models ship, how each is trained, what is known about it.
 
-    recipe("binary-successor-natural-depthcap3")       # Recipe(name, task, config, note)
+    get_recipe("binary-successor-natural-depthcap3")       # Recipe(name, task, config, note)
 
 Tests, benchmarks and the command line read their cases here. `recinterp train NAME` repeats one;
 what enumeration found about a shipped checkpoint is in its JSON, under `known`.
@@ -71,7 +71,7 @@ class Recipe:
         return config
 
 
-def _all() -> Iterator[Recipe]:
+def _list_recipes() -> Iterator[Recipe]:
     for variant in VARIANTS:
         for order in ("natural", "reverse"):
             first, *others = SEEDS_OF.get((order, variant), SEEDS)
@@ -81,10 +81,10 @@ def _all() -> Iterator[Recipe]:
                 yield Recipe(f"{name}-seed{seed}", "binary-successor", order, variant, seed)
 
 
-RECIPES = {recipe.name: recipe for recipe in _all()}
+RECIPES = {recipe.name: recipe for recipe in _list_recipes()}
 
 
-def recipe(name: str) -> Recipe:
+def get_recipe(name: str) -> Recipe:
     """The recipe of a shipped model. Raises UnknownNameError with the nearest."""
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)

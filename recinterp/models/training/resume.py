@@ -21,7 +21,7 @@ FILE = "unfinished.safetensors"
 
 
 @dataclass(frozen=True)
-class State:
+class UnfinishedRun:
     """Steps done so far, history and its open window, the tensors of model and optimizer."""
 
     step: int
@@ -30,7 +30,7 @@ class State:
     tensors: Mapping[str, Tensor]
 
 
-def save(work: Path, state: State, recipe: Mapping[str, object]) -> None:
+def save_unfinished(work: Path, state: UnfinishedRun, recipe: Mapping[str, object]) -> None:
     """Replace the state in `work`, atomically and through to the disk."""
     from safetensors.torch import save as to_bytes
 
@@ -38,10 +38,10 @@ def save(work: Path, state: State, recipe: Mapping[str, object]) -> None:
     said |= {"recipe": recipe}
     data = to_bytes(dict(state.tensors), metadata={"recinterp": json.dumps(said)})
     work.mkdir(parents=True, exist_ok=True)
-    write_whole(work / FILE, data)
+    write_atomically(work / FILE, data)
 
 
-def load(work: Path, recipe: Mapping[str, object]) -> State | None:
+def load_unfinished(work: Path, recipe: Mapping[str, object]) -> UnfinishedRun | None:
     """The state in `work`, None if there is none. Raises CheckpointError if it is another run's."""
     from safetensors import SafetensorError, safe_open
 
@@ -60,15 +60,15 @@ def load(work: Path, recipe: Mapping[str, object]) -> State | None:
         wrong = "it holds an unfinished run of another recipe"
         raise CheckpointError(asked, wrong, "another folder, or remove this one")
     rows, (loss, exact, n) = said["history"], said["window"]
-    return State(said["step"], tuple(tuple(row) for row in rows), (loss, exact, n), tensors)
+    return UnfinishedRun(said["step"], tuple(tuple(row) for row in rows), (loss, exact, n), tensors)
 
 
-def clear(work: Path) -> None:
+def delete_unfinished(work: Path) -> None:
     """Forget the unfinished run, once it is finished."""
     (work / FILE).unlink(missing_ok=True)
 
 
-def collect(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def collect_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Every tensor that the next step depends on, copied."""
     out = {f"model.{name}": p.detach().clone() for name, p in model.named_parameters()}
     for name, p in model.named_parameters():
@@ -78,10 +78,10 @@ def collect(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Ten
 
 
 @torch.no_grad()
-def restore(
+def restore_tensors(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
-    """The inverse of `collect`, bit for bit."""
+    """The inverse of `collect_tensors`, bit for bit."""
     named = dict(model.named_parameters())
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
@@ -92,7 +92,7 @@ def restore(
             optimizer.state[named[parameter]][key] = tensor.clone()
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name always shows a complete one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

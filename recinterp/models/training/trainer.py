@@ -21,19 +21,19 @@ from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import native
-from recinterp.models.checkpoint import Checkpoint, attach, describe, save
+from recinterp.models.checkpoint import Checkpoint, attach_checkpoint, make_checkpoint, save
 from recinterp.models.torch_threads import one_thread
 from recinterp.models.training import resume
 from recinterp.models.training.batches import (
     IGNORE,
-    Answer,
+    AnswerFunction,
     Batches,
     Teacher,
-    answer_of,
-    check_room,
-    context,
-    describable,
-    whole_targets,
+    build_sequence_targets,
+    check_context,
+    compute_n_ctx,
+    get_answer_function,
+    list_exclusions,
 )
 from recinterp.models.training.config import TrainConfig
 from recinterp.tasks import Domain, Task
@@ -81,23 +81,23 @@ def train(
     run.
     """
     config = config or TrainConfig()
-    domain = describable(Domain(config.max_length, config.max_depth, config.exclude), task)
+    domain = list_exclusions(Domain(config.max_length, config.max_depth, config.exclude), task)
     with one_thread():
         trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
         trainer.run(progress)
-    weights = trainer.plain.weights()
+    weights = trainer.plain.export_weights()
     native.check_finite(weights, asked=f"train {task.name}")
-    model = native.hooked(trainer.plain.shape, weights)
+    model = native.build_hooked(trainer.plain.shape, weights)
     last = trainer.history[-1]
     summary = {"steps": last.step, "loss": last.loss, "exact": last.exact}
-    checkpoint = describe(
-        name or task.name, trainer.plain.shape, task, domain, trainer.said, summary
+    checkpoint = make_checkpoint(
+        name or task.name, trainer.plain.shape, task, domain, trainer.recorded_config, summary
     )
-    attach(model, checkpoint)
+    attach_checkpoint(model, checkpoint)
     return TrainingRun(model, tuple(trainer.history), checkpoint)
 
 
-def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> Shape:
+def derive_shape(task: Task, config: TrainConfig, answer: AnswerFunction | None = None) -> Shape:
     """Sizes of the model that a recipe trains."""
     return Shape(
         n_layers=config.n_layers,
@@ -105,7 +105,7 @@ def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> 
         d_model=config.d_model,
         d_head=config.d_model // config.n_heads,
         d_mlp=config.d_mlp or 4 * config.d_model,
-        n_ctx=config.n_ctx or context(task, config, answer),
+        n_ctx=config.n_ctx or compute_n_ctx(task, config, answer),
         d_vocab=1 + max(task.ids.values()),
         norm=config.norm,
         attn_only=config.attn_only,
@@ -115,12 +115,12 @@ def shape_for(task: Task, config: TrainConfig, answer: Answer | None = None) -> 
     )
 
 
-def started(shape: Shape, config: TrainConfig) -> DecoderOnly | EncoderDecoder:
+def build_untrained(shape: Shape, config: TrainConfig) -> DecoderOnly | EncoderDecoder:
     """An untrained model, drawn from torch's global generator."""
     plain = EncoderDecoder(shape) if shape.kind == "encoder-decoder" else DecoderOnly(shape)
     if config.embedding_std is not None:
         with torch.no_grad():
-            for table in plain.tables():
+            for table in plain.list_embeddings():
                 table.weight.mul_(config.embedding_std * shape.d_model**0.5)
     return plain
 
@@ -137,13 +137,15 @@ class _Trainer:
         teacher: Teacher | None,
     ) -> None:
         self.config, self.work = config, work
-        self.said = config.to_json() | ({} if teacher is None else {"teacher": str(teacher)})
-        self.recipe = self.said | {"task": task.to_json(), "domain": domain.to_json()}
-        answer = answer_of(task, teacher)
+        self.recorded_config = config.to_json() | (
+            {} if teacher is None else {"teacher": str(teacher)}
+        )
+        self.recipe = self.recorded_config | {"task": task.to_json(), "domain": domain.to_json()}
+        answer = get_answer_function(task, teacher)
         self.batches = Batches(task, config, domain, answer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.plain = started(shape_for(task, config, answer), config)
+            self.plain = build_untrained(derive_shape(task, config, answer), config)
         self.optimizer = torch.optim.AdamW(
             self.plain.parameters(), weight_decay=config.weight_decay, fused=True
         )
@@ -154,9 +156,9 @@ class _Trainer:
             self._resume(work)
 
     def _resume(self, work: Path) -> None:
-        state = resume.load(work, self.recipe)
+        state = resume.load_unfinished(work, self.recipe)
         if state is not None:
-            resume.restore(self.plain, self.optimizer, state.tensors)
+            resume.restore_tensors(self.plain, self.optimizer, state.tensors)
             self.history = [Progress(int(row[0]), row[1], row[2]) for row in state.history]
             self.step, self.window = state.step, state.window
 
@@ -170,20 +172,22 @@ class _Trainer:
                 self._one_step()
                 bar.update()
                 if self.step % REPORT == 0 or self.step == self.config.steps:
-                    self._report()
+                    self._close_window()
                     bar.set_postfix(loss=self.history[-1].loss, exact=self.history[-1].exact)
                 if self.work and self.step % self.config.save_every == 0:
                     self._save(self.work)
 
     def _one_step(self) -> None:
         ids, targets = self.batches(self.step)
-        check_room(ids, self.plain.shape.n_ctx)
+        check_context(ids, self.plain.shape.n_ctx)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate_at(self.step)
-        real = self.plain.needed(targets != IGNORE)
-        logits = self.plain.logits_at(self.plain.at(ids, real))
+            group["lr"] = self.config.learning_rate_at(self.step)
+        real = self.plain.select_required(targets != IGNORE)
+        logits = self.plain.compute_logits(self.plain.residual_at(ids, real))
         wanted = targets[real]
-        asked = whole_targets(ids, targets)[real] if self.config.loss == "sequence" else wanted
+        asked = (
+            build_sequence_targets(ids, targets)[real] if self.config.loss == "sequence" else wanted
+        )
         loss = F.cross_entropy(logits, asked, ignore_index=IGNORE)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -194,12 +198,14 @@ class _Trainer:
         total, exact, n = self.window
         self.window = total + loss.item() * len(ids), exact + len(ids) - len(missed), n + len(ids)
 
-    def _report(self) -> None:
+    def _close_window(self) -> None:
         total, exact, n = self.window
         self.history.append(Progress(self.step, total / n, exact / n))
         self.window = (0.0, 0.0, 0)
 
     def _save(self, work: Path) -> None:
         rows = tuple((row.step, row.loss, row.exact) for row in self.history)
-        tensors = resume.collect(self.plain, self.optimizer)
-        resume.save(work, resume.State(self.step, rows, self.window, tensors), self.recipe)
+        tensors = resume.collect_tensors(self.plain, self.optimizer)
+        resume.save_unfinished(
+            work, resume.UnfinishedRun(self.step, rows, self.window, tensors), self.recipe
+        )

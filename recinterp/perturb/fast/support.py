@@ -144,7 +144,7 @@ def fast_backend_for(adapter: Adapter) -> FastBackend | str:
 
 
 def _proven(adapter: Adapter) -> FastBackend | str:
-    shape = native.shape_of(adapter.model)
+    shape = native.read_shape(adapter.model)
     if adapter.architecture != "decoder-only" and shape is None:
         return f"it is an {adapter.architecture} of another library"
     readings = read(adapter)

@@ -224,7 +224,7 @@ def _biased(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
 
 
 def _settings(adapter: Adapter) -> dict[str, Any]:
-    shape = native.shape_of(adapter.model)
+    shape = native.read_shape(adapter.model)
     if shape is not None and shape.kind == "encoder-decoder":
         said = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
         said |= {"positional_embedding_type": NAMED.get(shape.positions, shape.positions)}
