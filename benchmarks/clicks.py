@@ -1,7 +1,7 @@
 """How long one click of `ex.ablate()` takes to answer: python benchmarks/clicks.py [--json]
 
-In milliseconds, over every head, every kind of cut and every input on offer, of the models named
-below; what the browser adds on top is measured by tests/browser/test_notebook.py.
+In milliseconds, over every head, every kind of intervention and every suggested input, of the
+models named below; what the browser adds on top is measured by tests/browser/test_notebook.py.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def explained(name: str) -> Explanation:
 
 
 def clicks(name: str) -> dict[str, dict[str, float]]:
-    """Kind of cut -> median, 95th percentile and longest answer."""
+    """Kind of intervention -> median, 95th percentile and longest answer."""
     session = Session(explained(name))
-    session.warm()
-    for _, x in session.offered:
+    session.warm_up()
+    for _, x in session.suggested_inputs:
         session.output(x)
     found: dict[str, dict[str, float]] = {}
     for kind in KINDS:
         took = []
         for which in session.heads:
-            for _, x in session.offered:
+            for _, x in session.suggested_inputs:
                 began = time.perf_counter()
                 session.answer(x, HeadIntervention((which,), kind))
                 took.append(1000 * (time.perf_counter() - began))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recinterp.probe.heads import Head, LayerFinding
     from recinterp.view.notebook.ablation import AblationWidget
     from recinterp.view.notebook.plots import Plots
-    from recinterp.view.notebook.standalone import StandAlone
+    from recinterp.view.notebook.standalone import StandalonePage
     from recinterp.view.notebook.stepper import StepWidget
 
 FORMAT = "recinterp-explanation/2"
@@ -126,33 +126,33 @@ class Explanation:
 
         explanation_html(self, path)
 
-    def ablate(self, *, warm: bool = True) -> AblationWidget:
+    def ablate(self, *, warm_up: bool = True) -> AblationWidget:
         """A widget: switch heads off and watch output, machine, accuracy and attention change.
 
-        warm: run now what every click needs once. Errors: ModelNotLoadedError where the model is
+        warm_up: run now what every click needs once. Errors: ModelNotLoadedError where the model is
         not at hand.
         """
-        from recinterp.view.notebook.ablation import ablation
+        from recinterp.view.notebook.ablation import ablation_widget
 
-        return ablation(self, warm=warm)
+        return ablation_widget(self, warm_up=warm_up)
 
     def step(self, tokens: Sequence[str]) -> StepWidget:
         """A widget: true reduction, learned machine and attention on one input, in lockstep.
 
         Errors: InvalidInputError for what is no input; without the model it leaves its part out.
         """
-        from recinterp.view.notebook.stepper import stepper
+        from recinterp.view.notebook.stepper import step_widget
 
-        return stepper(self, tokens)
+        return step_widget(self, tokens)
 
-    def attention(self, tokens: Sequence[str]) -> StandAlone:
+    def attention(self, tokens: Sequence[str]) -> StandalonePage:
         """Every head's attention on one input and the model's own output, as one page.
 
         Errors: ModelNotLoadedError, InvalidInputError.
         """
-        from recinterp.view.notebook.attention import attention_page
+        from recinterp.view.notebook.attention import build_attention_page
 
-        return attention_page(self, tokens)
+        return build_attention_page(self, tokens)
 
     @property
     def plot(self) -> Plots:

@@ -1,4 +1,4 @@
-"""Special tokens, and the aliases for sequences of tokens.
+"""Special tokens, the aliases for sequences of tokens, and where two sequences differ.
 
 | name | token | where it stands |
 | --- | --- | --- |
@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 EOS = "EOS"
@@ -19,3 +20,14 @@ ARG_SEP = ","
 
 Tokens: TypeAlias = list[str]
 TokenTuple: TypeAlias = tuple[str, ...]
+
+
+def first_difference(a: Sequence[str], b: Sequence[str]) -> int | None:
+    """The first index at which two sequences of tokens differ; None where they are equal.
+
+    >>> first_difference(["X0", "01"], ["X0"])
+    1
+    """
+    shared = min(len(a), len(b))
+    index = next((i for i in range(shared) if a[i] != b[i]), shared)
+    return None if index == len(a) == len(b) else index

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import cases
 
-from recinterp.view.notebook.static_chart import chart_svg
+from recinterp.view.notebook.static_chart import render_chart
 
 HERE = Path(__file__).resolve().parent
 ROWS = HERE.parents[1] / "runs" / "suite" / "rows"
@@ -391,7 +391,7 @@ def main() -> None:
     found = risk_coverage(rows)
     steps = [found[max(0, round(k * len(found) / 20) - 1)] for k in range(1, 21)]
     curve = [(f"{5 * k}", risk) for k, (_, risk) in enumerate(steps, 1)]
-    figure = chart_svg(("% of models taken in, the surest first", "risk"), curve)
+    figure = render_chart(("% of models taken in, the surest first", "risk"), curve)
     (PAGE.parent / FIGURE).write_text(figure + "\n")
     PAGE.write_text(page(rows))
 

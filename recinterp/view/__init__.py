@@ -102,15 +102,15 @@ def draw(
     format: str = "svg",
     *,
     truth: Machine | None = None,
-    departs: Collection[str] = (),
+    erring: Collection[str] = (),
 ) -> str:
     """The machine as svg, dot, mermaid or table; against `truth`, with what differs marked.
 
-    departs: names of rules that are known to leave the truth. Errors: UnknownNameError.
+    erring: names of rules that are known to lead to errors. Errors: UnknownNameError.
     """
-    from recinterp.view.diagram.formats import render
-    from recinterp.view.diagram.graph import extract
-    from recinterp.view.diagram.side_by_side import compare
+    from recinterp.view.diagram.formats import render_graph
+    from recinterp.view.diagram.graph import extract_graph
+    from recinterp.view.diagram.side_by_side import align_machines
 
-    graph = extract(machine) if truth is None else compare(machine, truth, departs)[0]
-    return render(graph, format)
+    graph = extract_graph(machine) if truth is None else align_machines(machine, truth, erring)[0]
+    return render_graph(graph, format)

@@ -86,17 +86,17 @@ def theme(notebook: Notebook, light: str) -> None:
 def test_heads_are_clicked_and_the_output_changes_as_perturb_says(notebook: Notebook) -> None:
     notebook.ablate.scroll_into_view_if_needed()
     notebook.settled()
-    x, pressed = list(session().offered[0][1]), set()
-    assert row(notebook.ablate, "under the cut") == list(session().output(x))
+    x, pressed = list(session().suggested_inputs[0][1]), set()
+    assert row(notebook.ablate, "with intervention") == list(session().output(x))
     for index, at in enumerate(session().heads):
         notebook.click(index)
         pressed.add(at)
         want = session().output(x, HeadIntervention(tuple(sorted(pressed))))
-        assert row(notebook.ablate, "under the cut") == list(want)
+        assert row(notebook.ablate, "with intervention") == list(want)
     notebook.ablate.get_by_text("mean").click()
     notebook.settled()
     want = session().output(x, HeadIntervention(tuple(sorted(pressed)), "mean"))
-    assert row(notebook.ablate, "under the cut") == list(want)
+    assert row(notebook.ablate, "with intervention") == list(want)
     notebook.ablate.get_by_text("redirect").click()
     notebook.settled()
     assert notebook.ablate.get_by_label("pointer the heads").is_visible()
@@ -104,7 +104,7 @@ def test_heads_are_clicked_and_the_output_changes_as_perturb_says(notebook: Note
     notebook.ablate.get_by_text("zero").click()
     notebook.ablate.get_by_role("button", name="all heads on").click()
     notebook.settled()
-    assert row(notebook.ablate, "under the cut") == list(session().output(x))
+    assert row(notebook.ablate, "with intervention") == list(session().output(x))
 
 
 def test_an_input_is_typed_and_one_that_is_none_is_refused(notebook: Notebook) -> None:
@@ -119,7 +119,7 @@ def test_an_input_is_typed_and_one_that_is_none_is_refused(notebook: Notebook) -
     assert "position" in notebook.ablate.locator(".status").inner_text()
     notebook.ablate.get_by_label("inputs to pick from").select_option("0")
     notebook.settled()
-    assert row(notebook.ablate, "input") == list(session().offered[0][1])
+    assert row(notebook.ablate, "input") == list(session().suggested_inputs[0][1])
 
 
 def test_of_many_clicks_the_newest_wins(notebook: Notebook) -> None:
@@ -129,8 +129,8 @@ def test_of_many_clicks_the_newest_wins(notebook: Notebook) -> None:
     # 21 clicks in turn: the first head six times, each other one five.
     pressed = notebook.ablate.locator(".head[aria-pressed=true] b").all_inner_texts()
     assert [name.removesuffix(" ●") for name in pressed] == ["L0H1", "L1H0", "L1H1"]
-    want = session().output(session().offered[0][1], HeadIntervention(session().heads[1:]))
-    assert row(notebook.ablate, "under the cut") == list(want)
+    want = session().output(session().suggested_inputs[0][1], HeadIntervention(session().heads[1:]))
+    assert row(notebook.ablate, "with intervention") == list(want)
     assert notebook.ablate.locator(".strata tr").count() > 3
     notebook.ablate.get_by_role("button", name="all heads on").click()
     notebook.settled()

@@ -42,17 +42,16 @@ def test_the_report_renders_offline_and_is_readable(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_static_page_switches_heads_off(
-    browser: Any, watch: Watch, tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
+    browser: Any, watch: Watch, tmp_path: Path, scheme: str
 ) -> None:
-    monkeypatch.setattr("recinterp.view.notebook.ablation.PRECOMPUTED", 70)
     path = tmp_path / "ablate.html"
-    AblationWidget(session()).static(path)
+    AblationWidget(session()).static(path, max_answers=70)
     page = opened(browser, watch, path, scheme)
     page.locator(".head").nth(1).click()
     page.locator(".head").nth(2).click()
     page.wait_for_function("!document.querySelector('.ri-nb').hasAttribute('aria-busy')")
     want = session().output(DEEP.split(), HeadIntervention(((0, 1), (1, 0))))
-    assert row(page, "under the cut") == list(want)
+    assert row(page, "with intervention") == list(want)
     readable(page.locator("body"))
     shot(page, f"ablate-static-{scheme}")
     page.locator(".head").nth(3).click()

@@ -10,26 +10,34 @@ import pytest
 from recinterp.errors import UnknownNameError
 from recinterp.machine import Machine
 from recinterp.view import draw, machine_svg
-from recinterp.view.diagram.formats import FORMATS, render
-from recinterp.view.diagram.graph import SAME, Edge, Graph, Line, Node, extract
-from recinterp.view.diagram.layout import WIDEST, broken, place
-from recinterp.view.diagram.side_by_side import compare, pair_modes
-from recinterp.view.diagram.svg import graph_svg
+from recinterp.view.diagram.formats import FORMATS, render_graph
+from recinterp.view.diagram.graph import (
+    Edge,
+    MachineGraph,
+    NodeKind,
+    RuleLabel,
+    RuleStatus,
+    StateNode,
+    extract_graph,
+)
+from recinterp.view.diagram.layout import METRICS, break_rule, place_graph
+from recinterp.view.diagram.side_by_side import align_machines, pair_modes
+from recinterp.view.diagram.svg import render_svg
 from tests.view.machines import COUNTER, DRAWN, INORDER, LOST, REVERSE, SUCCESSOR, capped
 
 SVG = "{http://www.w3.org/2000/svg}"
-SMALL = Graph(
-    (Node("a<b", "start"), Node("end", "halt")),
+SMALL = MachineGraph(
+    (StateNode("a<b", NodeKind.START), StateNode("end", NodeKind.HALT)),
     (
-        Edge("a<b", "a<b", (Line("x & y / z", "changed", "changed", "r1"),)),
-        Edge("a<b", "end", (Line('"q" / ε'),)),
+        Edge("a<b", "a<b", (RuleLabel("x & y / z", RuleStatus.CHANGED, "changed", "r1"),)),
+        Edge("a<b", "end", (RuleLabel('"q" / ε'),)),
     ),
 )
 
 
-def lines(graph: Graph) -> dict[str, str]:
+def lines(graph: MachineGraph) -> dict[str, str]:
     """Status by rule text."""
-    return {line.text: line.status for edge in graph.edges for line in edge.lines}
+    return {label.text: label.status for edge in graph.edges for label in edge.labels}
 
 
 def inside(placed_x: float, size: float, total: float) -> bool:
@@ -38,7 +46,7 @@ def inside(placed_x: float, size: float, total: float) -> bool:
 
 @pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
 def test_every_rule_of_every_machine_is_drawn_once(machine: Machine) -> None:
-    drawn = [line.rule for edge in extract(machine).edges for line in edge.lines]
+    drawn = [label.rule for edge in extract_graph(machine).edges for label in edge.labels]
     assert sorted(drawn) == sorted(rule.name for rule in machine.rules)
     root = ElementTree.fromstring(machine_svg(machine))
     titles = [t.text for t in root.iter(f"{SVG}title")]
@@ -47,7 +55,7 @@ def test_every_rule_of_every_machine_is_drawn_once(machine: Machine) -> None:
 
 @pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
 def test_nothing_lies_outside_the_drawing_and_no_two_states_overlap(machine: Machine) -> None:
-    placed = place(extract(machine))
+    placed = place_graph(extract_graph(machine))
     for n in placed.nodes:
         assert inside(n.x, n.width, placed.width), n
         assert inside(n.y, n.height, placed.height), n
@@ -62,7 +70,7 @@ def test_nothing_lies_outside_the_drawing_and_no_two_states_overlap(machine: Mac
 
 @pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
 def test_no_two_labels_overlap(machine: Machine) -> None:
-    edges = place(extract(machine)).edges
+    edges = place_graph(extract_graph(machine)).edges
     for i, a in enumerate(edges):
         for b in edges[i + 1 :]:
             wide = abs(a.label[0] - b.label[0]) >= (a.width + b.width) / 2 - 12
@@ -71,34 +79,34 @@ def test_no_two_labels_overlap(machine: Machine) -> None:
 
 
 def test_a_rule_reads_as_guard_slash_emission_and_habits_are_said_once() -> None:
-    graph = extract(SUCCESSOR)
+    graph = extract_graph(SUCCESSOR)
     assert set(lines(graph)) == {"X1 / X0", "X0 / X1", "01 / X0 01", "X0, X1 / copy", "01 / 01"}
     assert "Unless an edge says otherwise: p := p+1." in graph.notes
 
 
 def test_lookahead_stack_and_lost_have_words_of_their_own() -> None:
-    assert "X0, X1 and rest ≠ X1* / copy" in lines(extract(REVERSE))
-    assert "Leaf and top is Middle / in(top), pop, p := p+1" in lines(extract(INORDER))
-    assert "Node and d ≥ 3 / wrong, form unknown" in lines(extract(LOST))
+    assert "X0, X1 and rest ≠ X1* / copy" in lines(extract_graph(REVERSE))
+    assert "Leaf and top is Middle / in(top), pop, p := p+1" in lines(extract_graph(INORDER))
+    assert "Node and d ≥ 3 / wrong, form unknown" in lines(extract_graph(LOST))
 
 
 def test_a_counter_spread_over_modes_is_compared_with_the_one_true_mode() -> None:
     assert pair_modes(capped(), SUCCESSOR) == dict.fromkeys(["c0", "c1", "c2", "c3"], "carry") | {
         "copy": "copy"
     }
-    learned, truth = compare(capped(), SUCCESSOR)
-    assert {t for t, s in lines(learned).items() if s != SAME} == {"X1 / X1"}
-    assert {t for t, s in lines(truth).items() if s != SAME} == {"X1 / X0"}
+    learned, truth = align_machines(capped(), SUCCESSOR)
+    assert {t for t, s in lines(learned).items() if s != RuleStatus.SAME} == {"X1 / X1"}
+    assert {t for t, s in lines(truth).items() if s != RuleStatus.SAME} == {"X1 / X0"}
 
 
 def test_an_added_guard_and_an_added_rule_are_told_apart() -> None:
-    learned, truth = compare(COUNTER, SUCCESSOR)
-    tags = {line.text: line.tag for edge in learned.edges for line in edge.lines if line.tag}
+    learned, truth = align_machines(COUNTER, SUCCESSOR)
+    tags = {label.text: label.tag for edge in learned.edges for label in edge.labels if label.tag}
     assert tags == {
         "X1 and c < 3 / X0, c := c+1": "only under a further condition",
         "X1 and c ≥ 3 / X1": "only in the learned machine",
     }
-    assert [line.tag for e in truth.edges for line in e.lines if line.tag] == [
+    assert [label.tag for e in truth.edges for label in e.labels if label.tag] == [
         "not always followed"
     ]
 
@@ -106,8 +114,8 @@ def test_an_added_guard_and_an_added_rule_are_told_apart() -> None:
 def test_a_condition_on_every_rule_does_not_hide_what_the_machines_share() -> None:
     text = str(SUCCESSOR).replace(" ->", " and t < 9 ->")
     stops = [f"mode {m}\n  cut-{m}: t >= 9 -> halt\n" for m in ("carry", "copy")]
-    learned, truth = compare(Machine.parse(text + "".join(stops)), SUCCESSOR)
-    tags = [line.tag for e in learned.edges for line in e.lines]
+    learned, truth = align_machines(Machine.parse(text + "".join(stops)), SUCCESSOR)
+    tags = [label.tag for e in learned.edges for label in e.labels]
     assert tags.count("only under a further condition") == len(SUCCESSOR.rules)
     assert tags.count("only in the learned machine") == 2
     assert set(lines(truth).values()) == {"changed"}
@@ -115,16 +123,16 @@ def test_a_condition_on_every_rule_does_not_hide_what_the_machines_share() -> No
 
 def test_a_rule_the_learned_machine_has_not_is_marked_missing() -> None:
     short = SUCCESSOR.with_rules([r for r in SUCCESSOR.rules if r.name != "base"])
-    _, truth = compare(short, SUCCESSOR)
-    assert [line.tag for e in truth.edges for line in e.lines if line.tag] == [
+    _, truth = align_machines(short, SUCCESSOR)
+    assert [label.tag for e in truth.edges for label in e.labels if label.tag] == [
         "missing in the learned machine"
     ]
 
 
 def test_equal_machines_show_no_difference_whatever_their_modes_are_called() -> None:
     renamed = Machine.parse(str(SUCCESSOR).replace("carry", "m1").replace("copy", "m2"))
-    for graph in compare(renamed, SUCCESSOR):
-        assert set(lines(graph).values()) == {SAME}
+    for graph in align_machines(renamed, SUCCESSOR):
+        assert set(lines(graph).values()) == {RuleStatus.SAME}
 
 
 def test_machines_without_a_common_structure_are_not_painted_all_over() -> None:
@@ -132,19 +140,19 @@ def test_machines_without_a_common_structure_are_not_painted_all_over() -> None:
         "vocab X0/1 X1/1 01/0\nstart s\nregisters q := 0\nmode s\n"
         "  a: in(q + 1) = X1 -> emit X1, q := q + 2, goto s\n  b: in(q + 1) = $ -> halt\n"
     )
-    learned, truth = compare(other, SUCCESSOR, departs=["a"])
-    assert list(lines(learned).values()) == ["added", SAME]
-    assert set(lines(truth).values()) == {SAME}
+    learned, truth = align_machines(other, SUCCESSOR, erring=["a"])
+    assert list(lines(learned).values()) == ["added", RuleStatus.SAME]
+    assert set(lines(truth).values()) == {RuleStatus.SAME}
 
 
 def test_differences_are_marked_by_words_as_well_as_by_colour() -> None:
     for name in FORMATS:
-        text = render(compare(COUNTER, SUCCESSOR)[0], name)
+        text = render_graph(align_machines(COUNTER, SUCCESSOR)[0], name)
         assert "only in the learned machine" in text, name
 
 
 def test_svg_escapes_what_it_shows_and_loads_nothing() -> None:
-    svg = graph_svg(SMALL)
+    svg = render_svg(SMALL)
     ElementTree.fromstring(svg)
     assert "a&lt;b" in svg
     assert "a<b" not in svg
@@ -155,18 +163,18 @@ def test_svg_escapes_what_it_shows_and_loads_nothing() -> None:
 def test_dot_is_read_by_graphviz_and_mermaid_lines_end_where_they_should() -> None:
     import pygraphviz
 
-    again = pygraphviz.AGraph(string=render(SMALL, "dot"))
+    again = pygraphviz.AGraph(string=render_graph(SMALL, "dot"))
     assert sorted(again.nodes()) == ["a<b", "end"]
     assert len(again.edges()) == 2
-    body = render(extract(COUNTER), "mermaid").splitlines()[1:]
+    body = render_graph(extract_graph(COUNTER), "mermaid").splitlines()[1:]
     assert all(line.count(":") <= 1 and ";" not in line for line in body)
 
 
 def test_long_rules_are_broken_and_short_ones_are_not() -> None:
-    assert broken("X1 / X0") == ["X1 / X0"]
-    rows = broken("Node and d < 3 / push Middle(p+1), p := p+2, d := d+1")
+    assert break_rule("X1 / X0") == ["X1 / X0"]
+    rows = break_rule("Node and d < 3 / push Middle(p+1), p := p+2, d := d+1")
     assert len(rows) > 1
-    assert max(map(len, rows)) <= WIDEST + 6
+    assert max(map(len, rows)) <= METRICS.max_label + 6
 
 
 def test_an_unknown_format_names_the_near_ones() -> None:

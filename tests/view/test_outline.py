@@ -1,8 +1,8 @@
 """A machine of very many rules: counted in the drawing, told as a tree, nothing lost."""
 
 from recinterp.machine import Machine
-from recinterp.view.diagram.graph import DRAWN, LONG, extract
-from recinterp.view.diagram.outline import outline
+from recinterp.view.diagram.graph import LIMITS, extract_graph
+from recinterp.view.diagram.outline import render_outline
 
 HEAD = "vocab a/0 b/0\nstart run\nregisters p := 0\nlimit 100\nmode run\n"
 
@@ -17,25 +17,25 @@ def many(rules: int) -> Machine:
 
 
 def test_every_rule_is_one_leaf_of_the_tree() -> None:
-    machine = many(DRAWN)
-    lines = outline(machine).split("\n")
+    machine = many(LIMITS.max_rules)
+    lines = render_outline(machine).split("\n")
     assert sum(" / " in line for line in lines) == len(machine.rules)
     assert lines[0] == "run"
     assert sum(line.strip() == "a" for line in lines) == 1  # what guards share is said once
 
 
 def test_rules_are_counted_where_they_are_too_many_to_draw() -> None:
-    machine = many(DRAWN)
-    drawn = extract(machine)
-    texts = [line.text for edge in drawn.edges for line in edge.lines]
-    assert sorted(texts) == ["1 rule / ε", f"{2 * DRAWN} rules / a, b"]
+    machine = many(LIMITS.max_rules)
+    drawn = extract_graph(machine)
+    texts = [label.text for edge in drawn.edges for label in edge.labels]
+    assert sorted(texts) == ["1 rule / ε", f"{2 * LIMITS.max_rules} rules / a, b"]
     assert any("tree" in note for note in drawn.notes)
 
 
 def test_a_machine_that_can_be_drawn_has_no_tree() -> None:
     machine = many(3)
-    assert outline(machine) == ""
-    assert sum(len(edge.lines) for edge in extract(machine).edges) == len(machine.rules)
+    assert render_outline(machine) == ""
+    assert sum(len(edge.labels) for edge in extract_graph(machine).edges) == len(machine.rules)
 
 
 def test_what_is_said_above_is_not_asked_below() -> None:
@@ -45,20 +45,20 @@ def test_what_is_said_above_is_not_asked_below() -> None:
         "late: in(p) = a and t >= 3 -> halt",
         "end: in(p) = $ -> halt",
     ]
-    padding = [f"pad{k}: in(p) = b and t = {k} -> halt" for k in range(DRAWN)]
+    padding = [f"pad{k}: in(p) = b and t = {k} -> halt" for k in range(LIMITS.max_rules)]
     text = HEAD + "\n".join(f"  {r}" for r in (*rules, *padding)) + "\n"
-    tree = outline(Machine.parse(text)).split("\n")
+    tree = render_outline(Machine.parse(text)).split("\n")
     assert [line.strip() for line in tree if "n = 4" in line] == ["n = 4 / b"]
-    drawn = extract(Machine.parse(HEAD + f"  {rules[0]}\n  {rules[3]}\n"))
-    texts = [line.text for edge in drawn.edges for line in edge.lines]
+    drawn = extract_graph(Machine.parse(HEAD + f"  {rules[0]}\n  {rules[3]}\n"))
+    texts = [label.text for edge in drawn.edges for label in edge.labels]
     assert any("t < 3 and n = 4 / b" in text for text in texts)
 
 
 def test_a_machine_of_few_and_endless_guards_is_told_as_a_tree_too() -> None:
-    vote = "3 of [" + ", ".join(f"in({k}) = a" for k in range(LONG // 2)) + "]"
+    vote = "3 of [" + ", ".join(f"in({k}) = a" for k in range(LIMITS.max_size // 2)) + "]"
     rules = (
         f"  one: in(p) = a and {vote} -> emit a, p := p + 1, goto run\n  end: in(p) = $ -> halt\n"
     )
     machine = Machine.parse(HEAD + rules)
-    assert len(machine.rules) < DRAWN
-    assert outline(machine).startswith("run")
+    assert len(machine.rules) < LIMITS.max_rules
+    assert render_outline(machine).startswith("run")

@@ -103,7 +103,7 @@ def test_page_and_text_say_the_same_things(html: str) -> None:
         "computed from the input while reading",
         "at output token 4: the model writes X1 where X0 is true",
         "bounded-depth",
-        "departs from the truth here",
+        "differs from the ground truth here",
         "L1H0",
         "after layer 0 at the inputs",
         "saturating counter",

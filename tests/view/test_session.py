@@ -18,18 +18,21 @@ from recinterp.errors import (
 )
 from recinterp.perturb.lowering.sources import source_cache
 from recinterp.perturb.positions import build_batch
-from recinterp.view.notebook.session import HeadIntervention, Session, first_difference
+from recinterp.tokens import first_difference
+from recinterp.view.notebook.session import HeadIntervention, Session
 from tests.view.builders import explanation, session
 
 MODEL = "binary-successor-natural-depthcap3"
 INPUTS = (("X1", "X0", "01"), ("X1",) * 4 + ("01",), ("X0", "X1", "01"), ("01",))
 
 
-def generated(x: tuple[str, ...], cut: HeadIntervention) -> tuple[str, ...]:
-    """The output under a cut as `perturb` generates it, token by token."""
-    asked = session()
-    with source_cache(asked._kept):
-        found = perturb.run(asked.adapter, asked.task, [x], asked.plan(cut), whole=True)
+def generated(x: tuple[str, ...], intervention: HeadIntervention) -> tuple[str, ...]:
+    """The output under an intervention as `perturb` generates it, token by token."""
+    queried = session()
+    with source_cache(queried._source_cache):
+        found = perturb.run(
+            queried.adapter, queried.task, [x], queried.plan(intervention), whole=True
+        )
     assert found.outputs is not None
     return found.outputs[0]
 
@@ -37,8 +40,8 @@ def generated(x: tuple[str, ...], cut: HeadIntervention) -> tuple[str, ...]:
 @pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
 def test_an_ablated_output_is_the_one_perturb_generates(kind: Any) -> None:
     for heads, x in [(((1, 0),), INPUTS[0]), (((0, 0), (1, 1)), INPUTS[1]), (((0, 1),), INPUTS[3])]:
-        cut = HeadIntervention(heads, kind)
-        assert session().output(x, cut) == generated(x, cut), (heads, x)
+        intervention = HeadIntervention(heads, kind)
+        assert session().output(x, intervention) == generated(x, intervention), (heads, x)
 
 
 def test_some_ablation_changes_an_output() -> None:
@@ -50,13 +53,13 @@ def test_some_ablation_changes_an_output() -> None:
 
 @pytest.mark.parametrize("to", ["t", "n-1-t", "t + 1"])
 def test_a_redirected_output_is_perturbs_step_by_step(to: str) -> None:
-    asked, cut = session(), HeadIntervention(((1, 0),), "redirect", to)
+    queried, intervention = session(), HeadIntervention(((1, 0),), "redirect", to)
     for x in INPUTS:
-        out = asked.output(x, cut)
+        out = queried.output(x, intervention)
         for t in range(len(out)):
-            at = asked.pointers[to].at(x, t)
-            plan = [] if at is None else asked.plan(cut, [at])
-            found = perturb.run(asked.adapter, asked.task, [x], plan, [out[:t]])
+            at = queried.pointers[to].at(x, t)
+            plan = [] if at is None else queried.plan(intervention, [at])
+            found = perturb.run(queried.adapter, queried.task, [x], plan, [out[:t]])
             assert found.edited == (out[t],)
 
 
@@ -64,41 +67,43 @@ def test_a_redirected_output_is_perturbs_step_by_step(to: str) -> None:
 def test_an_output_is_cut_at_the_context_where_perturb_cuts_it(
     room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, x = Session(session().ex), ("X1", "X1", "X0", "X1", "X0", "01")
-    monkeypatch.setattr(type(asked.adapter), "n_ctx", property(lambda _: room))
-    for cut in (HeadIntervention(), HeadIntervention(((0, 0),))):
-        found = perturb.run(asked.adapter, asked.task, [x], asked.plan(cut), whole=True)
+    queried, x = Session(session().ex), ("X1", "X1", "X0", "X1", "X0", "01")
+    monkeypatch.setattr(type(queried.adapter), "n_ctx", property(lambda _: room))
+    for intervention in (HeadIntervention(), HeadIntervention(((0, 0),))):
+        found = perturb.run(
+            queried.adapter, queried.task, [x], queried.plan(intervention), whole=True
+        )
         assert found.outputs is not None
-        assert asked.output(x, cut) == found.outputs[0]
-    assert asked.output(x)[-1] == "…" or room == 13
+        assert queried.output(x, intervention) == found.outputs[0]
+    assert queried.output(x)[-1] == "…" or room == 13
 
 
 def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = session()
-    asked.warm()
-    for _, x in asked.offered:
-        asked.output(x)  # clean ones are remembered
-    real, passes, tokens = asked.adapter.run_with_hooks, [], 0
+    queried = session()
+    queried.warm_up()
+    for _, x in queried.suggested_inputs:
+        queried.output(x)  # clean ones are remembered
+    real, passes, tokens = queried.adapter.run_with_hooks, [], 0
 
     def counted(*args: Any) -> torch.Tensor:
         passes[-1] += 1
         return real(*args)
 
-    monkeypatch.setattr(asked.adapter, "run_with_hooks", counted)
-    for h in asked.heads:
-        for _, x in asked.offered[:4]:
+    monkeypatch.setattr(queried.adapter, "run_with_hooks", counted)
+    for h in queried.heads:
+        for _, x in queried.suggested_inputs[:4]:
             passes.append(0)
-            out = asked.answer(x, HeadIntervention((h,), "mean")).output
+            out = queried.answer(x, HeadIntervention((h,), "mean")).output
             assert passes[-1] <= len(out) + 2
             tokens += len(out) + 1
     assert 2 * sum(passes) <= tokens  # token by token it would be as many
 
 
 def test_attention_is_the_models_own() -> None:
-    asked, x = session(), INPUTS[0]
-    a = asked.answer(x)
-    rows = build_batch(asked.task, [x], [a.output])
-    held = asked.adapter.cache(rows.ids, ["blocks.1.attn.hook_pattern"])
+    queried, x = session(), INPUTS[0]
+    a = queried.answer(x)
+    rows = build_batch(queried.task, [x], [a.output])
+    held = queried.adapter.cache(rows.ids, ["blocks.1.attn.hook_pattern"])
     want = held["blocks.1.attn.hook_pattern"][0, :, a.first_query :]
     assert torch.allclose(a.attention[1] / 255, want, atol=1 / 255)
     assert a.tokens == (*x, "SEP", *a.output)
@@ -113,21 +118,27 @@ def test_a_redirected_head_is_seen_to_look_where_it_was_pointed() -> None:
 
 
 def test_accuracy_counts_whole_outputs() -> None:
-    asked, cut = session(), HeadIntervention(((1, 1),), "zero")
-    for s in islice(asked.accuracy(cut), 3):
-        inputs = asked._strata[s.name]
-        truth = [tuple(y) for y in asked.task.apply_many(inputs)]
-        assert s.total == len(inputs)
-        assert s.clean == sum(asked.output(x) == y for x, y in zip(inputs, truth, strict=True))
-        assert s.cut == sum(asked.output(x, cut) == y for x, y in zip(inputs, truth, strict=True))
+    queried, intervention = session(), HeadIntervention(((1, 1),), "zero")
+    for s in islice(queried.accuracy(intervention), 3):
+        inputs = queried._strata[s.name]
+        truth = [tuple(y) for y in queried.task.apply_many(inputs)]
+        assert s.clean.total == len(inputs)
+        assert s.clean.hits == sum(
+            queried.output(x) == y for x, y in zip(inputs, truth, strict=True)
+        )
+        assert s.edited.hits == sum(
+            queried.output(x, intervention) == y for x, y in zip(inputs, truth, strict=True)
+        )
 
 
 def test_accuracy_under_a_redirect_counts_whole_outputs_of_fewer_inputs() -> None:
-    asked, cut = session(), HeadIntervention(((1, 1),), "redirect", "t")
-    first = next(asked.accuracy(cut))
-    inputs = asked._strata[first.name][: first.total]
-    truth = [tuple(y) for y in asked.task.apply_many(inputs)]
-    assert first.cut == sum(asked.output(x, cut) == y for x, y in zip(inputs, truth, strict=True))
+    queried, intervention = session(), HeadIntervention(((1, 1),), "redirect", "t")
+    first = next(queried.accuracy(intervention))
+    inputs = queried._strata[first.name][: first.edited.total]
+    truth = [tuple(y) for y in queried.task.apply_many(inputs)]
+    assert first.edited.hits == sum(
+        queried.output(x, intervention) == y for x, y in zip(inputs, truth, strict=True)
+    )
 
 
 def test_accuracy_stops_when_it_is_told_to() -> None:
@@ -140,17 +151,17 @@ def test_the_step_where_they_part_is_the_one_that_writes_there() -> None:
     for h in session().heads:
         for x in INPUTS:
             a = session().answer(x, HeadIntervention((h,)))
-            assert a.parts == first_difference(a.output, a.claimed)
-            if a.parts is not None and a.parts < len(a.claimed):
+            assert a.first_difference == first_difference(a.output, a.machine_output)
+            if a.first_difference is not None and a.first_difference < len(a.machine_output):
                 assert a.step is not None
-                wrote = a.run[a.step + 1].out if a.step + 1 < len(a.run) else a.claimed
-                assert len(a.run[a.step].out) <= a.parts < len(wrote)
+                wrote = a.run[a.step + 1].out if a.step + 1 < len(a.run) else a.machine_output
+                assert len(a.run[a.step].out) <= a.first_difference < len(wrote)
                 seen += 1
     assert seen
 
 
 def test_inputs_on_offer_are_of_the_domain_and_begin_with_the_counterexample() -> None:
-    offered = session().offered
+    offered = session().suggested_inputs
     assert offered[0][1] == tuple(session().ex.diff.counterexample.input)  # type: ignore[union-attr]
     assert len({x for _, x in offered}) == len(offered) >= 5
     for _, x in offered:
@@ -173,7 +184,7 @@ def test_inputs_on_offer_are_of_the_domain_and_begin_with_the_counterexample() -
         ),
         (lambda s: HeadIntervention((), "knock"), InterventionError, "resample"),
         (lambda s: Session(explanation()), ModelNotLoadedError, "model="),
-        (lambda s: Session(explanation(model=len)), ModelNotLoadedError, "no hooked model"),
+        (lambda s: Session(explanation(model=len)), ModelNotLoadedError, "not a hooked model"),
     ],
 )
 def test_what_cannot_be_asked_is_one_clear_error(

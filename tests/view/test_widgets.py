@@ -16,11 +16,11 @@ import recinterp as ri
 from recinterp.errors import DomainError, InvalidInputError
 from recinterp.explanation import Explanation
 from recinterp.perturb import head
-from recinterp.view.notebook.ablation import AblationWidget, Newest, static_page
+from recinterp.view.notebook.ablation import AblationWidget, LatestRequestWorker, build_static_page
 from recinterp.view.notebook.session import HeadIntervention
-from recinterp.view.notebook.standalone import StandAlone, in_script
-from recinterp.view.notebook.static_chart import chart_svg
-from recinterp.view.notebook.stepper import known_tokens, reduction
+from recinterp.view.notebook.standalone import StandalonePage, encode_for_script
+from recinterp.view.notebook.static_chart import render_chart
+from recinterp.view.notebook.stepper import count_known_tokens, trace_redexes
 from tests.view.builders import explanation, session
 
 LOADS = re.compile(r"""(src=|@import |url\(|<link[^>]+href=)["']?(https?:)?//""")
@@ -49,13 +49,13 @@ def sent(widget: AblationWidget, request: dict[str, Any]) -> list[dict[str, Any]
             done.set()
 
     widget.send = keep  # type: ignore[method-assign]
-    widget._asked(widget, request)
+    widget._on_request(widget, request)
     assert done.wait(60)
     return found
 
 
 def test_a_click_is_answered_by_the_session_then_by_accuracies() -> None:
-    widget = explained().ablate(warm=False)
+    widget = explained().ablate(warm_up=False)
     asked = {"n": 7, "tokens": ["X1", "X1", "01"], "heads": [[1, 0]], "kind": "mean", "to": ""}
     first, *rest = sent(widget, asked)
     run = ri.perturb.run(
@@ -70,7 +70,7 @@ def test_a_click_is_answered_by_the_session_then_by_accuracies() -> None:
 
 
 def test_a_request_that_cannot_be_met_is_said_on_the_page() -> None:
-    widget = explained().ablate(warm=False)
+    widget = explained().ablate(warm_up=False)
     (said,) = sent(widget, {"n": 1, "tokens": ["X1"], "heads": [], "kind": "zero"})
     assert said["what"] == "error"
     assert "position" in said["text"]
@@ -86,18 +86,18 @@ def test_the_newest_request_wins() -> None:
         if request["n"] == 3:
             finished.set()
 
-    finished, newest = threading.Event(), Newest(work)
-    newest.ask({"n": 1})
+    finished, newest = threading.Event(), LatestRequestWorker(work)
+    newest.submit({"n": 1})
     assert started.wait(10)
-    newest.ask({"n": 2})
-    newest.ask({"n": 3})
+    newest.submit({"n": 2})
+    newest.submit({"n": 3})
     go.set()
     assert finished.wait(10)
     assert seen == [(1, True), (3, False)]
 
 
 def test_setup_names_every_head_and_hides_nothing_of_its_role() -> None:
-    setup = explained().ablate(warm=False).setup
+    setup = explained().ablate(warm_up=False).setup
     assert [h["name"] for h in setup["heads"]] == ["L0H0", "L0H1", "L1H0", "L1H1"]
     assert [h["recursion"] for h in setup["heads"]] == [False, False, True, False]
     assert setup["kinds"] == ["zero", "mean", "resample", "redirect"]
@@ -105,30 +105,31 @@ def test_setup_names_every_head_and_hides_nothing_of_its_role() -> None:
 
 
 def test_a_static_page_holds_every_single_head_and_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recinterp.view.notebook.ablation.PRECOMPUTED", 70)
-    monkeypatch.setattr(session(), "accuracy", lambda cut: iter(()))
-    page = static_page(session())
+    monkeypatch.setattr(session(), "accuracy", lambda intervention: iter(()))
+    page = build_static_page(session(), max_answers=70)
     assert not LOADS.search(page)
     assert len(page.encode()) < 1_000_000
     given = page.split("getElementById('here'),")[1].split(");</script>")[0]
     data = json.loads(given)
-    offered = len(data["setup"]["offered"])
+    offered = len(data["setup"]["suggested_inputs"])
     assert offered == 2
-    assert len(data["known"]["answers"]) == offered * 3 * (1 + 4 + 6)
-    assert data["known"]["answers"]["0|zero|1.0"]["output"] == list(
-        session().output(data["setup"]["offered"][0]["tokens"], HeadIntervention(((1, 0),), "zero"))
+    assert len(data["stored"]["answers"]) == offered * 3 * (1 + 4 + 6)
+    assert data["stored"]["answers"]["0|zero|1.0"]["output"] == list(
+        session().output(
+            data["setup"]["suggested_inputs"][0]["tokens"], HeadIntervention(((1, 0),), "zero")
+        )
     )
 
 
 def test_nothing_a_user_named_ends_a_script() -> None:
     for said in ("</script><b>", "<!--", "\u2028", "&lt;"):
-        text = in_script({"x": said})
+        text = encode_for_script({"x": said})
         assert json.loads(text) == {"x": said}
         assert not set("<>&\u2028") & set(text)
 
 
 def test_a_page_shows_itself_in_a_frame_that_reaches_nothing(tmp_path: Path) -> None:
-    page = StandAlone.make("<b>&</b>", 'a "page"')
+    page = StandalonePage.make("<b>&</b>", 'a "page"')
     bundle = page._repr_mimebundle_()
     assert bundle["text/plain"] == repr(page) == 'a "page"'
     assert 'sandbox="allow-scripts"' in bundle["text/html"]
@@ -140,7 +141,7 @@ def test_a_page_shows_itself_in_a_frame_that_reaches_nothing(tmp_path: Path) -> 
 def test_redexes_are_where_the_trace_contracts(order: str) -> None:
     task = ri.task("binary-successor", order=order)
     x = ["X1", "X1", "X0", "01"] if order == "natural" else ["01", "X0", "X1", "X1"]
-    found, normal = reduction(task, x)
+    found, normal = trace_redexes(task, x)
     steps = list(task.trace(x, "outermost"))
     assert [(r.rule, r.name) for r in found] == [(s.rule, s.name) for s in steps]
     shown = [r.before + r.redex + r.after for r in found]
@@ -152,14 +153,14 @@ def test_redexes_are_where_the_trace_contracts(order: str) -> None:
 def test_what_a_half_reduced_term_settles_only_grows_and_reaches_the_output() -> None:
     task = ri.Task.from_gallina(TREE, function="inorder")
     x = ["Node", "Node", "Leaf", "a", "Leaf", "b", "Leaf"]
-    found, _ = reduction(task, x)
+    found, _ = trace_redexes(task, x)
     known = [r.known for r in found]
     assert known == sorted(known)
     assert task.apply(x) == ["a", "b"]
     assert known[-1] >= 1
     succ = ri.task("binary-successor")
-    assert max(r.known for r in reduction(succ, ["X1", "X1", "01"])[0]) == 2
-    assert known_tokens(ri.task("binary-successor", order="reverse"), None) == 0  # type: ignore[arg-type]
+    assert max(r.known for r in trace_redexes(succ, ["X1", "X1", "01"])[0]) == 2
+    assert count_known_tokens(ri.task("binary-successor", order="reverse"), None) == 0  # type: ignore[arg-type]
 
 
 def test_the_stepper_keeps_three_runs_on_one_clock() -> None:
@@ -200,13 +201,13 @@ def test_an_encoder_decoder_is_cut_stepped_and_seen() -> None:
     page, x = ex.attention(["X1", "01"]), ("X1", "01")
     assert all(f"{block}0H1: " in page for block in "EDX")
     assert "<script" not in page
-    asked = ex.ablate(warm=False).session
+    asked = ex.ablate(warm_up=False).session
     assert [asked.name(h) for h in asked.heads] == ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
     for which in ((0, 0), (2, 1)):
-        cut = HeadIntervention((which,), "mean")
-        found = ri.perturb.run(asked.adapter, task, [x], asked.plan(cut), whole=True)
+        intervention = HeadIntervention((which,), "mean")
+        found = ri.perturb.run(asked.adapter, task, [x], asked.plan(intervention), whole=True)
         assert found.outputs is not None
-        assert asked.output(x, cut) == found.outputs[0]
+        assert asked.output(x, intervention) == found.outputs[0]
     assert ex.step(x).setup["model"]["heads"][-1] == "X0H1"
 
 
@@ -235,7 +236,9 @@ def test_depth_counts_what_the_model_writes() -> None:
 
 
 def test_a_static_chart_marks_each_number_and_escapes_names() -> None:
-    svg = chart_svg(("<depth>", "a & b", "c"), [("0", 1.0, 0.5), ("1", "–", 0.25), ("2", 0.0, 2.0)])
+    svg = render_chart(
+        ("<depth>", "a & b", "c"), [("0", 1.0, 0.5), ("1", "–", 0.25), ("2", 0.0, 2.0)]
+    )
     root = fromstring(svg)
     assert sum(e.tag.endswith("circle") for e in root.iter()) == 5
     tops = [float(e.get("cy", "")) for e in root.iter() if e.tag.endswith("circle")]

@@ -6,59 +6,59 @@ import json
 from collections.abc import Callable
 
 from recinterp.errors import UnknownNameError
-from recinterp.view.diagram.graph import HALT, SAME, Edge, Graph
-from recinterp.view.diagram.svg import LIGHT, graph_svg
+from recinterp.view.diagram.graph import Edge, MachineGraph, NodeKind, RuleStatus
+from recinterp.view.diagram.svg import LIGHT, render_svg
 
 
-def dot(graph: Graph) -> str:
+def render_dot(graph: MachineGraph) -> str:
     """Graphviz source."""
     lines = ["digraph machine {", "  node [shape=box, style=rounded];"]
-    lines += [
-        f"  {json.dumps(n.name, ensure_ascii=False)}"
-        + (" [shape=doublecircle];" if n.kind == HALT else ";")
-        for n in graph.nodes
-    ]
-    for e in graph.edges:
-        label = "".join(_plain(text) + "\\l" for text in _said(e))
-        colour = (
-            ""
-            if e.status == SAME
-            else f', color="{LIGHT[e.status]}", fontcolor="{LIGHT[e.status]}"'
-        )
-        lines.append(
-            f'  {json.dumps(e.source)} -> {json.dumps(e.target)} [label="{label}"{colour}];'
-        )
+    for node in graph.nodes:
+        shape = " [shape=doublecircle]" if node.kind is NodeKind.HALT else ""
+        lines.append(f"  {json.dumps(node.name, ensure_ascii=False)}{shape};")
+    for edge in graph.edges:
+        label = "".join(_escape_dot(text) + "\\l" for text in _label_texts(edge))
+        colour = ""
+        if edge.status is not RuleStatus.SAME:
+            colour = f', color="{LIGHT[edge.status]}", fontcolor="{LIGHT[edge.status]}"'
+        ends = f"{json.dumps(edge.source)} -> {json.dumps(edge.target)}"
+        lines.append(f'  {ends} [label="{label}"{colour}];')
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _said(edge: Edge) -> list[str]:
-    return [x.text + (f" ({x.tag})" if x.tag else "") for x in edge.lines]
+def _label_texts(edge: Edge) -> list[str]:
+    return [label.text + (f" ({label.tag})" if label.tag else "") for label in edge.labels]
 
 
-def _plain(text: str) -> str:
+def _escape_dot(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def mermaid(graph: Graph) -> str:
+def render_mermaid(graph: MachineGraph) -> str:
     """A Mermaid state diagram."""
-    names = {n.name: "[*]" if n.kind == HALT else f"s{i}" for i, n in enumerate(graph.nodes)}
+    names = {
+        node.name: "[*]" if node.kind is NodeKind.HALT else f"s{i}"
+        for i, node in enumerate(graph.nodes)
+    }
+    states = [node for node in graph.nodes if node.kind is not NodeKind.HALT]
     lines = ["stateDiagram-v2"]
-    lines += [f'  state "{n.name}" as {names[n.name]}' for n in graph.nodes if n.kind != HALT]
-    lines += [f"  [*] --> {names[n.name]}" for n in graph.nodes if n.kind == "start"]
-    for e in graph.edges:
-        label = "<br/>".join(_said(e))
+    lines += [f'  state "{node.name}" as {names[node.name]}' for node in states]
+    lines += [f"  [*] --> {names[node.name]}" for node in states if node.kind is NodeKind.START]
+    for edge in graph.edges:
+        label = "<br/>".join(_label_texts(edge))
         safe = label.replace(":", "꞉").replace(";", ",")  # both end a Mermaid label
-        lines.append(f"  {names[e.source]} --> {names[e.target]} : {safe}")
+        lines.append(f"  {names[edge.source]} --> {names[edge.target]} : {safe}")
     return "\n".join(lines) + "\n"
 
 
-def table(graph: Graph) -> str:
-    """One line a rule: from, rule, to, and how it differs."""
+def render_table(graph: MachineGraph) -> str:
+    """One line for each rule: from, rule, to, and how it differs."""
+    halts = {node.name for node in graph.nodes if node.kind is NodeKind.HALT}
     rows = [("from", "guard / written", "to", "")]
     rows += [
-        (e.source, x.text, HALT if e.target.endswith(f" {HALT}") else e.target, x.tag)
-        for e in graph.edges
-        for x in e.lines
+        (edge.source, label.text, "halt" if edge.target in halts else edge.target, label.tag)
+        for edge in graph.edges
+        for label in edge.labels
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     body = [
@@ -68,16 +68,20 @@ def table(graph: Graph) -> str:
     return "\n".join([body[0], "  ".join("─" * w for w in widths), *body[1:], *graph.notes]) + "\n"
 
 
-FORMATS: dict[str, Callable[[Graph], str]] = {
-    "svg": graph_svg,
-    "dot": dot,
-    "mermaid": mermaid,
-    "table": table,
+FORMATS: dict[str, Callable[[MachineGraph], str]] = {
+    "svg": render_svg,
+    "dot": render_dot,
+    "mermaid": render_mermaid,
+    "table": render_table,
 }
 
 
-def render(graph: Graph, format: str) -> str:
-    """A graph in one of FORMATS. Errors: UnknownNameError, with the nearest names."""
+def render_graph(graph: MachineGraph, format: str) -> str:
+    """A graph in one of FORMATS.
+
+    Raises:
+        UnknownNameError: for another format; it lists the nearest names.
+    """
     if format not in FORMATS:
         raise UnknownNameError("draw a machine", format, FORMATS)
     return FORMATS[format](graph)

@@ -10,22 +10,47 @@ import itertools
 import warnings
 from dataclasses import dataclass
 
-from recinterp.view.diagram.graph import HALT, Edge, Graph, Line, Node
+from recinterp.view.diagram.graph import Edge, MachineGraph, NodeKind, RuleLabel, StateNode
 
-CHAR, LINE = 6.7, 15.0  # one character and one line of the 11-point monospace label
-NODE_HEIGHT, HALT_SIZE = 30.0, 15.0
-MARGIN = 14.0
 TAG = "\N{BLACK UP-POINTING SMALL TRIANGLE} "
-WIDEST = 34  # characters; a longer rule is broken before its written word
-
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Sizes, in points.
+
+    Attributes:
+        character: width of one character of the 11-point monospace label.
+        line: height of one line of a label.
+        node_height: height of a mode's box, at least.
+        node_width: width of a mode's box, at least.
+        name_character: width of one character of a mode's name.
+        halt: diameter of a halt.
+        margin: space around the drawing.
+        max_label: characters; a longer rule is broken before its written word.
+        spine_weight: how strongly Graphviz keeps successive modes in one line (other edges: 1).
+    """
+
+    character: float = 6.7
+    line: float = 15.0
+    node_height: float = 30.0
+    node_width: float = 44.0
+    name_character: float = 7.6
+    halt: float = 15.0
+    margin: float = 14.0
+    max_label: int = 34
+    spine_weight: int = 12
+
+
+METRICS = Metrics()
 
 
 @dataclass(frozen=True)
 class PlacedNode:
-    """A node with its centre and size."""
+    """A node with its centre (x, y) and its size, in points."""
 
-    node: Node
+    node: StateNode
     x: float
     y: float
     width: float
@@ -45,34 +70,34 @@ class PlacedEdge:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A graph ready to be drawn."""
+class PlacedGraph:
+    """A graph ready to be drawn, with the size of the whole drawing in points."""
 
-    graph: Graph
+    graph: MachineGraph
     width: float
     height: float
     nodes: tuple[PlacedNode, ...]
     edges: tuple[PlacedEdge, ...]
 
 
-def label_rows(edge: Edge) -> list[tuple[str, Line]]:
+def label_rows(edge: Edge) -> list[tuple[str, RuleLabel]]:
     """What stands beside an edge, row by row: rules, broken where long, each with its tag."""
-    rows: list[tuple[str, Line]] = []
-    for line in edge.lines:
-        rows += [(text, line) for text in broken(line.text)]
-        rows += [(TAG + text, line) for text in line.tag.split(": ") if text]
+    rows: list[tuple[str, RuleLabel]] = []
+    for label in edge.labels:
+        rows += [(text, label) for text in break_rule(label.text)]
+        rows += [(TAG + text, label) for text in label.tag.split(": ") if text]
     return rows
 
 
-def broken(text: str) -> list[str]:
+def break_rule(text: str) -> list[str]:
     """A rule on as many rows as it needs: first broken before the slash, then after commas."""
-    if len(text) <= WIDEST or " / " not in text:
+    if len(text) <= METRICS.max_label or " / " not in text:
         return [text]
     guard, written = text.split(" / ", 1)
     rows = [guard, "  / "]
     for i, part in enumerate(written.split(", ")):
         more = part if i == 0 else f", {part}"
-        if len(rows[-1]) + len(more) > WIDEST and i:
+        if len(rows[-1]) + len(more) > METRICS.max_label and i:
             rows[-1] += ","
             rows.append(f"    {part}")
         else:
@@ -83,19 +108,20 @@ def broken(text: str) -> list[str]:
 def label_size(edge: Edge) -> tuple[float, float]:
     """Width and height of an edge's label, its tags included."""
     rows = [text for text, _ in label_rows(edge)]
-    return max(map(len, rows)) * CHAR + 10, len(rows) * LINE + 6
+    return max(map(len, rows)) * METRICS.character + 10, len(rows) * METRICS.line + 6
 
 
-def node_size(node: Node, graph: Graph) -> tuple[float, float]:
+def node_size(node: StateNode, graph: MachineGraph) -> tuple[float, float]:
     """Width and height of a node; as high as its loop's label, which stands beside it."""
-    if node.kind == HALT:
-        return HALT_SIZE, HALT_SIZE
+    if node.kind == NodeKind.HALT:
+        return METRICS.halt, METRICS.halt
     loops = [label_size(e)[1] for e in graph.edges if e.source == e.target == node.name]
-    return max(44.0, len(node.name) * 7.6 + 22), max(NODE_HEIGHT, *loops, 0)
+    width = max(METRICS.node_width, len(node.name) * METRICS.name_character + 22)
+    return width, max(METRICS.node_height, *loops, 0)
 
 
-def place(graph: Graph, direction: str = "TB") -> Placed:
-    """Lay a graph out; direction TB (downwards) or LR."""
+def place_graph(graph: MachineGraph, direction: str = "TB") -> PlacedGraph:
+    """Lay a graph out; direction is "TB" (downwards) or "LR" (to the right)."""
     import pygraphviz
 
     drawing = pygraphviz.AGraph(
@@ -103,50 +129,50 @@ def place(graph: Graph, direction: str = "TB") -> Placed:
     )
     for node in graph.nodes:
         width, height = node_size(node, graph)
-        shape = "circle" if node.kind == HALT else "box"
+        shape = "circle" if node.kind == NodeKind.HALT else "box"
         drawing.add_node(
             node.name, label="", shape=shape, fixedsize=True, width=width / 72, height=height / 72,
-            group="" if node.kind == HALT else "modes",
+            group="" if node.kind == NodeKind.HALT else "modes",
         )  # fmt: skip
     for i, edge in enumerate(graph.edges):
         drawing.add_edge(
-            edge.source, edge.target, key=str(i), label=_blank(*label_size(edge)),
+            edge.source, edge.target, key=str(i), label=_blank_label(*label_size(edge)),
             headport=_port(graph, edge, edge.target, "n"),
-            weight=_weight(graph, edge), tailport=_port(graph, edge, edge.source, "s"),
+            weight=_edge_weight(graph, edge), tailport=_port(graph, edge, edge.source, "s"),
         )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Graphviz talks about fonts it does not need here
+        warnings.simplefilter("ignore")  # Graphviz warns about fonts that it does not need here
         drawing.layout(prog="dot")
-    return _read(drawing, graph)
+    return _read_layout(drawing, graph)
 
 
-def _weight(graph: Graph, edge: Edge) -> int:
+def _edge_weight(graph: MachineGraph, edge: Edge) -> int:
     """The step from each mode to the next one makes the drawing's straight spine."""
-    names = [n.name for n in graph.nodes if n.kind != HALT]
+    names = [n.name for n in graph.nodes if n.kind != NodeKind.HALT]
     steps = itertools.pairwise(names)
-    return 12 if (edge.source, edge.target) in set(steps) else 1
+    return METRICS.spine_weight if (edge.source, edge.target) in set(steps) else 1
 
 
-def _port(graph: Graph, edge: Edge, node: str, side: str) -> str:
+def _port(graph: MachineGraph, edge: Edge, node: str, side: str) -> str:
     """Edges downwards use top and bottom of a node with a loop: its label is at the side."""
     names = [n.name for n in graph.nodes]
     loops = any(e.source == e.target == node for e in graph.edges)
     return side if loops and names.index(edge.source) < names.index(edge.target) else ""
 
 
-def _blank(width: float, height: float) -> str:
+def _blank_label(width: float, height: float) -> str:
     table = 'TABLE BORDER="0" CELLPADDING="0" CELLSPACING="0" FIXEDSIZE="TRUE"'
     size = f'WIDTH="{width:.0f}" HEIGHT="{height:.0f}"'
     return f"<<{table} {size}><TR><TD></TD></TR></TABLE>>"
 
 
-def _read(drawing: object, graph: Graph) -> Placed:
+def _read_layout(drawing: object, graph: MachineGraph) -> PlacedGraph:
     box = [float(x) for x in drawing.graph_attr["bb"].split(",")]  # type: ignore[attr-defined]
-    top = box[3] + MARGIN
+    top = box[3] + METRICS.margin
 
     def turn(text: str) -> Point:
         x, y = (float(part) for part in text.split(","))
-        return x - box[0] + MARGIN, top - y
+        return x - box[0] + METRICS.margin, top - y
 
     nodes = tuple(
         PlacedNode(n, *turn(drawing.get_node(n.name).attr["pos"]), *node_size(n, graph))  # type: ignore[attr-defined]
@@ -160,5 +186,5 @@ def _read(drawing: object, graph: Graph) -> Placed:
         edges.append(
             PlacedEdge(edge, tuple(map(turn, rest)), tip, turn(found["lp"]), *label_size(edge))
         )
-    width, height = box[2] - box[0] + 2 * MARGIN, box[3] - box[1] + 2 * MARGIN
-    return Placed(graph, width, height, nodes, tuple(edges))
+    width, height = box[2] - box[0] + 2 * METRICS.margin, box[3] - box[1] + 2 * METRICS.margin
+    return PlacedGraph(graph, width, height, nodes, tuple(edges))

@@ -1,4 +1,4 @@
-"""Two machines side by side: which rules they share, and where each stands alone.
+"""Two machines side by side: which rules they share, and which only one of them has.
 
 Modes are paired first (a learned machine may have several for one of the truth's: a counter spread
 over c0..c3), then rules are compared case by case, a case being a rule for one token.
@@ -6,27 +6,60 @@ over c0..c3), then rules are compared case by case, a case being a rule for one 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import product
+from math import prod
 
 from recinterp.machine import Machine
 from recinterp.machine import nodes as asm
-from recinterp.view.diagram.graph import Graph, Mark, extract
-
-CHANGED = Mark("changed", "changed")
-GUARDED = Mark("changed", "only under a further condition")
-ONLY_LEARNED = Mark("added", "only in the learned machine")
-DEPARTS = Mark("added", "departs from the truth here")
-MISSING = Mark("missing", "missing in the learned machine")
-NOT_ALWAYS = Mark("changed", "not always followed")
-MOST_CASES = 64
-COMPARABLE = 1 / 3
+from recinterp.view.diagram.graph import MachineGraph, RuleMark, RuleStatus, extract_graph
 
 
-@dataclass(frozen=True)
-class Case:
-    """One rule for one choice of tokens: what must hold, what it does, where it goes."""
+class RuleDifference(Enum):
+    """How a rule differs from those of the other machine, the strongest difference first."""
+
+    ONLY_LEARNED = RuleMark(RuleStatus.ADDED, "only in the learned machine")
+    MISSING = RuleMark(RuleStatus.MISSING, "missing in the learned machine")
+    CHANGED = RuleMark(RuleStatus.CHANGED, "changed")
+    NOT_ALWAYS = RuleMark(RuleStatus.CHANGED, "not always followed")
+    GUARDED = RuleMark(RuleStatus.CHANGED, "only under a further condition")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentConfig:
+    """Thresholds of the comparison.
+
+    Attributes:
+        max_cases: cases that one rule is split into. Beyond, a rule that reads many tokens at many
+            positions is compared as a whole.
+        min_shared: share of the learned machine's cases that the other machine must have in some
+            form. Below, nearly every rule would be marked, and none is.
+        pairing_rounds: rounds in which the modes are paired; each takes the last one's pairs into
+            account. Four are enough for machines of a dozen modes.
+    """
+
+    max_cases: int = 64
+    min_shared: float = 1 / 3
+    pairing_rounds: int = 4
+
+
+DEFAULTS = AlignmentConfig()
+ERROR_TAG = "differs from the ground truth here"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleCase:
+    """One rule for one choice of the tokens it reads.
+
+    Attributes:
+        rule: the rule's name.
+        mode: its mode.
+        guard: what must hold, a single token at each position it reads.
+        effect: what it writes, and the updates it makes.
+        goto: the next mode; None where it halts.
+    """
 
     rule: str
     mode: str
@@ -35,28 +68,29 @@ class Case:
     goto: str | None
 
 
-def cases(rule: asm.Rule, shared: Collection[str]) -> list[Case]:
+def split_into_cases(rule: asm.Rule, shared: Collection[str]) -> list[RuleCase]:
     """A rule split by the tokens it accepts, copies resolved where the token is known.
 
-    Of registers only those both machines have (`shared`) count as part of what a rule does.
+    Args:
+        rule: the rule.
+        shared: the registers that both machines have; only those count in what a rule does.
     """
-    choices = [_single(a) for a in rule.guard]
-    if _product(len(c) for c in choices) > MOST_CASES:
+    choices = [_single_tokens(a) for a in rule.guard]
+    if prod(len(c) for c in choices) > DEFAULTS.max_cases:
         choices = [[a] for a in rule.guard]
     return [
-        Case(rule.name, rule.mode, frozenset(atoms), _effect(rule, atoms, shared), rule.goto)
+        RuleCase(
+            rule=rule.name,
+            mode=rule.mode,
+            guard=frozenset(atoms),
+            effect=_effect(rule, atoms, shared),
+            goto=rule.goto,
+        )
         for atoms in product(*choices)
     ]
 
 
-def _product(sizes: Iterable[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
-
-
-def _single(a: asm.Atom) -> Sequence[asm.Atom]:
+def _single_tokens(a: asm.Atom) -> Sequence[asm.Atom]:
     return [asm.In(a.at, (x,)) for x in a.tokens] if isinstance(a, asm.In) else [a]
 
 
@@ -65,37 +99,45 @@ def _effect(
 ) -> tuple[object, ...]:
     known = {a.at: a.tokens[0] for a in atoms if isinstance(a, asm.In) and len(a.tokens) == 1}
     word = tuple(x if isinstance(x, str) else known.get(x.at, x) for x in rule.word)
-    moves = () if rule.goto is None else tuple(u for u in rule.updates if _moves(u, shared))
-    return (word, rule.lost, frozenset(moves))
+    updates = () if rule.goto is None else (u for u in rule.updates if _counts(u, shared))
+    return (word, rule.lost, frozenset(updates))
 
 
-def _moves(update: asm.Update, shared: Collection[str]) -> bool:
+def _counts(update: asm.Update, shared: Collection[str]) -> bool:
     if isinstance(update, asm.Set):
         return update.reg in shared
     return isinstance(update, asm.Push | asm.Pop)
 
 
-def _shared(a: Machine, b: Machine) -> frozenset[str]:
+def _shared_registers(a: Machine, b: Machine) -> frozenset[str]:
     return frozenset(name for name, _ in a.registers) & frozenset(name for name, _ in b.registers)
 
 
-def pair_modes(learned: Machine, truth: Machine, rounds: int = 4) -> dict[str, str]:
-    """For each learned mode the mode of the truth that does most of the same, start to start."""
-    both = _shared(learned, truth)
-    mine = {m: [c for r in learned.rules_of(m) for c in cases(r, both)] for m in learned.modes}
-    theirs = {m: [c for r in truth.rules_of(m) for c in cases(r, both)] for m in truth.modes}
+def _cases_by_mode(machine: Machine, shared: Collection[str]) -> dict[str, list[RuleCase]]:
+    return {
+        mode: [case for rule in machine.rules_of(mode) for case in split_into_cases(rule, shared)]
+        for mode in machine.modes
+    }
+
+
+def pair_modes(learned: Machine, truth: Machine) -> dict[str, str]:
+    """For each learned mode the mode of the truth that has most in common, start with start."""
+    shared = _shared_registers(learned, truth)
+    mine, theirs = _cases_by_mode(learned, shared), _cases_by_mode(truth, shared)
     pairs: dict[str, str] = {learned.start: truth.start}
-    for _ in range(rounds):
-        pairs = {
-            m: max(
-                truth.modes, key=lambda t: (_alike(mine[m], theirs[t], pairs), t == pairs.get(m))
-            )
-            for m in learned.modes
-        } | {learned.start: truth.start}
+
+    def score(mode: str, other: str) -> tuple[float, bool]:
+        return _similarity(mine[mode], theirs[other], pairs), other == pairs.get(mode)
+
+    for _ in range(DEFAULTS.pairing_rounds):
+        best = {m: max(truth.modes, key=lambda t, m=m: score(m, t)) for m in learned.modes}  # type: ignore[misc]
+        pairs = best | {learned.start: truth.start}
     return pairs
 
 
-def _alike(mine: Sequence[Case], theirs: Sequence[Case], pairs: dict[str, str]) -> float:
+def _similarity(
+    mine: Sequence[RuleCase], theirs: Sequence[RuleCase], pairs: dict[str, str]
+) -> float:
     score = 0.0
     for a in mine:
         for b in theirs:
@@ -107,76 +149,100 @@ def _alike(mine: Sequence[Case], theirs: Sequence[Case], pairs: dict[str, str]) 
     return score
 
 
-def _same_target(a: Case, b: Case, pairs: dict[str, str]) -> bool:
+def _same_target(a: RuleCase, b: RuleCase, pairs: dict[str, str]) -> bool:
     return (None if a.goto is None else pairs.get(a.goto)) == b.goto
 
 
-def compare(learned: Machine, truth: Machine, departs: Collection[str] = ()) -> tuple[Graph, Graph]:
-    """Both machines as graphs, what differs marked; `departs`: learned rules known to err."""
+def align_machines(
+    learned: Machine, truth: Machine, erring: Collection[str] = ()
+) -> tuple[MachineGraph, MachineGraph]:
+    """Both machines as graphs, with what differs marked.
+
+    Args:
+        learned: the learned machine.
+        truth: the machine it is compared with.
+        erring: names of learned rules that are known to lead to errors.
+
+    Returns:
+        The graph of the learned machine and that of the truth. Where the machines have too little
+        in common, only the erring rules are marked.
+    """
     pairs = pair_modes(learned, truth)
-    both = _shared(learned, truth)
-    mine = [c for r in learned.rules for c in cases(r, both)]
-    theirs = [c for r in truth.rules for c in cases(r, both)]
-    statuses = {
-        id(c): _judge(c, [t for t in theirs if t.mode == pairs[c.mode]], pairs) for c in mine
+    shared = _shared_registers(learned, truth)
+    mine = [case for rule in learned.rules for case in split_into_cases(rule, shared)]
+    theirs = [case for rule in truth.rules for case in split_into_cases(rule, shared)]
+    by_case = {
+        id(case): _compare_case(case, [t for t in theirs if t.mode == pairs[case.mode]], pairs)
+        for case in mine
     }
-    shared = sum(mark is not ONLY_LEARNED for mark in statuses.values())
-    titles = ("learned", "truth")
-    if mine and shared < COMPARABLE * len(mine):
-        marks = dict.fromkeys(departs, DEPARTS)
-        return extract(learned, marks, title=titles[0]), extract(truth, title=titles[1])
-    left = _marks(learned, mine, [statuses[id(c)] for c in mine])
-    left |= {name: Mark("added", _joined(left.get(name))) for name in departs}
-    right = _marks(truth, theirs, [_missed(t, mine, statuses, pairs) for t in theirs])
-    return extract(learned, left, title=titles[0]), extract(truth, right, title=titles[1])
+    in_common = sum(found is not RuleDifference.ONLY_LEARNED for found in by_case.values())
+    if mine and in_common < DEFAULTS.min_shared * len(mine):
+        errors = dict.fromkeys(erring, RuleMark(RuleStatus.ADDED, ERROR_TAG))
+        return (
+            extract_graph(learned, errors, title="learned"),
+            extract_graph(truth, title="truth"),
+        )
+    left = _mark_rules(learned, mine, [by_case[id(case)] for case in mine])
+    left |= {name: _mark_error(left.get(name)) for name in erring}
+    right = _mark_rules(truth, theirs, [_find_missed(t, mine, by_case, pairs) for t in theirs])
+    return (
+        extract_graph(learned, left, title="learned"),
+        extract_graph(truth, right, title="truth"),
+    )
 
 
-def _joined(mark: Mark | None) -> str:
-    return DEPARTS.tag if mark is None else f"{mark.tag}: {DEPARTS.tag}"
+def _mark_error(mark: RuleMark | None) -> RuleMark:
+    tag = ERROR_TAG if mark is None else f"{mark.tag}: {ERROR_TAG}"
+    return RuleMark(RuleStatus.ADDED, tag)
 
 
-def _judge(case: Case, theirs: Sequence[Case], pairs: dict[str, str]) -> Mark | None:
-    """None: the truth does the same. Otherwise how this case differs."""
+def _compare_case(
+    case: RuleCase, theirs: Sequence[RuleCase], pairs: dict[str, str]
+) -> RuleDifference | None:
+    """None where the truth does the same, otherwise how this case differs."""
     same = [t for t in theirs if t.effect == case.effect and _same_target(case, t, pairs)]
     if any(t.guard == case.guard for t in same):
         return None
     if any(t.guard < case.guard for t in same):
-        return GUARDED
+        return RuleDifference.GUARDED
     if any(t.guard == case.guard for t in theirs):
-        return CHANGED
-    return ONLY_LEARNED
+        return RuleDifference.CHANGED
+    return RuleDifference.ONLY_LEARNED
 
 
-def _missed(
-    case: Case, mine: Sequence[Case], statuses: dict[int, Mark | None], pairs: dict[str, str]
-) -> Mark | None:
-    """None: every learned mode in this place does the same. Otherwise what became of it."""
+def _find_missed(
+    case: RuleCase,
+    mine: Sequence[RuleCase],
+    by_case: dict[int, RuleDifference | None],
+    pairs: dict[str, str],
+) -> RuleDifference | None:
+    """None where every learned mode in this place does the same, otherwise what became of it."""
     modes = [m for m, t in pairs.items() if t == case.mode]
-    keeps = [
-        any(c.mode == m and c.guard == case.guard and statuses[id(c)] is None for c in mine)
+    followed = [
+        any(c.mode == m and c.guard == case.guard and by_case[id(c)] is None for c in mine)
         for m in modes
     ]
     narrowed = any(
-        c.mode in modes and case.guard < c.guard and statuses[id(c)] == GUARDED for c in mine
+        c.mode in modes and case.guard < c.guard and by_case[id(c)] is RuleDifference.GUARDED
+        for c in mine
     )
-    if keeps and all(keeps):
+    if followed and all(followed):
         return None
-    return NOT_ALWAYS if any(keeps) or narrowed else MISSING
+    return RuleDifference.NOT_ALWAYS if any(followed) or narrowed else RuleDifference.MISSING
 
 
-def _marks(
-    machine: Machine, parts: Sequence[Case], found: Sequence[Mark | None]
-) -> dict[str, Mark]:
-    """One mark per rule: the strongest of its cases'."""
-    order = [ONLY_LEARNED, MISSING, CHANGED, NOT_ALWAYS, GUARDED]
-    marks: dict[str, Mark] = {}
+def _mark_rules(
+    machine: Machine, cases: Sequence[RuleCase], differences: Sequence[RuleDifference | None]
+) -> dict[str, RuleMark]:
+    """One mark for each rule: the strongest difference of its cases."""
+    marks: dict[str, RuleMark] = {}
     for rule in machine.rules:
-        mine = [
-            m
-            for c, m in zip(parts, found, strict=True)
-            if c.rule == rule.name and c.mode == rule.mode
-        ]
-        worst = [m for m in order if m in mine]
-        if worst:
-            marks[rule.name] = worst[0]
+        found = {
+            difference
+            for case, difference in zip(cases, differences, strict=True)
+            if case.rule == rule.name and case.mode == rule.mode
+        }
+        strongest = next((difference for difference in RuleDifference if difference in found), None)
+        if strongest is not None:
+            marks[rule.name] = strongest.value
     return marks

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from html import escape
 
-from recinterp.view.diagram.graph import HALT, SAME, Graph
+from recinterp.view.diagram.graph import MachineGraph, NodeKind, RuleStatus
 from recinterp.view.diagram.layout import (
-    CHAR,
-    LINE,
+    METRICS,
     TAG,
-    Placed,
     PlacedEdge,
+    PlacedGraph,
     PlacedNode,
     Point,
     label_rows,
-    place,
+    place_graph,
 )
 
-# Marked by colour and by words, so that neither a printer nor an eye has to tell colours apart.
+# Marked by colour and by words, so that nobody has to distinguish colours.
 # Plain values before variables: not every SVG reader knows those.
 LIGHT = {
     "ink": "#1d2733", "dim": "#5b6875", "line": "#8a97a5", "paper": "#ffffff", "node": "#eef3f8",
@@ -57,42 +56,42 @@ STYLE = (
 )
 
 
-def graph_svg(graph: Graph, *, style: bool = True, direction: str = "TB") -> str:
+def render_svg(graph: MachineGraph, *, style: bool = True, direction: str = "TB") -> str:
     """SVG text of a graph. style=False leaves the style sheet to the page that embeds it."""
-    return placed_svg(place(graph, direction), style=style)
+    return render_placed(place_graph(graph, direction), style=style)
 
 
-def placed_svg(placed: Placed, *, style: bool = True) -> str:
+def render_placed(placed: PlacedGraph, *, style: bool = True) -> str:
     """SVG text of a graph that has been laid out."""
     width, height = placed.width, placed.height
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" role="img" '
-        f'aria-label="{escape(spoken(placed.graph), quote=True)}">'
+        f'aria-label="{escape(alt_text(placed.graph), quote=True)}">'
     )
     sheet = f"<style>{STYLE}</style>" if style else ""
-    lines = "".join(map(_edge, placed.edges))
-    labels = "".join(map(_label, placed.edges))
-    return f"{head}{sheet}{lines}{labels}{''.join(map(_node, placed.nodes))}</svg>"
+    lines = "".join(map(_render_edge, placed.edges))
+    labels = "".join(map(_render_label, placed.edges))
+    return f"{head}{sheet}{lines}{labels}{''.join(map(_render_node, placed.nodes))}</svg>"
 
 
-def spoken(graph: Graph) -> str:
+def alt_text(graph: MachineGraph) -> str:
     """The drawing in words, for whoever does not see it."""
-    said = [
-        f"{e.source} to {e.target}: {x.text}" + (f" ({x.tag})" if x.tag else "")
-        for e in graph.edges
-        for x in e.lines
+    rules = [
+        f"{edge.source} to {edge.target}: {label.text}" + (f" ({label.tag})" if label.tag else "")
+        for edge in graph.edges
+        for label in edge.labels
     ]
-    return f"state machine{' ' + graph.title if graph.title else ''}. " + ". ".join(said)
+    return f"state machine{' ' + graph.title if graph.title else ''}. " + ". ".join(rules)
 
 
-def _class(status: str) -> str:
-    return "" if status == SAME else f" ri-{status}"
+def _status_class(status: RuleStatus) -> str:
+    return "" if status is RuleStatus.SAME else f" ri-{status}"
 
 
-def _node(placed: PlacedNode) -> str:
+def _render_node(placed: PlacedNode) -> str:
     x, y, w, h = placed.x, placed.y, placed.width, placed.height
-    if placed.node.kind == HALT:
+    if placed.node.kind is NodeKind.HALT:
         return (
             '<g class="ri-n"><title>halt</title>'
             f'<circle class="ri-halt" cx="{x:.1f}" cy="{y:.1f}" r="{w / 2:.1f}"/>'
@@ -100,7 +99,7 @@ def _node(placed: PlacedNode) -> str:
         )
     left, top = x - w / 2, y - h / 2
     begin = ""
-    if placed.node.kind == "start":
+    if placed.node.kind is NodeKind.START:
         dot = f"{left - 9:.1f}", f"{top - 7:.1f}"
         begin = (
             f'<circle class="ri-dot" cx="{dot[0]}" cy="{dot[1]}" r="3"/>'
@@ -114,16 +113,17 @@ def _node(placed: PlacedNode) -> str:
     )
 
 
-def _edge(placed: PlacedEdge) -> str:
+def _render_edge(placed: PlacedEdge) -> str:
     start, *rest = placed.points
     curve = " ".join(f"{x:.1f},{y:.1f}" for x, y in rest)
     return (
-        f'<g class="ri-e{_class(placed.edge.status)}"><path class="ri-path" '
-        f'd="M{start[0]:.1f},{start[1]:.1f} C{curve}"/>{_head(placed.points[-1], placed.tip)}</g>'
+        f'<g class="ri-e{_status_class(placed.edge.status)}"><path class="ri-path" '
+        f'd="M{start[0]:.1f},{start[1]:.1f} C{curve}"/>'
+        f"{_render_arrowhead(placed.points[-1], placed.tip)}</g>"
     )
 
 
-def _head(neck: Point, tip: Point) -> str:
+def _render_arrowhead(neck: Point, tip: Point) -> str:
     dx, dy = tip[0] - neck[0], tip[1] - neck[1]
     size = max((dx * dx + dy * dy) ** 0.5, 0.1)
     sx, sy = -dy / size * 4, dx / size * 4
@@ -132,18 +132,18 @@ def _head(neck: Point, tip: Point) -> str:
     return f'<polygon class="ri-head" points="{points}"/>'
 
 
-def _label(placed: PlacedEdge) -> str:
+def _render_label(placed: PlacedEdge) -> str:
     rows, (x, y) = label_rows(placed.edge), placed.label
-    top = y - len(rows) * LINE / 2
-    left = x - max(len(text) for text, _ in rows) * CHAR / 2
+    top = y - len(rows) * METRICS.line / 2
+    left = x - max(len(text) for text, _ in rows) * METRICS.character / 2
     back = (
         f'<rect class="ri-back" x="{left - 2:.1f}" y="{top - 1:.1f}" '
         f'width="{placed.width - 6:.1f}" height="{placed.height - 4:.1f}" rx="4"/>'
     )
     texts = "".join(
-        f'<g class="ri-l{_class(line.status)}"><title>{escape(line.rule)}</title>'
+        f'<g class="ri-l{_status_class(label.status)}"><title>{escape(label.rule)}</title>'
         f'<text class="{"ri-tag" if text.startswith(TAG) else "ri-rule"}" xml:space="preserve" '
-        f'x="{left:.1f}" y="{top + i * LINE + 11:.1f}">{escape(text)}</text></g>'
-        for i, (text, line) in enumerate(rows)
+        f'x="{left:.1f}" y="{top + i * METRICS.line + 11:.1f}">{escape(text)}</text></g>'
+        for i, (text, label) in enumerate(rows)
     )
     return back + texts

@@ -1,6 +1,7 @@
 """`ex.ablate()`: heads to switch off, live. The widget shows; the Session answers.
 
-The page sends requests with a growing number; one thread works on the newest and drops the rest.
+The page sends requests with a growing number `n`; one thread works on the newest request and drops
+the others.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,28 +19,32 @@ import anywidget
 import traitlets
 
 from recinterp.errors import RecinterpError
-from recinterp.view.diagram.graph import habits, rule_text
+from recinterp.view.diagram.formats import render_table
+from recinterp.view.diagram.graph import extract_graph, find_defaults, rule_text
 from recinterp.view.notebook.session import KINDS, Answer, HeadIntervention, Session
-from recinterp.view.notebook.standalone import StandAlone, document, in_script
+from recinterp.view.notebook.standalone import (
+    SCRIPT_FILE,
+    STYLE_FILE,
+    StandalonePage,
+    build_widget_page,
+)
+from recinterp.view.report.sentences.summary import domain_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recinterp.explanation import Explanation
     from recinterp.machine import Machine, MachineState
 
-HERE = Path(__file__).parent
-SCRIPT, STYLE = HERE / "notebook.js", HERE / "notebook.css"
-POINTERS = 12  # landmarks offered for a redirect
-PRECOMPUTED = 1_200  # answers in a static page
 Request = Mapping[str, Any]
 
 
-class Stale(Exception):
-    """A newer request came in."""
+class LatestRequestWorker:
+    """A thread that works on the newest request only.
 
-
-class Newest:
-    """A thread that works on the newest request only. work(request, stale) asks stale() now and
-    then and stops once it is true.
+    Args:
+        work: called as work(request, is_stale); it calls is_stale() now and then, and returns once
+            that is true.
     """
 
     def __init__(self, work: Callable[[Request, Callable[[], bool]], None]) -> None:
@@ -47,7 +53,7 @@ class Newest:
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def ask(self, request: Request) -> None:
+    def submit(self, request: Request) -> None:
         """Put a request in place of whatever is waiting or under way."""
         with self._ready:
             self._waiting, self._count = request, self._count + 1
@@ -66,192 +72,241 @@ class Newest:
 
 
 class AblationWidget(anywidget.AnyWidget):
-    """Grid of heads, input, outputs, machine, accuracy, attention; `.static()` for no kernel."""
+    """Grid of heads, input, outputs, machine, accuracy, attention; `.static()` for no kernel.
 
-    _esm = SCRIPT
-    _css = STYLE
+    Attributes:
+        session: answers the page's requests.
+        rederived: the explanation of the last "derive machine and diff again"; None before.
+    """
+
+    _esm = SCRIPT_FILE
+    _css = STYLE_FILE
     view = traitlets.Unicode("ablate").tag(sync=True)
     setup = traitlets.Dict().tag(sync=True)
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.rederived: Explanation | None = None
-        self._clicks, self._derivations = Newest(self._click), Newest(self._derive)
-        super().__init__(setup=setup(session))
-        self.on_msg(self._asked)
+        self._clicks = LatestRequestWorker(self._answer_click)
+        self._derivations = LatestRequestWorker(self._derive)
+        super().__init__(setup=build_setup(session))
+        self.on_msg(self._on_request)
 
-    def _asked(self, _: object, request: Request, buffers: object = None) -> None:
-        (self._derivations if request.get("what") == "derive" else self._clicks).ask(request)
+    def _on_request(self, _: object, request: Request, buffers: object = None) -> None:
+        worker = self._derivations if request.get("what") == "derive" else self._clicks
+        worker.submit(request)
 
-    def _click(self, request: Request, stale: Callable[[], bool]) -> None:
+    def _answer_click(self, request: Request, is_stale: Callable[[], bool]) -> None:
         try:
-            for reply in replies(self.session, request, stale):
-                if stale():
+            for reply in reply_to_click(self.session, request, is_stale):
+                if is_stale():
                     return
                 self.send({"n": request["n"], **reply})
         except RecinterpError as e:
             self.send({"n": request["n"], "what": "error", "text": str(e)})
-        except Exception as e:  # a thread of its own: nobody else would hear of it
+        except Exception as e:  # in a thread of its own: nobody else would hear of it
             self.send({"n": request["n"], "what": "error", "text": f"{type(e).__name__}: {e}"})
 
-    def _derive(self, request: Request, stale: Callable[[], bool]) -> None:
-        def told(stage: str) -> None:
-            if stale():
-                raise Stale
+    def _derive(self, request: Request, is_stale: Callable[[], bool]) -> None:
+        def on_stage(stage: str) -> None:
+            if is_stale():
+                raise CancelledError
             self.send({"what": "deriving", "text": stage})
 
         try:
-            self.rederived = self.session.rederive(cut_of(request), told)
-            self.send({"what": "derived", **derived(self.rederived)})
-        except Stale:
+            self.rederived = self.session.rederive(parse_intervention(request), on_stage)
+            self.send({"what": "derived", **plain_derivation(self.rederived)})
+        except CancelledError:
             return
         except Exception as e:  # as above
             self.send({"what": "derived", "error": f"{type(e).__name__}: {e}"})
 
-    def static(self, path: str | Path | None = None) -> StandAlone:
-        """The same as one page without a kernel: single heads and pairs, on the inputs offered."""
-        page = static_page(self.session)
+    def static(self, path: str | Path | None = None, *, max_answers: int = 1_200) -> StandalonePage:
+        """The widget as one page without a kernel: single heads and pairs, on suggested inputs.
+
+        Args:
+            path: a file that the page is also written to.
+            max_answers: answers stored in the page, at most; 1,200 make a page below 1 MB.
+
+        Returns:
+            The page.
+
+        Raises:
+            UnwritableFileError: where the file cannot be written.
+        """
+        page = build_static_page(self.session, max_answers)
         if path is not None:
             page.save(path)
         return page
 
 
-def ablation(ex: Explanation, *, warm: bool = True) -> AblationWidget:
-    """The widget of an explanation. Errors: ModelNotLoadedError."""
+def ablation_widget(ex: Explanation, *, warm_up: bool = True) -> AblationWidget:
+    """The widget of an explanation; `Explanation.ablate` documents it."""
     session = Session(ex)
-    if warm:
-        session.warm()
+    if warm_up:
+        session.warm_up()
     return AblationWidget(session)
 
 
-def setup(session: Session) -> dict[str, Any]:
-    """What the page needs to draw itself before anything was asked."""
+def build_setup(session: Session, *, max_pointers: int = 12) -> dict[str, Any]:
+    """What the page needs to draw itself before its first request.
+
+    Args:
+        session: the session that will answer the page.
+        max_pointers: landmarks offered as the target of a redirect, at most.
+    """
     ex = session.ex
-    known = {(h.layer, h.head): h for h in ex.heads}
+    measured = {(h.layer, h.head): h for h in ex.heads}
+    heads = []
+    for which in session.heads:
+        head = measured.get(which)
+        heads.append(
+            {
+                "layer": which[0],
+                "head": which[1],
+                "name": session.name(which),
+                "role": head.role if head else "",
+                "note": head.note if head else "",
+                "recursion": head is not None and head.recursion,
+            }
+        )
     return {
         "title": f"{ex.model_name} on {ex.task.name} ({ex.task.order} order)",
         "layers": session.adapter.n_layers,
-        "heads": [
-            {
-                "layer": layer, "head": h, "name": session.name((layer, h)),
-                "role": known[layer, h].role if (layer, h) in known else "",
-                "note": known[layer, h].note if (layer, h) in known else "",
-                "recursion": (layer, h) in known and known[layer, h].recursion,
-            }
-            for layer, h in session.heads
-        ],
+        "heads": heads,
         "kinds": list(KINDS),
-        "pointers": list(session.pointers)[:POINTERS],
-        "offered": [{"why": why, "tokens": list(x)} for why, x in session.offered],
+        "pointers": list(session.pointers)[:max_pointers],
+        "suggested_inputs": [
+            {"reason": reason, "tokens": list(x)} for reason, x in session.suggested_inputs
+        ],
         "vocab": list(ex.task.constructors),
         "live": True,
-    }  # fmt: skip
+    }
 
 
-def cut_of(request: Request) -> HeadIntervention:
-    """The cut a page asks about."""
+def parse_intervention(request: Request) -> HeadIntervention:
+    """The intervention that a page's request asks for."""
     heads = tuple(sorted((int(layer), int(h)) for layer, h in request.get("heads", ())))
     return HeadIntervention(heads, request.get("kind", "zero"), request.get("to") or "t")
 
 
-def replies(
-    session: Session, request: Request, stale: Callable[[], bool]
+def reply_to_click(
+    session: Session, request: Request, is_stale: Callable[[], bool]
 ) -> Iterator[dict[str, Any]]:
-    """What a click is answered: the input's answer at once, then the accuracies one by one."""
-    began, cut = time.perf_counter(), cut_of(request)
-    found = answered(session, session.answer(request["tokens"], cut))
-    yield {"what": "answer", **found, "ms": 1000 * (time.perf_counter() - began)}
-    for s in session.accuracy(cut, stale):
-        yield {"what": "stratum", "name": s.name, "total": s.total, "clean": s.clean, "cut": s.cut}
+    """The replies to a click: the input's answer at once, then the accuracies one by one."""
+    began, intervention = time.perf_counter(), parse_intervention(request)
+    answer = plain_answer(session, session.answer(request["tokens"], intervention))
+    yield {"what": "answer", **answer, "ms": 1000 * (time.perf_counter() - began)}
+    for stratum in session.accuracy(intervention, is_stale):
+        yield {
+            "what": "stratum",
+            "name": stratum.name,
+            "total": stratum.clean.total,
+            "clean": stratum.clean.hits,
+            "edited": stratum.edited.hits,
+        }
     yield {"what": "done"}
 
 
-def answered(session: Session, a: Answer) -> dict[str, Any]:
+def plain_answer(session: Session, answer: Answer) -> dict[str, Any]:
     """An answer as plain data."""
     return {
-        "input": list(a.input), "truth": list(a.truth), "clean": list(a.clean),
-        "output": list(a.output), "claimed": list(a.claimed), "changed": list(a.changed),
-        "parts": a.parts, "step": a.step,
-        "run": machine_run(session.ex.machine, a.run),
-        "shape": list(a.attention.shape), "row": list(a.tokens), "query": a.first_query,
-        "attention": base64.b64encode(a.attention.contiguous().numpy().tobytes()).decode(),
-    }  # fmt: skip
+        "input": list(answer.input),
+        "truth": list(answer.truth),
+        "clean": list(answer.clean),
+        "output": list(answer.output),
+        "machine_output": list(answer.machine_output),
+        "changed": list(answer.changed),
+        "first_difference": answer.first_difference,
+        "step": answer.step,
+        "run": plain_run(session.ex.machine, answer.run),
+        **plain_attention(answer),
+    }
 
 
-def machine_run(machine: Machine, run: Sequence[MachineState]) -> list[dict[str, Any]]:
+def plain_attention(answer: Answer) -> dict[str, Any]:
+    """An answer's attention as plain data: its bytes in base64, its shape, its row."""
+    return {
+        "shape": list(answer.attention.shape),
+        "row": list(answer.tokens),
+        "query": answer.first_query,
+        "attention": _encode_base64(answer.attention),
+    }
+
+
+def _encode_base64(values: Tensor) -> str:
+    return base64.b64encode(values.contiguous().numpy().tobytes()).decode()
+
+
+def plain_run(machine: Machine, run: Sequence[MachineState]) -> list[dict[str, Any]]:
     """A machine's run, one entry a step: where it stands, what fires, what it has written."""
-    usual = habits(machine)
+    defaults = find_defaults(machine)
     return [
         {
             "mode": s.mode,
             "registers": [f"{name} = {value}" for name, value in s.registers.items()],
             "stack": [f"{frame}({at})" for frame, at in s.stack],
             "rule": s.rule.name if s.rule else "",
-            "text": rule_text(s.rule, usual) if s.rule else "no rule: the machine abstains",
+            "text": rule_text(s.rule, defaults) if s.rule else "no rule: the machine abstains",
             "out": len(s.out),
-            "at": _pointer(s),
+            "at": _input_pointer(s),
         }
         for s in run
     ]
 
 
-def _pointer(state: MachineState) -> int | None:
+def _input_pointer(state: MachineState) -> int | None:
     """The register that points into the input, where there is exactly one."""
     values = list(state.registers.values())
     return values[0] if len(values) == 1 else None
 
 
-def derived(ex: Explanation) -> dict[str, Any]:
-    """A derivation under a cut, for the page: verdict, what it says, the machine's rules."""
-    from recinterp.view.diagram.formats import table
-    from recinterp.view.diagram.graph import extract
-    from recinterp.view.report.sentences.summary import domain_text
-
-    case = ex.diff.counterexample
+def plain_derivation(ex: Explanation) -> dict[str, Any]:
+    """An explanation under an intervention, for the page: verdict, headline, the rules."""
+    example = ex.diff.counterexample
     return {
-        "verdict": ex.diff.verdict, "headline": ex.diff.headline,
-        "domain": domain_text(ex.domain), "table": table(extract(ex.machine)),
+        "verdict": ex.diff.verdict,
+        "headline": ex.diff.headline,
+        "domain": domain_text(ex.domain),
+        "table": render_table(extract_graph(ex.machine)),
         "match": str(ex.fidelity.overall.match),
-        "case": None if case is None else {
-            "input": list(case.input),
-            "truth": list(case.expected),
-            "output": list(case.model_output),
+        "counterexample": None
+        if example is None
+        else {
+            "input": list(example.input),
+            "truth": list(example.expected),
+            "output": list(example.model_output),
         },
-    }  # fmt: skip
+    }
 
 
-def static_page(session: Session) -> StandAlone:
+def build_static_page(session: Session, max_answers: int) -> StandalonePage:
     """The widget with every answer it can give already in it."""
     heads = session.heads
-    sets = [(), *((h,) for h in heads), *combinations(heads, 2)]
-    kinds = [k for k in KINDS if k != "redirect"]
-    inputs = [x for _, x in session.offered]
-    inputs = inputs[: max(1, PRECOMPUTED // (len(sets) * len(kinds)))]
+    head_sets = [(), *((h,) for h in heads), *combinations(heads, 2)]
+    kinds = [kind for kind in KINDS if kind != "redirect"]
+    inputs = [x for _, x in session.suggested_inputs]
+    inputs = inputs[: max(1, max_answers // (len(head_sets) * len(kinds)))]
     answers, runs, strata = {}, {}, {}
     for kind in kinds:
-        for chosen in sets:
-            cut = HeadIntervention(tuple(sorted(chosen)), kind)
-            key = _key(cut)
-            strata[key] = [[s.name, s.total, s.clean, s.cut] for s in session.accuracy(cut)]
+        for chosen in head_sets:
+            intervention = HeadIntervention(tuple(sorted(chosen)), kind)
+            key = _answer_key(intervention)
+            strata[key] = [
+                [s.name, s.clean.total, s.clean.hits, s.edited.hits]
+                for s in session.accuracy(intervention)
+            ]
             for i, x in enumerate(inputs):
-                found = answered(session, session.answer(x, cut))
-                runs[str(i)] = found.pop("run")
-                answers[f"{i}|{key}"] = found
-    given = setup(session) | {"kinds": kinds, "pointers": [], "live": False}
-    given["offered"] = given["offered"][: len(inputs)]
-    known = {"answers": answers, "runs": runs, "strata": strata}
-    title = f"heads of {given['title']}, to switch off"
-    return page_of("ablate", {"setup": given, "known": known}, title, "95vh")
+                answer = plain_answer(session, session.answer(x, intervention))
+                runs[str(i)] = answer.pop("run")
+                answers[f"{i}|{key}"] = answer
+    setup = build_setup(session) | {"kinds": kinds, "pointers": [], "live": False}
+    setup["suggested_inputs"] = setup["suggested_inputs"][: len(inputs)]
+    stored = {"answers": answers, "runs": runs, "strata": strata}
+    title = f"heads of {setup['title']}, to switch off"
+    return build_widget_page("ablate", {"setup": setup, "stored": stored}, title, "95vh")
 
 
-def _key(cut: HeadIntervention) -> str:
-    return cut.kind + "|" + " ".join(f"{layer}.{h}" for layer, h in cut.heads)
-
-
-def page_of(view: str, data: Mapping[str, Any], title: str, height: str) -> StandAlone:
-    """A page that runs the widgets' own module on data that is already there."""
-    module = SCRIPT.read_text(encoding="utf-8").replace("export default", "const recinterp =")
-    given = in_script({"view": view, **data})
-    script = f"{module}\nrecinterp.alone(document.getElementById('here'),{given});"
-    page = document(title, "<div id=here></div>", STYLE.read_text(encoding="utf-8"), script)
-    return StandAlone.make(page, title, height)
+def _answer_key(intervention: HeadIntervention) -> str:
+    heads = " ".join(f"{layer}.{h}" for layer, h in intervention.heads)
+    return f"{intervention.kind}|{heads}"

@@ -11,41 +11,42 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.view.notebook.session import Session
-from recinterp.view.notebook.standalone import StandAlone, document, in_script
+from recinterp.view.notebook.standalone import StandalonePage, build_document, encode_for_script
 
 if TYPE_CHECKING:
     from recinterp.explanation import Explanation
 
 # CircuitsVis draws dark on white and knows no other.
-STYLE = (
+LIGHT_STYLE = (
     ":root{color-scheme:light}body{margin:12px;background:#fff;color:#1d2733;font:14px sans-serif}"
 )
-OWN = STYLE + (
+TABLE_STYLE = (
     "main{display:flex;flex-wrap:wrap;gap:18px 34px}h2{font-size:14px;margin:4px 0}"
     "table{border-collapse:collapse}th{font:11px monospace;padding:0 5px 0 0;text-align:right}"
     "td{width:19px;min-width:19px;height:17px;padding:0;border:1px solid #eef3f8;"
     "background:rgba(47,111,179,var(--share))}"
 )
-KINDS = {"E": "encoder", "D": "decoder, itself", "X": "decoder, the encoder"}
 
 
-def attention_page(ex: Explanation, tokens: Sequence[str]) -> StandAlone:
-    """Attention of all heads over input, SEP and the model's own output, as one page.
-
-    Errors: ModelNotLoadedError, InvalidInputError.
-    """
+def build_attention_page(ex: Explanation, tokens: Sequence[str]) -> StandalonePage:
+    """Attention of all heads over input, SEP and the model's output; `Explanation.attention`."""
     session = Session(ex)
     patterns, row = session.patterns(tokens)
-    said = f"attention of {len(session.heads)} heads on {' '.join(tokens)}"
+    title = f"attention of {len(session.heads)} heads on {' '.join(tokens)}"
     if session.adapter.architecture == "encoder-decoder":
-        return StandAlone.make(document(said, _tables(session, patterns, row), OWN), said)
-    return StandAlone.make(document(said, _circuits(session, patterns, row), STYLE), said)
+        body, style = _render_tables(session, patterns, row), LIGHT_STYLE + TABLE_STYLE
+    else:
+        body, style = _render_circuitsvis(session, patterns, row), LIGHT_STYLE
+    return StandalonePage.make(build_document(title, body, style), title)
 
 
-def _circuits(session: Session, patterns: Tensor, row: Sequence[str]) -> str:
+def _render_circuitsvis(
+    session: Session, patterns: Float[Tensor, "layer head query key"], row: Sequence[str]
+) -> str:
     from circuitsvis.attention import attention_heads
 
     drawn = attention_heads(
@@ -55,34 +56,38 @@ def _circuits(session: Session, patterns: Tensor, row: Sequence[str]) -> str:
     )
     # `local_src` holds the packaged script; displaying the object itself would ask the network.
     # Tokens stand in its JSON: written so that none of them ends the script.
-    return str(drawn.local_src.replace(json.dumps(list(row)), in_script(list(row))))
+    return str(drawn.local_src.replace(json.dumps(list(row)), encode_for_script(list(row))))
 
 
-def _tables(session: Session, patterns: Tensor, row: Sequence[str]) -> str:
-    parts = (
-        _table(session.name((layer, h)), patterns[layer, h], row) for layer, h in session.heads
+def _render_tables(
+    session: Session, patterns: Float[Tensor, "layer head query key"], row: Sequence[str]
+) -> str:
+    tables = (
+        _render_table(session.name((layer, h)), patterns[layer, h], row)
+        for layer, h in session.heads
     )
-    return f"<main>{''.join(parts)}</main>"
+    return f"<main>{''.join(tables)}</main>"
 
 
-def _table(name: str, pattern: Tensor, row: Sequence[str]) -> str:
-    """One head: the queries that it has, over the keys that any of them sees."""
-    queries = [i for i, seen in enumerate(pattern.sum(1).tolist()) if seen > 0]
-    keys = [i for i, seen in enumerate(pattern.sum(0).tolist()) if seen > 0]
+def _render_table(name: str, pattern: Float[Tensor, "query key"], row: Sequence[str]) -> str:
+    """One head: the queries that it has, over the keys that any of them attends to."""
+    parts = {"E": "encoder", "D": "decoder, itself", "X": "decoder, the encoder"}
+    queries = [i for i, total in enumerate(pattern.sum(1).tolist()) if total > 0]
+    keys = [i for i, total in enumerate(pattern.sum(0).tolist()) if total > 0]
     head = "".join(f"<th>{escape(row[k])}</th>" for k in keys)
     body = "".join(
         f"<tr><th>{escape(row[q])}</th>"
-        + "".join(_cell(pattern, row, q, k) for k in keys)
+        + "".join(_render_cell(pattern, row, q, k) for k in keys)
         + "</tr>"
         for q in queries
     )
-    title = f"{name}: {KINDS[name[0]]}" if name[0] in KINDS else name
+    title = f"{name}: {parts[name[0]]}" if name[0] in parts else name
     return (
         f"<section><h2>{escape(title)}</h2><table><tr><th></th>{head}</tr>{body}</table></section>"
     )
 
 
-def _cell(pattern: Tensor, row: Sequence[str], q: int, k: int) -> str:
+def _render_cell(pattern: Float[Tensor, "query key"], row: Sequence[str], q: int, k: int) -> str:
     share = float(pattern[q, k])
-    said = escape(f"{row[q]} looks at {row[k]} ({k + 1}): {share:.0%}", quote=True)
-    return f'<td style="--share:{share:.3f}" title="{said}"></td>'
+    words = escape(f"{row[q]} attends to {row[k]} ({k + 1}): {share:.0%}", quote=True)
+    return f'<td style="--share:{share:.3f}" title="{words}"></td>'

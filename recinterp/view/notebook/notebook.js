@@ -1,5 +1,5 @@
 // The notebook's two views: heads to switch off ("ablate") and a run to step through ("step").
-// They show what they are told and ask for the rest; nothing is computed or fetched here.
+// They show what the session answers and request the rest; nothing is computed or fetched here.
 
 const make = (tag, props = {}, ...children) => {
   const node = document.createElement(tag);
@@ -20,16 +20,16 @@ const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 const bytes = (base64) => Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
 
-/** Rows of tokens under each other, index by index; marks: row -> index -> [class, spoken words]. */
+/** Rows of tokens under each other, index by index; marks: row -> index -> [class, words]. */
 function tokenTable(rows, marks, caption) {
   const longest = Math.max(...rows.map(([, tokens]) => tokens.length));
   const head = make("tr", {}, make("td"),
     ...Array.from({ length: longest }, (_, i) => text("td", String(i + 1), { class: "index" })));
   const body = rows.map(([name, tokens]) => make("tr", {}, text("th", name, { scope: "row" }),
     ...tokens.map((token, i) => {
-      const [kind, said] = marks[name]?.[i] ?? [];
-      const cell = make("td", { class: kind ?? "", title: said ?? "" }, text("span", token));
-      if (said) cell.append(text("small", said, { class: "hidden" }));
+      const [kind, words] = marks[name]?.[i] ?? [];
+      const cell = make("td", { class: kind ?? "", title: words ?? "" }, text("span", token));
+      if (words) cell.append(text("small", words, { class: "hidden" }));
       return cell;
     })));
   return make("div", { class: "scroll" },
@@ -46,8 +46,8 @@ function heatTable(answer, which, label) {
     text("th", q === 0 ? "SEP" : answer.row[answer.query + q], { scope: "row" }),
     ...Array.from({ length: keys }, (_, k) => {
       const share = answer.bytes[from + q * keys + k] / 255;
-      const said = `${Math.round(100 * share)} % on ${answer.row[k]} (${k + 1})`;
-      return make("td", { style: `--share:${share.toFixed(3)}`, title: said });
+      const words = `${Math.round(100 * share)} % on ${answer.row[k]} (${k + 1})`;
+      return make("td", { style: `--share:${share.toFixed(3)}`, title: words });
     })));
   return make("div", { class: "scroll" },
     make("table", { class: "heat", "aria-label": label }, head, ...body));
@@ -76,7 +76,7 @@ function runTable(run, marked, note, onRow) {
 function ablate({ model, el }) {
   const setup = model.get("setup");
   const state = { heads: new Set(), kind: setup.kinds[0], to: setup.pointers[0] ?? "",
-    tokens: setup.offered[0].tokens, shown: defaultHead(setup), n: 0, answer: null, strata: [] };
+    tokens: setup.suggested_inputs[0].tokens, shown: defaultHead(setup), n: 0, answer: null, strata: [] };
 
   const status = make("p", { class: "status", role: "status", "aria-live": "polite" });
   const outputs = make("div"), machine = make("div"), accuracy = make("div"), attention = make("div");
@@ -86,7 +86,7 @@ function ablate({ model, el }) {
     const key = `${head.layer}.${head.head}`;
     return make("button", { type: "button", class: "head", "aria-pressed": "false", "data-head": head.name,
       title: head.note, onclick: () => toggle(key) },
-    text("b", head.name + (head.recursion ? " ●" : "")), text("small", head.role || "–"), text("small", "on", { class: "cut" }));
+    text("b", head.name + (head.recursion ? " ●" : "")), text("small", head.role || "–"), text("small", "on", { class: "edit" }));
   });
   const columns = setup.heads.length / setup.layers;
   const grid = make("div", { class: "grid", role: "group", "aria-label": "heads: press to ablate",
@@ -96,27 +96,27 @@ function ablate({ model, el }) {
     ...setup.kinds.map((kind) => {
       const radio = make("input", { type: "radio", name: `kind-${setup.title}-${Math.random()}`, value: kind });
       radio.checked = kind === state.kind;
-      radio.onchange = () => { state.kind = kind; kinds.querySelectorAll("input").forEach((r) => { r.checked = r === radio; }); pointers.hidden = kind !== "redirect"; ask(); };
+      radio.onchange = () => { state.kind = kind; kinds.querySelectorAll("input").forEach((r) => { r.checked = r === radio; }); pointers.hidden = kind !== "redirect"; query(); };
       return make("label", {}, radio, document.createTextNode(` ${kind}`));
     }));
   const pointer = make("select", { "aria-label": "pointer the heads are redirected to",
-    onchange: (event) => { state.to = event.target.value; ask(); } },
+    onchange: (event) => { state.to = event.target.value; query(); } },
   ...setup.pointers.map((name) => text("option", name, { value: name })));
   const pointers = make("label", { hidden: true }, document.createTextNode("to "), pointer);
 
   const typed = make("input", { type: "text", class: "typed", spellcheck: "false", disabled: !setup.live,
     "aria-label": "input tokens, separated by blanks", value: state.tokens.join(" "),
-    onchange: () => take(), onkeydown: (event) => { if (event.key === "Enter") take(); } });
-  const take = () => { // Enter and leaving the field both do; the second has nothing new to ask
+    onchange: () => readTyped(), onkeydown: (event) => { if (event.key === "Enter") readTyped(); } });
+  const readTyped = () => { // Enter and leaving the field both do; the second has nothing new
     const tokens = typed.value.trim().split(/\s+/).filter(Boolean);
-    if (tokens.join(" ") !== state.tokens.join(" ")) { state.tokens = tokens; pick.selectedIndex = -1; ask(); }
+    if (tokens.join(" ") !== state.tokens.join(" ")) { state.tokens = tokens; pick.selectedIndex = -1; query(); }
   };
   const pick = make("select", { "aria-label": "inputs to pick from", onchange: () => {
-    state.tokens = setup.offered[Number(pick.value)].tokens; typed.value = state.tokens.join(" "); ask(); } },
-  ...setup.offered.map((x, i) => text("option", `${x.why}: ${x.tokens.join(" ")}`, { value: String(i) })));
-  const clear = text("button", "all heads on", { type: "button", onclick: () => { state.heads.clear(); ask(); } });
+    state.tokens = setup.suggested_inputs[Number(pick.value)].tokens; typed.value = state.tokens.join(" "); query(); } },
+  ...setup.suggested_inputs.map((x, i) => text("option", `${x.reason}: ${x.tokens.join(" ")}`, { value: String(i) })));
+  const clear = text("button", "all heads on", { type: "button", onclick: () => { state.heads.clear(); query(); } });
   const derive = text("button", "derive machine and diff again", { type: "button", onclick: () => {
-    derivation.replaceChildren(text("p", "asking the model …", { class: "dim" }));
+    derivation.replaceChildren(text("p", "querying the model …", { class: "dim" }));
     derive.setAttribute("aria-busy", "true");
     model.send({ what: "derive", heads: chosen(), kind: state.kind, to: state.to }); } });
 
@@ -126,7 +126,7 @@ function ablate({ model, el }) {
       section("Heads, press to switch off", grid, make("div", { class: "row" }, kinds, pointers, clear)),
       section("Input", make("div", { class: "stack" }, typed, pick,
         setup.live ? text("small", `tokens: ${setup.vocab.join(" ")}`, { class: "dim" })
-          : text("small", "Without a kernel: the inputs offered, single heads and pairs.", { class: "dim" })),
+          : text("small", "Without a kernel: the suggested inputs, single heads and pairs.", { class: "dim" })),
       setup.live ? make("div", { class: "row" }, derive) : null, derivation)),
     status, section("Output", outputs),
     make("div", { class: "pair" }, section("Accuracy by stratum", accuracy), section("Attention", attention)),
@@ -137,20 +137,20 @@ function ablate({ model, el }) {
   function toggle(key) {
     if (state.heads.has(key)) state.heads.delete(key);
     else { state.heads.add(key); state.shown = setup.heads.findIndex((h) => `${h.layer}.${h.head}` === key); }
-    ask();
+    query();
   }
-  function ask() {
+  function query() {
     setup.heads.forEach((head, i) => {
-      const cut = state.heads.has(`${head.layer}.${head.head}`);
-      buttons[i].setAttribute("aria-pressed", String(cut));
-      buttons[i].querySelector(".cut").textContent = cut ? state.kind : "on";
+      const edited = state.heads.has(`${head.layer}.${head.head}`);
+      buttons[i].setAttribute("aria-pressed", String(edited));
+      buttons[i].querySelector(".edit").textContent = edited ? state.kind : "on";
     });
-    state.n += 1; state.asked = performance.now(); state.strata = [];
+    state.n += 1; state.requested = performance.now(); state.strata = [];
     root.setAttribute("aria-busy", "true");
-    status.textContent = "asking the model …";
+    status.textContent = "querying the model …";
     model.send({ n: state.n, what: "answer", tokens: state.tokens, heads: chosen(), kind: state.kind, to: state.to });
   }
-  function told(message) {
+  function onMessage(message) {
     if (message.what === "deriving") derivation.replaceChildren(text("p", `${message.text} …`, { class: "dim" }));
     else if (message.what === "derived") { derive.removeAttribute("aria-busy"); derivation.replaceChildren(...derivedParts(message)); }
     else if (message.n !== state.n) return; // an older click's
@@ -162,7 +162,7 @@ function ablate({ model, el }) {
   function show(answer) {
     answer.bytes = bytes(answer.attention);
     state.answer = answer;
-    root.dataset.latency = String(Math.round(performance.now() - state.asked));
+    root.dataset.latency = String(Math.round(performance.now() - state.requested));
     status.classList.remove("bad");
     const names = setup.heads.filter((h) => state.heads.has(`${h.layer}.${h.head}`)).map((h) => h.name);
     const wrong = answer.output.join(" ") !== answer.truth.join(" ");
@@ -170,27 +170,28 @@ function ablate({ model, el }) {
       + (names.length ? difference(answer) : "")
       + (wrong ? "the output is wrong" : "the output is right")
       + (names.length && answer.clean.join(" ") !== answer.truth.join(" ") ? ", and is wrong with all heads on." : ".");
-    const marks = { "under the cut": Object.fromEntries(answer.changed.map((i) => [i, ["changed", "changed by the cut"]])), "machine": {} };
-    if (answer.parts !== null) {
-      marks.machine[answer.parts] = ["parts", "the model leaves the machine here"];
-      const at = marks["under the cut"];
-      at[answer.parts] = [`${at[answer.parts] ? "changed " : ""}parts`, at[answer.parts] ? "changed, and leaves the machine" : "leaves the machine"];
+    const marks = { "with intervention": Object.fromEntries(answer.changed.map((i) => [i, ["changed", "changed by the intervention"]])), "machine": {} };
+    const at = answer.first_difference;
+    if (at !== null) {
+      marks.machine[at] = ["differs", "first difference from the model"];
+      const edited = marks["with intervention"];
+      edited[at] = edited[at] ? ["changed differs", "changed, and the first difference from the machine"] : ["differs", "first difference from the machine"];
     }
     outputs.replaceChildren(
-      tokenTable([["input", answer.input], ["truth", answer.truth], ["all heads on", answer.clean], ["under the cut", answer.output], ["machine", answer.claimed]], marks, "outputs"),
-      make("p", { class: "legend" }, text("span", "changed by the cut", { class: "changed" }), text("span", "where model and machine part", { class: "parts" })));
-    const wrote = answer.output[answer.parts] ?? "the end", claimed = answer.claimed[answer.parts] ?? "the end";
-    machine.replaceChildren(runTable(answer.run, answer.step, answer.parts === null ? null
-      : `▲ they part here: at output token ${answer.parts + 1} the model writes ${wrote}, the machine ${claimed}`));
-    if (answer.parts === null) machine.append(text("p", "The model writes what the machine writes, to the end.", { class: "dim" }));
+      tokenTable([["input", answer.input], ["truth", answer.truth], ["all heads on", answer.clean], ["with intervention", answer.output], ["machine", answer.machine_output]], marks, "outputs"),
+      make("p", { class: "legend" }, text("span", "changed by the intervention", { class: "changed" }), text("span", "first difference between model and machine", { class: "differs" })));
+    const written = answer.output[at] ?? "the end", predicted = answer.machine_output[at] ?? "the end";
+    machine.replaceChildren(runTable(answer.run, answer.step, at === null ? null
+      : `▲ first difference: at output token ${at + 1} the model writes ${written}, the machine ${predicted}`));
+    if (at === null) machine.append(text("p", "The model's output is the machine's.", { class: "dim" }));
     showAttention();
     showAccuracy();
   }
   function showAccuracy() {
     const rows = state.strata.map((s) => make("tr", {}, text("th", s.name, { scope: "row" }),
-      make("td", {}, make("span", { class: "bar", style: `--share:${s.clean / s.total}` }), make("span", { class: "bar cut", style: `--share:${s.cut / s.total}` })),
-      text("td", `${s.clean}/${s.total}`), text("td", `${s.cut}/${s.total}`)));
-    const head = make("tr", {}, ...["", "", "all on", "cut"].map((name) => text("th", name)));
+      make("td", {}, make("span", { class: "bar", style: `--share:${s.clean / s.total}` }), make("span", { class: "bar edited", style: `--share:${s.edited / s.total}` })),
+      text("td", `${s.clean}/${s.total}`), text("td", `${s.edited}/${s.total}`)));
+    const head = make("tr", {}, ...["", "", "all on", "edited"].map((name) => text("th", name)));
     accuracy.replaceChildren(rows.length ? make("table", { class: "strata" }, head, ...rows) : text("p", "…", { class: "dim" }));
   }
   function showAttention() {
@@ -199,9 +200,9 @@ function ablate({ model, el }) {
     const name = setup.heads[state.shown].name;
     attention.replaceChildren(select, heatTable(state.answer, state.shown, `attention of ${name}`));
   }
-  model.on("msg:custom", told);
-  ask();
-  return () => model.off?.("msg:custom", told);
+  model.on("msg:custom", onMessage);
+  query();
+  return () => model.off?.("msg:custom", onMessage);
 }
 
 const defaultHead = (setup) => Math.max(0, setup.heads.findIndex((head) => head.recursion));
@@ -209,8 +210,8 @@ const defaultHead = (setup) => Math.max(0, setup.heads.findIndex((head) => head.
 function difference(answer) {
   const count = answer.changed.length, shorter = answer.clean.length - answer.output.length;
   if (!count && !shorter) return "nothing changes; ";
-  const said = count === 1 ? "1 token changes" : `${count} tokens change`;
-  return `${said}${shorter > 0 ? `, ${shorter} fewer are written` : ""}; `;
+  const words = count === 1 ? "1 token changes" : `${count} tokens change`;
+  return `${words}${shorter > 0 ? `, ${shorter} fewer are written` : ""}; `;
 }
 
 /** Arrow keys move between the heads. */
@@ -227,7 +228,7 @@ function derivedParts(found) {
   if (found.error) return [text("p", found.error, { class: "bad" })];
   const parts = [make("p", {}, text("b", `${found.verdict}: `), document.createTextNode(found.headline)),
     text("small", `${found.domain}; the machine matches ${found.match} of held-out outputs`, { class: "dim" }), text("pre", found.table)];
-  if (found.case) parts.splice(1, 0, tokenTable([["input", found.case.input], ["truth", found.case.truth], ["model", found.case.output]], {}, "counterexample"));
+  if (found.counterexample) parts.splice(1, 0, tokenTable([["input", found.counterexample.input], ["truth", found.counterexample.truth], ["model", found.counterexample.output]], {}, "counterexample"));
   return parts;
 }
 
@@ -266,7 +267,7 @@ function step({ model, el }) {
       ? make("div", {}, make("p", {}, text("b", redex.rule, { class: "rule" }), document.createTextNode(` ${redex.name}`), text("span", ` step ${i + 1} of ${setup.trace.length}`, { class: "dim" })),
         make("pre", { class: "term" }, document.createTextNode(redex.before), text("mark", redex.redex), document.createTextNode(redex.after)))
       : make("div", {}, make("p", {}, text("b", "normal form", { class: "rule" })), text("pre", setup.normal, { class: "term" })));
-    const rows = [["truth", setup.truth], ["machine", setup.claimed]];
+    const rows = [["truth", setup.truth], ["machine", setup.machine_output]];
     if (setup.model) rows.push(["model", setup.model.output]);
     const marks = Object.fromEntries(rows.map(([name, tokens]) => [name, { [t]: [tokens[t] === setup.truth[t] ? "now" : "now changed", tokens[t] === setup.truth[t] ? "this token" : "not the truth"] }]));
     const at = setup.run[j]?.at;
@@ -283,7 +284,7 @@ function headRows(model, t) {
   const [, heads, queries, keys] = model.shape;
   const q = Math.min(t, queries - 1);
   const head = make("tr", {}, make("td"), ...model.row.map((token, k) => text("th", token, { scope: "col", class: k > model.query + q ? "later" : "" })));
-  const body = model.heads.map((name, i) => make("tr", {}, text("th", name + (model.carries.includes(name) ? " ●" : ""), { scope: "row" }),
+  const body = model.heads.map((name, i) => make("tr", {}, text("th", name + (model.recursion_heads.includes(name) ? " ●" : ""), { scope: "row" }),
     ...Array.from({ length: keys }, (_, k) => {
       const share = model.bytes[(i * queries + q) * keys + k] / 255;
       return make("td", { style: `--share:${share.toFixed(3)}`, title: `${name}: ${Math.round(100 * share)} % on ${model.row[k]}` });
@@ -298,24 +299,24 @@ function render({ model, el }) {
 }
 
 /** Without a kernel: the same view on data that is already there. */
-function alone(el, { view, setup, known }) {
+function renderStatic(el, { view, setup, stored }) {
   const listeners = [];
-  const tell = (message) => setTimeout(() => listeners.forEach((listener) => listener(message)));
+  const reply = (message) => setTimeout(() => listeners.forEach((listener) => listener(message)));
   const model = {
     get: (name) => ({ view, setup })[name],
     on: (_, listener) => listeners.push(listener),
     send: (request) => {
-      const which = setup.offered.findIndex((x) => x.tokens.join(" ") === request.tokens.join(" "));
+      const which = setup.suggested_inputs.findIndex((x) => x.tokens.join(" ") === request.tokens.join(" "));
       const key = `${request.kind}|${request.heads.map((h) => h.join(".")).sort().join(" ")}`;
-      const answer = known.answers[`${which}|${key}`];
+      const answer = stored.answers[`${which}|${key}`];
       const n = request.n;
-      if (!answer) return tell({ n, what: "error", text: "Without a kernel there are single heads and pairs; press one to switch it on again." });
-      tell({ n, what: "answer", ...answer, run: known.runs[which] });
-      for (const [name, total, clean, cut] of known.strata[key]) tell({ n, what: "stratum", name, total, clean, cut });
-      return tell({ n, what: "done" });
+      if (!answer) return reply({ n, what: "error", text: "Without a kernel there are single heads and pairs; press one to switch it on again." });
+      reply({ n, what: "answer", ...answer, run: stored.runs[which] });
+      for (const [name, total, clean, edited] of stored.strata[key]) reply({ n, what: "stratum", name, total, clean, edited });
+      return reply({ n, what: "done" });
     },
   };
   render({ model, el });
 }
 
-export default { render, alone };
+export default { render, renderStatic };

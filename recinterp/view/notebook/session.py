@@ -1,10 +1,11 @@
-"""A model under a cut, asked again and again: what a notebook's widgets call back.
+"""A model under interventions on its heads, queried again and again by a notebook's widgets.
 
     session = Session(ex)
-    session.answer(["X1", "01"], Cut(((1, 0),), "mean")).output
+    session.answer(["X1", "01"], HeadIntervention(((1, 0),), "mean")).output
 
-Every answer is what `recinterp.perturb.run` gives for `session.plan(cut)`, sooner: greedy decoding
-guesses the whole output and checks all of it in one pass, as often as it has to.
+Every answer equals what `recinterp.perturb.run` returns for `session.plan(intervention)`, but takes
+fewer forward passes: greedy decoding guesses the whole output and checks all of it in one pass, as
+often as it has to.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from recinterp.errors import InterventionError, ModelNotLoadedError, UnknownNameError
@@ -27,374 +29,527 @@ from recinterp.perturb.lowering.sources import SourceCache, source_cache
 from recinterp.perturb.plan import Ablate, Intervention, Redirect, edited_units, head
 from recinterp.perturb.positions import At, PromptBatch, build_batch
 from recinterp.perturb.runner import decode_tokens
+from recinterp.pipeline import explain
 from recinterp.probe.landmarks import Landmark, landmarks
-from recinterp.tokens import EOS, TRUNCATED
+from recinterp.stats import Rate
+from recinterp.tasks import Domain
+from recinterp.tokens import EOS, TRUNCATED, TokenTuple, first_difference
 
 if TYPE_CHECKING:
     from recinterp.explanation import Explanation
     from recinterp.machine import MachineState
     from recinterp.models import Adapter
 
-Tokens: TypeAlias = "tuple[str, ...]"
-Seen: TypeAlias = Tensor  # attention as eight bits: (layer, head, query from SEP on, key)
-Kind = Literal["zero", "mean", "resample", "redirect"]
-KINDS: tuple[Kind, ...] = ("zero", "mean", "resample", "redirect")
-REFERENCE = 32  # inputs that means and resampled values are read from
-PER_DEPTH = 16  # inputs a stratum of the live accuracy
-PER_REDIRECT = 4  # the same where every output token takes a row of its own
-BATCH = 64  # rows a pass while something else may be waiting for the model
-AHEAD = 4  # tokens guessed beyond the last known one, where a run goes on
-REDERIVED = 8  # longest input asked about when machine and diff are derived again
+HeadIndex: TypeAlias = tuple[int, int]  # (layer, head)
+Attention: TypeAlias = UInt8[Tensor, "layer head query key"]  # 255: all of a query's attention
+InterventionKind = Literal["zero", "mean", "resample", "redirect"]
+KINDS: tuple[InterventionKind, ...] = get_args(InterventionKind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionConfig:
+    """How much a session computes for one click.
+
+    Attributes:
+        reference_inputs: inputs whose activations give the means and the resampled values of an
+            ablation. 32 inputs are one batch, run once.
+        inputs_per_stratum: inputs of each recursion depth that the accuracy is measured on. With
+            16, all depths of a 16-token domain are answered within a second.
+        redirected_per_stratum: the same for a redirect, where every output token takes a row of
+            its own.
+        batch_size: rows of one forward pass while a newer request may be waiting for the model.
+        guessed_tokens: output tokens guessed beyond the last known one, where an output goes on.
+        rederive_max_length: tokens; the longest input queried when machine and diff are derived
+            again. All inputs of up to 8 tokens are answered in about half a minute.
+    """
+
+    reference_inputs: int = 32
+    inputs_per_stratum: int = 16
+    redirected_per_stratum: int = 4
+    batch_size: int = 64
+    guessed_tokens: int = 4
+    rederive_max_length: int = 8
 
 
 @dataclass(frozen=True)
 class HeadIntervention:
-    """Heads, as (layer, head), and what is done to them. to: the landmark of a redirect."""
+    """Some heads, and what is done to them.
 
-    heads: tuple[tuple[int, int], ...] = ()
-    kind: Kind = "zero"
+    Attributes:
+        heads: the heads as (layer, head) indices; none of them leaves the model as it is.
+        kind: "zero", "mean" or "resample" ablates the heads' outputs; "redirect" points their
+            attention to one input position.
+        to: the name of the landmark that a redirect points to, one of `Session.pointers`.
+
+    Raises:
+        InterventionError: for a kind that does not exist.
+    """
+
+    heads: tuple[HeadIndex, ...] = ()
+    kind: InterventionKind = "zero"
     to: str = "t"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InterventionError(f"cut {self.kind!r}", "no such kind", ", ".join(KINDS))
+            raise InterventionError(
+                f"intervene by {self.kind!r}", "no such kind exists", f"use {', '.join(KINDS)}"
+            )
 
 
-@dataclass(frozen=True, eq=False)
+NO_INTERVENTION = HeadIntervention()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
-    """One input under a cut.
+    """One input under an intervention.
 
-    changed: indices at which the output is not the clean one; parts: the first index at which it is
-    not the learned machine's, and `step` the machine's step that writes there; attention: uint8
-    (layer, head, query, key), 255 for all, of the queries from SEP on; tokens: that row's.
+    Attributes:
+        input: the input's tokens.
+        truth: the correct output.
+        clean: the model's output without the intervention.
+        output: the model's output under the intervention.
+        machine_output: what the learned machine predicts, up to where it abstains.
+        changed: the indices at which `output` is not `clean`.
+        first_difference: the first index at which `output` is not `machine_output`; None where
+            they are equal.
+        step: the index in `run` of the machine's step that writes that token.
+        run: the machine's states, one for each step.
+        attention: uint8[layer, head, query, key], 255 for all of a query's attention; the queries
+            begin at SEP.
+        tokens: the tokens of the row, one for each key.
+        first_query: the index in `tokens` of the first query.
     """
 
-    input: Tokens
-    truth: Tokens
-    clean: Tokens
-    output: Tokens
-    claimed: Tokens
+    input: TokenTuple
+    truth: TokenTuple
+    clean: TokenTuple
+    output: TokenTuple
+    machine_output: TokenTuple
     changed: tuple[int, ...]
-    parts: int | None
+    first_difference: int | None
     step: int | None
     run: tuple[MachineState, ...]
-    attention: Tensor
-    tokens: Tokens
+    attention: Attention
+    tokens: TokenTuple
     first_query: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StratumAccuracy:
-    """A stratum's share of exactly right outputs, clean and under the cut."""
+    """How many outputs of one stratum are exactly right.
+
+    Attributes:
+        name: the stratum, such as "depth 3".
+        clean: the rate without an intervention.
+        edited: the rate under the intervention, on the same inputs.
+    """
 
     name: str
-    total: int
-    clean: int
-    cut: int
+    clean: Rate
+    edited: Rate
 
 
 class Session:
-    """An explained model that can be asked under cuts. Errors: ModelNotLoadedError without one."""
+    """An explained model that can be queried under interventions on its heads.
 
-    def __init__(self, ex: Explanation) -> None:
+    Args:
+        ex: an explanation with its model.
+        config: how much is computed for one click.
+
+    Raises:
+        ModelNotLoadedError: where the explanation has no hooked model.
+    """
+
+    def __init__(self, ex: Explanation, config: SessionConfig = SessionConfig()) -> None:
         from torch import nn
 
         from recinterp.models import Adapter
 
         if not isinstance(ex.model, nn.Module):
-            wrong = "it has none" if ex.model is None else "it is no hooked model"
+            problem = "it has none" if ex.model is None else "it is not a hooked model"
             raise ModelNotLoadedError(
-                "ask an explanation's model", wrong, "Explanation.load(path, model=…)"
+                "query the explanation's model", problem, "pass Explanation.load(path, model=…)"
             )
-        self.ex, self.task = ex, ex.task
+        self.ex, self.task, self.config = ex, ex.task, config
         self.adapter: Adapter = Adapter(ex.model, ex.task)
         self._lock = threading.Lock()  # hooks are the model's own: one pass at a time
-        self._kept: SourceCache = {}
-        self._clean: dict[Tokens, tuple[Tokens, Seen]] = {}
-        self._right: dict[tuple[str, int], int] = {}
+        self._source_cache: SourceCache = {}
+        self._clean: dict[TokenTuple, tuple[TokenTuple, Attention]] = {}
+        self._clean_right: dict[tuple[str, int], int] = {}
 
     @property
-    def heads(self) -> tuple[tuple[int, int], ...]:
+    def heads(self) -> tuple[HeadIndex, ...]:
         """Every (layer, head)."""
         layers, heads = range(self.adapter.n_layers), range(self.adapter.n_heads)
         return tuple((layer, h) for layer in layers for h in heads)
 
-    def name(self, which: tuple[int, int]) -> str:
+    def name(self, which: HeadIndex) -> str:
         """The field's name for a head: L1H0; E1H0, D1H0 and X1H0 of an encoder-decoder."""
         return f"{self.adapter.block_names[which[0]]}H{which[1]}"
 
     @cached_property
     def pointers(self) -> dict[str, Landmark]:
-        """The landmarks a head can be redirected to, by name; the heads' own first."""
+        """The landmarks that a head can be redirected to, by name; the heads' own come first."""
         known = {str(mark): mark for mark in landmarks(self.task)}
         own = [h.landmark for h in self.ex.heads if h.landmark in known]
         return {name: known[name] for name in dict.fromkeys([*own, *known])}
 
     @cached_property
-    def offered(self) -> tuple[tuple[str, Tokens], ...]:
-        """(why, input): counterexamples, edge cases and ordinary inputs to pick from."""
-        diff, found = self.ex.diff, dict[Tokens, str]()
+    def suggested_inputs(self) -> tuple[tuple[str, TokenTuple], ...]:
+        """(reason, input): counterexamples, edge cases and ordinary inputs to pick from."""
+        diff, reasons = self.ex.diff, dict[TokenTuple, str]()
         if diff.counterexample is not None:
-            found[tuple(diff.counterexample.input)] = "counterexample"
-        for s in diff.shortcuts:
-            found.setdefault(tuple(s.counterexample), f"counterexample, {s.kind}")
-        for case in diff.unexplained[:2]:
-            found.setdefault(tuple(case.input), "not told by the machine")
-        for x, why in self._edges():
-            found.setdefault(x, why)
+            reasons[tuple(diff.counterexample.input)] = "counterexample"
+        for shortcut in diff.shortcuts:
+            reasons.setdefault(tuple(shortcut.counterexample), f"counterexample, {shortcut.kind}")
+        for divergence in diff.unexplained[:2]:
+            reasons.setdefault(tuple(divergence.input), "unexplained by the machine")
+        for x, reason in self._deepest_inputs():
+            reasons.setdefault(x, reason)
         for drawn in self.ex.domain.sample(self.task, 4, seed=5):
-            found.setdefault(tuple(drawn), "drawn at random")
-        return tuple((why, x) for x, why in found.items())
+            reasons.setdefault(tuple(drawn), "drawn at random")
+        return tuple((reason, x) for x, reason in reasons.items())
 
-    def _edges(self) -> Iterator[tuple[Tokens, str]]:
+    def _deepest_inputs(self) -> Iterator[tuple[TokenTuple, str]]:
         longest = self.ex.domain.max_length or 8
         for length in (longest, longest // 2):
             depths = self.task.depths(length)
             if depths:
                 (x,) = self.task.sample(1, seed=1, length=length, depth=max(depths))
                 if self.ex.domain.contains(self.task, x):
-                    yield tuple(x), f"as deep as {length} tokens get"
+                    yield tuple(x), f"deepest input of {length} tokens"
 
-    def plan(self, cut: HeadIntervention, at: Sequence[int | None] = ()) -> list[Intervention]:
-        """The cut as interventions. at: per row, the input position a redirect points to."""
-        if cut.kind == "redirect":
-            to = At("input", tuple(at))
-            return [Redirect(layer, h, to) for layer, h in self._checked(cut)]
-        reference = None if cut.kind == "zero" else self._reference
-        return [Ablate(head(*which), cut.kind, reference) for which in self._checked(cut)]
+    def plan(
+        self, intervention: HeadIntervention, positions: Sequence[int | None] = ()
+    ) -> list[Intervention]:
+        """The intervention in the language of `recinterp.perturb`.
 
-    def _checked(self, cut: HeadIntervention) -> tuple[tuple[int, int], ...]:
-        if not set(cut.heads) <= set(self.heads):
+        Args:
+            intervention: the heads and what is done to them.
+            positions: for a redirect, the input position that each row's heads point to.
+
+        Returns:
+            One perturb intervention for each head.
+
+        Raises:
+            InterventionError: for a head that the model does not have.
+            UnknownNameError: for a redirect to an unknown landmark.
+        """
+        if intervention.kind == "redirect":
+            to = At("input", tuple(positions))
+            return [Redirect(layer, h, to) for layer, h in self._checked_heads(intervention)]
+        reference = None if intervention.kind == "zero" else self._reference
+        heads = self._checked_heads(intervention)
+        return [Ablate(head(*which), intervention.kind, reference) for which in heads]
+
+    def _checked_heads(self, intervention: HeadIntervention) -> tuple[HeadIndex, ...]:
+        if not set(intervention.heads) <= set(self.heads):
             known = f"{self.name(self.heads[0])} to {self.name(self.heads[-1])}"
-            raise InterventionError(f"cut {cut.heads}", "no such head", known)
-        if cut.kind == "redirect" and cut.to not in self.pointers:
-            raise UnknownNameError("redirect a head", cut.to, self.pointers)
-        return cut.heads
+            raise InterventionError(
+                f"intervene on heads {intervention.heads}",
+                "the model does not have all of them",
+                f"its heads are {known}",
+            )
+        if intervention.kind == "redirect" and intervention.to not in self.pointers:
+            raise UnknownNameError("redirect a head", intervention.to, self.pointers)
+        return intervention.heads
 
     @cached_property
-    def _reference(self) -> tuple[Tokens, ...]:
-        return tuple(map(tuple, self.ex.domain.sample(self.task, REFERENCE, seed=11)))
+    def _reference(self) -> tuple[TokenTuple, ...]:
+        drawn = self.ex.domain.sample(self.task, self.config.reference_inputs, seed=11)
+        return tuple(map(tuple, drawn))
 
-    def warm(self) -> None:
-        """Run what every answer needs once: the clean runs' means, the proof that edits count."""
-        self.answer(self.offered[0][1], HeadIntervention(self.heads[:1], "mean"))
+    def warm_up(self) -> None:
+        """Run what every answer needs once: the clean means, the proof that edits take effect."""
+        self.answer(self.suggested_inputs[0][1], HeadIntervention(self.heads[:1], "mean"))
 
-    def output(self, tokens: Sequence[str], cut: HeadIntervention = HeadIntervention()) -> Tokens:
-        """The model's greedy output under a cut. Errors: InvalidInputError for what is no input."""
-        return self._said(tuple(tokens), cut)[0]
+    def output(
+        self, tokens: Sequence[str], intervention: HeadIntervention = NO_INTERVENTION
+    ) -> TokenTuple:
+        """The model's greedy output under an intervention.
 
-    def _said(self, x: Tokens, cut: HeadIntervention) -> tuple[Tokens, Seen]:
-        """The output, and the attention it was written with; clean ones are remembered."""
-        if not cut.heads and x in self._clean:
+        Args:
+            tokens: an input of the task.
+            intervention: the heads and what is done to them; by default nothing.
+
+        Returns:
+            The output's tokens without EOS; it closes with "…" where it did not end.
+
+        Raises:
+            InvalidInputError: for tokens that are not an input of the task.
+        """
+        return self._output_and_attention(tuple(tokens), intervention)[0]
+
+    def _output_and_attention(
+        self, x: TokenTuple, intervention: HeadIntervention
+    ) -> tuple[TokenTuple, Attention]:
+        """The output, and the attention it was written with; clean ones are cached."""
+        if not intervention.heads and x in self._clean:
             return self._clean[x]
         self.task.well_formed(x)
-        self._checked(cut)
-        found = self._greedy(x, cut, () if not cut.heads else self.output(x))
-        if not cut.heads:
-            self._clean[x] = found
-        return found
+        self._checked_heads(intervention)
+        guess = self.output(x) if intervention.heads else ()
+        result = self._decode(x, intervention, guess)
+        if not intervention.heads:
+            self._clean[x] = result
+        return result
 
-    def answer(self, tokens: Sequence[str], cut: HeadIntervention = HeadIntervention()) -> Answer:
-        """Everything one click shows but the accuracy (see `accuracy`)."""
+    def answer(
+        self, tokens: Sequence[str], intervention: HeadIntervention = NO_INTERVENTION
+    ) -> Answer:
+        """Everything that one click shows, except for the accuracy (see `accuracy`).
+
+        Args:
+            tokens: an input of the task.
+            intervention: the heads and what is done to them; by default nothing.
+
+        Returns:
+            The outputs, the machine's run beside them, and every head's attention.
+
+        Raises:
+            InvalidInputError: for tokens that are not an input of the task.
+        """
         x = tuple(tokens)
         clean = self.output(x)
-        out, seen = self._said(x, cut)
+        output, attention = self._output_and_attention(x, intervention)
         run = tuple(state for state, _ in machine_states(self.ex.machine, x))
-        claimed = tuple(self.ex.machine.known_prefix(x))
-        parts = first_difference(out, claimed)
-        rows = build_batch(self.task, [x], [_spellable(out, self.task.ids)])
-        written = None if parts is None else _writing(run, parts)
-        changed = tuple(i for i in range(len(out)) if i >= len(clean) or out[i] != clean[i])
-        truth = tuple(self.task.apply(x))
-        row, sep = self._row(rows), int(rows.sep[0])
-        return Answer(x, truth, clean, out, claimed, changed, parts, written, run, seen, row, sep)
+        machine_output = tuple(self.ex.machine.known_prefix(x))
+        difference = first_difference(output, machine_output)
+        batch = build_batch(self.task, [x], [_encodable_prefix(output, self.task.ids)])
+        return Answer(
+            input=x,
+            truth=tuple(self.task.apply(x)),
+            clean=clean,
+            output=output,
+            machine_output=machine_output,
+            changed=tuple(
+                i for i in range(len(output)) if i >= len(clean) or output[i] != clean[i]
+            ),
+            first_difference=difference,
+            step=None if difference is None else _step_that_writes(run, difference),
+            run=run,
+            attention=attention,
+            tokens=self._row_tokens(batch),
+            first_query=int(batch.sep[0]),
+        )
 
-    def patterns(self, tokens: Sequence[str]) -> tuple[Tensor, Tokens]:
-        """Attention over input, SEP and own output, (layer, head, query, key); the row's tokens."""
-        said = _spellable(self.output(tokens), self.task.ids)
-        rows = build_batch(self.task, [tokens], [said])
-        held: dict[str, Tensor] = {}
-        self._logits(rows, [], held)
-        return torch.stack([held[name][0] for name in self._patterns]), self._row(rows)
+    def patterns(
+        self, tokens: Sequence[str]
+    ) -> tuple[Float[Tensor, "layer head query key"], TokenTuple]:
+        """Attention over the input, SEP and the model's own output.
 
-    def _row(self, rows: PromptBatch) -> Tokens:
-        return tuple(self.adapter.token(i) for i in rows.ids[0].tolist())
+        Args:
+            tokens: an input of the task.
+
+        Returns:
+            The pattern of every head, each query's attention adding up to 1, and the row's tokens.
+
+        Raises:
+            InvalidInputError: for tokens that are not an input of the task.
+        """
+        output = _encodable_prefix(self.output(tokens), self.task.ids)
+        batch = build_batch(self.task, [tokens], [output])
+        captured: dict[str, Tensor] = {}
+        self._logits(batch, [], captured)
+        stacked = torch.stack([captured[name][0] for name in self._pattern_hooks])
+        return stacked, self._row_tokens(batch)
+
+    def _row_tokens(self, batch: PromptBatch) -> TokenTuple:
+        return tuple(self.adapter.token(i) for i in batch.ids[0].tolist())
 
     @property
-    def _patterns(self) -> list[str]:
+    def _pattern_hooks(self) -> list[str]:
         return [f"blocks.{layer}.attn.hook_pattern" for layer in range(self.adapter.n_layers)]
 
     def accuracy(
-        self, cut: HeadIntervention, stop: Callable[[], bool] = lambda: False
+        self, intervention: HeadIntervention, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[StratumAccuracy]:
-        """Stratum by stratum, how many outputs are exactly right; ends early once `stop()`."""
-        for name, drawn in self._strata.items():
-            if stop():
-                return
-            inputs = drawn[:PER_REDIRECT] if cut.kind == "redirect" else drawn
-            clean = self._clean_right(name, inputs)
-            right = self._exact(inputs, cut) if cut.heads else clean
-            yield StratumAccuracy(name, len(inputs), clean, right)
+        """How many outputs are exactly right, one recursion depth after the other.
 
-    def _clean_right(self, name: str, inputs: Sequence[Tokens]) -> int:
+        Args:
+            intervention: the heads and what is done to them.
+            should_stop: called before each stratum; true ends the iteration.
+
+        Returns:
+            The strata, from the smallest depth on.
+        """
+        for name, drawn in self._strata.items():
+            if should_stop():
+                return
+            redirects = intervention.kind == "redirect"
+            inputs = drawn[: self.config.redirected_per_stratum] if redirects else drawn
+            clean = self._count_clean_right(name, inputs)
+            edited = self._count_right(inputs, intervention) if intervention.heads else clean
+            total = len(inputs)
+            yield StratumAccuracy(name=name, clean=Rate(clean, total), edited=Rate(edited, total))
+
+    def _count_clean_right(self, name: str, inputs: Sequence[TokenTuple]) -> int:
         key = (name, len(inputs))
-        if key not in self._right:
-            self._right[key] = self._exact(inputs, HeadIntervention())
-        return self._right[key]
+        if key not in self._clean_right:
+            self._clean_right[key] = self._count_right(inputs, NO_INTERVENTION)
+        return self._clean_right[key]
 
     @cached_property
-    def _strata(self) -> dict[str, list[Tokens]]:
+    def _strata(self) -> dict[str, list[TokenTuple]]:
         longest = self.ex.domain.max_length or 8
-        by_depth: dict[int, dict[Tokens, None]] = {}
+        size = self.config.inputs_per_stratum
+        by_depth: dict[int, dict[TokenTuple, None]] = {}
         depths = sorted({d for n in range(1, longest + 1) for d in self.task.depths(n)})
         for depth in depths:
-            drawn = self.task.sample(PER_DEPTH, seed=depth, depth=depth, max_length=longest)
+            drawn = self.task.sample(size, seed=depth, depth=depth, max_length=longest)
             inside = [x for x in drawn if self.ex.domain.contains(self.task, x)]
             by_depth[depth] = dict.fromkeys(map(tuple, inside))
         return {f"depth {d}": list(xs) for d, xs in by_depth.items() if xs}
 
-    def _exact(self, inputs: Sequence[Tokens], cut: HeadIntervention) -> int:
+    def _count_right(self, inputs: Sequence[TokenTuple], intervention: HeadIntervention) -> int:
         """How many outputs are the truth: forced along it, every next token has to be its own."""
         truth = [tuple(y) for y in self.task.apply_many(inputs)]
-        if cut.kind == "redirect" and cut.heads:
+        if intervention.kind == "redirect" and intervention.heads:
             pairs = list(zip(inputs, truth, strict=True))
-            return sum(self._each_step(x, y, cut)[0] == [*y, EOS] for x, y in pairs)
-        rows = build_batch(self.task, inputs, truth)
-        said = self._logits(rows, self._whole(cut)).argmax(-1)
+            return sum(self._redirected_steps(x, y, intervention)[0] == [*y, EOS] for x, y in pairs)
+        batch = build_batch(self.task, inputs, truth)
+        predicted = self._logits(batch, self._constant_plan(intervention)).argmax(-1)
         right = 0
         for i, y in enumerate(truth):
-            want = [self.task.ids[token] for token in y] + [self.task.eos]
-            sep = int(rows.sep[i])
-            right += said[i, sep : sep + len(want)].tolist() == want
+            wanted = [self.task.ids[token] for token in y] + [self.task.eos]
+            sep = int(batch.sep[i])
+            right += predicted[i, sep : sep + len(wanted)].tolist() == wanted
         return right
 
     def rederive(
-        self, cut: HeadIntervention, progress: Callable[[str], None] | None = None
+        self, intervention: HeadIntervention, progress: Callable[[str], None] | None = None
     ) -> Explanation:
-        """Machine and diff of the model under the cut, on inputs of up to REDERIVED tokens.
+        """Explain the model as it behaves under an intervention, on short inputs.
 
-        progress is told each stage; what it raises ends the derivation.
+        Args:
+            intervention: the heads and what is done to them.
+            progress: called with each stage's name; what it raises ends the derivation.
+
+        Returns:
+            An explanation from outputs only, on inputs of at most `config.rederive_max_length`
+            tokens.
         """
-        from recinterp.pipeline import explain
-        from recinterp.tasks import Domain
-
-        longest = min(self.ex.domain.max_length or REDERIVED, REDERIVED)
+        limit = self.config.rederive_max_length
+        longest = min(self.ex.domain.max_length or limit, limit)
         domain = Domain(longest, self.ex.domain.max_depth, self.ex.domain.exclude)
-        said = progress or (lambda _: None)
+        report = progress or (lambda _: None)
 
-        def ask(inputs: list[list[str]]) -> list[list[str]]:
+        def predict(inputs: list[list[str]]) -> list[list[str]]:
             outputs: list[list[str]] = []
-            for i in range(0, len(inputs), BATCH):
-                said(f"asking the model: {i:,} of {len(inputs):,} inputs")
-                outputs += (list(self.output(x, cut)) for x in inputs[i : i + BATCH])
+            for i in range(0, len(inputs), self.config.batch_size):
+                report(f"querying the model: {i:,} of {len(inputs):,} inputs")
+                batch = inputs[i : i + self.config.batch_size]
+                outputs += (list(self.output(x, intervention)) for x in batch)
             return outputs
 
-        return explain(ask, self.task, domain=domain, progress=said)
+        return explain(predict, self.task, domain=domain, progress=report)
 
-    def _whole(self, cut: HeadIntervention) -> list[Intervention]:
-        """The plan where one pass serves every step; a redirect has one for each step."""
-        return [] if cut.kind == "redirect" else self.plan(cut)
+    def _constant_plan(self, intervention: HeadIntervention) -> list[Intervention]:
+        """The plan where one pass serves every step; a redirect has another one at each step."""
+        return [] if intervention.kind == "redirect" else self.plan(intervention)
 
-    def _greedy(self, tokens: Tokens, cut: HeadIntervention, guess: Tokens) -> tuple[Tokens, Seen]:
-        """Guess, check all of it in one pass, keep what holds; the last pass saw the whole."""
-        room = self.adapter.n_ctx - len(self.task.prompt(tokens))
-        ahead = _spellable(guess, self.task.ids)[: room - 1]
+    def _decode(
+        self, x: TokenTuple, intervention: HeadIntervention, guess: TokenTuple
+    ) -> tuple[TokenTuple, Attention]:
+        """Guess the output, check all of it in one pass, go on from what holds.
+
+        The last pass has read the whole output, so its attention is the one returned.
+        """
+        ids, start = self.task.ids, len(self.task.prompt(x))
+        room = self.adapter.n_ctx - start
+        ahead = _encodable_prefix(guess, ids)[: room - 1]
         while True:
-            said, seen = self._step_by_step(tokens, ahead, cut)
-            sure = next((i for i, y in enumerate(ahead) if said[i] != y), len(ahead))
-            out = said[: sure + 1]
-            stop = next((i for i, y in enumerate(out) if y == EOS or y not in self.task.ids), None)
-            if stop is not None or len(out) >= room:
-                kept = _finished(out, stop)
-                width = len(self.task.prompt(tokens)) + len(_spellable(kept, self.task.ids))
-                return kept, seen[:, :, : 1 + width - len(self.task.prompt(tokens)), :width]
-            more = _spellable(said[len(out) :], self.task.ids)
-            ahead = (*out, *(more or (out[-1],) * AHEAD))[: room - 1]
+            predicted, attention = self._next_tokens(x, ahead, intervention)
+            checked = next((i for i, y in enumerate(ahead) if predicted[i] != y), len(ahead))
+            output = predicted[: checked + 1]
+            stop = next((i for i, y in enumerate(output) if y == EOS or y not in ids), None)
+            if stop is not None or len(output) >= room:
+                closed = _close_output(output, stop)
+                length = len(_encodable_prefix(closed, ids))
+                return closed, attention[:, :, : 1 + length, : start + length]
+            more = _encodable_prefix(predicted[len(output) :], ids)
+            guessed = more or (output[-1],) * self.config.guessed_tokens
+            ahead = (*output, *guessed)[: room - 1]
 
-    def _step_by_step(
-        self, tokens: Tokens, prefix: Tokens, cut: HeadIntervention
-    ) -> tuple[list[str], Seen]:
-        """What is said next after each beginning of a prefix, and the attention it takes."""
-        if cut.kind == "redirect" and cut.heads:
-            return self._each_step(tokens, prefix, cut)
-        rows, held = build_batch(self.task, [tokens], [prefix]), dict[str, Tensor]()
-        sep = int(rows.sep[0])
-        said = decode_tokens(self.adapter, self._logits(rows, self._whole(cut), held)[0, sep:])
-        return said, _eighths(torch.stack([held[name][0, :, sep:] for name in self._patterns]))
+    def _next_tokens(
+        self, x: TokenTuple, prefix: TokenTuple, intervention: HeadIntervention
+    ) -> tuple[list[str], Attention]:
+        """The next token after each beginning of a prefix, and the attention it takes."""
+        if intervention.kind == "redirect" and intervention.heads:
+            return self._redirected_steps(x, prefix, intervention)
+        batch, captured = build_batch(self.task, [x], [prefix]), dict[str, Tensor]()
+        sep = int(batch.sep[0])
+        logits = self._logits(batch, self._constant_plan(intervention), captured)
+        patterns = torch.stack([captured[name][0, :, sep:] for name in self._pattern_hooks])
+        return decode_tokens(self.adapter, logits[0, sep:]), _quantize_uint8(patterns)
 
-    def _each_step(
-        self, tokens: Tokens, prefix: Tokens, cut: HeadIntervention
-    ) -> tuple[list[str], Seen]:
-        """The same for a redirect, which is another one at each step."""
-        at = [self.pointers[cut.to].at(tokens, t) for t in range(len(prefix) + 1)]
-        width = len(self.task.prompt(tokens)) + len(prefix)
-        names, said = self._patterns, dict[int, str]()
-        pattern = torch.zeros(len(names), self.adapter.n_heads, len(at), width)
-        for stands in (True, False):
-            ts = [t for t, place in enumerate(at) if (place is not None) == stands]
-            if not ts:
+    def _redirected_steps(
+        self, x: TokenTuple, prefix: TokenTuple, intervention: HeadIntervention
+    ) -> tuple[list[str], Attention]:
+        """`_next_tokens` for a redirect, which points elsewhere at each step: a row for each."""
+        landmark = self.pointers[intervention.to]
+        positions = [landmark.at(x, t) for t in range(len(prefix) + 1)]
+        width = len(self.task.prompt(x)) + len(prefix)
+        hooks, predicted = self._pattern_hooks, dict[int, str]()
+        patterns = torch.zeros(len(hooks), self.adapter.n_heads, len(positions), width)
+        for exists in (True, False):
+            steps = [t for t, at in enumerate(positions) if (at is not None) == exists]
+            if not steps:
                 continue
-            rows = build_batch(self.task, [tokens] * len(ts), [prefix[:t] for t in ts])
-            plan, held = self.plan(cut, [at[t] for t in ts]) if stands else [], dict[str, Tensor]()
-            logits, each = self._logits(rows, plan, held), torch.arange(len(ts))
-            said |= dict(
-                zip(ts, decode_tokens(self.adapter, logits[each, rows.query]), strict=True)
-            )
-            for i, name in enumerate(names):
-                seen = held[name][each, :, rows.query]  # (step, head, key)
-                pattern[i, :, ts, : seen.shape[-1]] = seen.transpose(0, 1)
-        return [said[t] for t in range(len(at))], _eighths(pattern)
+            batch = build_batch(self.task, [x] * len(steps), [prefix[:t] for t in steps])
+            plan = self.plan(intervention, [positions[t] for t in steps]) if exists else []
+            captured: dict[str, Tensor] = {}
+            logits, each = self._logits(batch, plan, captured), torch.arange(len(steps))
+            tokens = decode_tokens(self.adapter, logits[each, batch.query])
+            predicted |= dict(zip(steps, tokens, strict=True))
+            for i, name in enumerate(hooks):
+                read = captured[name][each, :, batch.query]  # (step, head, key)
+                patterns[i, :, steps, : read.shape[-1]] = read.transpose(0, 1)
+        return [predicted[t] for t in range(len(positions))], _quantize_uint8(patterns)
 
     def _logits(
         self,
-        rows: PromptBatch,
+        batch: PromptBatch,
         plan: Sequence[Intervention],
-        held: dict[str, Tensor] | None = None,
-    ) -> Tensor:
-        """Logits at every position, (batch, pos, vocab); every layer's pattern into `held`."""
-        with self._lock, one_thread(), source_cache(self._kept), torch.no_grad():
+        captured: dict[str, Tensor] | None = None,
+    ) -> Float[Tensor, "batch pos vocab"]:
+        """Logits at every position; every layer's attention pattern goes into `captured`."""
+        with self._lock, one_thread(), source_cache(self._source_cache), torch.no_grad():
             for hook in sorted({unit.hook for unit in edited_units(self.adapter, plan)}):
                 assert_live(self.adapter, self.task, hook)
-            hooks = lower_to_hooks(self.adapter, self.task, rows, plan)
-            if held is not None:
-                hooks += [(name, _capture(held, name)) for name in self._patterns]
-            return self.adapter.run_with_hooks(rows.ids, hooks).float().cpu()
+            hooks = lower_to_hooks(self.adapter, self.task, batch, plan)
+            if captured is not None:
+                hooks += [(name, _capture_into(captured, name)) for name in self._pattern_hooks]
+            return self.adapter.run_with_hooks(batch.ids, hooks).float().cpu()
 
 
-def _capture(held: dict[str, Tensor], name: str) -> Callable[..., Any]:
-    def keep(value: Tensor, hook: object = None) -> None:
-        held[name] = value.detach().float().cpu()
+def _capture_into(captured: dict[str, Tensor], name: str) -> Callable[..., Any]:
+    def capture(value: Tensor, hook: object = None) -> None:
+        captured[name] = value.detach().float().cpu()
 
-    return keep
-
-
-def _eighths(pattern: Tensor) -> Seen:
-    """Shares as eight bits."""
-    return (pattern * 255).round().to(torch.uint8)
+    return capture
 
 
-def _finished(out: Sequence[str], stop: int | None) -> Tokens:
+def _quantize_uint8(patterns: Float[Tensor, "layer head query key"]) -> Attention:
+    return (patterns * 255).round().to(torch.uint8)
+
+
+def _close_output(output: Sequence[str], stop: int | None) -> TokenTuple:
     """An output that has ended: by itself, at a token of no task, or at the context's end."""
     if stop is None:
-        return (*out, TRUNCATED)
-    return tuple(out[:stop]) if out[stop] == EOS else (*out[: stop + 1], TRUNCATED)
+        return (*output, TRUNCATED)
+    return tuple(output[:stop]) if output[stop] == EOS else (*output[: stop + 1], TRUNCATED)
 
 
-def _spellable(tokens: Sequence[str], ids: Any) -> Tokens:
+def _encodable_prefix(tokens: Sequence[str], ids: Any) -> TokenTuple:
     """The beginning of an output that can be forced on a model."""
     end = next((i for i, y in enumerate(tokens) if y not in ids or y == EOS), len(tokens))
     return tuple(tokens[:end])
 
 
-def first_difference(a: Sequence[str], b: Sequence[str]) -> int | None:
-    """The first index at which two sequences differ; None where they are equal."""
-    if tuple(a) == tuple(b):
-        return None
-    pairs = zip(a, b, strict=False)
-    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
-
-
-def _writing(run: Sequence[MachineState], index: int) -> int | None:
+def _step_that_writes(run: Sequence[MachineState], index: int) -> int | None:
     """The step of a run that writes an output index; the last one for what it never writes."""
-    found = next((i for i in range(1, len(run)) if len(run[i].out) > index), None)
-    return len(run) - 1 if found is None and run else None if found is None else found - 1
+    after = next((i for i in range(1, len(run)) if len(run[i].out) > index), None)
+    if after is not None:
+        return after - 1
+    return len(run) - 1 if run else None

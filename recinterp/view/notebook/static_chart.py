@@ -6,18 +6,45 @@ Drawn in mid-tones on no background, so that it reads in light and in dark.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BELOW = 580.0, 250.0, 80.0, 12.0, 190.0, 74.0
-COLOURS = ("#4a90d9", "#e0526a", "#3aa76d", "#c98a2b", "#9a7bd0", "#8a97a5")
-GREY = "#8a97a5"
-Row = Sequence[str | float]
+
+@dataclass(frozen=True, kw_only=True)
+class ChartStyle:
+    """Sizes, in SVG units, and colours.
+
+    Attributes:
+        width: of the plot with the axis left of it.
+        height: of the whole chart.
+        left: the space for the axis.
+        top: the space above the plot.
+        right: the space for the legend, beyond `width`.
+        below: the space for the rows' names.
+        grey: axis and text.
+        series: one colour after the other, for the series.
+    """
+
+    width: float = 580.0
+    height: float = 250.0
+    left: float = 80.0
+    top: float = 12.0
+    right: float = 190.0
+    below: float = 74.0
+    grey: str = "#8a97a5"
+    series: tuple[str, ...] = ("#4a90d9", "#e0526a", "#3aa76d", "#c98a2b", "#9a7bd0", "#8a97a5")
 
 
-def chart_svg(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """Columns after the first over the rows, joined where the rows are numbers themselves.
+STYLE = ChartStyle()
 
-    What is no number is left out.
+
+def render_chart(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
+    """SVG text of a chart: a series for every column after the first, over the rows.
+
+    Args:
+        columns: the names of the columns; the first one is that of the rows.
+        rows: a row's name, then its values; what is not a number is left out. The points of a
+            series are joined where all rows' names are numbers.
     """
     joined = all(str(row[0]).replace(".", "", 1).isdigit() for row in rows)
     series = [
@@ -25,53 +52,58 @@ def chart_svg(columns: Sequence[str], rows: Sequence[Row]) -> str:
         for k in range(1, len(columns))
     ]
     top = max([1.0, *(v for line in series for _, v in line)])
-    parts = [_axis(top), *(_label(i, str(row[0]), len(rows)) for i, row in enumerate(rows))]
+    parts = [
+        _render_axis(top),
+        *(_render_label(i, str(row[0]), len(rows)) for i, row in enumerate(rows)),
+    ]
     for k, line in enumerate(series):
-        parts.append(_legend(columns[k + 1], k))
-        parts.append(_line(line, k, len(rows), top, columns[k + 1], joined=joined))
+        parts.append(_render_legend(columns[k + 1], k))
+        parts.append(_render_line(line, k, len(rows), top, columns[k + 1], joined=joined))
     words = escape(f"{', '.join(columns[1:])} by {columns[0]}", quote=True)
+    width, middle = STYLE.width + STYLE.right, (STYLE.left + STYLE.width) / 2
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + RIGHT:.0f} {HEIGHT:.0f}" '
-        f'width="{WIDTH + RIGHT:.0f}" role="img" aria-label="{words}" '
-        f'font-family="sans-serif" font-size="11" fill="{GREY}">{"".join(parts)}'
-        f'<text x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 4:.0f}" text-anchor="middle">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {STYLE.height:.0f}" '
+        f'width="{width:.0f}" role="img" aria-label="{words}" '
+        f'font-family="sans-serif" font-size="11" fill="{STYLE.grey}">{"".join(parts)}'
+        f'<text x="{middle:.0f}" y="{STYLE.height - 4:.0f}" text-anchor="middle">'
         f"{escape(columns[0])}</text></svg>"
     )
 
 
-def _x(i: int, count: int) -> float:
-    return LEFT + 10 + (WIDTH - LEFT - 30) * i / max(count - 1, 1)
+def _x_of(i: int, count: int) -> float:
+    return STYLE.left + 10 + (STYLE.width - STYLE.left - 30) * i / max(count - 1, 1)
 
 
-def _y(value: float, top: float) -> float:
-    return TOP + (HEIGHT - TOP - BELOW) * (1 - value / top)
+def _y_of(value: float, top: float) -> float:
+    return STYLE.top + (STYLE.height - STYLE.top - STYLE.below) * (1 - value / top)
 
 
-def _axis(top: float) -> str:
-    marks = (0.0, top / 2, top)
+def _render_axis(top: float) -> str:
+    right = STYLE.width - 10
+    marks = [(mark, _y_of(mark, top)) for mark in (0.0, top / 2, top)]
     return "".join(
-        f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{_y(m, top):.1f}" y2="{_y(m, top):.1f}" '
-        f'stroke="{GREY}" stroke-opacity=".35"/><text x="{LEFT - 6}" y="{_y(m, top) + 4:.1f}" '
-        f'text-anchor="end">{m:g}</text>'
-        for m in marks
+        f'<line x1="{STYLE.left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="{STYLE.grey}" '
+        f'stroke-opacity=".35"/><text x="{STYLE.left - 6}" y="{y + 4:.1f}" text-anchor="end">'
+        f"{mark:g}</text>"
+        for mark, y in marks
     )
 
 
-def _label(i: int, text: str, count: int) -> str:
+def _render_label(i: int, text: str, count: int) -> str:
     if count > 20 and i % 2:
         return ""
-    x, y = _x(i, count), HEIGHT - BELOW + 15
+    x, y = _x_of(i, count), STYLE.height - STYLE.below + 15
     turn = f' transform="rotate(-28 {x:.1f} {y:.1f})"' if len(text) > 4 else ""
     anchor = "end" if turn else "middle"
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(text[:22])}</text>'
 
 
-def _line(
+def _render_line(
     line: Sequence[tuple[int, float]], k: int, count: int, top: float, name: str, *, joined: bool
 ) -> str:
-    colour = COLOURS[k % len(COLOURS)]
-    aside = 0.0 if joined else 5.0 * k - 10  # dots of one row stand side by side
-    points = [(_x(i, count) + aside, _y(v, top), v) for i, v in line]
+    colour = STYLE.series[k % len(STYLE.series)]
+    offset = 0.0 if joined else 5.0 * k - 10  # dots of one row stand side by side
+    points = [(_x_of(i, count) + offset, _y_of(v, top), v) for i, v in line]
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}">'
         f"<title>{escape(name)}: {v:.3g}</title></circle>"
@@ -85,9 +117,9 @@ def _line(
     return f'<polyline points="{path}" {stroke}/>{dots}'
 
 
-def _legend(name: str, k: int) -> str:
-    y, colour = TOP + 8 + 17 * k, COLOURS[k % len(COLOURS)]
+def _render_legend(name: str, k: int) -> str:
+    y, colour = STYLE.top + 8 + 17 * k, STYLE.series[k % len(STYLE.series)]
     return (
-        f'<rect x="{WIDTH + 4}" y="{y - 8}" width="11" height="11" rx="2" fill="{colour}"/>'
-        f'<text x="{WIDTH + 20}" y="{y + 2}">{escape(name)}</text>'
+        f'<rect x="{STYLE.width + 4}" y="{y - 8}" width="11" height="11" rx="2" fill="{colour}"/>'
+        f'<text x="{STYLE.width + 20}" y="{y + 2}">{escape(name)}</text>'
     )

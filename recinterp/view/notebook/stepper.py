@@ -7,7 +7,6 @@ known before the reduction has ended, so it runs to its end first.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,23 +20,30 @@ from recinterp.semantics.ast import Call, Construct, Let, Var
 from recinterp.semantics.pretty import show
 from recinterp.semantics.reduce import Closed, Lambda, Node, Reducer, Reduction, Unfolded
 from recinterp.tasks.encoding import list_shape
-from recinterp.view.notebook.ablation import SCRIPT, STYLE, machine_run, page_of
-from recinterp.view.notebook.standalone import StandAlone
+from recinterp.view.notebook.ablation import plain_attention, plain_run
+from recinterp.view.notebook.standalone import (
+    SCRIPT_FILE,
+    STYLE_FILE,
+    StandalonePage,
+    build_widget_page,
+)
 
 if TYPE_CHECKING:
     from recinterp.explanation import Explanation
     from recinterp.tasks import Task
 
-MOST = 600  # reduction steps shown
-WIDTH = 2_000
-OPEN, CLOSE = "\ue000", "\ue001"  # private use: they stand around the redex in the shown text
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Redex:
-    """One step: the term with what is contracted cut out, the rule, and how much output it knows.
+    """One reduction step: the term, in three pieces, and the rule that applies.
 
-    known: output tokens that are certain before the step.
+    Attributes:
+        before: the term's text before the part that is contracted.
+        redex: the part that is contracted.
+        after: the text after it.
+        rule: the reduction rule, such as "δ" or "ι-match".
+        name: the function or constructor that the rule applies to.
+        known: output tokens that are certain before the step.
     """
 
     before: str
@@ -48,45 +54,55 @@ class Redex:
     known: int
 
 
-class _Watched(Reducer):
+class _RecordingReducer(Reducer):
     """A Reducer that remembers the term as it stood before its last contraction."""
 
-    shown: tuple[str, str, str] = ("", "", "")
-    known = 0
+    max_characters = 2_000  # of a term's text
+    pieces: tuple[str, str, str] = ("", "", "")
+
+    def text(self) -> str:
+        return show(self.term(), self.program, limit=self.max_characters)
 
     def _contract(self) -> Reduction:
         focus = self.focus
         inner = bool(self.frames) and isinstance(
             self.frames[-1].node, Construct | Call | Unfolded | Lambda
         )
-        text = show(focus, self.program, limit=WIDTH)
+        text = show(focus, self.program, limit=self.max_characters)
         if inner and isinstance(focus, Call | Unfolded | Lambda | Let):
             text = f"({text})"
-        self.focus = Var(f"{OPEN}{text}{CLOSE}")
-        whole = show(self.term(), self.program, limit=WIDTH)
-        before, _, rest = whole.partition(OPEN)
-        redex, _, after = rest.partition(CLOSE)
-        self.shown = (before, redex, after)
+        opening, closing = "\ue000", "\ue001"  # private use: no term contains them
+        self.focus = Var(f"{opening}{text}{closing}")
+        before, _, rest = self.text().partition(opening)
+        redex, _, after = rest.partition(closing)
+        self.pieces = (before, redex, after)
         self.focus = focus
         return super()._contract()
 
 
-def reduction(task: Task, tokens: Sequence[str]) -> tuple[list[Redex], str]:
-    """The ι-trace with its redexes, at most MOST steps, and the normal form."""
+def trace_redexes(
+    task: Task, tokens: Sequence[str], *, max_steps: int = 600
+) -> tuple[list[Redex], str]:
+    """The reduction of one input with its redexes, at most `max_steps`, and the normal form."""
     trace = task.trace(tokens, "outermost")
-    reducer = _Watched(trace.program, trace.start, "outermost")
-    found: list[Redex] = []
+    reducer = _RecordingReducer(trace.program, trace.start, "outermost")
+    redexes: list[Redex] = []
     known = 0
-    while len(found) < MOST:
-        done = reducer.step()
-        if done is None:
+    while len(redexes) < max_steps:
+        step = reducer.step()
+        if step is None:
             break
-        found.append(Redex(*reducer.shown, done.rule, done.name, known))
-        known = known_tokens(task, reducer.term())
-    return found, show(reducer.term(), trace.program, limit=WIDTH)
+        before, redex, after = reducer.pieces
+        redexes.append(
+            Redex(
+                before=before, redex=redex, after=after, rule=step.rule, name=step.name, known=known
+            )
+        )
+        known = count_known_tokens(task, reducer.term())
+    return redexes, reducer.text()
 
 
-def known_tokens(task: Task, term: Node) -> int:
+def count_known_tokens(task: Task, term: Node) -> int:
     """How many tokens of the output a half-reduced term settles, from the first on."""
     if task.order == "reverse" or task.brackets:
         return 0
@@ -99,7 +115,7 @@ def known_tokens(task: Task, term: Node) -> int:
             here = here.term
         if not isinstance(here, Construct):
             return count
-        count += not (bare and here.type == result)  # a bare list shows its data alone
+        count += not (bare and here.type == result)  # a bare list shows only its data
         stack.extend(reversed(here.args))
     return count
 
@@ -107,59 +123,77 @@ def known_tokens(task: Task, term: Node) -> int:
 class StepWidget(anywidget.AnyWidget):
     """Forwards and backwards through one input: buttons, slider, arrow keys."""
 
-    _esm = SCRIPT
-    _css = STYLE
+    _esm = SCRIPT_FILE
+    _css = STYLE_FILE
     view = traitlets.Unicode("step").tag(sync=True)
     setup = traitlets.Dict().tag(sync=True)
 
-    def static(self, path: str | Path | None = None) -> StandAlone:
-        """The same as one page without a kernel."""
+    def static(self, path: str | Path | None = None) -> StandalonePage:
+        """The widget as one page without a kernel.
+
+        Args:
+            path: a file that the page is also written to.
+
+        Returns:
+            The page.
+
+        Raises:
+            UnwritableFileError: where the file cannot be written.
+        """
         title = f"{self.setup['title']}, step by step"
-        page = page_of("step", {"setup": self.setup}, title, "80vh")
+        page = build_widget_page("step", {"setup": self.setup}, title, "80vh")
         if path is not None:
             page.save(path)
         return page
 
 
-def stepper(ex: Explanation, tokens: Sequence[str]) -> StepWidget:
-    """The widget for one input. Errors: InvalidInputError."""
+def step_widget(ex: Explanation, tokens: Sequence[str]) -> StepWidget:
+    """The widget for one input; `Explanation.step` documents it."""
     ex.task.well_formed(tokens)
-    return StepWidget(setup=frames(ex, tokens))
+    return StepWidget(setup=build_step_setup(ex, tokens))
 
 
-def frames(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any]:
+def build_step_setup(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any]:
     """Everything the stepper shows, as plain data."""
-    redexes, normal = reduction(ex.task, tokens)
+    redexes, normal_form = trace_redexes(ex.task, tokens)
     run = [state for state, _ in machine_states(ex.machine, tokens)]
-    truth, claimed = ex.task.apply(tokens), ex.machine.known_prefix(tokens)
-    model = _model(ex, tokens)
-    longest = max(len(truth), len(claimed), len(model["output"]) if model else 0)
-    starts = [len(state.out) for state in run]
+    truth, machine_output = ex.task.apply(tokens), ex.machine.known_prefix(tokens)
+    model = _plain_model(ex, tokens)
+    longest = max(len(truth), len(machine_output), len(model["output"]) if model else 0)
+    written = [len(state.out) for state in run]
     return {
         "title": f"{' '.join(tokens)} through {ex.task.name}",
-        "input": list(tokens), "truth": truth, "claimed": claimed, "normal": normal,
-        "trace": [asdict(r) for r in redexes],
-        "run": machine_run(ex.machine, run),
+        "input": list(tokens),
+        "truth": truth,
+        "machine_output": machine_output,
+        "normal": normal_form,
+        "trace": [asdict(redex) for redex in redexes],
+        "run": plain_run(ex.machine, run),
         "model": model,
-        "frames": list(_lockstep([r.known for r in redexes], starts, longest)),
-    }  # fmt: skip
+        "frames": list(_synchronise([redex.known for redex in redexes], written, longest)),
+    }
 
 
-def _lockstep(known: Sequence[int], starts: Sequence[int], longest: int) -> Iterator[list[int]]:
-    """(reduction step, machine step, output index) one after the other."""
+def _synchronise(known: Sequence[int], written: Sequence[int], longest: int) -> Iterator[list[int]]:
+    """The frames, each as [reduction step, machine step, output index].
 
-    def writer(t: int) -> int:
-        later = [i for i, out in enumerate(starts) if out <= t]
-        return later[-1] if later else 0
+    known: output tokens certain before each reduction step; written: output tokens that the
+    machine has written before each of its steps; longest: tokens of the longest output.
+    """
+
+    def machine_step(t: int) -> int:
+        earlier = [i for i, count in enumerate(written) if count <= t]
+        return earlier[-1] if earlier else 0
 
     t = 0
     for i, t in enumerate(known):
-        yield [i, writer(t), t]
+        yield [i, machine_step(t), t]
     for u in range(t, longest + 1):
-        yield [len(known), writer(u), u]
+        yield [len(known), machine_step(u), u]
 
 
-def _model(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any] | None:
+def _plain_model(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any] | None:
+    """The model's output and attention as plain data; None where there is no hooked model."""
     from torch import nn
 
     from recinterp.view.notebook.session import Session
@@ -169,9 +203,8 @@ def _model(ex: Explanation, tokens: Sequence[str]) -> dict[str, Any] | None:
     session = Session(ex)
     answer = session.answer(tokens)
     return {
-        "output": list(answer.output), "row": list(answer.tokens), "query": answer.first_query,
-        "shape": list(answer.attention.shape),
-        "attention": base64.b64encode(answer.attention.contiguous().numpy().tobytes()).decode(),
+        "output": list(answer.output),
+        **plain_attention(answer),
         "heads": [session.name(which) for which in session.heads],
-        "carries": [h.name for h in ex.recursion_heads],
-    }  # fmt: skip
+        "recursion_heads": [h.name for h in ex.recursion_heads],
+    }

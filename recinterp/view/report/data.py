@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.stats import Rate
-from recinterp.view.diagram.graph import Graph
-from recinterp.view.diagram.outline import outline
-from recinterp.view.diagram.side_by_side import compare
+from recinterp.view.diagram.graph import MachineGraph
+from recinterp.view.diagram.outline import render_outline
+from recinterp.view.diagram.side_by_side import align_machines
 from recinterp.view.report.sentences.kinds import kind_does, shortcut_does
 from recinterp.view.report.sentences.network import (
     condition_text,
@@ -183,7 +183,7 @@ class Report:
     learned_size: int
     learned_modes: int
     truth: str
-    drawn: tuple[Graph, Graph]
+    drawn: tuple[MachineGraph, MachineGraph]
     fidelity: tuple[FidelityRow, ...]
     interventional: Share | None
     unpredicted_changes: Share | None
@@ -240,11 +240,11 @@ def build_report(ex: Explanation) -> Report:
         unexplained=tuple(map(Case.listed, diff.unexplained[:LISTED])),
         unexplained_total=len(diff.unexplained),
         learned=str(ex.machine),
-        outline=outline(ex.machine),
+        outline=render_outline(ex.machine),
         learned_size=ex.machine.size,
         learned_modes=len(ex.machine.modes),
         truth=str(ex.truth),
-        drawn=compare(ex.machine, ex.truth, {s.rule for s in diff.shortcuts}),
+        drawn=align_machines(ex.machine, ex.truth, {s.rule for s in diff.shortcuts}),
         fidelity=fidelity_rows(ex.fidelity),
         interventional=_optional(ex.fidelity.interventional),
         unpredicted_changes=_optional(ex.fidelity.unpredicted_changes),

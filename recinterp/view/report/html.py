@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from recinterp.view.diagram import svg
-from recinterp.view.diagram.graph import Graph
-from recinterp.view.diagram.layout import place
+from recinterp.view.diagram.graph import MachineGraph
+from recinterp.view.diagram.layout import place_graph
 from recinterp.view.report import heatmap as heat
 from recinterp.view.report.data import (
     Case,
@@ -183,12 +183,12 @@ def _folded(name: str, text: str) -> str:
     return f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>" if text else ""
 
 
-def _figure(graph: Graph, caption: str) -> str:
+def _figure(graph: MachineGraph, caption: str) -> str:
     notes = " ".join(graph.notes)
-    placed = place(graph)
+    placed = place_graph(graph)
     return (
         f'<figure style="flex:1 1 {min(placed.width, 560):.0f}px">'
-        f'<div class="scroll">{svg.placed_svg(placed, style=False)}</div>'
+        f'<div class="scroll">{svg.render_placed(placed, style=False)}</div>'
         f"<figcaption><b>{escape(caption)}.</b> {escape(notes)}</figcaption></figure>"
     )
 

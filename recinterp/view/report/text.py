@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from recinterp.view.diagram.graph import HALT, SAME, Graph
+from recinterp.view.diagram.graph import MachineGraph, RuleStatus
 from recinterp.view.report.data import (
     Case,
     FidelityRow,
@@ -36,7 +36,7 @@ LISTED, STACKED = 8, 3  # inputs that no rule tells, as shown in a terminal; the
 BESIDE = 88  # letters of such a row that fit on a line
 LINES = 40  # of a long tree
 STYLES = {"exact": "green", "shortcut": "red", "sporadic": "yellow", "undetermined": "magenta"}
-MARKS = {"changed": "yellow", "added": "red", "missing": "blue", SAME: ""}
+MARKS = {"changed": "yellow", "added": "red", "missing": "blue", RuleStatus.SAME: ""}
 
 
 def to_text(found: Report, width: int = 100) -> str:
@@ -206,18 +206,18 @@ def machines_text(found: Report) -> RenderableType:
     return Group(Columns(tables, padding=(0, 3)), *notes)
 
 
-def machine_table(graph: Graph, title: str) -> Table:
+def machine_table(graph: MachineGraph, title: str) -> Table:
     """One line a rule, broken where the terminal is narrow; differences in colour and in words."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name, breaks in (("mode", False), ("guard / written", True), ("then", False)):
         table.add_column(name, no_wrap=not breaks, header_style="dim")
     for edge in graph.edges:
-        for line in edge.lines:
-            style = MARKS[line.status]
-            halts = edge.target.endswith(f" {HALT}")
-            table.add_row(edge.source, line.text, HALT if halts else edge.target, style=style)
-            if line.tag:
-                table.add_row("", f"▲ {line.tag}", "", style=style)
+        for label in edge.labels:
+            style = MARKS[label.status]
+            halts = edge.target.endswith(" halt")
+            table.add_row(edge.source, label.text, "halt" if halts else edge.target, style=style)
+            if label.tag:
+                table.add_row("", f"▲ {label.tag}", "", style=style)
     return table
 
 
