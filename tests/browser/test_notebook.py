@@ -117,6 +117,7 @@ def test_an_input_is_typed_and_one_that_is_none_is_refused(notebook: Notebook) -
     typed.press("Enter")
     notebook.page.wait_for_selector(".status.bad")
     assert "position" in notebook.ablate.locator(".status").inner_text()
+    assert notebook.ablate.locator("table").count() == 0  # nothing of the last answer is left
     notebook.ablate.get_by_label("inputs to pick from").select_option("0")
     notebook.settled()
     assert row(notebook.ablate, "input") == list(session().suggested_inputs[0][1])

@@ -57,6 +57,10 @@ def test_the_static_page_switches_heads_off(
     page.locator(".head").nth(3).click()
     said = "document.querySelector('.status').textContent.includes('single heads and pairs')"
     page.wait_for_function(said)
+    assert page.locator("table").count() == 0  # nothing of the last answer is left
+    page.locator(".head").nth(3).click()
+    page.wait_for_selector(".tokens")
+    assert row(page, "with intervention") == list(want)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -145,7 +145,7 @@ function ablate({ model, el }) {
       buttons[i].setAttribute("aria-pressed", String(edited));
       buttons[i].querySelector(".edit").textContent = edited ? state.kind : "on";
     });
-    state.n += 1; state.requested = performance.now(); state.strata = [];
+    state.n += 1; state.requested = performance.now(); state.answer = null; state.strata = [];
     root.setAttribute("aria-busy", "true");
     status.textContent = "querying the model …";
     model.send({ n: state.n, what: "answer", tokens: state.tokens, heads: chosen(), kind: state.kind, to: state.to });
@@ -157,7 +157,14 @@ function ablate({ model, el }) {
     else if (message.what === "answer") show(message);
     else if (message.what === "stratum") { state.strata.push(message); showAccuracy(); }
     else if (message.what === "done") root.removeAttribute("aria-busy");
-    else if (message.what === "error") { root.removeAttribute("aria-busy"); status.textContent = message.text; status.classList.add("bad"); }
+    else if (message.what === "error") refuse(message.text);
+  }
+  // A refused input has no output: what an earlier one gave is taken away.
+  function refuse(words) {
+    root.removeAttribute("aria-busy");
+    status.textContent = words;
+    status.classList.add("bad");
+    if (state.answer === null) for (const part of [outputs, machine, accuracy, attention]) part.replaceChildren(text("p", "–", { class: "dim" }));
   }
   function show(answer) {
     answer.bytes = bytes(answer.attention);
