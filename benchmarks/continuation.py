@@ -22,15 +22,15 @@ def continue_ids(weights: Weights, ids: Tensor, steps: int, rows: int = 256) -> 
 
 
 def _continue(weights: Weights, ids: Tensor, steps: int) -> Tensor:
-    said, start = [], ids.shape[1]
+    tokens, start = [], ids.shape[1]
     last = torch.full((len(ids),), start - 1, device=ids.device)
     clean = forward(weights, ids, last)
-    kv = [F.pad(kept, (0, 0, 0, 0, 0, 0, 0, steps)) for kept in clean.kv]
+    kv = [F.pad(layer_kv, (0, 0, 0, 0, 0, 0, 0, steps)) for layer_kv in clean.kv]
     token = clean.logits.argmax(-1)
     for t in range(start, start + steps):
-        said.append(token)
+        tokens.append(token)
         if t == start + steps - 1:
             break
-        seen = [kept[:, : t + 1] for kept in kv]
+        seen = [layer_kv[:, : t + 1] for layer_kv in kv]
         token = step(weights, seen, token, torch.full_like(last, t), {}, t + 1).argmax(-1)
-    return torch.stack(said, 1)
+    return torch.stack(tokens, 1)

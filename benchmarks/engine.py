@@ -72,14 +72,16 @@ class Result:
 
 
 def turns(
-    sides: Sequence[Callable[[], object]], seconds: float = 6.0, most: int = 9
+    sides: Sequence[Callable[[], object]], seconds: float = 6.0, max_turns: int = 9
 ) -> list[float]:
     """Median seconds of each side, turn by turn, after one turn to warm up."""
     for side in sides:
         side()
     times: list[list[float]] = [[] for _ in sides]
     began = time.perf_counter()
-    while len(times[0]) < 3 or (time.perf_counter() - began < seconds and len(times[0]) < most):
+    while len(times[0]) < 3 or (
+        time.perf_counter() - began < seconds and len(times[0]) < max_turns
+    ):
         for held, side in zip(times, sides, strict=True):
             start = time.perf_counter()
             side()
@@ -157,7 +159,7 @@ def head_patches(batch: int) -> Result:
     def ours() -> None:
         found["ours"] = at.ours(plans)
 
-    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    slow, fast = turns([theirs, ours], max_turns=3 if batch == 64 else 9)
     return Result(slow / len(plans), fast / len(plans), _apart(found))
 
 
@@ -187,7 +189,7 @@ def position_patches(batch: int) -> Result:
     def ours() -> None:
         found["ours"] = at.ours(plans)[some]
 
-    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    slow, fast = turns([theirs, ours], max_turns=3 if batch == 64 else 9)
     return Result(slow / len(some), fast / len(plans), _apart(found))
 
 
@@ -223,7 +225,7 @@ def ablations(batch: int) -> Result:
     def ours() -> None:
         found["ours"] = at.ours(plans)
 
-    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    slow, fast = turns([theirs, ours], max_turns=3 if batch == 64 else 9)
     return Result(slow / len(plans), fast / len(plans), _apart(found))
 
 
@@ -246,7 +248,7 @@ def pair(batch: int) -> Result:
         swept = sweep(adapter, TASK, read, plans, written, measure=lambda logits, _: metric(logits))
         found["ours"] = swept.values
 
-    slow, fast = turns([theirs, ours], most=3 if batch == 64 else 9)
+    slow, fast = turns([theirs, ours], max_turns=3 if batch == 64 else 9)
     return Result(slow / len(plans), fast / len(plans), _apart(found))
 
 
@@ -262,15 +264,16 @@ PATCHES = {"head": head_patches, "head_position": position_patches, "ablate": ab
 
 def generated(name: str, rows: int = 1000) -> Result:
     """Greedy generation of 30 tokens: seconds per row; they may do fewer rows."""
-    theirs, ours, few = sides.generation(name, model())
-    few, found = min(few, rows), {}
+    theirs, ours, their_rows = sides.generation(name, model())
+    their_rows, found = min(their_rows, rows), {}
     slow, fast = turns(
-        [lambda: found.update(theirs=theirs(few)), lambda: found.update(ours=ours(rows))], most=3
+        [lambda: found.update(theirs=theirs(their_rows)), lambda: found.update(ours=ours(rows))],
+        max_turns=3,
     )
-    differ = float((found["theirs"] != found["ours"][:few]).any(1).float().mean())
+    differ = float((found["theirs"] != found["ours"][:their_rows]).any(1).float().mean())
     if differ > 0.02:  # two float32 sums in another order may part at a tie
         raise SystemExit(f"{name}: {differ:.0%} of the outputs differ")
-    return Result(slow / few, fast / rows, differ)
+    return Result(slow / their_rows, fast / rows, differ)
 
 
 def limit(batch: int) -> str:
@@ -295,7 +298,7 @@ def limit(batch: int) -> str:
 
 def growth() -> list[str]:
     """Milliseconds per patch as one size grows, the others held."""
-    said = []
+    lines = []
     held = {"layers": 2, "heads": 4, "positions": 16, "batch": 4}
     some = (2, 4, 8)
     grown = {"layers": some, "heads": some, "positions": (16, 32, 64), "batch": (4, 16, 64)}
@@ -313,26 +316,26 @@ def growth() -> list[str]:
             run = functools.partial(sweep, adapter, TASK, base, plans)
             times.append(1e3 * turns([run], seconds=1.0)[0] / len(plans))
         shown = ", ".join(f"{v}: {t:.2f} ms" for v, t in zip(values, times, strict=True))
-        said.append(f"{name:10} {shown} a patch")
-    return said
+        lines.append(f"{name:10} {shown} a patch")
+    return lines
 
 
 def peers(batches: Sequence[int], threads: int) -> list[str]:
     """Zero ablation through other libraries, each in its own environment, on the same weights."""
-    said, adapter = [], model()
+    lines, adapter = [], model()
     base = {batch: words(batch, 1) for batch in batches}
     ids = {batch: build_batch(TASK, base[batch]).ids for batch in batches}
     for name in ("nnsight", "pyvene"):
         found = sides.peer(name, adapter, base, ids, threads)
         if isinstance(found, str):
-            said.append(f"{name:14} {found}")
+            lines.append(f"{name:14} {found}")
             continue
         for batch, got in found.items():
             apart = _apart(
                 {"theirs": torch.tensor(got["metrics"]), "ours": torch.tensor(got["our metrics"])}
             )
-            said.append(line(name, batch, Result(got["seconds"], got["ours"], apart)))
-    return said
+            lines.append(line(name, batch, Result(got["seconds"], got["ours"], apart)))
+    return lines
 
 
 def line(name: str, batch: int | str, got: Result, wanted: float | None = None) -> str:

@@ -97,20 +97,20 @@ def _generated(bridge: Any, skip: int) -> Callable[[int], Tensor]:
     def run(rows: int) -> Tensor:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            said = bridge.generate(
+            output = bridge.generate(
                 prompts(rows), max_new_tokens=STEPS, do_sample=False, stop_at_eos=False,
                 verbose=False, return_type="tokens",
             )  # fmt: skip
-        return said[:, skip:]
+        return output[:, skip:]
 
     return run
 
 
 def _plain(adapter: Adapter) -> Callable[[int], Tensor]:
-    road = fast_backend_for(adapter)
-    if not isinstance(road, FastBackend):
-        raise SystemExit(f"no fast road: {road}")
-    return lambda rows: continue_ids(road.weights, prompts(rows), STEPS)
+    backend = fast_backend_for(adapter)
+    if not isinstance(backend, FastBackend):
+        raise SystemExit(f"no fast road: {backend}")
+    return lambda rows: continue_ids(backend.weights, prompts(rows), STEPS)
 
 
 def peer(
@@ -132,9 +132,9 @@ def peer(
         )
     if done.returncode:
         return f"fails: {done.stderr.strip().splitlines()[-1][:120]}"
-    said = json.loads(done.stdout.strip().splitlines()[-1])
+    output = json.loads(done.stdout.strip().splitlines()[-1])
     ours = Adapter(_bridged(hf, "GPT2LMHeadModel"), adapter.task)
-    return {b: {**said[str(b)], **_ours(ours, words[b], heads)} for b in words}
+    return {b: {**output[str(b)], **_ours(ours, words[b], heads)} for b in words}
 
 
 def _ours(adapter: Adapter, words: Any, heads: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -150,4 +150,8 @@ def _ours(adapter: Adapter, words: Any, heads: Sequence[tuple[int, int]]) -> dic
         )  # fmt: skip
         times.append(time.perf_counter() - start)
     best = sorted(times[1:])[1] / len(plans)
-    return {"ours": best, "our metrics": swept.values[: len(heads)].tolist(), "road": swept.road}
+    return {
+        "ours": best,
+        "our metrics": swept.values[: len(heads)].tolist(),
+        "backend": swept.backend,
+    }

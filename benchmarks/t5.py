@@ -24,7 +24,7 @@ TOLERANCE = 1e-5  # of the largest logit
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class T5Weights:
     """T5's numbers under Hugging Face's names, and its sizes."""
 
     named: dict[str, Tensor]
@@ -97,11 +97,11 @@ class Stack:
         ]
         return [torch.stack([self.heads_of(read, f"{at}.{p}") for p in "kv"]) for at in places]
 
-    def step(self, token: Tensor, t: int, kept: list[Tensor], crossed: list[Tensor]) -> Tensor:
+    def step(self, token: Tensor, t: int, own_kv: list[Tensor], crossed: list[Tensor]) -> Tensor:
         """Logits (row, vocab) after the decoder's token number t; kept: (2, row, head, room, …)."""
         x = self.named["shared.weight"][token][:, None]
         bias = self.bias("decoder", torch.tensor([t], device=token.device), t + 1)
-        for layer, (own, other) in enumerate(zip(kept, crossed, strict=True)):
+        for layer, (own, other) in enumerate(zip(own_kv, crossed, strict=True)):
             place = f"decoder.block.{layer}.layer"
             at, h = f"{place}.0.SelfAttention", self.norm(x, f"{place}.0.layer_norm")
             q, k, v = (self.heads_of(h, f"{at}.{part}") for part in "qkv")
@@ -125,18 +125,18 @@ def continue_t5(model: nn.Module, ids: Tensor, steps: int, rows: int = 256) -> T
     return torch.cat(parts)
 
 
-def _continue(stack: Stack, ids: Tensor, steps: int) -> Tensor:
+def _continue(stack: T5Weights, ids: Tensor, steps: int) -> Tensor:
     crossed = stack.crossed(stack.encode(ids))
     room = (*crossed[0].shape[:3], steps, crossed[0].shape[-1])
-    kept = [part.new_empty(room) for part in crossed]
-    token, said = torch.full((len(ids),), stack.start, device=ids.device), []
+    own_kv = [part.new_empty(room) for part in crossed]
+    token, tokens = torch.full((len(ids),), stack.start, device=ids.device), []
     for t in range(steps):
-        token = stack.step(token, t, kept, crossed).argmax(-1)
-        said.append(token)
-    return torch.stack(said, 1)
+        token = stack.step(token, t, own_kv, crossed).argmax(-1)
+        tokens.append(token)
+    return torch.stack(tokens, 1)
 
 
-def _proven(model: nn.Module) -> Stack:
+def _proven(model: nn.Module) -> T5Weights:
     """A T5's numbers, seen to give its own logits on a fixed batch."""
     theirs = cast(Any, getattr(model, "original_model", model))
     stack = _read(theirs)
@@ -148,16 +148,16 @@ def _proven(model: nn.Module) -> Stack:
     ids, forced = ids.to(device), forced.to(device)
     own = theirs(input_ids=ids, decoder_input_ids=forced).logits
     crossed = stack.crossed(stack.encode(ids))
-    kept = [part.new_empty((*part.shape[:3], 5, part.shape[-1])) for part in crossed]
-    said = torch.stack([stack.step(forced[:, t], t, kept, crossed) for t in range(5)], 1)
-    if float((own - said).abs().max()) > TOLERANCE * max(1.0, float(own.abs().max())):
+    own_kv = [part.new_empty((*part.shape[:3], 5, part.shape[-1])) for part in crossed]
+    tokens = torch.stack([stack.step(forced[:, t], t, own_kv, crossed) for t in range(5)], 1)
+    if float((own - tokens).abs().max()) > TOLERANCE * max(1.0, float(own.abs().max())):
         raise IncompatibleModelError(
             f"{type(theirs).__name__}", "its logits come out different", "its own"
         )
     return stack
 
 
-def _read(theirs: Any) -> Stack:
+def _read(theirs: Any) -> T5Weights:
     config = theirs.config
     if getattr(config, "model_type", "") != "t5":
         raise IncompatibleModelError(
@@ -170,7 +170,7 @@ def _read(theirs: Any) -> Stack:
     # Older releases scale what is read out where embeddings are tied, newer ones say so.
     tied = getattr(config, "tie_word_embeddings", True)
     scaled = getattr(config, "scale_decoder_outputs", tied)
-    return Stack(
+    return T5Weights(
         named,
         {"encoder": config.num_layers, "decoder": config.num_decoder_layers or config.num_layers},
         config.num_heads,

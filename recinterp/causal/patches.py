@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from recinterp.causal.pairs import Pair, Step
 from recinterp.causal.results import AT_POINTER, OTHERS_THAN, Patch
 from recinterp.perturb.plan import Interchange, Unit
-from recinterp.perturb.positions import INPUTS, OUTPUTS, QUERY, SEP, At, PromptBatch, build_batch
+from recinterp.perturb.positions import (
+    INPUTS,
+    OUTPUTS,
+    PREDICTION,
+    SEP,
+    At,
+    PromptBatch,
+    build_batch,
+)
 from recinterp.perturb.runner import next_tokens
 from recinterp.stats import Rate
 
@@ -57,7 +65,7 @@ def build_interchanges(spec: PatchSpec, pairs: Sequence[Pair]) -> list[Interchan
 def _positions(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
     match position:
         case "query":
-            return QUERY
+            return PREDICTION
         case "sep":
             return SEP
         case "inputs":

@@ -24,7 +24,7 @@ from recinterp.perturb.plan import (
     stratum,
 )
 from recinterp.perturb.pointers import pointer
-from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, QUERY, SEP, At
+from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, PREDICTION, SEP, At
 from recinterp.perturb.runner import Effects, run
 from recinterp.perturb.subspace_search import learn_subspaces
 from recinterp.perturb.sweeps import Swept, stream, sweep
@@ -33,7 +33,7 @@ __all__ = [
     "ALL",
     "INPUTS",
     "OUTPUTS",
-    "QUERY",
+    "PREDICTION",
     "SEP",
     "Ablate",
     "At",

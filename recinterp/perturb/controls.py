@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def random_direction(plan: Plan, seed: int = 0) -> list[Intervention]:
     """The plan with each interchanged difference turned to a random direction of the same norm."""
     return [
-        replace(step, scramble=seed) if isinstance(step, Interchange | Transplant) else step
+        replace(step, control_seed=seed) if isinstance(step, Interchange | Transplant) else step
         for step in plan
     ]
 

@@ -55,12 +55,12 @@ def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
     known = _proven.setdefault(adapter.model, {})
     if hook not in known:
         check_hook(adapter, hook)
-        known[hook] = _try(adapter, _rows(adapter, task, hook), hook)
+        known[hook] = _test_hook(adapter, _rows(adapter, task, hook), hook)
     return known[hook]
 
 
 @torch.no_grad()
-def _try(adapter: Adapter, rows: PromptBatch, hook: str) -> str:
+def _test_hook(adapter: Adapter, rows: PromptBatch, hook: str) -> str:
     clean = adapter.logits(rows.ids)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the bridge's own word of what is found here
@@ -77,19 +77,19 @@ def _try(adapter: Adapter, rows: PromptBatch, hook: str) -> str:
 
 def _edit(hook: str) -> Callable[..., Tensor]:
     if hook.endswith("hook_pattern"):
-        return lambda value, hook=None: _even(value)
+        return lambda value, hook=None: _uniform_attention(value)
     if hook.endswith(WHOLE_STREAM):
         return lambda value, hook=None: value.roll(1, 0)
-    return lambda value, hook=None: _shaken(value)
+    return lambda value, hook=None: _perturbed(value)
 
 
-def _shaken(value: Tensor) -> Tensor:
+def _perturbed(value: Tensor) -> Tensor:
     """Other rows' values and some noise: a component that writes a constant moves as well."""
     noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
     return value.roll(1, 0) + noise * (value.std() + 1.0)
 
 
-def _even(pattern: Tensor) -> Tensor:
+def _uniform_attention(pattern: Tensor) -> Tensor:
     """Attention spread evenly over what each query may see."""
     seen = torch.ones(pattern.shape[-2:], device=pattern.device).tril()
     return (seen / seen.sum(-1, keepdim=True)).to(pattern).expand_as(pattern).clone()
@@ -104,15 +104,15 @@ def _rows(adapter: Adapter, task: Task, hook: str) -> PromptBatch:
     """
     inputs = list(islice(task.inputs(min(6, adapter.n_ctx // 2 - 1)), 24))
     groups = [[x for x in inputs if len(x) == n] for n in dict.fromkeys(map(len, inputs))]
-    picked = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
+    same_length = max(reversed(groups), key=lambda group: min(len(group), 4))[-4:]
     if adapter.architecture == "encoder-decoder":
         if adapter.is_in_encoder(hook):
-            return build_batch(task, picked)
+            return build_batch(task, same_length)
         prefixes = [[token] for token in task.constructors[:4]]
-        return build_batch(task, [picked[0]] * len(prefixes), prefixes)
-    outputs = [task.apply(tokens) for tokens in picked]
-    most = adapter.n_ctx - max(len(task.prompt(x)) for x in picked)
-    return build_batch(task, picked, [y[: min(most, 3)] for y in outputs])
+        return build_batch(task, [same_length[0]] * len(prefixes), prefixes)
+    outputs = [task.apply(tokens) for tokens in same_length]
+    max_written = adapter.n_ctx - max(len(task.prompt(x)) for x in same_length)
+    return build_batch(task, same_length, [y[: min(max_written, 3)] for y in outputs])
 
 
 def _neighbours(adapter: Adapter, hook: str) -> list[str]:

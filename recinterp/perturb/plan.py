@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from torch import Tensor
 
 from recinterp.errors import InterventionError
-from recinterp.perturb.positions import ALL, QUERY, Tokens, Where
+from recinterp.perturb.positions import ALL, PREDICTION, Tokens, Where
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -30,9 +30,9 @@ class Unit:
     head: int | None = None
     at: Where = ALL
 
-    def take(self, picked: Sequence[int]) -> Unit:
+    def select(self, indices: Sequence[int]) -> Unit:
         """The same unit for some of the rows."""
-        return replace(self, at=_take(self.at, picked))
+        return replace(self, at=_select_where(self.at, indices))
 
     def __str__(self) -> str:
         classes = self.at if isinstance(self.at, tuple) else (self.at,)
@@ -40,9 +40,11 @@ class Unit:
         return f"{self.hook}{which} at {'+'.join(at.kind for at in classes)}"
 
 
-def _take(where: Where, picked: Sequence[int]) -> Where:
+def _select_where(where: Where, indices: Sequence[int]) -> Where:
     return (
-        tuple(at.take(picked) for at in where) if isinstance(where, tuple) else where.take(picked)
+        tuple(at.select(indices) for at in where)
+        if isinstance(where, tuple)
+        else where.select(indices)
     )
 
 
@@ -124,9 +126,9 @@ class Ablate:
         """All of them."""
         return (self.unit,) if isinstance(self.unit, Unit) else self.unit
 
-    def take(self, picked: Sequence[int]) -> Ablate:
+    def select(self, indices: Sequence[int]) -> Ablate:
         """The same for some of the rows."""
-        return replace(self, unit=tuple(unit.take(picked) for unit in self.units))
+        return replace(self, unit=tuple(unit.select(indices) for unit in self.units))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """The units that this step writes to."""
@@ -149,9 +151,11 @@ class Mixture:
                 f"a mixture of weights {weights}", "no attention", "weights >= 0, not all 0"
             )
 
-    def take(self, picked: Sequence[int]) -> Mixture:
+    def select(self, indices: Sequence[int]) -> Mixture:
         """The same for some of the rows."""
-        return Mixture(tuple((_take(where, picked), weight) for where, weight in self.parts))
+        return Mixture(
+            tuple((_select_where(where, indices), weight) for where, weight in self.parts)
+        )
 
 
 @dataclass(frozen=True)
@@ -165,14 +169,18 @@ class Redirect:
     head: int | None
     to: Where | Mixture
 
-    def take(self, picked: Sequence[int]) -> Redirect:
+    def select(self, indices: Sequence[int]) -> Redirect:
         """The same for some of the rows."""
-        to = self.to.take(picked) if isinstance(self.to, Mixture) else _take(self.to, picked)
+        to = (
+            self.to.select(indices)
+            if isinstance(self.to, Mixture)
+            else _select_where(self.to, indices)
+        )
         return replace(self, to=to)
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """The units that this step writes to."""
-        return (Unit(f"blocks.{self.layer}.attn.hook_pattern", self.head, QUERY),)
+        return (Unit(f"blocks.{self.layer}.attn.hook_pattern", self.head, PREDICTION),)
 
 
 @dataclass(frozen=True)
@@ -202,10 +210,10 @@ class PathPatch:
                 "a receiver in a later layer",
             )
 
-    def take(self, picked: Sequence[int]) -> PathPatch:
+    def select(self, indices: Sequence[int]) -> PathPatch:
         """The same for some of the rows."""
-        xs, ys = (tuple(v[i] for i in picked) for v in (self.inputs, self.prefixes))
-        return replace(self, inputs=xs, prefixes=ys, at=_take(self.at, picked))
+        xs, ys = (tuple(v[i] for i in indices) for v in (self.inputs, self.prefixes))
+        return replace(self, inputs=xs, prefixes=ys, at=_select_where(self.at, indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """The units that this step writes to."""
@@ -227,17 +235,18 @@ class Transplant:
     inputs: tuple[Tokens, ...]
     prefixes: tuple[Tokens, ...]
     through: Literal["z", "pattern"] = "z"
-    scramble: int | None = None
+    control_seed: int | None = None
 
-    def take(self, picked: Sequence[int]) -> Transplant:
+    def select(self, indices: Sequence[int]) -> Transplant:
         """The same for some of the rows."""
-        xs, ys = (tuple(v[i] for i in picked) for v in (self.inputs, self.prefixes))
+        xs, ys = (tuple(v[i] for i in indices) for v in (self.inputs, self.prefixes))
         return replace(self, inputs=xs, prefixes=ys)
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """The units that this step writes to."""
         return tuple(
-            Unit(f"blocks.{layer}.attn.hook_{self.through}", h, QUERY) for layer, h in self.heads
+            Unit(f"blocks.{layer}.attn.hook_{self.through}", h, PREDICTION)
+            for layer, h in self.heads
         )
 
 
@@ -247,7 +256,7 @@ class FreezePatterns:
 
     layers: tuple[int, ...] | None = None
 
-    def take(self, picked: Sequence[int]) -> FreezePatterns:
+    def select(self, indices: Sequence[int]) -> FreezePatterns:
         """The same for some of the rows."""
         return self
 
@@ -263,9 +272,9 @@ class Swap:
 
     tokens: tuple[tuple[int, str], ...]
 
-    def take(self, picked: Sequence[int]) -> Swap:
+    def select(self, indices: Sequence[int]) -> Swap:
         """The same for some of the rows."""
-        return Swap(tuple(self.tokens[i] for i in picked))
+        return Swap(tuple(self.tokens[i] for i in indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """No unit: only the prompt is edited."""
@@ -278,9 +287,9 @@ class ForcePrefix:
 
     prefixes: tuple[Tokens, ...]
 
-    def take(self, picked: Sequence[int]) -> ForcePrefix:
+    def select(self, indices: Sequence[int]) -> ForcePrefix:
         """The same for some of the rows."""
-        return ForcePrefix(tuple(self.prefixes[i] for i in picked))
+        return ForcePrefix(tuple(self.prefixes[i] for i in indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """No unit: only the prompt is edited."""
@@ -302,7 +311,7 @@ class Interchange:
     inputs: tuple[Tokens, ...]
     prefixes: tuple[Tokens, ...]
     at: Where | None = None
-    scramble: int | None = None
+    control_seed: int | None = None
     within: tuple[Tensor, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -310,14 +319,14 @@ class Interchange:
             wrong = f"{len(self.within)} bases, {len(self.units)} units"
             raise InterventionError("an interchange within subspaces", wrong, "as many of each")
 
-    def take(self, picked: Sequence[int]) -> Interchange:
+    def select(self, indices: Sequence[int]) -> Interchange:
         """The same for some of the rows."""
         return replace(
             self,
-            units=tuple(unit.take(picked) for unit in self.units),
-            inputs=tuple(self.inputs[i] for i in picked),
-            prefixes=tuple(self.prefixes[i] for i in picked),
-            at=None if self.at is None else _take(self.at, picked),
+            units=tuple(unit.select(indices) for unit in self.units),
+            inputs=tuple(self.inputs[i] for i in indices),
+            prefixes=tuple(self.prefixes[i] for i in indices),
+            at=None if self.at is None else _select_where(self.at, indices),
         )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
@@ -333,9 +342,9 @@ class Steer:
     direction: Tensor
     scale: float = 1.0
 
-    def take(self, picked: Sequence[int]) -> Steer:
+    def select(self, indices: Sequence[int]) -> Steer:
         """The same for some of the rows."""
-        return replace(self, unit=self.unit.take(picked))
+        return replace(self, unit=self.unit.select(indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """The units that this step writes to."""

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 Tokens = tuple[str, ...]
-Kind = Literal["query", "sep", "input", "others", "some", "position", "inputs", "outputs", "all"]
+Kind = Literal[
+    "prediction", "sep", "input", "others", "some", "position", "inputs", "outputs", "all"
+]
 Half = Literal["both", "read", "written"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INDEXED: tuple[Kind, ...] = ("input", "others", "some", "position")
@@ -53,23 +55,23 @@ class At:
         if (self.kind in INDEXED) == (self.index is None):
             wrong = "which input position?" if self.index is None else "takes no index"
             raise UnknownHookError(
-                f"positions {self.kind!r}", wrong, 'At("input", 3) or At("query")'
+                f"positions {self.kind!r}", wrong, 'At("input", 3) or At("prediction")'
             )
 
-    def take(self, picked: Sequence[int]) -> At:
+    def select(self, indices: Sequence[int]) -> At:
         """The same class for some of the rows."""
         if isinstance(self.index, tuple):
-            return At(self.kind, tuple(self.index[i] for i in picked))  # type: ignore[arg-type]
+            return At(self.kind, tuple(self.index[i] for i in indices))  # type: ignore[arg-type]
         return self
 
 
-def so_far(where: Where, rows: PromptBatch) -> Where:
+def without_future_positions(where: Where, rows: PromptBatch) -> Where:
     """The same classes without the positions that these rows have not come to yet."""
     if isinstance(where, tuple):
-        return tuple(cast(At, so_far(at, rows)) for at in where)
+        return tuple(cast(At, without_future_positions(at, rows)) for at in where)
     if where.kind != "position":
         return where
-    ends = rows.query.tolist()
+    ends = rows.prediction.tolist()
     index = where.index if isinstance(where.index, tuple) else (where.index,) * len(ends)
     places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
     return At(
@@ -78,7 +80,13 @@ def so_far(where: Where, rows: PromptBatch) -> Where:
     )
 
 
-QUERY, SEP, INPUTS, OUTPUTS, ALL = At("query"), At("sep"), At("inputs"), At("outputs"), At("all")
+PREDICTION, SEP, INPUTS, OUTPUTS, ALL = (
+    At("prediction"),
+    At("sep"),
+    At("inputs"),
+    At("outputs"),
+    At("all"),
+)
 Where = At | tuple[At, ...]
 
 
@@ -92,7 +100,7 @@ class PromptBatch:
     start: Tensor
     length: Tensor
     sep: Tensor
-    query: Tensor
+    prediction: Tensor
     _sites: dict[tuple[Where, Half], tuple[Tensor, Tensor]] = field(
         default_factory=dict, repr=False
     )
@@ -101,7 +109,7 @@ class PromptBatch:
         return len(self.inputs)
 
     @cached_property
-    def mark(self) -> tuple[object, ...]:
+    def fingerprint(self) -> tuple[object, ...]:
         """What two layouts of the same rows have in common, quick to compare."""
         return hash((self.inputs, self.prefixes)), tuple(self.ids.shape), int(self.ids.sum())
 
@@ -125,19 +133,19 @@ class PromptBatch:
 
     def _mask(self, at: At) -> Tensor:
         pos = torch.arange(self.ids.shape[1])[None]
-        query, sep = self.query[:, None], self.sep[:, None]
+        prediction, sep = self.prediction[:, None], self.sep[:, None]
         is_input = (pos >= self.start[:, None]) & (pos < (self.start + self.length)[:, None])
         match at.kind:
-            case "query":
-                return pos == query
+            case "prediction":
+                return pos == prediction
             case "sep":
-                return (pos == sep) & (sep < query)
+                return (pos == sep) & (sep < prediction)
             case "inputs":
                 return is_input
             case "outputs":
-                return (pos > sep) & (pos < query)
+                return (pos > sep) & (pos < prediction)
             case "all":
-                return pos <= query
+                return pos <= prediction
         here = torch.zeros(self.ids.shape, dtype=torch.bool)
         places = self._places(at)
         row = [i for i, there in enumerate(places) for _ in there]
@@ -153,11 +161,11 @@ class PromptBatch:
             raise UnknownHookError(f"{len(index)} input positions", wrong, "one per row")
         places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
         whole = at.kind == "position"
-        lasts = self.query.tolist() if whole else [len(x) - 1 for x in self.inputs]
+        lasts = self.prediction.tolist() if whole else [len(x) - 1 for x in self.inputs]
         for row, (there, last) in enumerate(zip(places, lasts, strict=True)):
-            beyond = next((i for i in there if not 0 <= i <= last), None)
-            if beyond is not None:
-                asked = f"{'' if whole else 'input '}position {beyond} of row {row}"
+            pass_through = next((i for i in there if not 0 <= i <= last), None)
+            if pass_through is not None:
+                asked = f"{'' if whole else 'input '}position {pass_through} of row {row}"
                 ends = "its sequence" if whole else "its input"
                 raise UnknownHookError(asked, f"{ends} ends at {last}", f"0 to {last}")
         return places

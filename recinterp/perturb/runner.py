@@ -1,7 +1,7 @@
 """Run a plan on a model: what it says next, or its whole outputs, beside the clean run.
 
-Every site is proven live before it is trusted (`live.py`). Models that the fast road understands
-take it; all others go through hooks, and `Effects.road` says why.
+Every site is proven live before it is trusted (`live.py`). Models that the fast backend understands
+take it; all others go through hooks, and `Effects.backend` says why.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from recinterp.models import Adapter
-from recinterp.perturb.fast.decode import decode, keeps, up_to_now
+from recinterp.perturb.fast.decode import decode, restrict_to_current, supports_kv_cache
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
-from recinterp.perturb.lowering.hooks import hook_of
+from recinterp.perturb.lowering.hooks import compile_hook
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.prompts import edit_prompts
 from recinterp.perturb.lowering.validate import check_plan
@@ -48,7 +48,7 @@ class Effects:
     logits: Tensor
     clean_outputs: tuple[Tokens, ...] | None = None
     outputs: tuple[Tokens, ...] | None = None
-    road: str = "fast"
+    backend: str = "fast"
 
     @property
     def probabilities(self) -> Tensor:
@@ -88,18 +88,25 @@ def run(
     outputs = clean_outputs = None
     if whole:
         clean_outputs, outputs = (generate(adapter, task, rows, steps) for steps in ((), plan))
-    said = [tuple(decode_tokens(adapter, logits)) for logits in (clean, edited)]
+    decoded = [tuple(decode_tokens(adapter, logits)) for logits in (clean, edited)]
     why = hooks_needed(adapter, plan)
-    road = f"hooks: {why}" if why else "fast"
-    return Effects(said[0], said[1], clean, edited, clean_outputs, outputs, road)
+    backend = f"hooks: {why}" if why else "fast"
+    return Effects(decoded[0], decoded[1], clean, edited, clean_outputs, outputs, backend)
 
 
 def hooks_needed(adapter: Adapter, plan: Plan = ()) -> str:
-    """Why a plan cannot take the fast road on this model; empty where it does."""
-    road = fast_backend_for(adapter)
-    if isinstance(road, str):
-        return road
-    return next((why for unit in edited_units(adapter, plan) if (why := road.lacks(unit.hook))), "")
+    """Why a plan cannot take the fast backend on this model; empty where it does."""
+    backend = fast_backend_for(adapter)
+    if isinstance(backend, str):
+        return backend
+    return next(
+        (
+            why
+            for unit in edited_units(adapter, plan)
+            if (why := backend.reason_unsupported(unit.hook))
+        ),
+        "",
+    )
 
 
 def next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> Tensor:
@@ -111,15 +118,15 @@ def next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
         return _next_logits(adapter, task, rows, plan)
     return torch.cat(
         [
-            _next_logits(adapter, task, pick(task, rows, c), [s.take(c) for s in plan])
+            _next_logits(adapter, task, select_rows(task, rows, c), [s.select(c) for s in plan])
             for c in chunks
         ]
     )
 
 
-def pick(task: Task, rows: PromptBatch, picked: Sequence[int]) -> PromptBatch:
+def select_rows(task: Task, rows: PromptBatch, indices: Sequence[int]) -> PromptBatch:
     """Some of the rows."""
-    return build_batch(task, [rows.inputs[i] for i in picked], [rows.prefixes[i] for i in picked])
+    return build_batch(task, [rows.inputs[i] for i in indices], [rows.prefixes[i] for i in indices])
 
 
 @torch.no_grad()
@@ -127,12 +134,12 @@ def _next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) ->
     edited = edit_prompts(task, rows, plan)
     check_plan(adapter, plan)
     edits = lower(adapter, task, edited, plan, rows)
-    road = fast_backend_for(adapter)
-    if isinstance(road, FastBackend) and not hooks_needed(adapter, plan):
-        return road.run(edited, [edits])[0].cpu()
-    hooks = [hook_of(edit) for edit in edits]
+    backend = fast_backend_for(adapter)
+    if isinstance(backend, FastBackend) and not hooks_needed(adapter, plan):
+        return backend.run(edited, [edits])[0].cpu()
+    hooks = [compile_hook(edit) for edit in edits]
     logits = adapter.run_with_hooks(edited.ids, hooks) if hooks else adapter.logits(edited.ids)
-    return logits[torch.arange(len(edited)), edited.query.to(logits.device)].float().cpu()
+    return logits[torch.arange(len(edited)), edited.prediction.to(logits.device)].float().cpu()
 
 
 def next_tokens(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> list[str]:
@@ -152,17 +159,19 @@ def generate(
     """Greedy outputs under a plan that is applied anew at every step; cut ones end in "…"."""
     edited = edit_prompts(task, rows, plan)
     rest = [step for step in plan if not isinstance(step, ForcePrefix | Swap)]
-    road = fast_backend_for(adapter)
-    if not isinstance(road, str) and not hooks_needed(adapter, rest) and keeps(rest):
+    backend = fast_backend_for(adapter)
+    if not isinstance(backend, str) and not hooks_needed(adapter, rest) and supports_kv_cache(rest):
         check_plan(adapter, rest)
         for hook in sorted({unit.hook for unit in edited_units(adapter, rest)}):
             assert_live(adapter, task, hook)
-        said = decode(adapter, task, road.weights, edited, rest)
-        return tuple(tuple(out if ended else (*out, TRUNCATED)) for out, ended in said)
-    return _anew(adapter, task, rows, plan)
+        decoded = decode(adapter, task, backend.weights, edited, rest)
+        return tuple(tuple(out if ended else (*out, TRUNCATED)) for out, ended in decoded)
+    return _generate_without_cache(adapter, task, rows, plan)
 
 
-def _anew(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) -> tuple[Tokens, ...]:
+def _generate_without_cache(
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan
+) -> tuple[Tokens, ...]:
     """Greedy outputs, all positions computed anew at every step: for plans that grow with them."""
     forced = next((step.prefixes for step in plan if isinstance(step, ForcePrefix)), rows.prefixes)
     rest = [step for step in plan if not isinstance(step, ForcePrefix)]
@@ -170,10 +179,10 @@ def _anew(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) -> tuple[
     open_ = list(range(len(rows)))
     while open_:
         now = build_batch(task, [rows.inputs[i] for i in open_], [outs[i] for i in open_])
-        steps = up_to_now([step.take(open_) for step in rest], now)
+        steps = restrict_to_current([step.select(open_) for step in rest], now)
         for i, token in zip(open_, next_tokens(adapter, task, now, steps), strict=True):
             outs[i].append(token)
-        room = [int(q) + 2 < adapter.n_ctx for q in now.query]
+        room = [int(q) + 2 < adapter.n_ctx for q in now.prediction]
         open_ = _still_open(open_, outs, room, task)
     return tuple(tuple(out[:-1] if out[-1] == EOS else out) for out in outs)
 

@@ -21,16 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recinterp.errors import InterventionError
-from recinterp.perturb.fast.batching import shape_of, table_of
+from recinterp.perturb.fast.batching import start_of, table_of
 from recinterp.perturb.fast.forward import Clean, differentiable
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.edits import Write
-from recinterp.perturb.lowering.lower import lower, partly, read
+from recinterp.perturb.lowering.lower import interchange_within, lower, read_unit
 from recinterp.perturb.lowering.sources import read_sources
 from recinterp.perturb.plan import Interchange
 from recinterp.perturb.positions import PromptBatch
-from recinterp.perturb.runner import hooks_needed, pick
+from recinterp.perturb.runner import hooks_needed, select_rows
 from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
@@ -59,16 +59,16 @@ def learn_subspaces(
     """
     why = hooks_needed(adapter, plan)
     if why:
-        raise InterventionError("subspaces", why, "a model that the fast road understands")
+        raise InterventionError("subspaces", why, "a model that the fast backend understands")
     for hook in sorted({step.units[0].hook for step in plan}):
         assert_live(adapter, task, hook)
     draw = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(rows), generator=draw).tolist()
     some = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
     batches = [
-        batch_of(adapter, task, rows, plan, goals, few)
-        for few in some
-        if len(few) >= BATCH // 2 or few is some[0]
+        make_subspace_batch(adapter, task, rows, plan, goals, chosen)
+        for chosen in some
+        if len(chosen) >= BATCH // 2 or chosen is some[0]
     ]
     free = [
         torch.randn(features, min(dims, features), generator=draw).to(adapter.device)
@@ -101,10 +101,10 @@ def random_subspaces(bases: Sequence[Tensor], seed: int) -> tuple[Tensor, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class SubspaceBatch:
     """Some rows as they are learned from: what stands at the sites, here and in the sources."""
 
-    road: FastBackend
+    backend: FastBackend
     clean: Clean
     writes: list[Write]
     old: list[Tensor]
@@ -118,33 +118,35 @@ class Batch:
     def loss(self, bases: Sequence[Tensor]) -> Tensor:
         """Cross entropy of the goals."""
         edits = [
-            replace(write, value=partly(old, write.value, basis))
+            replace(write, value=interchange_within(old, write.value, basis))
             for write, old, basis in zip(self.writes, self.old, bases, strict=True)
         ]
-        rows, shape = len(self.goals), shape_of(edits, self.clean.border)
+        rows, shape = len(self.goals), start_of(edits, self.clean.split)
         assert shape is not None
-        table = table_of([edits], range(rows), rows, self.clean.query.device)
-        logits = differentiable(self.road.weights, self.clean, table, shape.start)
+        table = table_of([edits], range(rows), rows, self.clean.prediction.device)
+        logits = differentiable(self.backend.weights, self.clean, table, shape.start)
         return F.cross_entropy(logits, self.goals)
 
 
-def batch_of(
+def make_subspace_batch(
     adapter: Adapter,
     task: Task,
     rows: PromptBatch,
     plan: Sequence[Interchange],
     goals: Sequence[str],
-    few: Sequence[int],
-) -> Batch:
+    chosen: Sequence[int],
+) -> SubspaceBatch:
     """Some of the rows with what stands at their sites, ready to be learned from."""
-    rows, plan = pick(task, rows, few), [step.take(few) for step in plan]
-    road = fast_backend_for(adapter)
-    assert isinstance(road, FastBackend)
+    rows, plan = select_rows(task, rows, chosen), [step.select(chosen) for step in plan]
+    backend = fast_backend_for(adapter)
+    assert isinstance(backend, FastBackend)
     with torch.no_grad():
         writes = [w for w in lower(adapter, task, rows, plan) if isinstance(w, Write)]
         old = [
-            read(adapter, rows, step.units[0], read_sources(adapter, rows, [w.hook])[w.hook])
+            read_unit(adapter, rows, step.units[0], read_sources(adapter, rows, [w.hook])[w.hook])
             for step, w in zip(plan, writes, strict=True)
         ]
-    ids = [task.eos if goals[i] == EOS else task.ids[goals[i]] for i in few]
-    return Batch(road, road.clean(rows), writes, old, torch.tensor(ids, device=adapter.device))
+    ids = [task.eos if goals[i] == EOS else task.ids[goals[i]] for i in chosen]
+    return SubspaceBatch(
+        backend, backend.clean(rows), writes, old, torch.tensor(ids, device=adapter.device)
+    )

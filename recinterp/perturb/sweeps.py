@@ -27,7 +27,7 @@ from torch import Tensor
 
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
-from recinterp.perturb.fast.plan_hash import Chain
+from recinterp.perturb.fast.plan_hash import PlanHash
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.lower import lower
@@ -35,7 +35,7 @@ from recinterp.perturb.lowering.sources import ensure_source_cache
 from recinterp.perturb.lowering.validate import check_unit
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap, edited_units
 from recinterp.perturb.positions import PromptBatch, build_batch
-from recinterp.perturb.runner import BATCH, next_logits, pick
+from recinterp.perturb.runner import BATCH, next_logits, select_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +72,7 @@ class Swept:
 
     values: Tensor
     clean: Tensor
-    road: str
+    backend: str
 
 
 def sweep(
@@ -96,7 +96,7 @@ def sweep(
     """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     rows = build_batch(task, inputs, prefixes)
-    job = _Job(adapter, task, rows, measure, memory)
+    job = _Sweep(adapter, task, rows, measure, memory)
     left, store = iter(plans), None
     if save is not None:
         store = _Store(Path(save), job.name)
@@ -112,7 +112,7 @@ def sweep(
         if progress is not None:
             progress(done)
     values = store.read() if store is not None else torch.cat(found) if found else torch.empty(0)
-    return Swept(values, job.clean, job.road)
+    return Swept(values, job.clean, job.backend)
 
 
 def stream(
@@ -127,23 +127,23 @@ def stream(
 ) -> Iterator[tuple[int, Tensor]]:
     """As `sweep`, block by block: the number of its first plan, and (plan, ...) values."""
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
-    job = _Job(adapter, task, build_batch(task, inputs, prefixes), measure, memory)
+    job = _Sweep(adapter, task, build_batch(task, inputs, prefixes), measure, memory)
     yield from job.blocks(iter(plans), 0)
 
 
-class _Job:
+class _Sweep:
     """One sweep: what is the same for all of its blocks."""
 
     def __init__(
         self, adapter: Adapter, task: Task, rows: PromptBatch, measure: Measure, memory: int
     ) -> None:
         self.adapter, self.task, self.rows = adapter, task, rows
-        self.measure, self.road = measure, "fast"
+        self.measure, self.backend = measure, "fast"
         self.clean = next_logits(adapter, task, rows)
         each = 4 * len(rows) * (rows.ids.shape[1] * adapter.d_head * 2 + self.clean.shape[1])
         self.size = max(1, min(BLOCK, memory // each))
         self._known: dict[tuple[str, int | None], str] = {}
-        self._said = False
+        self._warned = False
 
     @property
     def name(self) -> str:
@@ -156,68 +156,73 @@ class _Job:
         """Values of the plans, a block at a time."""
         while block := list(islice(plans, self.size)):
             with ensure_source_cache():
-                values = self.halving(block)
+                values = self.run_halving(block)
             yield start, values
             start += len(block)
 
-    def halving(self, block: list[Plan]) -> Tensor:
+    def run_halving(self, block: list[Plan]) -> Tensor:
         """A block's values, in two halves where the memory for all of it is not there."""
         try:
             return self.measure(self.logits(block), self.clean)
         except (MemoryError, RuntimeError) as error:
-            if len(block) == 1 or not _is_memory(error):
+            if len(block) == 1 or not _is_out_of_memory(error):
                 raise
         self.size = max(1, len(block) // 2)
-        if not self._said:
-            self._said = True
+        if not self._warned:
+            self._warned = True
             text = f"no memory for {len(block)} plans at once: going on with {self.size}"
             warnings.warn(text, RuntimeWarning, stacklevel=5)
         parts = [block[i : i + self.size] for i in range(0, len(block), self.size)]
-        return torch.cat([self.halving(part) for part in parts])
+        return torch.cat([self.run_halving(part) for part in parts])
 
     def logits(self, block: list[Plan]) -> Tensor:
         """(plan, row, vocab)."""
         chunks = [range(i, min(i + BATCH, len(self.rows))) for i in range(0, len(self.rows), BATCH)]
         if len(chunks) == 1:
-            return self.on(self.rows, block)
+            return self.run_rows(self.rows, block)
         parts = [
-            self.on(pick(self.task, self.rows, c), [[s.take(c) for s in plan] for plan in block])
+            self.run_rows(
+                select_rows(self.task, self.rows, c),
+                [[s.select(c) for s in plan] for plan in block],
+            )
             for c in chunks
         ]
         return torch.cat(parts, 1)
 
-    def hooks(self, plan: Plan, road: FastBackend | str) -> str:
+    def hooks(self, plan: Plan, backend: FastBackend | str) -> str:
         """Why a plan needs hooks, or nothing; each site is proven once to exist and be live."""
-        why = road if isinstance(road, str) else ""
+        why = backend if isinstance(backend, str) else ""
         for unit in edited_units(self.adapter, plan):
             key = (unit.hook, unit.head)
             if key not in self._known:
                 check_unit(self.adapter, unit)
                 assert_live(self.adapter, self.task, unit.hook)
-                self._known[key] = "" if isinstance(road, str) else road.lacks(unit.hook)
+                self._known[key] = (
+                    "" if isinstance(backend, str) else backend.reason_unsupported(unit.hook)
+                )
             why = why or self._known[key]
         return why
 
-    def on(self, rows: PromptBatch, block: Sequence[Plan]) -> Tensor:
+    def run_rows(self, rows: PromptBatch, block: Sequence[Plan]) -> Tensor:
         """A block on rows that fit a call's bounds."""
-        road = fast_backend_for(self.adapter)
+        backend = fast_backend_for(self.adapter)
         out: list[Tensor | None] = [None] * len(block)
         together, edits = [], []
         for number, plan in enumerate(block):
-            why = self.hooks(plan, road)
+            why = self.hooks(plan, backend)
             if why or any(isinstance(step, Swap | ForcePrefix) for step in plan):
                 out[number] = next_logits(self.adapter, self.task, rows, plan)
-                self.road = f"hooks: {why}" if why and self.road == "fast" else self.road
+                self.backend = f"hooks: {why}" if why and self.backend == "fast" else self.backend
             else:
                 together.append(number)
                 edits.append(lower(self.adapter, self.task, rows, plan))
-        if isinstance(road, FastBackend) and together:
-            for number, logits in zip(together, road.run(rows, edits).cpu(), strict=True):
+        if isinstance(backend, FastBackend) and together:
+            for number, logits in zip(together, backend.run(rows, edits).cpu(), strict=True):
                 out[number] = logits
         return torch.stack([logits for logits in out if logits is not None])
 
 
-def _is_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or "memory" in text or "alloc" in text
 
@@ -226,17 +231,17 @@ class _Store:
     """Finished blocks in a file of float32, and beside it how far they go."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path, self.note = path, path.with_name(path.name + ".json")
+        self.path, self.note_path = path, path.with_name(path.name + ".json")
         self.done, self.shape, self.name, self.plans = 0, [], name, ""
-        self.chain = Chain()
-        if not self.note.exists():
+        self.chain = PlanHash()
+        if not self.note_path.exists():
             path.write_bytes(b"")
             return
-        said = json.loads(self.note.read_text())
-        if said["sweep"] != name:
+        note = json.loads(self.note_path.read_text())
+        if note["sweep"] != name:
             wrong = "it holds another sweep: other inputs, another model or another measure"
             raise InterventionError(f"going on with {path}", wrong, "another path")
-        self.done, self.shape, self.plans = said["done"], said["shape"], said.get("plans")
+        self.done, self.shape, self.plans = note["done"], note["shape"], note.get("plans")
         os.truncate(path, 4 * self.done * int(np.prod(self.shape)))  # a block cut off half-way
 
     def rest(self, plans: Iterator[Plan]) -> Iterator[Plan]:
@@ -259,11 +264,11 @@ class _Store:
         with self.path.open("ab") as file:
             file.write(values.detach().cpu().float().numpy().tobytes())
         self.done, self.shape = self.done + len(values), list(values.shape[1:])
-        said = {"sweep": self.name, "done": self.done, "shape": self.shape}
-        said |= {"plans": self.chain.hex}
-        half = self.note.with_name(self.note.name + ".part")
-        half.write_text(json.dumps(said))
-        half.replace(self.note)
+        note = {"sweep": self.name, "done": self.done, "shape": self.shape}
+        note |= {"plans": self.chain.hex}
+        half = self.note_path.with_name(self.note_path.name + ".part")
+        half.write_text(json.dumps(note))
+        half.replace(self.note_path)
 
     def read(self) -> Tensor:
         """All values so far, (plan, ...), left on disk and read where they are looked at."""

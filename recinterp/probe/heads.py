@@ -30,7 +30,15 @@ from recinterp.perturb.controls import random_heads, untrained_twin
 from recinterp.perturb.liveness import is_live
 from recinterp.perturb.lowering.sources import source_cache
 from recinterp.perturb.plan import Ablate, FreezePatterns, Transplant, head
-from recinterp.perturb.positions import ALL, INPUTS, OUTPUTS, QUERY, SEP, PromptBatch, build_batch
+from recinterp.perturb.positions import (
+    ALL,
+    INPUTS,
+    OUTPUTS,
+    PREDICTION,
+    SEP,
+    PromptBatch,
+    build_batch,
+)
 from recinterp.perturb.runner import next_logits
 from recinterp.probe.encoder_heads import attention_while_reading, is_encoders, told_of_encoders
 from recinterp.probe.landmarks import Landmark, Step, best, landmarks
@@ -41,7 +49,7 @@ if TYPE_CHECKING:
 
 GATE, SHARE, FOLLOW = 0.8, 0.15, 0.3
 PAIRS, STEPS, SHORTEST = 120, 360, 4
-WRITTEN = (SEP, OUTPUTS, QUERY)  # a decoder's positions, where it has an encoder beside it
+WRITTEN = (SEP, OUTPUTS, PREDICTION)  # a decoder's positions, where it has an encoder beside it
 Pairs = tuple[tuple[int, int], ...]
 
 
@@ -179,7 +187,7 @@ def _measure(
     sets = list(dict.fromkeys([write, *_by_layer(write), *((one,) for one in write)]))
     share = {heads: trial.share(heads) for heads in sets if not control or len(heads) == 1}
     moved = {heads: trial.moved(heads) for heads in share}
-    noise = {heads: trial.share(heads, scramble=seed + 1) for heads in share if not control}
+    noise = {heads: trial.share(heads, control_seed=seed + 1) for heads in share if not control}
     return _Measured(steps, every, follows, moved.get(write, Rate(0, 0)), moved, share, noise)
 
 
@@ -202,7 +210,7 @@ def _attention(
         if is_encoders(adapter, layer):
             found |= attention_while_reading(layer, cache[name], rows, places)
             continue
-        peak = cache[name][torch.arange(len(rows)), :, rows.query].argmax(-1).cpu()
+        peak = cache[name][torch.arange(len(rows)), :, rows.prediction].argmax(-1).cpu()
         for h in range(adapter.n_heads):
             at = (peak[:, h] - rows.start).tolist()
             found[layer, h] = best(places, asked, at)
@@ -242,10 +250,10 @@ class _Trial:
         self.goal = next_logits(adapter, task, build_batch(task, self.inputs, self.sources))
         self._seen: dict[tuple[Pairs, int | None], Tensor] = {}
 
-    def logits(self, heads: Pairs, scramble: int | None = None) -> Tensor:
-        key = (heads, scramble)
+    def logits(self, heads: Pairs, control_seed: int | None = None) -> Tensor:
+        key = (heads, control_seed)
         if key not in self._seen:
-            plan = [Transplant(heads, self.inputs, self.sources, scramble=scramble)]
+            plan = [Transplant(heads, self.inputs, self.sources, control_seed=control_seed)]
             self._seen[key] = next_logits(self.adapter, self.task, self.rows, plan)
         return self._seen[key]
 
@@ -253,9 +261,9 @@ class _Trial:
         """How often the token becomes the other step's."""
         return Rate.of((self.logits(heads).argmax(-1) == self.new).tolist())
 
-    def share(self, heads: Pairs, scramble: int | None = None) -> float:
+    def share(self, heads: Pairs, control_seed: int | None = None) -> float:
         """The part of the logit difference (new - old token) that moves, of what could."""
-        before, after = self._gap(self.clean), self._gap(self.logits(heads, scramble))
+        before, after = self._gap(self.clean), self._gap(self.logits(heads, control_seed))
         whole = (self._gap(self.goal) - before).sum()
         return float((after - before).sum() / whole) if float(whole) else 0.0
 

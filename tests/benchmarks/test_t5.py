@@ -47,7 +47,7 @@ def prompts() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_it_says_what_its_own_generation_says(kind: dict[str, Any]) -> None:
+def test_continuation_matches_the_generation_of_transformers(kind: dict[str, Any]) -> None:
     model, ids = t5(**kind), prompts()
     with torch.no_grad():
         wanted = model.generate(
@@ -63,7 +63,7 @@ def test_it_says_what_its_own_generation_says(kind: dict[str, Any]) -> None:
     assert len(said.unique(dim=0)) > 5
 
 
-def test_where_it_is_matters() -> None:
+def test_relative_positions_matter() -> None:
     model = t5()
     ids = prompts()
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_where_it_is_matters() -> None:
 
 
 @pytest.mark.skipif(not has_bridge(), reason="3.9 builds no bridges")
-def test_a_bridge_around_it_says_the_same() -> None:
+def test_bridge_gives_the_same_continuation() -> None:
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
     model = t5()
@@ -84,7 +84,7 @@ def test_a_bridge_around_it_says_the_same() -> None:
     assert torch.equal(continue_t5(bridge, prompts(), STEPS), wanted)
 
 
-def test_what_is_no_t5_or_computes_something_else_is_refused() -> None:
+def test_other_models_are_refused() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     other = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=8))

@@ -181,8 +181,8 @@ def test_halves_are_shown_in_one_row(theirs: Any, fitted: ri.Task, family: str) 
     begins = rows.sep[0]  # read before it, written from it on
     for pattern, asks, keys in (
         (reads, slice(0, begins), slice(0, begins)),
-        (writes, slice(begins, int(rows.query[0]) + 1), slice(begins, None)),
-        (crosses, slice(begins, int(rows.query[0]) + 1), slice(0, begins)),
+        (writes, slice(begins, int(rows.prediction[0]) + 1), slice(begins, None)),
+        (crosses, slice(begins, int(rows.prediction[0]) + 1), slice(0, begins)),
     ):
         sums = pattern[0, :, asks, keys].sum(-1)
         torch.testing.assert_close(sums, torch.ones_like(sums))
@@ -190,7 +190,7 @@ def test_halves_are_shown_in_one_row(theirs: Any, fitted: ri.Task, family: str) 
         torch.testing.assert_close(sums, torch.ones_like(sums))
     # The shorter row's padding is read by nobody: alone, it has the same logits.
     alone = adapter.logits(build_batch(fitted, [["01"]], [["X1", "X0"]]).ids)
-    end = int(rows.query[1]) + 1
+    end = int(rows.prediction[1]) + 1
     torch.testing.assert_close(adapter.logits(rows.ids)[1, :end], alone[0], atol=1e-5, rtol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""An encoder-decoder on the fast road: what hooks give, for every kind of edit in every block."""
+"""An encoder-decoder on the fast backend gives what hooks give, for each edit in each block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recinterp.perturb import (
     ALL,
     INPUTS,
     OUTPUTS,
-    QUERY,
+    PREDICTION,
     SEP,
     Ablate,
     At,
@@ -34,7 +34,7 @@ from recinterp.perturb import (
     sweep,
 )
 from recinterp.perturb import runner as engine
-from recinterp.perturb.fast.decode import keeps
+from recinterp.perturb.fast.decode import supports_kv_cache
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.plan import Intervention
@@ -69,20 +69,20 @@ def _units(adapter: Adapter, block: int) -> list[Unit]:
     place = f"blocks.{block}"
     units = [
         head(block, 1),
-        head(block, 2, QUERY),
+        head(block, 2, PREDICTION),
         head(block, None, INPUTS),
         head(block, 0, (SEP, OUTPUTS)),
         head(block, 1, At("position", 5)),
         *(Unit(f"{place}.attn.hook_{part}", 1) for part in "qkv"),
-        Unit(f"{place}.attn.hook_q", 3, QUERY),
+        Unit(f"{place}.attn.hook_q", 3, PREDICTION),
         Unit(f"{place}.attn.hook_k", 2, At("input", 2)),
-        Unit(f"{place}.attn.hook_v", 2, (At("input", 1), QUERY)),
+        Unit(f"{place}.attn.hook_v", 2, (At("input", 1), PREDICTION)),
         *(Unit(f"{place}.hook_resid_{end}", None, At("input", 3)) for end in ("pre", "post")),
-        *(Unit(f"{place}.hook_resid_{end}", None, QUERY) for end in ("pre", "mid", "post")),
-        layer_output(block, (INPUTS, QUERY)),
+        *(Unit(f"{place}.hook_resid_{end}", None, PREDICTION) for end in ("pre", "mid", "post")),
+        layer_output(block, (INPUTS, PREDICTION)),
         Unit(f"{place}.hook_attn_out"),
         mlp(block),
-        mlp(block, QUERY),
+        mlp(block, PREDICTION),
         Unit(f"{place}.mlp.hook_post", None, At("input", 0)),
     ]
     return [unit for unit in units if unit.hook in adapter.hook_names]
@@ -97,35 +97,35 @@ def plans(adapter: Adapter) -> list[list[Intervention]]:
                 Interchange((unit,), SOURCE, PREFIX),
                 Ablate(unit),
                 Ablate(unit, "mean", WRITTEN),
-                Interchange((unit,), SOURCE, PREFIX, scramble=3),
+                Interchange((unit,), SOURCE, PREFIX, control_seed=3),
             ]
             made.append([kinds[(number + block) % 4]])
         made += [
             [Steer(layer_output(block, At("input", 1)), WIDE, 2.0)],
             [Redirect(block, 1, At("input", 0))],
-            [Redirect(block, None, (INPUTS, QUERY))],
+            [Redirect(block, None, (INPUTS, PREDICTION))],
             [Transplant(((block, 0), (block, 2)), SOURCE, PREFIX, "pattern")],
             [Ablate(head(0, 1)), FreezePatterns((block,))],
             [Ablate(head(0, 1, INPUTS)), Redirect(block, 1, At("input", 0))],
         ]
     e0, d0, x0, d1, x1 = (BLOCKS[name] for name in ("E0", "D0", "X0", "D1", "X1"))
-    halves = (head(e0, 1, At("input", 1)), head(d0, 0), layer_output(x0, QUERY))
+    halves = (head(e0, 1, At("input", 1)), head(d0, 0), layer_output(x0, PREDICTION))
     made += [[Interchange(halves, SOURCE, PREFIX)], [Ablate(head(d1, 2)), Ablate(head(x1, 0))]]
     made += [[PathPatch((e0, 1), (x1, 2), way, SOURCE, PREFIX, mlps=True)] for way in ("k", "v")]
     made += [[PathPatch((d0, 1), (d1, 2), "q", SOURCE, PREFIX)], [FreezePatterns()], []]
     return made
 
 
-def test_a_pair_on_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
-    rows, road = build_batch(TASK, INPUT, PREFIX), fast_backend_for(adapter)
-    assert isinstance(road, FastBackend), road
+def test_fast_backend_matches_hooks(adapter: Adapter) -> None:
+    rows, backend = build_batch(TASK, INPUT, PREFIX), fast_backend_for(adapter)
+    assert isinstance(backend, FastBackend), backend
     asked = plans(adapter)
     assert not any(hooks_needed(adapter, plan) for plan in asked)
     lowered = [lower(adapter, TASK, rows, plan) for plan in asked]
     # 20 tokens a call: less than two rows, so that calls are cut between rows.
-    folded, cut = road.run(rows, lowered), road.run(rows, lowered, 20)
+    folded, cut = backend.run(rows, lowered), backend.run(rows, lowered, 20)
     assert float((folded - cut).abs().max()) < 1e-5
-    clean = adapter.logits(rows.ids)[torch.arange(len(rows)), rows.query]
+    clean = adapter.logits(rows.ids)[torch.arange(len(rows)), rows.prediction]
     moved = 0
     for plan, logits in zip(asked, folded, strict=True):
         wanted = through_hooks(adapter, rows, plan)
@@ -134,17 +134,17 @@ def test_a_pair_on_the_fast_road_is_equal_to_hooks(adapter: Adapter) -> None:
     assert moved > 0.6 * len(asked)  # at the other half's positions an edit means nothing
 
 
-def test_so_it_is_where_all_rows_part_at_one_place() -> None:
+def test_fast_backend_matches_hooks_when_inputs_have_equal_length() -> None:
     adapter = random_pair(ENCODER_DECODER)
-    rows, road = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
-    assert isinstance(road, FastBackend), road
-    asked = [[step.take(range(4)) for step in plan] for plan in plans(adapter)[::3]]
-    found = road.run(rows, [lower(adapter, TASK, rows, plan) for plan in asked])
+    rows, backend = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
+    assert isinstance(backend, FastBackend), backend
+    asked = [[step.select(range(4)) for step in plan] for plan in plans(adapter)[::3]]
+    found = backend.run(rows, [lower(adapter, TASK, rows, plan) for plan in asked])
     for plan, logits in zip(asked, found, strict=True):
         assert float((through_hooks(adapter, rows, plan) - logits).abs().max()) < 1e-5, plan
 
 
-def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() -> None:
+def test_edits_at_positions_of_the_other_half_have_no_effect() -> None:
     # A hook's own name takes every position as it is asked for; the stack's only those it has.
     adapter, rows = random_pair(ENCODER_DECODER), build_batch(TASK, INPUT, PREFIX)
     for block, name in enumerate(block_names.list_block_names(LAYERS)):
@@ -158,11 +158,11 @@ def test_edits_at_the_other_halfs_positions_are_left_out_and_would_do_nothing() 
             assert (read, written) == ((True, False) if name[0] == "E" or asked else (False, True))
             wanted = through_hooks(adapter, rows, [Ablate(own)])
             got = run(adapter, TASK, INPUT, [Ablate(unit)], PREFIX)
-            assert got.road == "fast"
+            assert got.backend == "fast"
             assert float((got.logits - wanted).abs().max()) < 1e-5
 
 
-def test_a_mean_is_taken_over_the_positions_a_head_has() -> None:
+def test_mean_ablation_averages_over_the_positions_of_the_head() -> None:
     adapter, rows = random_pair(ENCODER_DECODER), build_batch(TASK, INPUT, PREFIX)
     cross = head(BLOCKS["X1"], 2)
     (edit,) = lower(adapter, TASK, rows, [Ablate(cross, "mean")])
@@ -172,24 +172,24 @@ def test_a_mean_is_taken_over_the_positions_a_head_has() -> None:
     torch.testing.assert_close(edit.value, z[row, pos, 2].mean(0))
 
 
-def test_an_edit_of_what_is_written_leaves_the_encoder_alone(
+def test_edits_of_the_decoder_do_not_rerun_the_encoder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     adapter = random_pair(ENCODER_DECODER)
-    rows, road = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
-    assert isinstance(road, FastBackend), road
-    road.clean(rows)
+    rows, backend = build_batch(TASK, INPUT[EVEN], PREFIX[EVEN]), fast_backend_for(adapter)
+    assert isinstance(backend, FastBackend), backend
+    backend.clean(rows)
     from recinterp.perturb.fast.blocks import Pass
 
     ran: list[tuple[int, int]] = []
-    layer = Pass.layer
+    run_layer = Pass.run_layer
 
     def watched(self: Pass, number: int, x: torch.Tensor, *rest: object, **more: object) -> object:
         ran.append((number, x.shape[1]))
-        return layer(self, number, x, *rest, **more)  # type: ignore[arg-type]
+        return run_layer(self, number, x, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Pass, "layer", watched)
-    road.run(rows, [lower(adapter, TASK, rows, [Ablate(head(BLOCKS["D0"], 1))])])
+    monkeypatch.setattr(Pass, "run_layer", watched)
+    backend.run(rows, [lower(adapter, TASK, rows, [Ablate(head(BLOCKS["D0"], 1))])])
     written = rows.ids.shape[1] - int(rows.sep[0])
     assert ran == [(block, written) for block in range(BLOCKS["X0"], len(BLOCKS))]
 
@@ -197,17 +197,17 @@ def test_an_edit_of_what_is_written_leaves_the_encoder_alone(
 WHOLE: dict[str, list[Intervention]] = {
     "an encoder's head": [Ablate(head(BLOCKS["E0"], 1))],
     "a decoder's head": [Ablate(head(BLOCKS["D0"], 1))],
-    "what a cross head reads": [Ablate(head(BLOCKS["X0"], None, QUERY), "mean", INPUT[:3])],
+    "what a cross head reads": [Ablate(head(BLOCKS["X0"], None, PREDICTION), "mean", INPUT[:3])],
     "values of what was read": [Ablate(Unit(f"blocks.{BLOCKS['X1']}.attn.hook_v"))],
-    "the query through the encoder": [Steer(layer_output(-1, QUERY), WIDE)],
+    "the query through the encoder": [Steer(layer_output(-1, PREDICTION), WIDE)],
     "attention of the query": [
         Redirect(BLOCKS["X1"], 1, At("input", 0)),
-        Redirect(BLOCKS["D0"], 0, (SEP, QUERY)),
+        Redirect(BLOCKS["D0"], 0, (SEP, PREDICTION)),
     ],
     "an absolute position, not there at first": [
         Steer(layer_output(BLOCKS["D1"], At("position", 12)), 30 * WIDE)
     ],
-    "a swapped token": [Swap(((0, "X1"),) * 8), Ablate(head(BLOCKS["D1"], 1, QUERY))],
+    "a swapped token": [Swap(((0, "X1"),) * 8), Ablate(head(BLOCKS["D1"], 1, PREDICTION))],
     "another row's input": [Interchange((layer_output(1, At("input", 2)),), SOURCE, PREFIX)],
 }
 
@@ -222,7 +222,7 @@ def talker() -> Adapter:
 
 
 @pytest.mark.parametrize("plan", WHOLE.values(), ids=WHOLE)
-def test_whole_outputs_are_the_same_with_kept_keys_and_values(
+def test_kv_cache_does_not_change_outputs(
     talker: Adapter, plan: list[Intervention], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = build_batch(TASK, INPUT, PREFIX)
@@ -231,18 +231,18 @@ def test_whole_outputs_are_the_same_with_kept_keys_and_values(
     # Under plans an output is cut where its last token can still be read, a token earlier.
     for under, said in zip(clean, own, strict=True):
         assert list(under) == said or [*under[:-1], said[-2], "…"] == said
-    assert keeps(plan)
+    assert supports_kv_cache(plan)
     assert not hooks_needed(talker, plan)
     kept = generate(talker, TASK, rows, plan)
-    monkeypatch.setattr(engine, "keeps", lambda _: False)
+    monkeypatch.setattr(engine, "supports_kv_cache", lambda _: False)
     monkeypatch.setattr(engine, "fast_backend_for", lambda _: "asked not to")
     assert kept == generate(talker, TASK, rows, plan)
     assert kept != clean
 
 
-def test_a_trained_pair_takes_it_too() -> None:
+def test_trained_encoder_decoder_uses_the_fast_backend() -> None:
     config = ri.TrainConfig("encoder-decoder", n_layers=1, d_model=32, max_length=5, steps=3)
     trained = ri.train(TASK, config, progress=False).model
     every = [[Ablate(head(block, h))] for block in range(3) for h in range(config.n_heads)]
     swept = sweep(trained, TASK, INPUT[EVEN], every)
-    assert (swept.road, len(swept.values)) == ("fast", len(every))
+    assert (swept.backend, len(swept.values)) == ("fast", len(every))

@@ -10,7 +10,7 @@ from recinterp.models import Adapter
 from recinterp.models.architectures.shape import Shape
 from recinterp.perturb import (
     INPUTS,
-    QUERY,
+    PREDICTION,
     SEP,
     Ablate,
     At,
@@ -26,7 +26,7 @@ from recinterp.perturb import (
     run,
     stratum,
 )
-from recinterp.perturb.lowering.edits import Look, Write
+from recinterp.perturb.lowering.edits import PatternEdit, Write
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.positions import build_batch
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
@@ -52,7 +52,7 @@ def adapter() -> Adapter:
 
 
 @pytest.mark.parametrize("through", ["q", "k", "v"])
-def test_a_path_adds_what_the_sender_writes_and_nothing_else(through: str) -> None:
+def test_path_patch_adds_only_the_output_of_the_sender(through: str) -> None:
     bare = Shape(3, 4, 32, 8, 64, 24, 8, norm="none", attn_only=True)
     adapter = Adapter(random_model(bare), TASK)
     (edit,) = lower(adapter, TASK, ROWS, [PathPatch((0, 1), (2, 3), through, SOURCE, PREFIX)])
@@ -69,7 +69,7 @@ def test_a_path_adds_what_the_sender_writes_and_nothing_else(through: str) -> No
     assert float(added.detach()[edit.row, edit.pos].abs().max()) > 1e-3
 
 
-def test_a_path_through_mlps_to_the_next_layer_is_the_whole_patch(adapter: Adapter) -> None:
+def test_path_patch_through_mlps_to_the_next_layer_is_the_full_patch(adapter: Adapter) -> None:
     path = PathPatch((0, 1), (1, 2), "k", SOURCE, PREFIX, mlps=True)
     (edit,) = lower(adapter, TASK, ROWS, [path])
     held: dict[str, torch.Tensor] = {}
@@ -84,25 +84,25 @@ def test_a_path_through_mlps_to_the_next_layer_is_the_whole_patch(adapter: Adapt
     strict = PathPatch((0, 1), (1, 2), "k", SOURCE, PREFIX)
     assert not torch.allclose(edit.value, lower(adapter, TASK, ROWS, [strict])[0].value)
     effects = run(adapter, TASK, INPUT, [path], PREFIX)
-    assert effects.road == "fast"
+    assert effects.backend == "fast"
     wanted = through_hooks(adapter, ROWS, [path])
     assert float((effects.logits - wanted).abs().max()) < 1e-5
 
 
-def test_a_mixture_divides_attention() -> None:
+def test_mixture_divides_attention() -> None:
     adapter = Adapter(planted(COPY), COPY)
     rows = build_batch(COPY, [WORD, WORD], [(), ("a",)])
     mixture = Mixture(((At("input", 1), 3.0), (SEP, 1.0)))
-    (look,) = lower(adapter, COPY, rows, [Redirect(0, 0, mixture)])
-    assert isinstance(look, Look)
+    (edit,) = lower(adapter, COPY, rows, [Redirect(0, 0, mixture)])
+    assert isinstance(edit, PatternEdit)
     # The first row's SEP is its query, so that all of it goes to the input.
-    assert look.pattern[0, 0].tolist() == [0, 1, 0, 0, 0, 0, 0]
-    assert look.pattern[1, 0].tolist() == [0, 0.75, 0, 0, 0, 0.25, 0]
+    assert edit.pattern[0, 0].tolist() == [0, 1, 0, 0, 0, 0, 0]
+    assert edit.pattern[1, 0].tolist() == [0, 0.75, 0, 0, 0, 0.25, 0]
     with pytest.raises(InterventionError, match="no attention"):
         Mixture(((INPUTS, 0.0),))
 
 
-def test_a_machines_pointer_is_where_the_model_reads() -> None:
+def test_pointer_of_the_machine_is_where_the_model_reads() -> None:
     adapter, prefixes = Adapter(planted(COPY), COPY), (("a", "b"), (), WORD)
     at = pointer(machine(COPY), "p", (WORD,) * 3, prefixes)
     assert at == At("input", (2, 0, None))
@@ -113,7 +113,7 @@ def test_a_machines_pointer_is_where_the_model_reads() -> None:
         pointer(machine(COPY), "q", (WORD,), ((),))
 
 
-def test_a_named_reference_is_read_where_it_says(adapter: Adapter) -> None:
+def test_reference_values_are_read_at_the_named_positions(adapter: Adapter) -> None:
     deep = stratum(TASK, 5, depth=3)
     assert deep.name == "depth 3"
     assert {TASK.depth(list(x)) for x in deep.inputs} == {3}
@@ -123,10 +123,10 @@ def test_a_named_reference_is_read_where_it_says(adapter: Adapter) -> None:
     early = Reference("first steps", deep.inputs, ((),) * 5)
     other = run(adapter, TASK, INPUT, [Ablate(head(0, 1), "mean", early)], PREFIX)
     assert not torch.allclose(whole.logits, other.logits)
-    (edit,) = lower(adapter, TASK, ROWS, [Ablate(head(0, 1, QUERY), "mean", early)])
+    (edit,) = lower(adapter, TASK, ROWS, [Ablate(head(0, 1, PREDICTION), "mean", early)])
     rows = build_batch(TASK, deep.inputs)
     z = adapter.cache(rows.ids, ["blocks.0.attn.hook_z"])["blocks.0.attn.hook_z"]
-    mean = z[torch.arange(5), rows.query, 1].mean(0)
+    mean = z[torch.arange(5), rows.prediction, 1].mean(0)
     torch.testing.assert_close(edit.value, mean, atol=1e-6, rtol=1e-5)
 
 
@@ -139,12 +139,12 @@ def test_a_named_reference_is_read_where_it_says(adapter: Adapter) -> None:
         (lambda: PathPatch((0, 0), (1, 1), "o", SOURCE, PREFIX), "q, k or v"),  # type: ignore
     ],
 )
-def test_values_that_mean_nothing_are_refused(make: object, says: str) -> None:
+def test_invalid_interventions_are_refused(make: object, says: str) -> None:
     with pytest.raises(InterventionError, match=says):
         make()  # type: ignore[operator]
 
 
-def test_what_cannot_be_done_twice_is_refused() -> None:
+def test_repeated_swaps_and_prefixes_are_refused() -> None:
     adapter = Adapter(planted(COPY), COPY)
     twice = [Swap(((1, "a"),)), Swap(((1, "b"),))]
     with pytest.raises(InterventionError, match="two swaps of one token in row 0"):

@@ -35,18 +35,18 @@ def adapter() -> Adapter:
 
 
 @pytest.mark.parametrize("hook", LIVE)
-def test_the_sites_the_library_writes_to_are_live(adapter: Adapter, hook: str) -> None:
+def test_hooks_that_the_library_edits_are_live(adapter: Adapter, hook: str) -> None:
     assert_live(adapter, TASK, hook)
 
 
-def test_a_site_whose_output_is_multiplied_by_zero_is_dead_and_a_live_one_is_named(
+def test_inactive_hook_is_refused_and_a_live_one_is_named(
     adapter: Adapter,
 ) -> None:
     with pytest.raises(InactiveHookError, match=r"blocks\.1\.hook_attn_out is live"):
         run(adapter, TASK, [list("abbab")], [Ablate(Unit("blocks.1.attn.hook_z"))])
 
 
-def test_scores_are_refused_where_the_backend_discards_the_edit(adapter: Adapter) -> None:
+def test_attention_scores_are_refused_if_the_backend_discards_edits(adapter: Adapter) -> None:
     hook = "blocks.0.attn.hook_attn_scores"
     if has_bridge():
         with pytest.raises(InactiveHookError, match="hook_pattern is live"):
@@ -55,7 +55,7 @@ def test_scores_are_refused_where_the_backend_discards_the_edit(adapter: Adapter
         assert_live(adapter, TASK, hook)
 
 
-def test_a_stream_site_that_reaches_only_the_mlp_is_refused(adapter: Adapter) -> None:
+def test_residual_hook_that_reaches_only_the_mlp_is_refused(adapter: Adapter) -> None:
     # The bridge's hook_resid_mid feeds the MLP alone: an edit moves the logits, but half-way.
     # (The planted model reads nothing else of it, hence the twin.)
     twin, hook = Adapter(untrained_twin(adapter.model), TASK), "blocks.0.hook_resid_mid"
@@ -66,12 +66,12 @@ def test_a_stream_site_that_reaches_only_the_mlp_is_refused(adapter: Adapter) ->
         assert_live(twin, TASK, hook)
 
 
-def test_an_unknown_hook_point_names_the_nearest(adapter: Adapter) -> None:
+def test_unknown_hook_names_the_nearest(adapter: Adapter) -> None:
     with pytest.raises(UnknownHookError, match=r"blocks\.0\.attn\.hook_z"):
         run(adapter, TASK, [list("abbab")], [Ablate(Unit("blocks.0.attn.hook_zz"))])
 
 
-def test_the_whole_stream_interchanged_is_the_source_run(adapter: Adapter) -> None:
+def test_interchange_of_the_residual_stream_gives_the_source_run(adapter: Adapter) -> None:
     base, source = (list("abbab"),), (tuple("bbaab"),)
     rows, prefix = build_batch(TASK, base, [["b"]]), (("b",),)
     plan = [Interchange((Unit("blocks.0.hook_resid_post", None, ALL),), source, prefix)]

@@ -10,7 +10,7 @@ from recinterp import perturb, probe
 
 API = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 PERTURB = """
-ALL INPUTS OUTPUTS QUERY SEP Ablate At Effects ForcePrefix FreezePatterns Interchange Mixture
+ALL INPUTS OUTPUTS PREDICTION SEP Ablate At Effects ForcePrefix FreezePatterns Interchange Mixture
 PathPatch Plan Redirect Reference Steer Swap Swept Transplant Unit head layer_output
 learn_subspaces mlp pointer run stratum stream sweep
 """

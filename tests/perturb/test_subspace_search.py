@@ -1,4 +1,4 @@
-"""Subspaces of sites: what is put in, gradients on the fast road, and what is learned by them."""
+"""Subspaces of sites: what is interchanged, gradients on the fast backend, and what is learned."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import torch
 
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
-from recinterp.perturb import INPUTS, QUERY, At, Interchange, Unit, layer_output, learn_subspaces
+from recinterp.perturb import (
+    INPUTS,
+    PREDICTION,
+    At,
+    Interchange,
+    Unit,
+    layer_output,
+    learn_subspaces,
+)
 from recinterp.perturb.lowering.lower import lower_to_hooks
 from recinterp.perturb.positions import build_batch
 from recinterp.perturb.runner import generate, next_logits
-from recinterp.perturb.subspace_search import batch_of, orthonormal, random_subspaces
+from recinterp.perturb.subspace_search import make_subspace_batch, orthonormal, random_subspaces
 from tests.perturb.hand_set import LENGTH, Words, planted
 from tests.perturb.untrained import (
     DECODER_SHAPES,
@@ -30,7 +38,7 @@ from tests.perturb.untrained import (
 pytestmark = pytest.mark.backend
 COPY = Words("copy")
 ROWS = build_batch(TASK, INPUT, PREFIX)
-PLAN = [Interchange((layer_output(0, place),), SOURCE, PREFIX) for place in (INPUTS, QUERY)]
+PLAN = [Interchange((layer_output(0, place),), SOURCE, PREFIX) for place in (INPUTS, PREDICTION)]
 
 
 @pytest.fixture(scope="module", params=[*DECODER_SHAPES, *ENCODER_DECODER_SHAPES, "gated"])
@@ -47,7 +55,9 @@ def _random(features: int, dims: int) -> torch.Tensor:
     return random_subspaces([torch.zeros(features, dims)], seed=5)[0]
 
 
-def test_all_directions_are_the_whole_interchange_and_none_is_no_change(adapter: Adapter) -> None:
+def test_full_basis_is_the_interchange_and_empty_basis_no_change(
+    adapter: Adapter,
+) -> None:
     clean, whole = next_logits(adapter, TASK, ROWS), next_logits(adapter, TASK, ROWS, PLAN)
     everything = [replace(step, within=(_random(32, 32),)) for step in PLAN]
     nothing = [replace(step, within=(torch.zeros(32, 0),)) for step in PLAN]
@@ -56,16 +66,16 @@ def test_all_directions_are_the_whole_interchange_and_none_is_no_change(adapter:
     assert not torch.allclose(whole, clean, atol=1e-3)
 
 
-def test_part_of_a_difference_is_put_in_alike_on_both_roads(adapter: Adapter) -> None:
+def test_fast_backend_matches_hooks_within_subspaces(adapter: Adapter) -> None:
     some = [replace(step, within=(_random(32, 6),)) for step in PLAN]
     hooks = lower_to_hooks(adapter, TASK, ROWS, some)
-    said = adapter.run_with_hooks(ROWS.ids, hooks)[torch.arange(len(ROWS)), ROWS.query]
+    said = adapter.run_with_hooks(ROWS.ids, hooks)[torch.arange(len(ROWS)), ROWS.prediction]
     assert torch.allclose(next_logits(adapter, TASK, ROWS, some), said, atol=1e-4)
 
 
-def test_gradients_are_the_slopes_that_small_steps_show(adapter: Adapter) -> None:
+def test_gradients_match_finite_differences(adapter: Adapter) -> None:
     goals = ["X0", "X1"] * 4
-    batch = batch_of(adapter, TASK, ROWS, PLAN, goals, range(len(ROWS)))
+    batch = make_subspace_batch(adapter, TASK, ROWS, PLAN, goals, range(len(ROWS)))
     free = [_random(32, 6).requires_grad_() for _ in PLAN]
     torch.autograd.backward(batch.loss([orthonormal(one) for one in free]))
     along = torch.Generator().manual_seed(1)
@@ -83,7 +93,7 @@ def test_gradients_are_the_slopes_that_small_steps_show(adapter: Adapter) -> Non
         assert float((one.grad * way).sum()) == pytest.approx(slope, rel=0.05, abs=2e-3)
 
 
-def test_what_is_learned_on_some_rows_holds_on_others() -> None:
+def test_learned_subspaces_generalise_to_other_rows() -> None:
     """A copier's input token stands among 12 directions; two are enough to bring another's."""
     model = Adapter(planted(COPY, 2), COPY)
     words = list(COPY.inputs(LENGTH))
@@ -93,7 +103,7 @@ def test_what_is_learned_on_some_rows_holds_on_others() -> None:
 
     def plan_of(some: slice, within: tuple[torch.Tensor, ...] | None = None) -> list[Interchange]:
         unit, none = layer_output(0, At("input", 0)), ((),) * len(bases[some])
-        units = (unit,), (layer_output(0, QUERY),)
+        units = (unit,), (layer_output(0, PREDICTION),)
         return [Interchange(u, sources[some], none, within=within and within[i : i + 1])
                 for i, u in enumerate(units)]  # fmt: skip
 
@@ -106,14 +116,14 @@ def test_what_is_learned_on_some_rows_holds_on_others() -> None:
     assert said == [w[0] for w in sources[judge]]
 
 
-def test_whole_outputs_within_subspaces_are_computed_anew() -> None:
+def test_generation_within_subspaces_does_not_use_the_kv_cache() -> None:
     model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     step = Interchange((layer_output(0, At("input", 1)),), SOURCE, PREFIX)
     whole = generate(model, TASK, ROWS, [step])
     assert generate(model, TASK, ROWS, [replace(step, within=(torch.eye(32),))]) == whole
 
 
-def test_a_basis_has_to_fit() -> None:
+def test_basis_of_the_wrong_shape_is_refused() -> None:
     model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     with pytest.raises(InterventionError, match="as many of each"):
         replace(PLAN[0], within=(torch.eye(32), torch.eye(32)))
@@ -121,14 +131,14 @@ def test_a_basis_has_to_fit() -> None:
         next_logits(model, TASK, ROWS, [replace(PLAN[0], within=(torch.eye(31),))])
 
 
-def test_without_the_fast_road_there_are_no_gradients() -> None:
+def test_subspaces_need_the_fast_backend() -> None:
     model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
-    plan = [Interchange((Unit("blocks.0.hook_nowhere", None, QUERY),), SOURCE, PREFIX)]
-    with pytest.raises(InterventionError, match="fast road"):
+    plan = [Interchange((Unit("blocks.0.hook_nowhere", None, PREDICTION),), SOURCE, PREFIX)]
+    with pytest.raises(InterventionError, match="fast backend"):
         learn_subspaces(model, TASK, ROWS, plan, ["X0"] * len(ROWS), dims=2)
 
 
-def test_the_same_seed_learns_the_same() -> None:
+def test_same_seed_learns_the_same_subspaces() -> None:
     model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     goals = ["X0", "X1"] * 4
     one, two = (learn_subspaces(model, TASK, ROWS, PLAN, goals, dims=3, steps=3) for _ in range(2))

@@ -44,19 +44,19 @@ def ablations() -> Iterator[list[Intervention]]:
     return ([Ablate(head(layer, h, At("input", i)))] for layer, h, i in PLACES)
 
 
-def test_a_sweep_is_each_plan_run_alone(adapter: Adapter) -> None:
+def test_sweep_gives_what_each_plan_gives_by_itself(adapter: Adapter) -> None:
     plans: list[list[Intervention]] = [*ablations()]
     plans = [*plans[::9], [Swap(((0, "X1"),) * 8)], [Ablate(Unit("hook_embed", None, At("sep")))]]
     plans += [[Ablate(head(0, 1)), FreezePatterns((1,))], []]
     swept = sweep(adapter, TASK, INPUT, plans, measure=last_logits)
-    assert swept.road == "hooks: hook_embed is no point of the fast road"
+    assert swept.backend == "hooks: hook_embed is no point of the fast backend"
     for plan, logits in zip(plans, swept.values, strict=True):
         alone = run(adapter, TASK, INPUT, plan)
         assert float((alone.logits - logits).abs().max()) < 1e-5
     assert float((swept.clean - swept.values[-1]).abs().max()) < 1e-6
 
 
-def test_blocks_come_in_order_and_no_plan_before_its_block(adapter: Adapter) -> None:
+def test_blocks_come_in_order_and_plans_are_drawn_lazily(adapter: Adapter) -> None:
     asked: list[int] = []
 
     def plans() -> Iterator[list[Intervention]]:
@@ -73,7 +73,7 @@ def test_blocks_come_in_order_and_no_plan_before_its_block(adapter: Adapter) -> 
     assert seen == list(range(len(PLACES)))
 
 
-def test_a_sweep_that_was_stopped_goes_on(adapter: Adapter, tmp_path: Path) -> None:
+def test_interrupted_sweep_resumes(adapter: Adapter, tmp_path: Path) -> None:
     ran: list[int] = []
 
     def until(stop: int) -> Iterator[list[Intervention]]:
@@ -116,7 +116,7 @@ def directions(*values: float) -> Iterator[list[Intervention]]:
     ],
     ids=["fewer", "shifted", "another order", "other numbers", "another kind", "one step more"],
 )
-def test_other_plans_do_not_go_on_from_what_is_saved(
+def test_saved_sweep_refuses_other_plans(
     adapter: Adapter,
     tmp_path: Path,
     before: Callable[[], Iterator[list[Intervention]]],
@@ -129,18 +129,18 @@ def test_other_plans_do_not_go_on_from_what_is_saved(
     assert torch.equal(sweep(adapter, TASK, INPUT, before(), **saved).values, done.values)
 
 
-def test_more_of_the_same_plans_goes_on(adapter: Adapter, tmp_path: Path) -> None:
+def test_saved_sweep_accepts_more_plans(adapter: Adapter, tmp_path: Path) -> None:
     saved = {"save": tmp_path / "sweep"}
     sweep(adapter, TASK, INPUT, directions(1, 2), **saved)
     more = sweep(adapter, TASK, INPUT, directions(1, 2, 3), **saved)
     torch.testing.assert_close(more.values, sweep(adapter, TASK, INPUT, directions(1, 2, 3)).values)
 
 
-def test_without_memory_for_a_block_it_halves_and_says_so_once(
+def test_block_is_halved_with_one_warning_if_memory_runs_out(
     adapter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = sweep(adapter, TASK, INPUT, ablations())
-    logits, sizes = sweeping._Job.logits, []
+    logits, sizes = sweeping._Sweep.logits, []
 
     def scarce(job: object, block: list) -> torch.Tensor:
         if len(block) > 10:
@@ -148,7 +148,7 @@ def test_without_memory_for_a_block_it_halves_and_says_so_once(
         sizes.append(len(block))
         return logits(job, block)
 
-    monkeypatch.setattr(sweeping._Job, "logits", scarce)
+    monkeypatch.setattr(sweeping._Sweep, "logits", scarce)
     with pytest.warns(RuntimeWarning, match="no memory for 60 plans at once") as said:
         halved = sweep(adapter, TASK, INPUT, ablations())
     assert len(said) == 1
@@ -156,7 +156,7 @@ def test_without_memory_for_a_block_it_halves_and_says_so_once(
     torch.testing.assert_close(halved.values, whole.values)
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(adapter: Adapter) -> None:
+def test_other_errors_are_not_treated_as_lack_of_memory(adapter: Adapter) -> None:
     with pytest.raises(UnknownHookError, match="nearest: head 3"):
         sweep(adapter, TASK, INPUT, [[Ablate(head(0, 4))]])
     with pytest.raises(UnknownHookError, match="ends at"):
@@ -167,14 +167,14 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(adapter: Adapter) -> No
     "plan",
     [
         [Ablate(head(0, 1)), Ablate(head(0), "mean")],
-        [Steer(layer_output(0), torch.ones(32)), Ablate(layer_output(0, At("query")))],
+        [Steer(layer_output(0), torch.ones(32)), Ablate(layer_output(0, At("prediction")))],
         [Redirect(0, 1, At("inputs")), Redirect(0, None, At("input", 0))],
         [Redirect(0, 1, At("inputs")), FreezePatterns()],
         [Redirect(0, 1, At("inputs")), Ablate(head(0, 1))],
     ],
     ids=["set twice", "added, then set", "two places", "frozen afterwards", "read, then cut"],
 )
-def test_edits_that_undo_one_another_are_refused(
+def test_edits_that_overwrite_each_other_are_refused(
     adapter: Adapter, plan: list[Intervention]
 ) -> None:
     with pytest.raises(InterventionError, match="undoes the first"):

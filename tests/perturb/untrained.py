@@ -51,7 +51,7 @@ def random_model(shape: Shape) -> nn.Module:
 def through_hooks(adapter: Adapter, rows: PromptBatch, plan: Plan) -> torch.Tensor:
     """Logits at the prediction position under a plan, by hooks: Float[Tensor, "batch d_vocab"]."""
     hooks = lower_to_hooks(adapter, TASK, rows, plan)
-    return adapter.run_with_hooks(rows.ids, hooks)[torch.arange(len(rows)), rows.query]
+    return adapter.run_with_hooks(rows.ids, hooks)[torch.arange(len(rows)), rows.prediction]
 
 
 def rotary(*, gated: bool, turned: int) -> nn.Module:

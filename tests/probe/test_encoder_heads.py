@@ -33,7 +33,7 @@ def ex(run: TrainingRun, task: ri.Task) -> ri.Explanation:
     return ri.explain(run.model, task, domain=ri.Domain(max_length=6))
 
 
-def test_its_shortcut_is_found_and_is_the_models_own(
+def test_shortcut_matches_the_errors_of_the_model(
     ex: ri.Explanation, run: TrainingRun, task: ri.Task
 ) -> None:
     inputs = list(task.inputs(6))
@@ -45,13 +45,13 @@ def test_its_shortcut_is_found_and_is_the_models_own(
     assert ex.diff.shortcuts[0].bound == 2
 
 
-def test_heads_of_the_encoder_and_both_kinds_of_the_decoder_are_named(ex: ri.Explanation) -> None:
+def test_encoder_decoder_heads_are_named_by_block(ex: ri.Explanation) -> None:
     assert [h.name for h in ex.heads] == NAMES
     assert {h.name[0] for h in ex.recursion_heads} == {"X"}
     assert [layer.block for layer in ex.layers] == ["E0", "D0", "X0"]
 
 
-def test_an_encoders_head_is_asked_where_it_reads_and_judged_by_its_ablation(
+def test_encoder_heads_are_scored_at_input_positions_and_by_ablation(
     ex: ri.Explanation,
 ) -> None:
     for h in ex.heads[:2]:
@@ -63,18 +63,18 @@ def test_an_encoders_head_is_asked_where_it_reads_and_judged_by_its_ablation(
     assert max(h.controls["ablated"] for h in ex.heads[:2]) > 0
 
 
-def test_sites_lie_in_the_encoder_while_reading_and_are_named_so(ex: ri.Explanation) -> None:
+def test_sites_in_the_encoder_are_named_by_block(ex: ri.Explanation) -> None:
     places = {location_text(p) for site in ex.sites if site.accepted for p in site.patch}
     assert any(place.startswith("after E0 at the inputs") for place in places)
     assert not any("layer" in place for place in places)
 
 
-def test_every_head_is_proven_live(run: TrainingRun, task: ri.Task) -> None:
+def test_every_head_is_live(run: TrainingRun, task: ri.Task) -> None:
     adapter = Adapter(run.model, task)
     assert all(is_live(adapter, task, head(block).hook) for block in range(adapter.n_layers))
 
 
-def test_an_untrained_one_has_no_reader(task: ri.Task) -> None:
+def test_untrained_encoder_decoder_has_no_reader(task: ri.Task) -> None:
     config = ri.TrainConfig(
         architecture="encoder-decoder", n_layers=1, d_model=32, max_length=6, steps=1
     )
@@ -84,7 +84,7 @@ def test_an_untrained_one_has_no_reader(task: ri.Task) -> None:
     assert report.recursion == ()
 
 
-def test_it_is_saved_and_told(ex: ri.Explanation, tmp_path: object) -> None:
+def test_explanation_round_trips_through_json(ex: ri.Explanation, tmp_path: object) -> None:
     path = f"{tmp_path}/ex.json"
     ex.save(path)
     again = ri.Explanation.load(path)

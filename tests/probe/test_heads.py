@@ -18,7 +18,7 @@ def report(kind: str, n_layers: int = 1) -> HeadReport:
 
 
 @pytest.mark.parametrize(("kind", "landmark"), [("copy", "t"), ("reverse", "n-1-t")])
-def test_the_planted_reader_passes_by_attention_and_by_effect(kind: str, landmark: str) -> None:
+def test_hand_set_reader_passes_both_tests(kind: str, landmark: str) -> None:
     found = report(kind)
     assert [h.name for h in found.recursion] == ["L0H0"]
     reader, idle = found.heads
@@ -31,28 +31,28 @@ def test_the_planted_reader_passes_by_attention_and_by_effect(kind: str, landmar
     assert found.gate.value == 1.0
 
 
-def test_a_layer_without_weights_carries_nothing() -> None:
+def test_layer_without_weights_does_not_carry_the_recursion() -> None:
     found = report("copy", n_layers=2)
     assert [(layer.layer, layer.carries) for layer in found.layers] == [(0, True), (1, False)]
     assert "L0H0" in found.layers[0].text
     assert [h.role for h in found.heads] == ["reader", "idle", "idle", "idle"]
 
 
-def test_untrained_models_yield_no_recursion_head() -> None:
+def test_untrained_models_have_no_recursion_head() -> None:
     task = Words("copy")
     for seed in range(4):
         adapter = Adapter(untrained_twin(planted(task, 2), seed), task)
         assert not any(h.recursion for h in head_scores(adapter, task, task.sample(30), seed))
 
 
-def test_the_same_seed_gives_the_same_heads() -> None:
+def test_same_seed_gives_the_same_heads() -> None:
     task = Words("parity")
     adapter = Adapter(planted(task), task)
     one, two = (head_scores(adapter, task, task.sample(30), seed=5) for _ in range(2))
     assert one == two
 
 
-def test_a_shipped_model_passes_the_gate_and_its_twin_holds_no_reader() -> None:
+def test_shipped_model_passes_the_gate_and_its_twin_has_no_reader() -> None:
     model = load("binary-successor-natural")
     task = model.checkpoint.task
     words = task.sample(100, seed=3)

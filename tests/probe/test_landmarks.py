@@ -12,41 +12,41 @@ WORD = tuple("abbab")
 WORDS = Words("copy", ("a", "b", "c"))
 
 
-def test_where_they_stand() -> None:
+def test_landmark_positions() -> None:
     assert [Landmark().at(WORD, t) for t in (0, 4, 5)] == [0, 4, None]
     assert [Landmark(from_end=True, offset=-1).at(WORD, t) for t in (0, 3, 4)] == [3, 0, None]
     assert [Landmark(("b",)).at(WORD, t) for t in (0, 1, 2, 3)] == [1, 2, 4, None]
     assert Landmark(("b",), from_end=True, offset=1).at(WORD, 1) == 3
 
 
-def test_how_they_read() -> None:
+def test_landmarks_as_text() -> None:
     assert str(Landmark(from_end=True, offset=-1)) == "n-1-t - 1"
     assert str(Landmark(("a", "b"), True, 2)) == "t-th of {a b} from the end + 2"
 
 
-def test_classes_are_the_constructors_alone_and_all_but_each() -> None:
+def test_token_classes_of_three_constructors() -> None:
     assert token_classes(WORDS) == [("a",), ("b",), ("c",), ("b", "c"), ("a", "c"), ("a", "b")]
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.integers(0, 9))
-def test_a_place_is_in_the_input_or_nowhere(tokens: list[str], t: int) -> None:
+def test_landmark_is_in_the_input_or_none(tokens: list[str], t: int) -> None:
     for landmark in landmarks(WORDS):
         at = landmark.at(tokens, t)
         assert at is None or 0 <= at < len(tokens)
 
 
 @given(st.sampled_from(landmarks(WORDS)), st.integers(0, 99))
-def test_what_is_followed_is_found_or_something_that_agrees_with_it(
-    mark: Landmark, seed: int
+def test_best_landmark_fits_at_least_as_well_as_the_true_one(
+    fingerprint: Landmark, seed: int
 ) -> None:
     steps = [(tuple(x), t) for x in WORDS.sample(20, seed) for t in range(len(x))]
-    places = [mark.at(x, t) for x, t in steps]
+    places = [fingerprint.at(x, t) for x, t in steps]
     found = best(landmarks(WORDS), steps, places, cover=0.0)
     assert found is not None
-    assert found[1].hits >= follow(mark, steps, places).hits
+    assert found[1].hits >= follow(fingerprint, steps, places).hits
 
 
-def test_a_landmark_that_is_seldom_there_does_not_win() -> None:
+def test_rarely_present_landmark_does_not_win() -> None:
     steps = [(tuple("aaaab"), t) for t in range(5)]
     found = best([Landmark(("b",)), Landmark()], steps, [4, 0, 0, 0, 4])
     assert found is not None

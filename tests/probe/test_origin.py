@@ -24,7 +24,7 @@ class Oracle:
         return [[*self.task.apply(x), "EOS"][len(y)] for x, y in zip(inputs, prefixes, strict=True)]
 
 
-def test_a_copier_depends_on_the_token_it_writes_and_copies_it() -> None:
+def test_copier_depends_on_the_copied_token() -> None:
     task = Words("copy")
     found = origin_map(Adapter(planted(task), task), task, task.sample(12))
     assert found.pointer == Landmark()
@@ -33,14 +33,14 @@ def test_a_copier_depends_on_the_token_it_writes_and_copies_it() -> None:
     assert (found.copied.value, found.ahead.hits, found.behind.hits) == (1.0, 0, 0)
 
 
-def test_a_reverser_reads_from_the_far_end() -> None:
+def test_reverser_reads_from_the_far_end() -> None:
     task = Words("reverse")
     found = origin_map(Adapter(planted(task), task), task, task.sample(12))
     assert found.pointer == Landmark(from_end=True)
     assert found.alignments[0].share.value == 1.0
 
 
-def test_a_state_in_the_output_shows_as_what_the_held_prefix_hides() -> None:
+def test_fixed_prefix_hides_a_state_carried_in_the_output() -> None:
     task = Words("parity")
     found = origin_map(Adapter(planted(task), task), task, task.sample(12))
     assert all(o.held == tuple(frozenset({t}) for t in range(LENGTH)) for o in found.origins)
@@ -50,7 +50,7 @@ def test_a_state_in_the_output_shows_as_what_the_held_prefix_hides() -> None:
     assert found.prefix_matters.value == (15 - 5) / 15
 
 
-def test_an_oracle_is_enough_and_its_state_from_the_input_stays_visible() -> None:
+def test_origin_map_needs_only_outputs() -> None:
     task = Words("parity")
     found = origin_map(Oracle(task), task, task.sample(12))
     assert all(

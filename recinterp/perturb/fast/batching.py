@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from recinterp.perturb.fast.forward import Clean, resume
-from recinterp.perturb.fast.hook_points import LOCAL, Group, Table, point_of
-from recinterp.perturb.fast.masks import Border
-from recinterp.perturb.fast.weights import Weights
-from recinterp.perturb.lowering.edits import Edit, Frozen, Look, Write
+from recinterp.perturb.fast.hook_points import LOCAL, EditGroup, Table, point_of
+from recinterp.perturb.fast.masks import EncoderDecoderSplit
+from recinterp.perturb.fast.weights import FastWeights
+from recinterp.perturb.lowering.edits import Edit, PatternEdit, PatternFreeze, Write
 
 TOKENS = 4096  # of a call, on a CPU
 DEVICE_TOKENS = 65536  # elsewhere
@@ -26,7 +26,7 @@ PER_HEAD = ("q", "k", "v", "z")
 
 
 @dataclass(frozen=True)
-class Shape:
+class PlanStart:
     """What decides how a plan is run: first layer, whether only touched tokens matter there."""
 
     first: int
@@ -34,16 +34,16 @@ class Shape:
     start: int
 
 
-def shape_of(edits: Sequence[Edit], border: Border | None = None) -> Shape | None:
+def start_of(edits: Sequence[Edit], split: EncoderDecoderSplit | None = None) -> PlanStart | None:
     """Where a lowered plan starts; None where it writes nothing. Hook names must be known ones.
 
     An encoder sees both ways: from an edit of what it reads on, all of the row is computed anew.
     """
-    begins = None if border is None else border.begins.cpu()
+    begins = None if split is None else split.begins.cpu()
     touched = []
     for edit in edits:
-        if isinstance(edit, Frozen):
-            touched.append((edit.layer, "frozen", 0))
+        if isinstance(edit, PatternFreeze):
+            touched.append((edit.layer, "frozen_pattern", 0))
         elif len(edit.pos):
             place = point_of(edit.hook)
             assert place is not None
@@ -53,23 +53,23 @@ def shape_of(edits: Sequence[Edit], border: Border | None = None) -> Shape | Non
         return None
     first = min(layer for layer, _, _ in touched)
     local = all(point in LOCAL for layer, point, _ in touched if layer == first)
-    return Shape(first, local, min(start for _, _, start in touched))
+    return PlanStart(first, local, min(start for _, _, start in touched))
 
 
 @torch.no_grad()
 def run_many(
-    weights: Weights, clean: Clean, plans: Sequence[Sequence[Edit]], tokens: int | None = None
+    weights: FastWeights, clean: Clean, plans: Sequence[Sequence[Edit]], tokens: int | None = None
 ) -> Tensor:
     """Logits of every plan on every row: (plan, row, vocab). tokens: of a call."""
-    rows = len(clean.query)
+    rows = len(clean.prediction)
     usual = TOKENS if clean.logits.device.type == "cpu" else DEVICE_TOKENS
     out = clean.logits.expand(len(plans), *clean.logits.shape).clone()
     for call in _calls(plans, clean, len(weights.blocks), tokens or usual):
-        lanes = torch.arange(call.rows.start, call.rows.stop).repeat(len(call.plans))
-        table = table_of([plans[i] for i in call.plans], call.rows, rows, clean.query.device)
+        plan_rows = torch.arange(call.rows.start, call.rows.stop).repeat(len(call.plans))
+        table = table_of([plans[i] for i in call.plans], call.rows, rows, clean.prediction.device)
         if not table:
             continue
-        logits = resume(weights, clean, lanes.to(clean.query.device), table, call.start)
+        logits = resume(weights, clean, plan_rows.to(clean.prediction.device), table, call.start)
         shape = (len(call.plans), len(call.rows), -1)
         out[call.plans, call.rows.start : call.rows.stop] = logits.view(shape)
     return out
@@ -85,27 +85,27 @@ class _Call:
 def _calls(
     plans: Sequence[Sequence[Edit]], clean: Clean, n_layers: int, tokens: int
 ) -> Iterator[_Call]:
-    rows = len(clean.query)
-    for start, single, members in _buckets(plans, clean.border, n_layers, rows):
+    rows = len(clean.prediction)
+    for start, single, members in _buckets(plans, clean.split, n_layers, rows):
         each = 1 if single else clean.width - start
-        lanes = max(1, tokens // each)
-        if rows <= lanes:
-            step = lanes // rows
+        plan_rows = max(1, tokens // each)
+        if rows <= plan_rows:
+            step = plan_rows // rows
             for i in range(0, len(members), step):
                 yield _Call(members[i : i + step], range(rows), start)
         else:
             for number in members:
-                for i in range(0, rows, lanes):
-                    yield _Call([number], range(i, min(i + lanes, rows)), start)
+                for i in range(0, rows, plan_rows):
+                    yield _Call([number], range(i, min(i + plan_rows, rows)), start)
 
 
 def _buckets(
-    plans: Sequence[Sequence[Edit]], border: Border | None, n_layers: int, rows: int
+    plans: Sequence[Sequence[Edit]], split: EncoderDecoderSplit | None, n_layers: int, rows: int
 ) -> Iterator[tuple[int, bool, list[int]]]:
     """(start, whether the query alone is computed, plans): those that can share a call."""
     found: dict[tuple[int, bool], list[tuple[int, int]]] = {}
     for number, edits in enumerate(plans):
-        shape = shape_of(edits, border)
+        shape = start_of(edits, split)
         if shape is not None:
             key = (shape.first, shape.local)
             found.setdefault(key, []).append((shape.start, number))
@@ -114,11 +114,11 @@ def _buckets(
         if local and first == n_layers - 1:
             yield members[-1][0], True, [number for _, number in members]
             continue
-        for start, together in _alike(members, rows):
+        for start, together in _split_by_waste(members, rows):
             yield start, False, together
 
 
-def _alike(members: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, list[int]]]:
+def _split_by_waste(members: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, list[int]]]:
     """Plans in order of where they start, latest first, cut where sharing would waste too much."""
     together: list[int] = []
     start, wasted = members[0][0], 0
@@ -140,14 +140,18 @@ def table_of(
     for number, edits in enumerate(plans):
         seen: dict[tuple[int, str], int] = {}
         for edit in edits:
-            point = (edit.layer, "frozen") if isinstance(edit, Frozen) else point_of(edit.hook)
+            point = (
+                (edit.layer, "frozen_pattern")
+                if isinstance(edit, PatternFreeze)
+                else point_of(edit.hook)
+            )
             assert point is not None
             part = _part(edit, rows, total, number * len(rows) - rows.start)
-            if not len(part.lane):
+            if not len(part.plan_row):
                 continue
             order = seen[point] = seen.get(point, -1) + 1
             part_op = edit.op if isinstance(edit, Write) else "set"
-            headed = not isinstance(edit, Frozen) and edit.head is not None
+            headed = not isinstance(edit, PatternFreeze) and edit.head is not None
             parts.setdefault((*point, order, part_op, headed), []).append(part)
     table: Table = {}
     for (layer, name, _, op, headed), found in sorted(parts.items(), key=lambda item: item[0][:3]):
@@ -158,7 +162,7 @@ def table_of(
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    lane: Tensor
+    plan_row: Tensor
     pos: Tensor
     head: int | None
     value: Tensor
@@ -166,45 +170,45 @@ class _Part:
 
 
 def _part(edit: Edit, rows: range, total: int, offset: int) -> _Part:
-    if isinstance(edit, Frozen):
+    if isinstance(edit, PatternFreeze):
         some = slice(rows.start, rows.stop)
-        lane = torch.arange(rows.start, rows.stop) + offset
-        return _Part(lane, lane, None, edit.pattern[some])
+        plan_row = torch.arange(rows.start, rows.stop) + offset
+        return _Part(plan_row, plan_row, None, edit.pattern[some])
     whole = len(rows) == total
     if whole:
         some = slice(None)
     else:
         ends = torch.searchsorted(edit.row, torch.tensor([rows.start, rows.stop])).tolist()
         some = slice(*ends)
-    lane, pos = edit.row[some] + offset, edit.pos[some]
-    if isinstance(edit, Look):
-        return _Part(lane, pos, edit.head, edit.pattern[some])
+    plan_row, pos = edit.row[some] + offset, edit.pos[some]
+    if isinstance(edit, PatternEdit):
+        return _Part(plan_row, pos, edit.head, edit.pattern[some])
     value = edit.value[some] if edit.per_site else edit.value
     if not edit.per_site:
-        value = value.expand(len(lane), *value.shape)
-    return _Part(lane, pos, edit.head, value, None if edit.noise is None else edit.noise[some])
+        value = value.expand(len(plan_row), *value.shape)
+    return _Part(plan_row, pos, edit.head, value, None if edit.noise is None else edit.noise[some])
 
 
-def _group(op: str, headed: bool, axes: int, parts: list[_Part], device: torch.device) -> Group:
+def _group(op: str, headed: bool, axes: int, parts: list[_Part], device: torch.device) -> EditGroup:
     heads = None
     if headed:
-        counts = torch.tensor([len(p.lane) for p in parts])
+        counts = torch.tensor([len(p.plan_row) for p in parts])
         which = torch.tensor([p.head for p in parts])
         heads = which.repeat_interleave(counts).to(device)
     noise = [p.noise for p in parts if p.noise is not None]
-    return Group(
+    return EditGroup(
         op,
-        torch.cat([p.lane for p in parts]).to(device),
+        torch.cat([p.plan_row for p in parts]).to(device),
         torch.cat([p.pos for p in parts]).to(device),
         heads,
-        torch.cat(_alike_shapes([p.value for p in parts], axes)).to(device),
+        torch.cat(_expand_to_common_shape([p.value for p in parts], axes)).to(device),
         torch.cat(noise).to(device) if noise else None,
     )
 
 
-def _alike_shapes(values: list[Tensor], axes: int) -> list[Tensor]:
+def _expand_to_common_shape(values: list[Tensor], axes: int) -> list[Tensor]:
     """Zeros are written as numbers, means and sources as vectors: as many axes for all of them."""
-    most = max(axes, *(value.dim() for value in values))
-    grown = [v.reshape(len(v), *[1] * (most - v.dim()), *v.shape[1:]) for v in values]
+    max_dims = max(axes, *(value.dim() for value in values))
+    grown = [v.reshape(len(v), *[1] * (max_dims - v.dim()), *v.shape[1:]) for v in values]
     sizes = [max(size) for size in zip(*(v.shape[1:] for v in grown), strict=True)]
     return [v.expand(len(v), *sizes) for v in grown]

@@ -19,10 +19,10 @@ from torch import Tensor
 from recinterp.perturb.fast.batching import table_of
 from recinterp.perturb.fast.blocks import Pass
 from recinterp.perturb.fast.forward import embed, forward
-from recinterp.perturb.fast.hook_points import Queries, Table
-from recinterp.perturb.fast.masks import Border, keys
-from recinterp.perturb.fast.weights import Weights
-from recinterp.perturb.lowering.edits import Edit, Frozen, Look, Write
+from recinterp.perturb.fast.hook_points import PredictionFrame, Table
+from recinterp.perturb.fast.masks import EncoderDecoderSplit, key_span
+from recinterp.perturb.fast.weights import FastWeights
+from recinterp.perturb.lowering.edits import Edit, PatternEdit, PatternFreeze, Write
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.sources import ensure_source_cache
 from recinterp.perturb.plan import (
@@ -37,7 +37,13 @@ from recinterp.perturb.plan import (
     Swap,
     Transplant,
 )
-from recinterp.perturb.positions import At, PromptBatch, Where, build_batch, so_far
+from recinterp.perturb.positions import (
+    At,
+    PromptBatch,
+    Where,
+    build_batch,
+    without_future_positions,
+)
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -47,12 +53,12 @@ if TYPE_CHECKING:
 FIXED = ("input", "inputs", "others", "some", "position")
 
 
-def keeps(plan: Plan) -> bool:
+def supports_kv_cache(plan: Plan) -> bool:
     """Whether a plan's edits of past positions stay what they are while the output grows."""
-    return all(_keeps(step) for step in plan)
+    return all(_supports_kv_cache(step) for step in plan)
 
 
-def _keeps(step: Intervention) -> bool:
+def _supports_kv_cache(step: Intervention) -> bool:
     match step:
         case Ablate(kind="zero") | Steer() | Redirect() | ForcePrefix() | Swap():
             return True
@@ -60,12 +66,12 @@ def _keeps(step: Intervention) -> bool:
             return reference is not None  # else it is the mean of a batch that grows
         case Interchange(within=within) if within is not None:
             return False  # the clean run's values at the query grow with it
-        case Interchange(units=units, at=at, scramble=scramble):
+        case Interchange(units=units, at=at, control_seed=control_seed):
             places = [at] if at is not None else [unit.at for unit in units]
-            counted = all(_only(place, (*FIXED, "query")) for place in places)
-            return counted and scramble is None
-        case Transplant(scramble=scramble):
-            return scramble is None
+            counted = all(_only(place, (*FIXED, "prediction")) for place in places)
+            return counted and control_seed is None
+        case Transplant(control_seed=control_seed):
+            return control_seed is None
         case FreezePatterns():
             return False  # the clean run's patterns grow too
     return False
@@ -76,23 +82,25 @@ def _only(where: Where, kinds: Sequence[str]) -> bool:
     return all(at.kind in kinds for at in classes)
 
 
-def up_to_now(plan: Plan, rows: PromptBatch) -> list[Intervention]:
+def restrict_to_current(plan: Plan, rows: PromptBatch) -> list[Intervention]:
     """A plan for a moment of decoding: positions that are not there yet are left out."""
-    return [_up_to_now(step, rows) for step in plan]
+    return [_restrict_step(step, rows) for step in plan]
 
 
-def _up_to_now(step: Intervention, rows: PromptBatch) -> Intervention:
+def _restrict_step(step: Intervention, rows: PromptBatch) -> Intervention:
     match step:
         case Steer(unit=unit):
-            return replace(step, unit=replace(unit, at=so_far(unit.at, rows)))
+            return replace(step, unit=replace(unit, at=without_future_positions(unit.at, rows)))
         case Ablate(units=units):
-            return replace(step, unit=tuple(replace(u, at=so_far(u.at, rows)) for u in units))
+            return replace(
+                step, unit=tuple(replace(u, at=without_future_positions(u.at, rows)) for u in units)
+            )
     return step
 
 
 @torch.no_grad()
 def decode(
-    adapter: Adapter, task: Task, weights: Weights, rows: PromptBatch, plan: Plan
+    adapter: Adapter, task: Task, weights: FastWeights, rows: PromptBatch, plan: Plan
 ) -> list[tuple[list[str], bool]]:
     """Per row: the tokens written, forced ones included, and whether it came to its end."""
     with ensure_source_cache():
@@ -101,59 +109,59 @@ def decode(
 
 class _Decoding:
     def __init__(
-        self, adapter: Adapter, task: Task, weights: Weights, rows: PromptBatch, plan: Plan
+        self, adapter: Adapter, task: Task, weights: FastWeights, rows: PromptBatch, plan: Plan
     ) -> None:
         self.adapter, self.task, self.weights, self.plan = adapter, task, weights, plan
         self.rows = rows
         self.outs = [list(prefix) for prefix in rows.prefixes]
         self.ended = [False] * len(rows)
-        self.open = [int(q) < adapter.n_ctx for q in rows.query]
+        self.open = [int(q) < adapter.n_ctx for q in rows.prediction]
         self.kv: list[Tensor] = []
-        self.border: Border | None = None
+        self.split: EncoderDecoderSplit | None = None
 
     def run(self) -> list[tuple[list[str], bool]]:
         """Step by step, until every row has ended or has no room."""
         self._prefill()
-        edits = self._edits()
+        edits = self._lower_step()
         while any(self.open):
-            here, query = self.rows, self.rows.query
-            logits = self._step(here, query, edits)
+            here, prediction = self.rows, self.rows.prediction
+            logits = self._step(here, prediction, edits)
             self._write(logits.argmax(-1).tolist())
             if not any(self.open):
                 break
             self.rows = build_batch(self.task, here.inputs, self.outs)
-            before, edits = edits, self._edits()
-            if _at(before, query) or _at(edits, query):
-                self._step(here, query, edits)  # as what it is from now on
+            before, edits = edits, self._lower_step()
+            if _at(before, prediction) or _at(edits, prediction):
+                self._step(here, prediction, edits)  # as what it is from now on
         return list(zip(self.outs, self.ended, strict=True))
 
     def _prefill(self) -> None:
         device = self.weights.embed.device
-        edits = self._edits()
+        edits = self._lower_step()
         past = [edit for edit in edits if isinstance(edit, Write)]
-        ids, query = self.rows.ids.to(device), self.rows.query.to(device)
+        ids, prediction = self.rows.ids.to(device), self.rows.prediction.to(device)
         if self.weights.start is not None:
-            self.border = Border.of(self.rows.sep.to(device))
-        clean = forward(self.weights, ids, query, self._table(past), border=self.border)
+            self.split = EncoderDecoderSplit.of(self.rows.sep.to(device))
+        clean = forward(self.weights, ids, prediction, self._table(past), split=self.split)
         room = self.adapter.n_ctx - ids.shape[1]
         self.kv = [
             F.pad(kv, (0, 0, 0, 0, 0, 0, 0, room)) if block.kind in "LD" else kv
             for kv, block in zip(clean.kv, self.weights.blocks, strict=True)
         ]
 
-    def _edits(self) -> list[Edit]:
-        return lower(self.adapter, self.task, self.rows, up_to_now(self.plan, self.rows))
+    def _lower_step(self) -> list[Edit]:
+        return lower(self.adapter, self.task, self.rows, restrict_to_current(self.plan, self.rows))
 
     def _table(self, edits: Sequence[Edit]) -> Table:
         return table_of([edits], range(len(self.rows)), len(self.rows), self.weights.embed.device)
 
-    def _step(self, rows: PromptBatch, query: Tensor, edits: Sequence[Edit]) -> Tensor:
-        """Read one token per row, at `query`, under the edits that are there."""
+    def _step(self, rows: PromptBatch, prediction: Tensor, edits: Sequence[Edit]) -> Tensor:
+        """Read one token per row, at `prediction`, under the edits that are there."""
         device = self.weights.embed.device
-        ids = rows.ids[torch.arange(len(rows)), query].to(device)
-        found = [_wide(edit, self.adapter.n_ctx) for edit in _at(edits, query)]
+        ids = rows.ids[torch.arange(len(rows)), prediction].to(device)
+        found = [_wide(edit, self.adapter.n_ctx) for edit in _at(edits, prediction)]
         table, width = self._table(found), self.adapter.n_ctx
-        return step(self.weights, self.kv, ids, query.to(device), table, width, self.border)
+        return step(self.weights, self.kv, ids, prediction.to(device), table, width, self.split)
 
     def _write(self, tokens: list[int]) -> None:
         for i, token in enumerate(tokens):
@@ -164,22 +172,22 @@ class _Decoding:
                 continue
             name = self.adapter.token(token)
             self.outs[i].append(name)
-            fits = int(self.rows.query[i]) + 2 < self.adapter.n_ctx
+            fits = int(self.rows.prediction[i]) + 2 < self.adapter.n_ctx
             self.open[i] = fits and name in self.task.ids
 
 
-def _at(edits: Sequence[Edit], query: Tensor) -> list[Edit]:
+def _at(edits: Sequence[Edit], prediction: Tensor) -> list[Edit]:
     """The edits whose sites hold these positions, cut to them."""
     found: list[Edit] = []
     for edit in edits:
-        if isinstance(edit, Frozen):
+        if isinstance(edit, PatternFreeze):
             continue
-        here = (edit.pos == query[edit.row]).nonzero()[:, 0]
+        here = (edit.pos == prediction[edit.row]).nonzero()[:, 0]
         if not len(here):
             continue
         row, pos = edit.row[here], edit.pos[here]
-        if isinstance(edit, Look):
-            found.append(Look(edit.layer, edit.head, row, pos, edit.pattern[here]))
+        if isinstance(edit, PatternEdit):
+            found.append(PatternEdit(edit.layer, edit.head, row, pos, edit.pattern[here]))
         else:
             value = edit.value[here.to(edit.value.device)] if edit.per_site else edit.value
             found.append(Write(edit.hook, edit.head, row, pos, edit.op, value, edit.per_site))
@@ -188,43 +196,43 @@ def _at(edits: Sequence[Edit], query: Tensor) -> list[Edit]:
 
 def _wide(edit: Edit, width: int) -> Edit:
     """Attention over as many keys as the buffers hold."""
-    if not isinstance(edit, Look):
+    if not isinstance(edit, PatternEdit):
         return edit
     pattern = F.pad(edit.pattern, (0, width - edit.pattern.shape[-1]))
-    return Look(edit.layer, edit.head, edit.row, edit.pos, pattern)
+    return PatternEdit(edit.layer, edit.head, edit.row, edit.pos, pattern)
 
 
 def step(
-    weights: Weights,
+    weights: FastWeights,
     kv: Sequence[Tensor],
     ids: Tensor,
     pos: Tensor,
     table: Table,
     width: int,
-    border: Border | None = None,
+    split: EncoderDecoderSplit | None = None,
 ) -> Tensor:
     """Logits (row, vocab) after one more token per row; its keys and values are written to kv.
 
     kv: per layer (row, room, 2, head, d_head), with room up to position `width`; ids, pos: (row,).
     """
-    run = Pass(weights, pos, width, table, None, bool((pos == width - 1).all()), border)
-    frame, rows = Queries(pos), torch.arange(len(ids), device=ids.device)
-    x = embed(weights, ids, pos, border)
+    run = Pass(weights, pos, width, table, None, bool((pos == width - 1).all()), split)
+    frame, rows = PredictionFrame(pos), torch.arange(len(ids), device=ids.device)
+    x = embed(weights, ids, pos, split)
     for layer, block in enumerate(weights.blocks):
         if block.kind == "E":  # it is done with
-            x = run.beyond(layer, x, frame)
+            x = run.pass_through(layer, x, frame)
             continue
         x = run.edit(layer, "pre", x, frame)
         parts = block.part(block.norm1, x, 0, 1 if block.kind == "X" else 3, weights.d_head)
-        q = run.turned(run.edit(layer, "q", parts[:, 0], frame)[:, None], pos[:, None])
+        q = run.apply_rotary(run.edit(layer, "q", parts[:, 0], frame)[:, None], pos[:, None])
         if block.kind != "X":
             k, v = parts[:, 1], parts[:, 2]
             run.edit(layer, "k", k, frame)
             run.edit(layer, "v", v, frame)
-            at = pos - keys(block.kind, width, border)[0]
-            kv[layer][rows, at, 0] = run.turned(k[:, None], pos[:, None])[:, 0]
+            at = pos - key_span(block.kind, width, split)[0]
+            kv[layer][rows, at, 0] = run.apply_rotary(k[:, None], pos[:, None])[:, 0]
             kv[layer][rows, at, 1] = v
         z = run.attend(block.kind, q, kv[layer], pos[:, None])[:, 0]
-        z = run.look(layer, z, kv[layer][:, :, 1], frame, None)
-        x = run.after(layer, x, z, frame)
+        z = run.force_patterns(layer, z, kv[layer][:, :, 1], frame, None)
+        x = run.finish_block(layer, x, z, frame)
     return run.logits(x)

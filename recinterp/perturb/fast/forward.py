@@ -1,4 +1,4 @@
-"""The fast road: a model in plain tensors, restarted where an edit first touches it.
+"""The fast backend: a model in plain tensors, restarted where an edit first touches it.
 
     clean = forward(weights, ids, query)           # every layer's state, kept
     resume(weights, clean, lanes, table)           # (lane, vocab): logits at each lane's query
@@ -7,7 +7,7 @@ A lane is one row under one plan; many plans share a call. Three things are left
 forward does: the layers before the first edit, the positions before it (their keys and values are
 the clean run's), and all but the query in the last layer. An encoder-decoder is one stack of blocks
 over rows that hold both halves (models/stack.py, border.py): an edit of what is written leaves the
-encoder, and what the decoder attends to, as they were. Equal to the hooks' road to 1e-5; tested.
+encoder, and what the decoder attends to, as they were. Equal to the hooks to 1e-5; tested.
 """
 
 from __future__ import annotations
@@ -19,9 +19,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recinterp.perturb.fast.blocks import Pass
-from recinterp.perturb.fast.hook_points import LOCAL, Frame, Queries, Suffix, Table, Tap, Touched
-from recinterp.perturb.fast.masks import Border, asks, owns
-from recinterp.perturb.fast.weights import Weights
+from recinterp.perturb.fast.hook_points import (
+    LOCAL,
+    EditedTokens,
+    Frame,
+    OnActivation,
+    PredictionFrame,
+    SuffixFrame,
+    Table,
+)
+from recinterp.perturb.fast.masks import EncoderDecoderSplit, is_own_position, query_span
+from recinterp.perturb.fast.weights import FastWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +39,13 @@ class Clean:
     kv: (row, key, 2, head, d_head), of the keys that a layer has.
     """
 
-    query: Tensor
+    prediction: Tensor
     pre: list[Tensor]
     z: list[Tensor]
     kv: list[Tensor]
     logits: Tensor
     full: bool = False
-    border: Border | None = None
+    split: EncoderDecoderSplit | None = None
 
     @property
     def width(self) -> int:
@@ -45,13 +53,15 @@ class Clean:
         return self.pre[0].shape[1]
 
 
-def embed(weights: Weights, ids: Tensor, pos: Tensor, border: Border | None = None) -> Tensor:
+def embed(
+    weights: FastWeights, ids: Tensor, pos: Tensor, split: EncoderDecoderSplit | None = None
+) -> Tensor:
     """What the embeddings write, (row, ..., d); ids: (row, ...) at those positions of a row."""
-    if border is None:
+    if split is None:
         x = weights.embed[ids]
         return x if weights.positions is None else x + weights.positions[pos]
     assert weights.start is not None
-    place = pos - border.begins.view(-1, *[1] * (ids.dim() - 1))
+    place = pos - split.begins.view(-1, *[1] * (ids.dim() - 1))
     x = weights.embed[ids.masked_fill(place == 0, weights.start)]
     if weights.positions is None or weights.written is None:
         return x
@@ -61,42 +71,44 @@ def embed(weights: Weights, ids: Tensor, pos: Tensor, border: Border | None = No
 
 @torch.no_grad()
 def forward(
-    weights: Weights,
+    weights: FastWeights,
     ids: Tensor,
-    query: Tensor,
+    prediction: Tensor,
     table: Table | None = None,
-    tap: Tap | None = None,
-    border: Border | None = None,
+    on_activation: OnActivation | None = None,
+    split: EncoderDecoderSplit | None = None,
 ) -> Clean:
     """All layers of a batch, every layer's state kept; with edits, if a table is given."""
     width = ids.shape[1]
-    run = Pass(weights, query, width, table or {}, tap, border=border)
-    x = embed(weights, ids, torch.arange(width, device=ids.device), border)
+    run = Pass(weights, prediction, width, table or {}, on_activation, split=split)
+    x = embed(weights, ids, torch.arange(width, device=ids.device), split)
     pre, z, kv = [x.clone()], [], []
     for layer, block in enumerate(weights.blocks):
-        x, read, made = run.layer(layer, x, 0, None, last=False)
-        lo, hi = asks(block.kind, width, border)
+        x, read, made = run.run_layer(layer, x, 0, None, last=False)
+        lo, hi = query_span(block.kind, width, split)
         pre.append(x.clone())  # the next layer goes on in place
         z.append(read if hi - lo == width else F.pad(read, (0, 0, 0, 0, lo, width - hi)))
         kv.append(made)
     rows = torch.arange(len(ids), device=ids.device)
-    full = bool((query == width - 1).all())
-    return Clean(query, pre, z, kv, run.logits(x[rows, query]), full, border)
+    full = bool((prediction == width - 1).all())
+    return Clean(prediction, pre, z, kv, run.logits(x[rows, prediction]), full, split)
 
 
 @torch.no_grad()
-def resume(weights: Weights, clean: Clean, lanes: Tensor, table: Table, start: int) -> Tensor:
+def resume(
+    weights: FastWeights, clean: Clean, plan_rows: Tensor, table: Table, start: int
+) -> Tensor:
     """Logits (lane, vocab) at the queries, under edits; lanes: the clean run's row of each.
 
     start: no edit is at a position before it; 0 where one is at what an encoder reads.
     """
-    return _resume(weights, clean, lanes, table, start, None)
+    return _resume(weights, clean, plan_rows, table, start, None)
 
 
-def differentiable(weights: Weights, clean: Clean, table: Table, start: int) -> Tensor:
+def differentiable(weights: FastWeights, clean: Clean, table: Table, start: int) -> Tensor:
     """The same on the clean run's own rows, with gradients back to what the edits write."""
-    lanes = torch.arange(len(clean.query), device=clean.query.device)
-    return _resume(weights, clean, lanes, table, start, _untouched)
+    plan_rows = torch.arange(len(clean.prediction), device=clean.prediction.device)
+    return _resume(weights, clean, plan_rows, table, start, _untouched)
 
 
 def _untouched(layer: int, point: str, value: Tensor, frame: Frame) -> None:
@@ -104,62 +116,67 @@ def _untouched(layer: int, point: str, value: Tensor, frame: Frame) -> None:
 
 
 def _resume(
-    weights: Weights, clean: Clean, lanes: Tensor, table: Table, start: int, tap: Tap | None
+    weights: FastWeights,
+    clean: Clean,
+    plan_rows: Tensor,
+    table: Table,
+    start: int,
+    on_activation: OnActivation | None,
 ) -> Tensor:
-    query, border = clean.query[lanes], clean.border and clean.border.take(lanes)
-    run = Pass(weights, query, clean.width, table, tap, clean.full, border)
+    prediction, split = clean.prediction[plan_rows], clean.split and clean.split.select(plan_rows)
+    run = Pass(weights, prediction, clean.width, table, on_activation, clean.full, split)
     first, n = min(layer for layer, _ in table), len(weights.blocks)
     local = all(point in LOCAL for layer, point in table if layer == first)
     if local and first == n - 1:
-        x = _local(run, clean, lanes, first, lanes, query, Queries(query))
+        x = _local(run, clean, plan_rows, first, plan_rows, prediction, PredictionFrame(prediction))
         return run.logits(x)
     if local:
-        x, first = _enter(run, clean, lanes, first, start), first + 1
+        x, first = _enter(run, clean, plan_rows, first, start), first + 1
     else:
-        x = clean.pre[first][lanes, start:]
+        x = clean.pre[first][plan_rows, start:]
     for layer in range(first, n):
-        if layer == n - 1 and run.absorbs(layer, start):
-            x = run.answer(layer, x, start, clean.pre[layer][lanes, :start])
+        if layer == n - 1 and run.can_skip_kv(layer, start):
+            x = run.last_layer_at_prediction(layer, x, start, clean.pre[layer][plan_rows, :start])
             break
         # Where nothing precedes the suffix, its own keys and values are all there are.
-        before = clean.kv[layer][lanes] if start else None
-        x, _, _ = run.layer(layer, x, start, before, last=layer == n - 1)
+        before = clean.kv[layer][plan_rows] if start else None
+        x, _, _ = run.run_layer(layer, x, start, before, last=layer == n - 1)
     logits = run.logits(x)
     if clean.full:
         return logits
-    return torch.where((query < start)[:, None], clean.logits[lanes], logits)
+    return torch.where((prediction < start)[:, None], clean.logits[plan_rows], logits)
 
 
-def _enter(run: Pass, clean: Clean, lanes: Tensor, layer: int, start: int) -> Tensor:
+def _enter(run: Pass, clean: Clean, plan_rows: Tensor, layer: int, start: int) -> Tensor:
     """The stream after the first edited layer, computed anew at the touched tokens only."""
     groups = [group for (at, _), found in run.table.items() if at == layer for group in found]
     width, keep = clean.width, clean.width - start
-    keys = torch.unique(torch.cat([group.lane * width + group.pos for group in groups]))
-    if len(keys) == len(lanes) * keep and (layer, "q") not in run.table:
-        x, z = clean.pre[layer][lanes, start:], clean.z[layer][lanes, start:]
-        pos = torch.arange(start, width, device=lanes.device).expand(len(lanes), -1)
-        return _on(run, clean, lanes, layer, x, z, lanes[:, None], pos, Suffix(start))
-    lane, pos = keys // width, keys % width
-    new = _local(run, clean, lanes, layer, lanes[lane], pos, Touched(keys, width))
-    x = clean.pre[layer + 1][lanes, start:]
-    x[lane, pos - start] = new
+    keys = torch.unique(torch.cat([group.plan_row * width + group.pos for group in groups]))
+    if len(keys) == len(plan_rows) * keep and (layer, "q") not in run.table:
+        x, z = clean.pre[layer][plan_rows, start:], clean.z[layer][plan_rows, start:]
+        pos = torch.arange(start, width, device=plan_rows.device).expand(len(plan_rows), -1)
+        return _on(run, clean, plan_rows, layer, x, z, plan_rows[:, None], pos, SuffixFrame(start))
+    plan_row, pos = keys // width, keys % width
+    new = _local(run, clean, plan_rows, layer, plan_rows[plan_row], pos, EditedTokens(keys, width))
+    x = clean.pre[layer + 1][plan_rows, start:]
+    x[plan_row, pos - start] = new
     return x
 
 
 def _local(
-    run: Pass, clean: Clean, lanes: Tensor, layer: int, row: Tensor, pos: Tensor, frame: Frame
+    run: Pass, clean: Clean, plan_rows: Tensor, layer: int, row: Tensor, pos: Tensor, frame: Frame
 ) -> Tensor:
     """A layer at single tokens whose keys and values are the clean run's: (token, d)."""
     x, z = clean.pre[layer][row, pos], clean.z[layer][row, pos]
     if (layer, "q") in run.table:
         z = _asked(run, clean, layer, x, row, pos, frame)
-    return _on(run, clean, lanes, layer, x, z, row, pos, frame)
+    return _on(run, clean, plan_rows, layer, x, z, row, pos, frame)
 
 
 def _on(
     run: Pass,
     clean: Clean,
-    lanes: Tensor,
+    plan_rows: Tensor,
     layer: int,
     x: Tensor,
     z: Tensor,
@@ -168,12 +185,12 @@ def _on(
     frame: Frame,
 ) -> Tensor:
     """A layer from what its heads have read on, at those rows' positions."""
-    z = run.look(layer, z, clean.kv[layer][:, :, 1], frame, lanes)
+    z = run.force_patterns(layer, z, clean.kv[layer][:, :, 1], frame, plan_rows)
     own = None
-    if clean.border is not None:
+    if clean.split is not None:
         kind = run.weights.blocks[layer].kind
-        own = owns(kind, pos, clean.border.begins[row])[..., None].to(x)
-    return run.after(layer, x, z, frame, own)
+        own = is_own_position(kind, pos, clean.split.begins[row])[..., None].to(x)
+    return run.finish_block(layer, x, z, frame, own)
 
 
 def _asked(
@@ -183,7 +200,7 @@ def _asked(
     block = run.weights.blocks[layer]
     q = block.part(block.norm1, x, 0, 1, run.weights.d_head)[:, 0]
     q = run.edit(layer, "q", q, frame)
-    border = clean.border and clean.border.take(row)
-    q = run.turned(q[:, None], pos[:, None])
-    at = Pass(run.weights, pos, clean.width, border=border)
+    split = clean.split and clean.split.select(row)
+    q = run.apply_rotary(q[:, None], pos[:, None])
+    at = Pass(run.weights, pos, clean.width, split=split)
     return at.attend(block.kind, q, clean.kv[layer][row], pos[:, None])[:, 0]

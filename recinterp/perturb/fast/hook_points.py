@@ -1,4 +1,4 @@
-"""Where edits land in the fast road: its points, edits gathered over lanes, and frames.
+"""Where edits land in the fast backend: its points, edits gathered over lanes, and frames.
 
 A frame says which positions of which lanes a tensor holds.
 """
@@ -17,7 +17,7 @@ POINTS = {
     "attn.hook_q": "q",
     "attn.hook_k": "k",
     "attn.hook_v": "v",
-    "attn.hook_pattern": "look",
+    "attn.hook_pattern": "pattern",
     "attn.hook_z": "z",
     "hook_attn_out": "attn_out",
     "hook_resid_mid": "mid",
@@ -27,13 +27,13 @@ POINTS = {
     "hook_resid_post": "post",
 }
 # At these an edit leaves every other position of the layer as it was.
-LOCAL = ("q", "look", "z", "attn_out", "mid", "mlp_pre", "mlp_post", "mlp_out", "post")
+LOCAL = ("q", "pattern", "z", "attn_out", "mid", "mlp_pre", "mlp_post", "mlp_out", "post")
 # At these the stream itself is held, of both halves of an encoder-decoder.
 STREAM = ("pre", "mid", "post")
 
 
 def point_of(hook: str) -> tuple[int, str] | None:
-    """(layer, point) of a hook name, or None where the fast road has no such point."""
+    """(layer, point) of a hook name, or None where the fast backend has no such point."""
     start, _, rest = hook.partition(".")
     layer, _, name = rest.partition(".")
     if start != "blocks" or name not in POINTS:
@@ -42,61 +42,61 @@ def point_of(hook: str) -> tuple[int, str] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class EditGroup:
     """Writes of one kind at one point, over all lanes of a call: lane, pos, head: (sites,).
 
     look: value is a pattern, (sites, head or 1, key); frozen: (lane, head, query, key).
     """
 
     op: str
-    lane: Tensor
+    plan_row: Tensor
     pos: Tensor
     head: Tensor | None
     value: Tensor
     noise: Tensor | None = None
 
 
-Table: TypeAlias = dict[tuple[int, str], list[Group]]
+Table: TypeAlias = dict[tuple[int, str], list[EditGroup]]
 
 
 @dataclass(frozen=True, eq=False)
-class Suffix:
+class SuffixFrame:
     """Tensors that hold the positions from `start` on, up to `stop`: (lane, pos - start, ...)."""
 
     start: int
     stop: int | None = None
 
-    def place(self, group: Group) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    def place(self, group: EditGroup) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Where a group's sites are, and which of them (None: all) are here."""
         if self.stop is None:
-            return (group.lane, group.pos - self.start), None
+            return (group.plan_row, group.pos - self.start), None
         here = (group.pos >= self.start) & (group.pos < self.stop)
-        return (group.lane[here], group.pos[here] - self.start), here
+        return (group.plan_row[here], group.pos[here] - self.start), here
 
 
 @dataclass(frozen=True, eq=False)
-class Queries:
+class PredictionFrame:
     """Tensors that hold each lane's query alone: (lane, ...)."""
 
-    query: Tensor
+    prediction: Tensor
 
-    def place(self, group: Group) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    def place(self, group: EditGroup) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Where a group's sites are, and which of them (None: all) are here."""
-        here = group.pos == self.query[group.lane]
-        return (group.lane[here],), here
+        here = group.pos == self.prediction[group.plan_row]
+        return (group.plan_row[here],), here
 
 
 @dataclass(frozen=True, eq=False)
-class Touched:
+class EditedTokens:
     """Tensors that hold the touched tokens alone: (token, ...), by sorted lane * width + pos."""
 
     keys: Tensor
     width: int
 
-    def place(self, group: Group) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    def place(self, group: EditGroup) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Where a group's sites are, and which of them (None: all) are here."""
-        return (torch.searchsorted(self.keys, group.lane * self.width + group.pos),), None
+        return (torch.searchsorted(self.keys, group.plan_row * self.width + group.pos),), None
 
 
-Frame: TypeAlias = Suffix | Queries | Touched
-Tap: TypeAlias = Callable[[int, str, Tensor, Frame], None]
+Frame: TypeAlias = SuffixFrame | PredictionFrame | EditedTokens
+OnActivation: TypeAlias = Callable[[int, str, Tensor, Frame], None]

@@ -23,7 +23,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Border:
+class EncoderDecoderSplit:
     """begins: (row,) positions at which writing begins, between `first` and `last`."""
 
     begins: Tensor
@@ -31,13 +31,13 @@ class Border:
     last: int
 
     @classmethod
-    def of(cls, begins: Tensor) -> Border:
+    def of(cls, begins: Tensor) -> EncoderDecoderSplit:
         """The border of a batch."""
         return cls(begins, int(begins.min()), int(begins.max()))
 
-    def take(self, rows: Tensor | slice) -> Border:
+    def select(self, rows: Tensor | slice) -> EncoderDecoderSplit:
         """The same of some rows; spans stay those of the whole batch."""
-        return Border(self.begins[rows], self.first, self.last)
+        return EncoderDecoderSplit(self.begins[rows], self.first, self.last)
 
     @property
     def even(self) -> bool:
@@ -45,33 +45,35 @@ class Border:
         return self.first == self.last
 
 
-def asks(kind: str, width: int, border: Border | None) -> Span:
+def query_span(kind: str, width: int, split: EncoderDecoderSplit | None) -> Span:
     """The positions at which a block computes something."""
-    if border is None:
+    if split is None:
         return 0, width
-    return (0, border.last) if kind == "E" else (border.first, width)
+    return (0, split.last) if kind == "E" else (split.first, width)
 
 
-def keys(kind: str, width: int, border: Border | None) -> Span:
+def key_span(kind: str, width: int, split: EncoderDecoderSplit | None) -> Span:
     """The positions that it has keys and values of."""
-    if border is None:
+    if split is None:
         return 0, width
-    return (border.first, width) if kind == "D" else (0, border.last)
+    return (split.first, width) if kind == "D" else (0, split.last)
 
 
-def owns(kind: str, pos: Tensor, begins: Tensor) -> Tensor:
+def is_own_position(kind: str, pos: Tensor, begins: Tensor) -> Tensor:
     """Whether positions are a block's own; keys of X are what E owns."""
     return pos < begins if kind == "E" else pos >= begins
 
 
-def sees(kind: str, at: Tensor, width: int, border: Border | None) -> Tensor | None:
+def attention_mask(
+    kind: str, at: Tensor, width: int, split: EncoderDecoderSplit | None
+) -> Tensor | None:
     """Which keys queries may see, (lane or 1, query, key); None: all. at: (query,) or (lane, 1)."""
-    key = torch.arange(*keys(kind, width, border), device=at.device)
+    key = torch.arange(*key_span(kind, width, split), device=at.device)
     own = key == at[..., None]
     before = key <= at[..., None] if kind in "LD" else None
-    if border is None or border.even:
+    if split is None or split.even:
         return before
-    begins = border.begins[:, None, None]
+    begins = split.begins[:, None, None]
     if before is None:
         return key < begins
     # A query that is none of the block's own sees itself: its result is dropped, and is a number.

@@ -17,10 +17,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from recinterp.perturb.plan import Plan
 
-KEPT = 256  # values held whose digests are known
+MAX_KNOWN = 256  # values held whose digests are known
 
 
-class Chain:
+class PlanHash:
     """A digest that grows plan by plan."""
 
     def __init__(self) -> None:
@@ -37,14 +37,14 @@ class Chain:
         held = self._known.get(id(value))
         if held is not None and held[0] is value:
             return held[1]
-        digest = hashlib.sha256(self._spelled(value)).digest()
+        digest = hashlib.sha256(self._serialised(value)).digest()
         if isinstance(value, tuple | Tensor):
-            if len(self._known) >= KEPT:
+            if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[id(value)] = (value, digest)
         return digest
 
-    def _spelled(self, value: object) -> bytes:
+    def _serialised(self, value: object) -> bytes:
         """Everything that is in a value, with what kind of value it is."""
         kind = type(value).__name__.encode()
         if isinstance(value, Tensor):

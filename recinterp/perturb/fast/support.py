@@ -17,9 +17,9 @@ from torch import Tensor
 from recinterp.models.backends import native
 from recinterp.perturb.fast.batching import run_many
 from recinterp.perturb.fast.forward import Clean, forward
-from recinterp.perturb.fast.hook_points import POINTS, Frame, Suffix, point_of
-from recinterp.perturb.fast.masks import Border, owns
-from recinterp.perturb.fast.weights import Weights, read
+from recinterp.perturb.fast.hook_points import POINTS, Frame, SuffixFrame, point_of
+from recinterp.perturb.fast.masks import EncoderDecoderSplit, is_own_position
+from recinterp.perturb.fast.weights import FastWeights, read_weights
 from recinterp.perturb.lowering.edits import Edit
 from recinterp.perturb.positions import PromptBatch
 
@@ -27,35 +27,35 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
 
 TOLERANCE = 1e-5  # of the largest number compared: the two sum in another order
-KEPT = 6  # clean runs held for whoever asks about the same rows again
-KEPT_BYTES = 256 * 2**20
+MAX_CLEAN_RUNS = 6  # clean runs held for whoever asks about the same rows again
+MAX_CLEAN_BYTES = 256 * 2**20
 
 
 @dataclass(eq=False)
 class FastBackend:
-    """A model's fast road, and the hooks whose activations it was seen to reproduce."""
+    """A model's fast backend, and the hooks whose activations it was seen to reproduce."""
 
-    weights: Weights
+    weights: FastWeights
     hooks: frozenset[str]
     _clean: OrderedDict[object, Clean] = field(default_factory=OrderedDict)
 
-    def lacks(self, hook: str) -> str:
-        """What keeps an edit at a hook point from the fast road; empty where nothing does."""
+    def reason_unsupported(self, hook: str) -> str:
+        """What keeps an edit at a hook point from the fast backend; empty where nothing does."""
         if hook.endswith("hook_pattern") or hook in self.hooks:
             return ""
-        return f"{hook} is no point of the fast road"
+        return f"{hook} is no point of the fast backend"
 
     def clean(self, rows: PromptBatch) -> Clean:
         """The run without edits on these rows; kept, as most rows are asked about again."""
-        if rows.mark in self._clean:
-            self._clean.move_to_end(rows.mark)
-            return self._clean[rows.mark]
+        if rows.fingerprint in self._clean:
+            self._clean.move_to_end(rows.fingerprint)
+            return self._clean[rows.fingerprint]
         device = self.weights.embed.device
-        border = None if self.weights.start is None else Border.of(rows.sep.to(device))
-        made = _forward(self.weights, rows.ids.to(device), rows.query.to(device), border)
-        if _bytes(made) * KEPT <= KEPT_BYTES:
-            self._clean[rows.mark] = made
-            if len(self._clean) > KEPT:
+        split = None if self.weights.start is None else EncoderDecoderSplit.of(rows.sep.to(device))
+        made = _forward(self.weights, rows.ids.to(device), rows.prediction.to(device), split)
+        if _bytes(made) * MAX_CLEAN_RUNS <= MAX_CLEAN_BYTES:
+            self._clean[rows.fingerprint] = made
+            if len(self._clean) > MAX_CLEAN_RUNS:
                 self._clean.popitem(last=False)
         return made
 
@@ -71,7 +71,7 @@ class FastBackend:
                     found[hook] = clean.pre[layer + 1]
                 case "z":
                     found[hook] = clean.z[layer]
-                case "v" if clean.border is None:
+                case "v" if clean.split is None:
                     found[hook] = clean.kv[layer][:, :, 1]
         return found
 
@@ -83,29 +83,31 @@ class FastBackend:
 
 
 def _bytes(clean: Clean) -> int:
-    kept = (*clean.pre, *clean.z, *clean.kv)
-    return sum(t.numel() * t.element_size() for t in kept)
+    states = (*clean.pre, *clean.z, *clean.kv)
+    return sum(t.numel() * t.element_size() for t in states)
 
 
-def _forward(weights: Weights, ids: Tensor, query: Tensor, border: Border | None) -> Clean:
+def _forward(
+    weights: FastWeights, ids: Tensor, prediction: Tensor, split: EncoderDecoderSplit | None
+) -> Clean:
     """Some rows at a time, for the same reason as everywhere: what fits the caches is faster."""
     step = max(1, 2048 // ids.shape[1]) if ids.device.type == "cpu" else len(ids)
     some = [slice(i, i + step) for i in range(0, len(ids), step)]
-    parts = [forward(weights, ids[s], query[s], border=border and border.take(s)) for s in some]
+    parts = [forward(weights, ids[s], prediction[s], split=split and split.select(s)) for s in some]
     if len(parts) == 1:
         return parts[0]
     return Clean(
-        query,
+        prediction,
         [torch.cat(layers) for layers in zip(*(p.pre for p in parts), strict=True)],
         [torch.cat(layers) for layers in zip(*(p.z for p in parts), strict=True)],
         [torch.cat(layers) for layers in zip(*(p.kv for p in parts), strict=True)],
         torch.cat([p.logits for p in parts]),
         all(p.full for p in parts),
-        border,
+        split,
     )
 
 
-class _Known:
+class _ModelState:
     """What was found of a model, and what must not have changed since: asked thousands of times."""
 
     def __init__(self, adapter: Adapter) -> None:
@@ -114,40 +116,40 @@ class _Known:
         self._parts = [module._modules for module in modules if module._modules]
         self._points = list(cast(Mapping[str, object], adapter.model.hook_dict).values())
         self._state = self._now()
-        self.road: FastBackend | str | None = None
+        self.backend: FastBackend | str | None = None
 
     def _now(self) -> tuple[object, ...]:
         weights = (p for held in self._weights for p in held.values() if p is not None)
         parts = (id(part) for held in self._parts for part in held.values())
         return *((p.data_ptr(), p._version) for p in weights), *parts
 
-    def holds(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether weights and parts are those that were looked at."""
         return self._state == self._now()
 
-    def hooked(self) -> bool:
+    def has_hooks(self) -> bool:
         """Whether somebody has hung hooks on the model."""
         return any(getattr(point, "fwd_hooks", ()) for point in self._points)
 
 
 def fast_backend_for(adapter: Adapter) -> FastBackend | str:
-    """The fast road of a model, or why it has to take the hooks."""
-    held: _Known | None = adapter.model.__dict__.get("_recinterp_road")
-    if held is None or not held.holds():  # first use, or the model has been edited since
-        held = _Known(adapter)
-        adapter.model.__dict__["_recinterp_road"] = held
-    if held.hooked():
+    """The fast backend of a model, or why it has to take the hooks."""
+    held: _ModelState | None = adapter.model.__dict__.get("_recinterp_backend")
+    if held is None or not held.is_unchanged():  # first use, or the model has been edited since
+        held = _ModelState(adapter)
+        adapter.model.__dict__["_recinterp_backend"] = held
+    if held.has_hooks():
         return "the model has hooks of its own"
-    if held.road is None:
-        held.road = _proven(adapter)
-    return held.road
+    if held.backend is None:
+        held.backend = _verify(adapter)
+    return held.backend
 
 
-def _proven(adapter: Adapter) -> FastBackend | str:
+def _verify(adapter: Adapter) -> FastBackend | str:
     shape = native.read_shape(adapter.model)
     if adapter.architecture != "decoder-only" and shape is None:
         return f"it is an {adapter.architecture} of another library"
-    readings = read(adapter)
+    readings = read_weights(adapter)
     if isinstance(readings, str):
         return readings
     why = ""
@@ -162,14 +164,14 @@ def _proven(adapter: Adapter) -> FastBackend | str:
 
 
 @torch.no_grad()
-def _compare(adapter: Adapter, weights: Weights) -> tuple[frozenset[str], str]:
+def _compare(adapter: Adapter, weights: FastWeights) -> tuple[frozenset[str], str]:
     """The hooks whose activations are reproduced, and what speaks against the whole."""
-    ids, border = _batch(adapter, weights)
+    ids, split = _random_batch(adapter, weights)
     names, width = {point: name for name, point in POINTS.items()}, ids.shape[1]
-    ours: dict[str, tuple[Tensor, Suffix]] = {}
+    ours: dict[str, tuple[Tensor, SuffixFrame]] = {}
 
-    def tap(layer: int, point: str, value: Tensor, frame: Frame) -> None:
-        assert isinstance(frame, Suffix)
+    def on_activation(layer: int, point: str, value: Tensor, frame: Frame) -> None:
+        assert isinstance(frame, SuffixFrame)
         ours[f"blocks.{layer}.{names[point]}"] = (value.clone(), frame)
 
     last = torch.full((len(ids),), width - 1, device=ids.device)
@@ -177,33 +179,35 @@ def _compare(adapter: Adapter, weights: Weights) -> tuple[frozenset[str], str]:
     def reproduced(name: str) -> bool:
         held, frame = ours[name]
         there = theirs[name][:, frame.start : frame.stop]
-        if border is None or there.shape != held.shape:
-            return _same(there, held)
+        if split is None or there.shape != held.shape:
+            return _is_close(there, held)
         place = torch.arange(width, device=ids.device)[frame.start : frame.stop]
-        own = owns(_kind(weights, name), place, border.begins[:, None])
-        return _same(there[own], held[own])
+        own = is_own_position(_kind(weights, name), place, split.begins[:, None])
+        return _is_close(there[own], held[own])
 
-    logits = forward(weights, ids, last, tap=tap, border=border).logits
+    logits = forward(weights, ids, last, on_activation=on_activation, split=split).logits
     wanted = [name for name in adapter.hook_names if point_of(name) and name in ours]
     theirs = adapter.cache(ids, wanted)
     own = adapter.logits(ids)
     if own.dtype != torch.float32:
         return frozenset(), f"its numbers are {own.dtype}"
-    if not _same(own[:, -1], logits):
+    if not _is_close(own[:, -1], logits):
         away = float((own[:, -1] - logits).abs().max())
         return frozenset(), f"its logits come out different by {away:.1e}"
     agree = [name for name in wanted if name in theirs and reproduced(name)]
     return frozenset(agree), ""
 
 
-def _kind(weights: Weights, hook: str) -> str:
+def _kind(weights: FastWeights, hook: str) -> str:
     """The kind of block whose positions a hook point has: the keys of X are E's."""
     layer, point = point_of(hook) or (0, "")
     kind = weights.blocks[layer].kind
     return "E" if kind == "X" and point in ("k", "v") else kind
 
 
-def _batch(adapter: Adapter, weights: Weights) -> tuple[Tensor, Border | None]:
+def _random_batch(
+    adapter: Adapter, weights: FastWeights
+) -> tuple[Tensor, EncoderDecoderSplit | None]:
     """Random rows; of an encoder-decoder, two that part at different places."""
     draw = torch.Generator().manual_seed(0)
     width = min(adapter.n_ctx, 24)
@@ -213,13 +217,13 @@ def _batch(adapter: Adapter, weights: Weights) -> tuple[Tensor, Border | None]:
     marks = (weights.start, adapter.task.sep)
     other = next(i for i in range(adapter.d_vocab) if i not in marks)
     begins = torch.tensor([width // 3, width // 2])
-    for mark in marks:
-        ids[ids == mark] = other
+    for fingerprint in marks:
+        ids[ids == fingerprint] = other
     ids[torch.arange(2), begins] = weights.start
-    return ids.to(adapter.device), Border.of(begins.to(adapter.device))
+    return ids.to(adapter.device), EncoderDecoderSplit.of(begins.to(adapter.device))
 
 
-def _same(theirs: Tensor, ours: Tensor) -> bool:
+def _is_close(theirs: Tensor, ours: Tensor) -> bool:
     if theirs.shape != ours.shape:
         return False
     scale = max(1.0, float(theirs.abs().max()))

@@ -1,6 +1,6 @@
 """A hooked model's numbers, read off once in the layout that runs fastest, or why they cannot be.
 
-    read(adapter)          # Weights, or a sentence that says what it has and the fast road has not
+    read_weights(adapter)  # FastWeights, or why the fast backend cannot run the model
 
 What is understood: pre-norm decoders with learned, rotary or no positions, LN / RMS (with or
 without gain) / none, a plain or gated MLP or none, grouped keys; and the encoder-decoders of
@@ -24,7 +24,7 @@ from recinterp.models.backends import native
 if TYPE_CHECKING:
     from recinterp.models import Adapter
 
-NAMED = {"learned": "standard"}  # positions, in TransformerLens's words
+TL_POSITIONS = {"learned": "standard"}  # positions, in TransformerLens's words
 SLICE = 512  # tokens a core
 SLOPE, CUBIC = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
 
@@ -42,7 +42,7 @@ ACTIVATIONS = architectures.ACTIVATIONS | dict.fromkeys(
 
 
 @dataclass(frozen=True, eq=False)
-class Norm:
+class NormLayer:
     """LayerNorm or RMSNorm over the last axis; `kind` none: nothing."""
 
     kind: str
@@ -87,21 +87,21 @@ class Block:
     """
 
     kind: str
-    norm1: Norm
+    norm1: NormLayer
     qkv: Tensor
     qkv_bias: Tensor
     out: Tensor
     out_bias: Tensor | None
-    norm2: Norm | None = None
+    norm2: NormLayer | None = None
     up: Tensor | None = None
     up_bias: Tensor | None = None
     gate: Tensor | None = None
     down: Tensor | None = None
     down_bias: Tensor | None = None
-    asked: Norm | None = None
+    asked: NormLayer | None = None
     gated_bias: Tensor | None = None
 
-    def part(self, norm: Norm, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
+    def part(self, norm: NormLayer, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
         """Queries (0, 1), keys and values (1, 3) or all: (..., part, head, d_head)."""
         size = len(self.qkv) // 3
         rows = slice(start * size, stop * size)
@@ -114,7 +114,7 @@ class Block:
             torch.addmm(bias, norm(source), matrix, out=target)
         return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
 
-    def thought(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def mlp_preactivation(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """What an MLP's activation takes, and its gate if it has one."""
         assert self.norm2 is not None
         assert self.up is not None
@@ -137,19 +137,19 @@ def slices(x: Tensor) -> Sequence[Tensor]:
 
 
 def add_to(
-    x: Tensor, read: Tensor, matrix: Tensor, bias: Tensor | None, own: Tensor | None
+    x: Tensor, read_weights: Tensor, matrix: Tensor, bias: Tensor | None, own: Tensor | None
 ) -> None:
     """Add what a matrix makes of (token, d_in) to (token, d), in place, where it is `own`."""
     if own is not None:
-        x.add_(F.linear(read, matrix, bias).mul_(own))
+        x.add_(F.linear(read_weights, matrix, bias).mul_(own))
         return
     if bias is not None:
         x.add_(bias)
-    x.addmm_(read, matrix.T)
+    x.addmm_(read_weights, matrix.T)
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class FastWeights:
     """A model in plain tensors.
 
     start, written: of an encoder-decoder, the id that writing begins with, and its positions.
@@ -163,7 +163,7 @@ class Weights:
     positions: Tensor | None
     rotary: Rotary | None
     blocks: tuple[Block, ...]
-    final: Norm
+    final: NormLayer
     unembed: Tensor
     unembed_bias: Tensor | None
     start: int | None = None
@@ -175,31 +175,33 @@ class Weights:
         return self.embed.shape[1]
 
 
-def read(adapter: Adapter) -> list[Weights] | str:
+def read_weights(adapter: Adapter) -> list[FastWeights] | str:
     """What a model's numbers may mean (several readings where a convention is open), or why not."""
-    said = _settings(adapter)
-    wrong = _unsupported(said)
+    settings = _settings(adapter)
+    wrong = _unsupported(settings)
     if wrong:
         return wrong
     try:
-        blocks = tuple(_block(adapter, said, place) for place in map(_place, adapter.block_names))
+        blocks = tuple(
+            _block(adapter, settings, place) for place in map(_block_names, adapter.block_names)
+        )
         unembed = _part(adapter.model, "unembed", "W_U")
         bias = _maybe(adapter.model, "unembed", "b_U")
         embed = _part(adapter.model, "embed", "W_E")
         tables = [
-            _part(adapter.model, table, "W_pos") if said["positions"] == "standard" else None
-            for table in said["tables"]
+            _part(adapter.model, table, "W_pos") if settings["positions"] == "standard" else None
+            for table in settings["tables"]
         ]
-        final = _norm(adapter.model, said["final"], said, bool(said.get("final_rms")))
+        final = _norm(adapter.model, settings["final"], settings, bool(settings.get("final_rms")))
     except (AttributeError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
         return f"its weights have another layout ({type(error).__name__}: {error})"
-    scale = float(said.get("attn_scale") or -1.0)
+    scale = float(settings.get("attn_scale") or -1.0)
     return [
-        Weights(
+        FastWeights(
             adapter.n_heads,
             adapter.d_head,
             1.0 / (scale if scale > 0 else adapter.d_head**0.5),
-            ACTIVATIONS[said["act"]],
+            ACTIVATIONS[settings["act"]],
             embed,
             tables[0],
             rotary,
@@ -207,10 +209,10 @@ def read(adapter: Adapter) -> list[Weights] | str:
             final,
             unembed.T.contiguous(),
             bias,
-            said.get("start"),
+            settings.get("start"),
             tables[-1] if len(tables) > 1 else None,
         )
-        for rotary in _rotaries(adapter, said)
+        for rotary in _rotaries(adapter, settings)
         for read_as in _biased(blocks)
     ]
 
@@ -226,29 +228,37 @@ def _biased(blocks: tuple[Block, ...]) -> list[tuple[Block, ...]]:
 def _settings(adapter: Adapter) -> dict[str, Any]:
     shape = native.read_shape(adapter.model)
     if shape is not None and shape.kind == "encoder-decoder":
-        said = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
-        said |= {"positional_embedding_type": NAMED.get(shape.positions, shape.positions)}
-        said |= {"tables": ("encoder_pos_embed", "decoder_pos_embed"), "final": "decoder_final_ln"}
+        settings = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
+        settings |= {
+            "positional_embedding_type": TL_POSITIONS.get(shape.positions, shape.positions)
+        }
+        settings |= {
+            "tables": ("encoder_pos_embed", "decoder_pos_embed"),
+            "final": "decoder_final_ln",
+        }
     else:
-        said = vars(cast(Any, adapter.model).cfg) | {"tables": ("pos_embed",), "final": "ln_final"}
-    said["norm"] = (said.get("normalization_type") or "none").removesuffix("Pre")
-    said["act"] = str(said.get("act_fn") or "relu")
-    said["positions"] = said.get("positional_embedding_type") or "standard"
-    return said
+        settings = vars(cast(Any, adapter.model).cfg) | {
+            "tables": ("pos_embed",),
+            "final": "ln_final",
+        }
+    settings["norm"] = (settings.get("normalization_type") or "none").removesuffix("Pre")
+    settings["act"] = str(settings.get("act_fn") or "relu")
+    settings["positions"] = settings.get("positional_embedding_type") or "standard"
+    return settings
 
 
-def _unsupported(said: dict[str, Any]) -> str:
-    if said["norm"] not in ("LN", "RMS", "none"):
-        return f"its norm is {said['norm']}"
-    if not said.get("attn_only") and said["act"] not in ACTIVATIONS:
-        return f"its activation is {said['act']}"
-    if said["positions"] not in ("standard", "rotary", "none"):
-        return f"its positions are {said['positions']}"
+def _unsupported(settings: dict[str, Any]) -> str:
+    if settings["norm"] not in ("LN", "RMS", "none"):
+        return f"its norm is {settings['norm']}"
+    if not settings.get("attn_only") and settings["act"] not in ACTIVATIONS:
+        return f"its activation is {settings['act']}"
+    if settings["positions"] not in ("standard", "rotary", "none"):
+        return f"its positions are {settings['positions']}"
     for flag in ("attn_scores_soft_cap", "output_logits_soft_cap"):
-        if (said.get(flag) or 0) > 0:
+        if (settings.get(flag) or 0) > 0:
             return f"it has {flag}"
     for flag in ("parallel_attn_mlp", "use_local_attn", "use_normalization_before_and_after"):
-        if said.get(flag):
+        if settings.get(flag):
             return f"it has {flag}"
     return ""
 
@@ -267,13 +277,13 @@ def _maybe(model: nn.Module, place: str, name: str) -> Tensor | None:
     return value if isinstance(value, Tensor) else None
 
 
-def _norm(model: nn.Module, place: str, said: dict[str, Any], rms: bool = False) -> Norm:
-    kind = "RMS" if rms else said["norm"]
-    eps = float(said.get("eps") or 1e-5)
+def _norm(model: nn.Module, place: str, settings: dict[str, Any], rms: bool = False) -> NormLayer:
+    kind = "RMS" if rms else settings["norm"]
+    eps = float(settings.get("eps") or 1e-5)
     if kind == "none":
-        return Norm("none", eps)
+        return NormLayer("none", eps)
     gain, bias = (_first(model, place, names) for names in (("w", "weight"), ("b", "bias")))
-    return Norm(kind, eps, gain, bias if kind == "LN" else None)
+    return NormLayer(kind, eps, gain, bias if kind == "LN" else None)
 
 
 def _first(model: nn.Module, place: str, names: Sequence[str]) -> Tensor | None:
@@ -282,7 +292,7 @@ def _first(model: nn.Module, place: str, names: Sequence[str]) -> Tensor | None:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _BlockNames:
     """Where a block's parts are: attention, its norm, the MLP and its norm; D has no MLP."""
 
     kind: str
@@ -292,37 +302,37 @@ class _Place:
     mlp: str
 
 
-def _place(block: str) -> _Place:
+def _block_names(block: str) -> _BlockNames:
     """The place of a block by its name: L0, E0, D0, X0."""
     kind, layer = block[0], block[1:]
     half = {"L": "blocks", "E": "encoder"}.get(kind, "decoder") + f".{layer}"
     attention = f"{half}.{'cross_attn' if kind == 'X' else 'attn'}"
     norms = {"D": ("ln1", None), "X": ("ln2", "ln3")}.get(kind, ("ln1", "ln2"))
     norm2 = norms[1] and f"{half}.{norms[1]}"
-    return _Place(kind, attention, f"{half}.{norms[0]}", norm2, f"{half}.mlp")
+    return _BlockNames(kind, attention, f"{half}.{norms[0]}", norm2, f"{half}.mlp")
 
 
-def _block(adapter: Adapter, said: dict[str, Any], place: _Place) -> Block:
+def _block(adapter: Adapter, settings: dict[str, Any], place: _BlockNames) -> Block:
     model = adapter.model
     parts = [_heads(adapter, place.attention, f"W_{x}") for x in "QKV"]
     biases = [_bias(adapter, place.attention, f"b_{x}", parts[0]) for x in "QKV"]
     attention = Block(
         place.kind,
-        _norm(model, place.norm1, said),
+        _norm(model, place.norm1, settings),
         torch.cat([w.transpose(1, 2).flatten(0, 1) for w in parts]).contiguous(),
         torch.cat([b.flatten() for b in biases]).contiguous(),
         _part(model, place.attention, "W_O").flatten(0, -2).T.contiguous(),
         _maybe(model, place.attention, "b_O"),
-        asked=_norm(model, "encoder_final_ln", said) if place.kind == "X" else None,
+        asked=_norm(model, "encoder_final_ln", settings) if place.kind == "X" else None,
     )
-    if said.get("attn_only") or place.norm2 is None:
+    if settings.get("attn_only") or place.norm2 is None:
         return attention
-    gate = _maybe(model, place.mlp, "W_gate") if said.get("gated_mlp") else None
-    if said.get("gated_mlp") and gate is None:
+    gate = _maybe(model, place.mlp, "W_gate") if settings.get("gated_mlp") else None
+    if settings.get("gated_mlp") and gate is None:
         raise AttributeError("mlp.W_gate")
     return replace(
         attention,
-        norm2=_norm(model, place.norm2, said),
+        norm2=_norm(model, place.norm2, settings),
         up=_part(model, place.mlp, "W_in").T.contiguous(),
         up_bias=_maybe(model, place.mlp, "b_in"),
         gate=None if gate is None else gate.T.contiguous(),
@@ -347,11 +357,11 @@ def _bias(adapter: Adapter, place: str, name: str, like: Tensor) -> Tensor:
     return value.repeat_interleave(adapter.n_heads // value.shape[0], 0)
 
 
-def _rotaries(adapter: Adapter, said: dict[str, Any]) -> list[Rotary | None]:
-    if said["positions"] != "rotary":
+def _rotaries(adapter: Adapter, settings: dict[str, Any]) -> list[Rotary | None]:
+    if settings["positions"] != "rotary":
         return [None]
-    width = int(said.get("rotary_dim") or adapter.d_head)
-    base = float(said.get("rotary_base") or 10000.0)
+    width = int(settings.get("rotary_dim") or adapter.d_head)
+    base = float(settings.get("rotary_base") or 10000.0)
     turn = 1.0 / base ** (torch.arange(0, width, 2, device=adapter.device).float() / width)
     angles = torch.arange(adapter.n_ctx, device=adapter.device).float()[:, None] * turn
     # Which numbers of a head turn together differs between libraries; the model itself decides.

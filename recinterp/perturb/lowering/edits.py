@@ -31,7 +31,7 @@ class Write:
     head: int | None
     row: Tensor
     pos: Tensor
-    op: Literal["set", "add", "toward"]
+    op: Literal["set", "add", "random_direction"]
     value: Tensor
     per_site: bool = False
     noise: Tensor | None = None
@@ -55,7 +55,7 @@ def write(op: str, old: Tensor, value: Tensor, noise: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class PatternEdit:
     """Attention of a head (None: of all) at queries (row, pos): pattern (sites, head or 1, key)."""
 
     layer: int
@@ -71,7 +71,7 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
+class PatternFreeze:
     """All attention of a layer: pattern (row, head, query, key)."""
 
     layer: int
@@ -83,13 +83,13 @@ class Frozen:
         return f"blocks.{self.layer}.attn.hook_pattern"
 
 
-Edit: TypeAlias = Write | Look | Frozen
+Edit: TypeAlias = Write | PatternEdit | PatternFreeze
 
 
-def check_together(edits: Sequence[Edit], width: int) -> None:
+def check_no_overwrite(edits: Sequence[Edit], width: int) -> None:
     """Raise InterventionError where one edit undoes another of the same plan; width: of a row."""
     for first, second in combinations(edits, 2):
-        if _undone(first, second, width):
+        if _overwrites(first, second, width):
             raise InterventionError(
                 f"{_name(first)} together with {_name(second)}",
                 "the second undoes the first at the same site",
@@ -98,16 +98,16 @@ def check_together(edits: Sequence[Edit], width: int) -> None:
 
 
 def _name(edit: Edit) -> str:
-    which = "" if isinstance(edit, Frozen) or edit.head is None else f" of head {edit.head}"
+    which = "" if isinstance(edit, PatternFreeze) or edit.head is None else f" of head {edit.head}"
     return f"an edit of {edit.hook}{which}"
 
 
-def _undone(first: Edit, second: Edit, width: int) -> bool:
-    if isinstance(second, Frozen):
-        return isinstance(first, Look | Frozen) and first.layer == second.layer
-    if isinstance(first, Frozen) or first is second:
+def _overwrites(first: Edit, second: Edit, width: int) -> bool:
+    if isinstance(second, PatternFreeze):
+        return isinstance(first, PatternEdit | PatternFreeze) and first.layer == second.layer
+    if isinstance(first, PatternFreeze) or first is second:
         return False
-    if isinstance(first, Look) and isinstance(second, Write):
+    if isinstance(first, PatternEdit) and isinstance(second, Write):
         overwrites = second.hook == first.hook.replace("hook_pattern", "hook_z")
         return overwrites and second.op == "set" and _overlap(first, second, width) is not None
     if first.hook != second.hook or (isinstance(second, Write) and second.op == "add"):
@@ -116,7 +116,9 @@ def _undone(first: Edit, second: Edit, width: int) -> bool:
     return both is not None and not _agree(first, second, *both)
 
 
-def _overlap(first: Write | Look, second: Write | Look, width: int) -> tuple[Tensor, Tensor] | None:
+def _overlap(
+    first: Write | PatternEdit, second: Write | PatternEdit, width: int
+) -> tuple[Tensor, Tensor] | None:
     """Indices of the sites that both write, in each of them; None where there are none."""
     if None not in (first.head, second.head) and first.head != second.head:
         return None
@@ -125,7 +127,9 @@ def _overlap(first: Write | Look, second: Write | Look, width: int) -> tuple[Ten
     return (one.nonzero()[:, 0], other.nonzero()[:, 0]) if bool(one.any()) else None
 
 
-def _agree(first: Write | Look, second: Write | Look, one: Tensor, other: Tensor) -> bool:
+def _agree(
+    first: Write | PatternEdit, second: Write | PatternEdit, one: Tensor, other: Tensor
+) -> bool:
     """Whether two edits write the same numbers where they overlap; then neither is undone."""
     if not (isinstance(first, Write) and isinstance(second, Write)):
         return False

@@ -7,23 +7,23 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from recinterp.perturb.lowering.edits import Edit, Frozen, Look, Write
+from recinterp.perturb.lowering.edits import Edit, PatternEdit, PatternFreeze, Write
 
 Hook: TypeAlias = tuple[str, Callable[..., Any]]
 
 
-def hook_of(edit: Edit) -> Hook:
+def compile_hook(edit: Edit) -> Hook:
     """One edit as a hook."""
     match edit:
         case Write():
-            return edit.hook, _writer(edit)
-        case Look():
-            return edit.hook, _looker(edit)
-        case Frozen(_, pattern):
-            return edit.hook, constant(pattern)
+            return edit.hook, _write_hook(edit)
+        case PatternEdit():
+            return edit.hook, _pattern_hook(edit)
+        case PatternFreeze(_, pattern):
+            return edit.hook, replace_activation(pattern)
 
 
-def _writer(edit: Write) -> Callable[..., Tensor]:
+def _write_hook(edit: Write) -> Callable[..., Tensor]:
     def run(value: Tensor, hook: object = None) -> Tensor:
         out = value.clone()
         site = (edit.row.to(value.device), edit.pos.to(value.device))
@@ -34,7 +34,7 @@ def _writer(edit: Write) -> Callable[..., Tensor]:
     return run
 
 
-def _looker(edit: Look) -> Callable[..., Tensor]:
+def _pattern_hook(edit: PatternEdit) -> Callable[..., Tensor]:
     def run(value: Tensor, hook: object = None) -> Tensor:
         out, new = value.clone(), edit.pattern.to(value)
         row, query = edit.row.to(value.device), edit.pos.to(value.device)
@@ -47,6 +47,6 @@ def _looker(edit: Look) -> Callable[..., Tensor]:
     return run
 
 
-def constant(value: Tensor) -> Callable[..., Tensor]:
+def replace_activation(value: Tensor) -> Callable[..., Tensor]:
     """A hook function that puts a value in place of an activation."""
     return lambda old, hook=None: value.to(old)

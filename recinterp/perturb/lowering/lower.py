@@ -14,18 +14,18 @@ from torch import Tensor
 from recinterp.errors import InterventionError, UnknownHookError
 from recinterp.perturb.lowering.edits import (
     Edit,
-    Frozen,
-    Look,
+    PatternEdit,
+    PatternFreeze,
     Write,
-    check_together,
+    check_no_overwrite,
 )
-from recinterp.perturb.lowering.hooks import Hook, constant, hook_of
+from recinterp.perturb.lowering.hooks import Hook, compile_hook, replace_activation
 from recinterp.perturb.lowering.sources import (
     ensure_source_cache,
-    everywhere,
     read_sources,
     reference_rows,
     source_rows,
+    without_indices,
 )
 from recinterp.perturb.lowering.validate import check_one_per_row, check_plan
 from recinterp.perturb.plan import (
@@ -42,7 +42,7 @@ from recinterp.perturb.plan import (
     Unit,
     head,
 )
-from recinterp.perturb.positions import ALL, QUERY, PromptBatch, half_of
+from recinterp.perturb.positions import ALL, PREDICTION, PromptBatch, half_of
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -54,8 +54,10 @@ def lower(
 ) -> list[Edit]:
     """What a plan writes on these rows. clean: the rows before swaps and prefixes."""
     with ensure_source_cache():
-        made = [edit for step in plan for edit in _edits(adapter, task, rows, step, clean or rows)]
-    check_together(made, rows.ids.shape[1])
+        made = [
+            edit for step in plan for edit in _lower_step(adapter, task, rows, step, clean or rows)
+        ]
+    check_no_overwrite(made, rows.ids.shape[1])
     return made
 
 
@@ -64,31 +66,31 @@ def lower_to_hooks(
 ) -> list[Hook]:
     """The hooks that carry out a plan on these rows. clean: the rows before swaps and prefixes."""
     check_plan(adapter, plan)
-    return [hook_of(edit) for edit in lower(adapter, task, rows, plan, clean)]
+    return [compile_hook(edit) for edit in lower(adapter, task, rows, plan, clean)]
 
 
-def _edits(
+def _lower_step(
     adapter: Adapter, task: Task, rows: PromptBatch, step: Intervention, clean: PromptBatch
 ) -> Sequence[Edit]:
     match step:
         case Ablate():
-            return [_ablation(adapter, task, rows, step, unit) for unit in step.units]
+            return [_lower_ablation(adapter, task, rows, step, unit) for unit in step.units]
         case Redirect():
-            return [_redirection(rows, step)]
+            return [_lower_redirect(rows, step)]
         case Transplant(through="z"):
-            units = tuple(head(layer, h, QUERY) for layer, h in step.heads)
-            whole = Interchange(units, step.inputs, step.prefixes, scramble=step.scramble)
-            return _interchange(adapter, task, rows, whole)
+            units = tuple(head(layer, h, PREDICTION) for layer, h in step.heads)
+            whole = Interchange(units, step.inputs, step.prefixes, control_seed=step.control_seed)
+            return _lower_interchange(adapter, task, rows, whole)
         case Transplant():
-            return _pattern_transplant(adapter, task, rows, step)
+            return _lower_pattern_transplant(adapter, task, rows, step)
         case FreezePatterns():
-            return _frozen(adapter, rows, step, clean)
+            return _pattern_freezes(adapter, rows, step, clean)
         case PathPatch():
-            return [_path(adapter, task, rows, step)]
+            return [_lower_path_patch(adapter, task, rows, step)]
         case Interchange():
-            return _interchange(adapter, task, rows, step)
+            return _lower_interchange(adapter, task, rows, step)
         case Steer(unit, direction, scale):
-            return [_write(adapter, rows, unit, "add", scale * direction)]
+            return [_make_write(adapter, rows, unit, "add", scale * direction)]
     return []
 
 
@@ -96,11 +98,11 @@ def _sites(adapter: Adapter, rows: PromptBatch, unit: Unit) -> tuple[Tensor, Ten
     return rows.sites(unit.at, half_of(adapter, unit.hook))
 
 
-def _write(
+def _make_write(
     adapter: Adapter,
     rows: PromptBatch,
     unit: Unit,
-    op: Literal["set", "add", "toward"],
+    op: Literal["set", "add", "random_direction"],
     value: Tensor,
     per_site: bool = False,
     noise: Tensor | None = None,
@@ -113,35 +115,39 @@ def _write(
     return Write(unit.hook, unit.head, row, pos, op, value, per_site, noise)
 
 
-def read(adapter: Adapter, rows: PromptBatch, unit: Unit, value: Tensor) -> Tensor:
+def read_unit(adapter: Adapter, rows: PromptBatch, unit: Unit, value: Tensor) -> Tensor:
     """A unit's values in a cached activation: (sites, features), row by row."""
     row, pos = _sites(adapter, rows, unit)
     row, pos = row.to(value.device), pos.to(value.device)
     return value[row, pos] if unit.head is None else value[row, pos, unit.head]
 
 
-def _ablation(adapter: Adapter, task: Task, rows: PromptBatch, step: Ablate, unit: Unit) -> Write:
+def _lower_ablation(
+    adapter: Adapter, task: Task, rows: PromptBatch, step: Ablate, unit: Unit
+) -> Write:
     sites = len(_sites(adapter, rows, unit)[0])
     if step.kind == "zero" or not sites:
-        return _write(adapter, rows, unit, "set", torch.zeros(()))
+        return _make_write(adapter, rows, unit, "set", torch.zeros(()))
     reference, there = rows, unit
     if step.reference is not None:
-        reference, there = reference_rows(adapter, task, step), everywhere(unit)
+        reference, there = reference_rows(adapter, task, step), without_indices(unit)
     cache = read_sources(adapter, reference, [unit.hook])
-    values = read(adapter, reference, there, cache[unit.hook])
+    values = read_unit(adapter, reference, there, cache[unit.hook])
     if not len(values):
         raise InterventionError(
             f"ablation of {unit}", "the reference has no such position", "other inputs"
         )
     if step.kind == "mean":
-        return _write(adapter, rows, unit, "set", values.mean(0))
+        return _make_write(adapter, rows, unit, "set", values.mean(0))
     # The same seed for every unit of a set: they are drawn from the same places.
     generator = torch.Generator().manual_seed(step.seed)
     drawn = torch.randint(len(values), (sites,), generator=generator)
-    return _write(adapter, rows, unit, "set", values[drawn.to(values.device)], True)
+    return _make_write(adapter, rows, unit, "set", values[drawn.to(values.device)], True)
 
 
-def _interchange(adapter: Adapter, task: Task, rows: PromptBatch, step: Interchange) -> list[Write]:
+def _lower_interchange(
+    adapter: Adapter, task: Task, rows: PromptBatch, step: Interchange
+) -> list[Write]:
     check_one_per_row("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
     cache = read_sources(adapter, source, sorted({unit.hook for unit in step.units}))
@@ -149,20 +155,22 @@ def _interchange(adapter: Adapter, task: Task, rows: PromptBatch, step: Intercha
     for number, unit in enumerate(step.units):
         there = unit if step.at is None else Unit(unit.hook, unit.head, step.at)
         _check_counts(adapter, rows, source, unit, there)
-        new = read(adapter, source, there, cache[unit.hook])
+        new = read_unit(adapter, source, there, cache[unit.hook])
         if step.within is not None:
-            old = read(adapter, rows, unit, read_sources(adapter, rows, [unit.hook])[unit.hook])
-            new = partly(old, new, step.within[number])
-        if step.scramble is None:
-            made.append(_write(adapter, rows, unit, "set", new, True))
+            old = read_unit(
+                adapter, rows, unit, read_sources(adapter, rows, [unit.hook])[unit.hook]
+            )
+            new = interchange_within(old, new, step.within[number])
+        if step.control_seed is None:
+            made.append(_make_write(adapter, rows, unit, "set", new, True))
         else:
-            generator = torch.Generator().manual_seed(step.scramble + 7919 * number)
+            generator = torch.Generator().manual_seed(step.control_seed + 7919 * number)
             noise = torch.randn(new.shape, generator=generator)
-            made.append(_write(adapter, rows, unit, "toward", new, True, noise))
+            made.append(_make_write(adapter, rows, unit, "random_direction", new, True, noise))
     return made
 
 
-def partly(old: Tensor, new: Tensor, basis: Tensor) -> Tensor:
+def interchange_within(old: Tensor, new: Tensor, basis: Tensor) -> Tensor:
     """(sites, ...) with what lies in a subspace as in `new`; basis: (features, dims)."""
     features = old.shape[1:].numel()
     if basis.dim() != 2 or basis.shape[0] != features:
@@ -187,7 +195,7 @@ def _check_counts(
     )
 
 
-def _redirection(rows: PromptBatch, step: Redirect) -> Look:
+def _lower_redirect(rows: PromptBatch, step: Redirect) -> PatternEdit:
     to = step.to if isinstance(step.to, Mixture) else Mixture(((step.to, 1.0),))
     pattern = torch.zeros(rows.ids.shape)
     for where, weight in to.parts:
@@ -199,14 +207,14 @@ def _redirection(rows: PromptBatch, step: Redirect) -> Look:
         raise UnknownHookError(
             f"redirect of layer {step.layer}", f"row {row} has no such position", "another class"
         )
-    return _look(rows, step.layer, step.head, (pattern / whole)[:, None])
+    return _pattern_edit(rows, step.layer, step.head, (pattern / whole)[:, None])
 
 
-def _path(adapter: Adapter, task: Task, rows: PromptBatch, step: PathPatch) -> Write:
+def _lower_path_patch(adapter: Adapter, task: Task, rows: PromptBatch, step: PathPatch) -> Write:
     """The receiver's queries, keys or values, were the sender alone as it is on the sources."""
     (low, h), (high, receiver) = step.sender, step.receiver
     sent = Interchange((head(low, h, step.at),), step.inputs, step.prefixes)
-    edits: list[Edit] = [*_interchange(adapter, task, rows, sent)]
+    edits: list[Edit] = [*_lower_interchange(adapter, task, rows, sent)]
     still = [f"blocks.{layer}.attn.hook_z" for layer in range(low + 1, high)]
     if not step.mlps:
         still += [f"blocks.{layer}.hook_mlp_out" for layer in range(low, high)]
@@ -214,24 +222,24 @@ def _path(adapter: Adapter, task: Task, rows: PromptBatch, step: PathPatch) -> W
     clean = read_sources(adapter, rows, still) if still else {}
     into = f"blocks.{high}.attn.hook_{step.through}"
     held: dict[str, Tensor] = {}
-    hooks = [hook_of(edit) for edit in edits]
-    hooks += [(hook, constant(clean[hook])) for hook in still]
+    hooks = [compile_hook(edit) for edit in edits]
+    hooks += [(hook, replace_activation(clean[hook])) for hook in still]
     hooks += [(into, lambda value, hook=None: held.__setitem__(into, value.detach().clone()))]
     adapter.run_with_hooks(rows.ids, hooks)
     unit = Unit(into, receiver)
-    return _write(adapter, rows, unit, "set", read(adapter, rows, unit, held[into]), True)
+    return _make_write(adapter, rows, unit, "set", read_unit(adapter, rows, unit, held[into]), True)
 
 
-def _look(rows: PromptBatch, layer: int, which: int | None, pattern: Tensor) -> Look:
+def _pattern_edit(rows: PromptBatch, layer: int, which: int | None, pattern: Tensor) -> PatternEdit:
     """Attention rows of the query: pattern (row, head or 1, key)."""
     if which is not None and pattern.shape[1] > 1:
         pattern = pattern[:, which : which + 1]
-    return Look(layer, which, torch.arange(len(rows)), rows.query, pattern)
+    return PatternEdit(layer, which, torch.arange(len(rows)), rows.prediction, pattern)
 
 
-def _pattern_transplant(
+def _lower_pattern_transplant(
     adapter: Adapter, task: Task, rows: PromptBatch, step: Transplant
-) -> list[Look]:
+) -> list[PatternEdit]:
     """Rows of attention from other rows' queries, cut to the keys that this query may see."""
     check_one_per_row("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
@@ -241,24 +249,24 @@ def _pattern_transplant(
     visible = rows.mask(ALL)[:, None]
     for layer, which in step.heads:
         value = cache[f"blocks.{layer}.attn.hook_pattern"]
-        taken = value[torch.arange(len(rows)), :, source.query.to(value.device)].cpu()
+        taken = value[torch.arange(len(rows)), :, source.prediction.to(value.device)].cpu()
         padded = torch.zeros(*taken.shape[:2], width)
         shared = min(width, taken.shape[2])
         padded[..., :shared] = taken[..., :shared]
         padded = padded * visible
         made.append(
-            _look(rows, layer, which, padded / padded.sum(-1, keepdim=True).clamp_min(1e-9))
+            _pattern_edit(rows, layer, which, padded / padded.sum(-1, keepdim=True).clamp_min(1e-9))
         )
     return made
 
 
-def _frozen(
+def _pattern_freezes(
     adapter: Adapter, rows: PromptBatch, step: FreezePatterns, clean: PromptBatch
-) -> list[Frozen]:
-    if clean.ids.shape != rows.ids.shape or not torch.equal(clean.query, rows.query):
+) -> list[PatternFreeze]:
+    if clean.ids.shape != rows.ids.shape or not torch.equal(clean.prediction, rows.prediction):
         raise InterventionError(
             "frozen patterns", "the clean rows have another shape", "force no prefix beside it"
         )
     layers = range(adapter.n_layers) if step.layers is None else step.layers
     cache = read_sources(adapter, clean, [f"blocks.{layer}.attn.hook_pattern" for layer in layers])
-    return [Frozen(layer, cache[f"blocks.{layer}.attn.hook_pattern"]) for layer in layers]
+    return [PatternFreeze(layer, cache[f"blocks.{layer}.attn.hook_pattern"]) for layer in layers]

@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 SourceCache: TypeAlias = "dict[tuple[object, ...], Tensor | PromptBatch]"
-_kept: ContextVar[SourceCache | None] = ContextVar("sources", default=None)
+_source_cache: ContextVar[SourceCache | None] = ContextVar("sources", default=None)
 
 
 @contextmanager
-def source_cache(kept: SourceCache | None = None) -> Iterator[None]:
+def source_cache(cache: SourceCache | None = None) -> Iterator[None]:
     """Within it, a source run's activations are read once, however many plans ask for them.
 
     kept: a dictionary to keep them in, for whoever comes back to it later.
     """
-    token = _kept.set({} if kept is None else kept)
+    token = _source_cache.set({} if cache is None else cache)
     try:
         yield
     finally:
-        _kept.reset(token)
+        _source_cache.reset(token)
 
 
 @contextmanager
 def ensure_source_cache() -> Iterator[None]:
     """The same, where nobody further out keeps them already."""
-    if _kept.get() is not None:
+    if _source_cache.get() is not None:
         yield
     else:
         with source_cache():
@@ -47,36 +47,36 @@ def ensure_source_cache() -> Iterator[None]:
 
 def source_rows(task: Task, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]) -> PromptBatch:
     """The rows of a source run, laid out once where sources are kept."""
-    kept = _kept.get()
+    cache = _source_cache.get()
     # By identity: a sweep names the same two tuples a thousand times, and hashing them is dear.
     key = ("rows", id(inputs), id(prefixes), id(task))
-    known = None if kept is None else kept.get(key)
+    known = None if cache is None else cache.get(key)
     if isinstance(known, PromptBatch) and known.inputs is inputs and known.prefixes is prefixes:
         return known
     rows = build_batch(task, inputs, prefixes)
-    if kept is not None:
-        kept[key] = rows
+    if cache is not None:
+        cache[key] = rows
     return rows
 
 
 def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
     """Activations of a source run: {hook: (row, pos, ...)}. Errors: UnknownHookError."""
-    kept = _kept.get()
-    if kept is None:
+    cache = _source_cache.get()
+    if cache is None:
         return _activations(adapter, rows, hooks)
-    keys = {hook: (id(adapter), rows.mark, hook) for hook in hooks}
-    missing = [hook for hook, key in keys.items() if key not in kept]
+    keys = {hook: (id(adapter), rows.fingerprint, hook) for hook in hooks}
+    missing = [hook for hook, key in keys.items() if key not in cache]
     if missing:
         fresh = _activations(adapter, rows, missing)
-        kept |= {keys[hook]: fresh[hook] for hook in missing}
-    return {hook: cast(Tensor, kept[key]) for hook, key in keys.items()}
+        cache |= {keys[hook]: fresh[hook] for hook in missing}
+    return {hook: cast(Tensor, cache[key]) for hook, key in keys.items()}
 
 
 def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
-    road = fast_backend_for(adapter)
-    if isinstance(road, str):
+    backend = fast_backend_for(adapter)
+    if isinstance(backend, str):
         return adapter.cache(rows.ids, hooks)
-    held = road.read(rows, hooks)
+    held = backend.read(rows, hooks)
     left = [hook for hook in hooks if hook not in held]
     return {**held, **adapter.cache(rows.ids, left)} if left else held
 
@@ -86,15 +86,15 @@ def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> PromptBatch:
     assert step.reference is not None
     named = step.reference
     reference = named if isinstance(named, Reference) else Reference("inputs", named)
-    kept = _kept.get()
+    cache = _source_cache.get()
     key = ("reference", id(adapter), reference.inputs, reference.prefixes)
-    known = None if kept is None else kept.get(key)
+    known = None if cache is None else cache.get(key)
     if isinstance(known, PromptBatch):
         return known
     prefixes = reference.prefixes
     rows = build_batch(task, reference.inputs, prefixes or _outputs(adapter, reference.inputs))
-    if kept is not None:
-        kept[key] = rows
+    if cache is not None:
+        cache[key] = rows
     return rows
 
 
@@ -103,12 +103,12 @@ def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str
     outs = adapter.generate([list(x) for x in inputs])
     room = [adapter.n_ctx - len(adapter.task.prompt(list(x))) for x in inputs]
     return [
-        [token for token in out if token != TRUNCATED][:most]
-        for out, most in zip(outs, room, strict=True)
+        [token for token in out if token != TRUNCATED][:max_written]
+        for out, max_written in zip(outs, room, strict=True)
     ]
 
 
-def everywhere(unit: Unit) -> Unit:
+def without_indices(unit: Unit) -> Unit:
     """The unit, at positions that make sense in other rows than the plan's own."""
     classes = unit.at if isinstance(unit.at, tuple) else (unit.at,)
     if all(at.index is None for at in classes):

@@ -500,10 +500,10 @@ class Session:
             plan = self.plan(intervention, [positions[t] for t in steps]) if exists else []
             captured: dict[str, Tensor] = {}
             logits, each = self._logits(batch, plan, captured), torch.arange(len(steps))
-            tokens = decode_tokens(self.adapter, logits[each, batch.query])
+            tokens = decode_tokens(self.adapter, logits[each, batch.prediction])
             predicted |= dict(zip(steps, tokens, strict=True))
             for i, name in enumerate(hooks):
-                read = captured[name][each, :, batch.query]  # (step, head, key)
+                read = captured[name][each, :, batch.prediction]  # (step, head, key)
                 patterns[i, :, steps, : read.shape[-1]] = read.transpose(0, 1)
         return [predicted[t] for t in range(len(positions))], _quantize_uint8(patterns)
 
