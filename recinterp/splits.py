@@ -33,12 +33,12 @@ def held_out(tokens: Sequence[str]) -> bool:
 
 def in_fit_split(tokens: Sequence[str]) -> bool:
     """Whether what is fitted to a model's activations may use an input; the others evaluate it."""
-    return _checksum(tokens) % FIT_OF < FIT_PARTS
+    return _crc32_checksum(tokens) % FIT_OF < FIT_PARTS
 
 
 def in_selection_split(tokens: Sequence[str]) -> bool:
     """Whether an input may choose among sites; on the others the chosen site is reported."""
-    return _checksum(tokens) % SELECTION_OF < SELECTION_PARTS
+    return _crc32_checksum(tokens) % SELECTION_OF < SELECTION_PARTS
 
 
 def validation_folds(count: int, folds: int, seed: int) -> Int[np.ndarray, "count"]:
@@ -51,5 +51,5 @@ def validation_indices(count: int, seed: int) -> frozenset[int]:
     return frozenset(random.Random(seed).sample(range(count), count // VALIDATION_ONE_IN))
 
 
-def _checksum(tokens: Sequence[str]) -> int:
+def _crc32_checksum(tokens: Sequence[str]) -> int:
     return zlib.crc32(" ".join(tokens).encode())

@@ -43,14 +43,14 @@ def derive_machine(task: Task, longest: int | None = None) -> Machine:
     longest: where it does not, a machine for inputs of at most so many tokens will do.
     """
     try:
-        return _derive(task)
+        return _derive_unbounded(task)
     except NotDerivableError:
         if longest is None:
             raise
-        return _within(task, longest)
+        return _derive_within_length(task, longest)
 
 
-def _derive(task: Task) -> Machine:
+def _derive_unbounded(task: Task) -> Machine:
     if task.order == "reverse" and task.arity == 1:
         natural = replace(task, order="natural")
         last = Grammar(natural).last_tokens
@@ -65,9 +65,9 @@ def flush_stack_form(task: Task) -> Machine:
     grammar, known = Grammar(task), Known(task.program)
     found: list[Machine] = []
     why: NotDerivableError | None = None
-    for stack, to_the_end in _ways(task, known):
+    for stack, to_the_end in _list_strategies(task, known):
         try:
-            found.append(_compile(grammar, known, stack, to_the_end))
+            found.append(_compile_strategy(grammar, known, stack, to_the_end))
         except (Grows, Unknown):
             continue
         except NotDerivableError as e:
@@ -80,7 +80,7 @@ def flush_stack_form(task: Task) -> Machine:
     return replace(machine, domain=written_well(grammar))
 
 
-def _within(task: Task, longest: int) -> Machine:
+def _derive_within_length(task: Task, longest: int) -> Machine:
     """The machine on inputs up to a length: its results are bounded by what they need there."""
     inputs = [*islice(task.inputs(longest), LISTED), *task.sample(DRAWN, max_length=longest)]
     outputs = task.apply_many(inputs)
@@ -89,7 +89,7 @@ def _within(task: Task, longest: int) -> Machine:
     while machine is None or machine.run_many(inputs) != outputs:
         bound += 1 + bound // 4
         try:
-            machine = _assembled(grammar, known, stack=True, bound=bound)
+            machine = _assemble_machine(grammar, known, stack=True, bound=bound)
         except MachineError:  # so bounded it does not even begin
             continue
         except (Grows, Unknown, NotDerivableError):
@@ -102,7 +102,7 @@ def _within(task: Task, longest: int) -> Machine:
     return replace(minimise_machine(machine), domain=(*written_well(grammar), fits))
 
 
-def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
+def _list_strategies(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
     """With a stack or not, and whether the input must have been read to its end."""
     called = {task.function, *known.reach[task.function]}
     if not any(known.is_deep(f) for f in called):
@@ -111,15 +111,15 @@ def _ways(task: Task, known: Known) -> Iterator[tuple[bool, bool]]:
     yield True, True
 
 
-def _compile(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
+def _compile_strategy(grammar: Grammar, known: Known, stack: bool, to_the_end: bool) -> Machine:
     """The machine of one strategy.
 
     Errors: Grows where it needs a stack, Unknown, NotDerivableError.
     """
-    return minimise_machine(_assembled(grammar, known, stack=stack, to_the_end=to_the_end))
+    return minimise_machine(_assemble_machine(grammar, known, stack=stack, to_the_end=to_the_end))
 
 
-def _assembled(
+def _assemble_machine(
     grammar: Grammar,
     known: Known,
     *,

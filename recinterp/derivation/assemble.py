@@ -89,19 +89,19 @@ def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
                 continue
             _check_size(node, graph, driver)
             leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
-            leaves = [x for x in leaves if bound is None or _largest(x.target) <= bound]
+            leaves = [x for x in leaves if bound is None or _largest_value_size(x.target) <= bound]
             graph.leaves[node] = leaves
             targets = (x.target for x in leaves)
             graph.returns[node] = {x: None for x in targets if isinstance(x, Ret)}
             work += [x.target for x in leaves if isinstance(x.target, Config)]
-        changed = _spread(graph)
+        changed = _propagate_returns(graph)
         work = [
             n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves
         ]
     return graph
 
 
-def _largest(target: Config | Ret) -> int:
+def _largest_value_size(target: Config | Ret) -> int:
     """Nodes of the largest term of constructors in what is gone on with."""
     items = target.items if isinstance(target, Config) else (target.value or Tok(""),)
     made = (x for i in items for x in nodes(i) if isinstance(x, Construct))
@@ -115,7 +115,7 @@ def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
     raise grown(driver.grammar.task.function) if driver.stack else Grows
 
 
-def _spread(graph: Graph) -> bool:
+def _propagate_returns(graph: Graph) -> bool:
     """Bring returns back along the level edges until nothing changes."""
     any_change, changed = False, True
     while changed:
@@ -144,15 +144,15 @@ class Assembler:
     def machine(self) -> Machine:
         """The machine."""
         self._name_frames()
-        self._mode(self.start)
+        self._mode_name(self.start)
         for node, leaves in self.graph.leaves.items():
             for leaf in leaves:
-                self._rule(node, leaf)
+                self._add_rule(node, leaf)
         if self.frames:
             for ret in sorted(self.graph.returns[self.start], key=str):
-                emit = (Emit(self._constant(ret.value)),) if ret.value else ()
-                name = f"{self._mode(ret)}-end"
-                self.rules.append(Rule(name, self._mode(ret), (TopIs(None),), emit, None))
+                emit = (Emit(self._constant_word(ret.value)),) if ret.value else ()
+                name = f"{self._mode_name(ret)}-end"
+                self.rules.append(Rule(name, self._mode_name(ret), (TopIs(None),), emit, None))
         self._drop_stuck()
         sign = -1 if self.grammar.reverse else 1
         first: Expr = add_constant(Reg("n"), -1) if sign < 0 else Const(0)
@@ -162,7 +162,7 @@ class Assembler:
         vocab = tuple(x for x in self.grammar.task.vocab if x not in ("PAD", "BOS", "SEP", "EOS"))
         return Machine(
             vocab,
-            self._mode(self.start),
+            self._mode_name(self.start),
             tuple((name, first if name == "p" else Const(0)) for name in used),
             (*self.frames.values(), *((ALSO,) if any(f.also for f in self.frames) else ())),
             tuple(self.rules),
@@ -170,21 +170,21 @@ class Assembler:
             arity=tuple(arity.get(x, 0) for x in vocab),
         )
 
-    def _constant(self, value: Construct) -> tuple[str, ...]:
+    def _constant_word(self, value: Construct) -> tuple[str, ...]:
         return (self.grammar.token(value.constructor),)
 
     # names
-    def _mode(self, key: Config | Ret) -> str:
+    def _mode_name(self, key: Config | Ret) -> str:
         if key not in self.modes:
             base = (
-                _name(key.items, self.grammar)
+                _name_items(key.items, self.grammar)
                 if isinstance(key, Config)
-                else "-".join(["return", *map(_label, self._shown(key))])
+                else "-".join(["return", *map(_plain_label, self._returned_tokens(key))])
             )
-            self.modes[key] = _fresh(base, self.modes.values())
+            self.modes[key] = _unused_name(base, self.modes.values())
         return self.modes[key]
 
-    def _shown(self, ret: Ret) -> tuple[str, ...]:
+    def _returned_tokens(self, ret: Ret) -> tuple[str, ...]:
         made = nodes(Tok("") if ret.value is None else ret.value)
         return tuple(self.grammar.token(x.constructor) for x in made if isinstance(x, Construct))
 
@@ -193,8 +193,8 @@ class Assembler:
             for leaf in leaves:
                 if leaf.push is not None and leaf.push[0] not in self.frames:
                     frame = leaf.push[0]
-                    self.frames[frame] = _fresh(
-                        _name(frame.config.items, self.grammar), self.frames.values()
+                    self.frames[frame] = _unused_name(
+                        _name_items(frame.config.items, self.grammar), self.frames.values()
                     )
 
     # rules
@@ -203,51 +203,53 @@ class Assembler:
         while stuck := {r.goto for r in self.rules} - {r.mode for r in self.rules} - {None}:
             self.rules = [r for r in self.rules if r.goto not in stuck]
 
-    def _expr(self, place: Place) -> Expr:
+    def _place_expression(self, place: Place) -> Expr:
         k = -place.k if self.grammar.reverse else place.k
         return add_constant(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
 
-    def _rule(self, node: Node, leaf: Leaf) -> None:
+    def _add_rule(self, node: Node, leaf: Leaf) -> None:
         guard: list[Atom] = []
         updates: list[Update] = []
         if isinstance(node, Config):
-            mode, seen = self._mode(node), ""
+            mode, seen = self._mode_name(node), ""
             if leaf.took:
                 guard.append(TopIs(ALSO))
                 updates.append(Pop())
         else:
             frame, ret = node
-            mode, seen = self._mode(ret), f"-{self.frames[frame]}"
+            mode, seen = self._mode_name(ret), f"-{self.frames[frame]}"
             guard.append(TopIs(self.frames[frame]))
             updates.append(Pop())
         for place, tokens in leaf.reads:
-            guard.append(In(self._expr(place), tokens))
-            seen += "-" + "".join(map(_label, tokens[:1] if len(tokens) > 1 else tokens))
+            guard.append(In(self._place_expression(place), tokens))
+            seen += "-" + "".join(map(_plain_label, tokens[:1] if len(tokens) > 1 else tokens))
         if leaf.word:
-            word = tuple(x if isinstance(x, str) else Copy(self._expr(x)) for x in leaf.word)
+            word = tuple(
+                x if isinstance(x, str) else Copy(self._place_expression(x)) for x in leaf.word
+            )
             updates.insert(0, Emit(word))
         for name, place in leaf.sets:
-            if self._expr(place) != Reg(name):
-                updates.append(Set(name, self._expr(place)))
+            if self._place_expression(place) != Reg(name):
+                updates.append(Set(name, self._place_expression(place)))
         if leaf.push is not None:
             pushed, pointers = leaf.push
-            updates += [Push(ALSO, self._expr(p)) for p in pointers[:0:-1]]
-            at = self._expr(pointers[0]) if pointers else Const(0)
+            updates += [Push(ALSO, self._place_expression(p)) for p in pointers[:0:-1]]
+            at = self._place_expression(pointers[0]) if pointers else Const(0)
             updates.append(Push(self.frames[pushed], at))
         goto: str | None = None
         if isinstance(leaf.target, Config) or self.frames:
-            goto = self._mode(leaf.target)
+            goto = self._mode_name(leaf.target)
         elif leaf.target.value is not None:
-            updates.insert(0, Emit(self._constant(leaf.target.value)))
+            updates.insert(0, Emit(self._constant_word(leaf.target.value)))
         self.rules.append(
             Rule(f"{mode}{seen}", mode, tuple(guard), tuple(updates), goto, leaf.step)
         )
 
 
-def _name(items: Sequence[Item], grammar: Grammar) -> str:
+def _name_items(items: Sequence[Item], grammar: Grammar) -> str:
     """A readable name for what writes these items."""
     if len(items) == 1 and isinstance(items[0], Tok):
-        return _label(items[0].token)
+        return _plain_label(items[0].token)
     parts = [x for i in items[:2] for x in _item_name(i, grammar)]
     return "-".join(parts[:4]) or ("then" if items else "skip")
 
@@ -255,7 +257,7 @@ def _name(items: Sequence[Item], grammar: Grammar) -> str:
 def _item_name(item: Item, grammar: Grammar) -> list[str]:
     match item:
         case Tok(token):
-            return [_label(token)]
+            return [_plain_label(token)]
         case Seek():
             return ["seek"]
         case Take():
@@ -268,21 +270,21 @@ def _item_name(item: Item, grammar: Grammar) -> list[str]:
     for x in nodes(item):
         match x:
             case Call(f) if not f.startswith(STRIP):
-                parts.append(_label(f))
+                parts.append(_plain_label(f))
             case Owned(owner=owner) if owner:
-                parts.append(_label(owner))
+                parts.append(_plain_label(owner))
                 break
             case Construct(c, type_, ()) if grammar.is_enumeration(type_):
-                parts.append(_label(grammar.token(c)))
+                parts.append(_plain_label(grammar.token(c)))
     return parts or ["put"]
 
 
-def _label(text: str) -> str:
+def _plain_label(text: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_']", "", text)
     return plain or {"(": "open", ")": "close", ",": "comma", "$": "end"}.get(text, "x")
 
 
-def _fresh(base: str, taken: Iterable[str]) -> str:
+def _unused_name(base: str, taken: Iterable[str]) -> str:
     used = set(taken)
     name, i = base, 1
     while name in used:

@@ -90,17 +90,19 @@ class Grammar:
         """How a term of a type can begin in the input."""
         if type_ not in self._cases:
             name, _, end = type_.partition(BARE)
-            self._cases[type_] = self._bare(name, type_, end) if end else self._plain(name)
+            self._cases[type_] = (
+                self._bare_cases(name, type_, end) if end else self._plain_cases(name)
+            )
         return self._cases[type_]
 
-    def _bare(self, name: str, type_: str, end: str) -> tuple[Case, ...]:
+    def _bare_cases(self, name: str, type_: str, end: str) -> tuple[Case, ...]:
         shape = list_shape(self.program, name)
         assert shape is not None
         empty, cons, label = shape
         labels = tuple(self.token(c.name) for c in self.program.type(label).constructors)
         return Case(empty, ((0, (end,)),), 0, ()), Case(cons, ((0, labels),), 0, (label, type_))
 
-    def _plain(self, name: str) -> tuple[Case, ...]:
+    def _plain_cases(self, name: str) -> tuple[Case, ...]:
         found = []
         for c in self.program.type(name).constructors:
             token = (self.token(c.name),)

@@ -38,26 +38,26 @@ def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
     """
     if not _reads_once(natural) or len(natural.modes) > 2:
         return None
-    if any((r.goto is None) != (x in last) for r in natural.rules for x in _tokens(r)):
+    if any((r.goto is None) != (x in last) for r in natural.rules for x in _tokens_read(r)):
         return None
     first, second = natural.start, natural.modes[-1]
     if first != second and any(r.goto == first for r in natural.rules_of(second)):
         return None
-    keeps = {x for r in natural.rules_of(first) if r.goto == first for x in _tokens(r)}
+    keeps = {x for r in natural.rules_of(first) if r.goto == first for x in _tokens_read(r)}
     still = Find(add_constant(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
     rules = []
     for rule in natural.rules:
-        if END_OF_INPUT in _tokens(rule):
+        if END_OF_INPUT in _tokens_read(rule):
             continue
         seen: tuple[Atom, ...] = ()
         if first != second:
             seen = (Cmp(still, "=" if rule.mode == first else "!=", Reg("n")),)
-        rules.append(_turned(rule, seen, first))
+        rules.append(_reverse_rule(rule, seen, first))
     end = Rule(f"{first}-end", first, (In(HERE, (END_OF_INPUT,)),), (), None)
     return minimise_machine(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
 
 
-def _tokens(rule: Rule) -> tuple[str, ...]:
+def _tokens_read(rule: Rule) -> tuple[str, ...]:
     atom = rule.guard[0]
     assert isinstance(atom, In)
     return atom.tokens
@@ -82,7 +82,7 @@ def _reads_once(machine: Machine) -> bool:
     return True
 
 
-def _turned(rule: Rule, seen: tuple[Atom, ...], mode: str) -> Rule:
+def _reverse_rule(rule: Rule, seen: tuple[Atom, ...], mode: str) -> Rule:
     word = rule.word[::-1]
     updates = (Emit(word), ONWARD) if word else (ONWARD,)
     return replace(rule, mode=mode, guard=(*rule.guard, *seen), updates=updates, goto=mode)

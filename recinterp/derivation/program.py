@@ -35,10 +35,12 @@ class Known:
 
     def __init__(self, program: Program, *, by_value: bool = False) -> None:
         self.program, self.by_value = program, by_value
-        self.functions = {f.name: replace(f, body=_own(f.body, f.name)) for f in program.functions}
+        self.functions = {
+            f.name: replace(f, body=_own_matches(f.body, f.name)) for f in program.functions
+        }
         for ind in program.types:
             if self.is_linear(ind.name):
-                strip = self._strip(ind)
+                strip = self._make_strip_function(ind)
                 self.functions[strip.name] = strip
 
     def is_spine(self, type_: str) -> bool:
@@ -58,7 +60,7 @@ class Known:
         """The constant of a linear type."""
         return next(c.name for c in self.program.type(type_).constructors if not c.args)
 
-    def _strip(self, ind: Inductive) -> Function:
+    def _make_strip_function(self, ind: Inductive) -> Function:
         arms = []
         for c in ind.constructors:
             names = tuple(f"x{i}" for i in range(len(c.args)))
@@ -129,17 +131,17 @@ class Known:
             found -= wrong
 
 
-def _own(e: Expr, owner: str) -> Expr:
+def _own_matches(e: Expr, owner: str) -> Expr:
     match e:
         case Construct(name, type_, args):
-            return Construct(name, type_, tuple(_own(a, owner) for a in args))
+            return Construct(name, type_, tuple(_own_matches(a, owner) for a in args))
         case Call(name, args):
-            return Call(name, tuple(_own(a, owner) for a in args))
+            return Call(name, tuple(_own_matches(a, owner) for a in args))
         case Match(scrutinee, type_, arms, result):
-            owned = tuple(Arm(a.constructor, a.names, _own(a.body, owner)) for a in arms)
-            return Owned(_own(scrutinee, owner), type_, owned, result, owner=owner)
+            owned = tuple(Arm(a.constructor, a.names, _own_matches(a.body, owner)) for a in arms)
+            return Owned(_own_matches(scrutinee, owner), type_, owned, result, owner=owner)
         case Let(name, type_, value, body):
-            return Let(name, type_, _own(value, owner), _own(body, owner))
+            return Let(name, type_, _own_matches(value, owner), _own_matches(body, owner))
         case _:
             return e
 
@@ -158,7 +160,7 @@ def _inner_call(e: Expr, group: frozenset[str], tail: bool = True) -> bool:
             return any(_inner_call(c, group, False) for c in children(e))
 
 
-def _mentions(e: Expr, name: str) -> bool:
+def _mentions_variable(e: Expr, name: str) -> bool:
     return any(isinstance(x, Var) and x.name == name for x in walk(e))
 
 
@@ -168,20 +170,20 @@ def _ends_in(e: Expr, name: str, accumulators: set[tuple[str, int]]) -> bool:
             return v == name
         case Construct(args=args) if args:
             return _ends_in(args[-1], name, accumulators) and not any(
-                _mentions(a, name) for a in args[:-1]
+                _mentions_variable(a, name) for a in args[:-1]
             )
         case Call(f, args):
-            holding = [i for i, a in enumerate(args) if _mentions(a, name)]
+            holding = [i for i, a in enumerate(args) if _mentions_variable(a, name)]
             return (
                 len(holding) == 1
                 and (f, holding[0]) in accumulators
                 and _ends_in(args[holding[0]], name, accumulators)
             )
         case Match(scrutinee, _, arms):
-            return not _mentions(scrutinee, name) and all(
+            return not _mentions_variable(scrutinee, name) and all(
                 _ends_in(a.body, name, accumulators) for a in arms
             )
         case Let(_, _, value, body):
-            return not _mentions(value, name) and _ends_in(body, name, accumulators)
+            return not _mentions_variable(value, name) and _ends_in(body, name, accumulators)
         case _:
             return False

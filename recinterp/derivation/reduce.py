@@ -59,12 +59,12 @@ class Reducer:
                 return redex, lambda x: replace(e, scrutinee=context(x)), False
             case Match(scrutinee=Var() as inner):
                 return inner, lambda x: replace(e, scrutinee=x), False
-            case Let(name, type_, Call() | Match() | Let() as inner, body) if self._eager(type_):
+            case Let(name, type_, Call() | Match() | Let() as inner, body) if self._is_eager(type_):
                 redex, context, _ = self.find(inner)
                 return redex, lambda x: Let(name, type_, context(x), body), False
             case Call(f, args):
                 for i, (a, p) in enumerate(zip(args, self.known.functions[f].params, strict=True)):
-                    if isinstance(a, Call | Match | Let) and self._eager(p.type):
+                    if isinstance(a, Call | Match | Let) and self._is_eager(p.type):
                         redex, context, _ = self.find(a)
 
                         def around(x: Expr, i: int = i, context: Context = context) -> Expr:
@@ -73,7 +73,7 @@ class Reducer:
                         return redex, around, False
         return e, lambda x: x, True
 
-    def _eager(self, type_: str) -> bool:
+    def _is_eager(self, type_: str) -> bool:
         return self.known.by_value or self.grammar.is_enumeration(type_)
 
     def is_quick(self, item: Item) -> bool:
@@ -221,9 +221,9 @@ class Reducer:
         same = self.contexts.setdefault((function.result, shape), context)
         if same != context:
             return (fill(same, call),)
-        return self.distributed(call, context, self._type(context))
+        return self.distributed(call, context, self._context_type(context))
 
-    def _type(self, context: Expr) -> str:
+    def _context_type(self, context: Expr) -> str:
         """The type of an expression that is reduced at its scrutinee."""
         match context:
             case Match(result=str(result)) if result:

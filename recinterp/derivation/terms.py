@@ -125,7 +125,9 @@ def rewrite(e: Item, on: Callable[[Place], Place]) -> Item:
     """The same item with its places changed."""
 
     def go(x: Expr) -> Expr:
-        return _map(x, lambda leaf: At(on(leaf.place), leaf.type) if isinstance(leaf, At) else leaf)
+        return _map_leaves(
+            x, lambda leaf: At(on(leaf.place), leaf.type) if isinstance(leaf, At) else leaf
+        )
 
     match e:
         case Tok():
@@ -147,12 +149,12 @@ def rewrite_config(c: Config, on: Callable[[Place], Place]) -> Config:
 
 def substitute(e: Expr, env: Mapping[str, Expr]) -> Expr:
     """e with variables replaced by closed expressions."""
-    return _map(e, lambda leaf: env.get(leaf.name, leaf) if type(leaf) is Var else leaf)
+    return _map_leaves(e, lambda leaf: env.get(leaf.name, leaf) if type(leaf) is Var else leaf)
 
 
 def fill(e: Expr, value: Expr) -> Expr:
     """e with its hole filled."""
-    return _map(e, lambda leaf: value if isinstance(leaf, Hole) else leaf)
+    return _map_leaves(e, lambda leaf: value if isinstance(leaf, Hole) else leaf)
 
 
 def replace_at(e: Item, at: At, value: Expr) -> Item:
@@ -165,22 +167,22 @@ def replace_at(e: Item, at: At, value: Expr) -> Item:
         case Tok() | Seek() | Take():
             return e
         case Val(expr):
-            return Val(_map(expr, leaf))
+            return Val(_map_leaves(expr, leaf))
         case _:
-            return _map(e, leaf)
+            return _map_leaves(e, leaf)
 
 
-def _map(e: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
+def _map_leaves(e: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
     match e:
         case Construct(name, type_, args):
-            return Construct(name, type_, tuple(_map(a, leaf) for a in args)) if args else e
+            return Construct(name, type_, tuple(_map_leaves(a, leaf) for a in args)) if args else e
         case Call(name, args):
-            return Call(name, tuple(_map(a, leaf) for a in args))
+            return Call(name, tuple(_map_leaves(a, leaf) for a in args))
         case Match():
-            arms = tuple(Arm(a.constructor, a.names, _map(a.body, leaf)) for a in e.arms)
-            return replace(e, scrutinee=_map(e.scrutinee, leaf), arms=arms)
+            arms = tuple(Arm(a.constructor, a.names, _map_leaves(a.body, leaf)) for a in e.arms)
+            return replace(e, scrutinee=_map_leaves(e.scrutinee, leaf), arms=arms)
         case Let(name, type_, value, body):
-            return Let(name, type_, _map(value, leaf), _map(body, leaf))
+            return Let(name, type_, _map_leaves(value, leaf), _map_leaves(body, leaf))
         case _:
             return leaf(e)
 

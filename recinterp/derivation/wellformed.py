@@ -15,19 +15,19 @@ def written_well(grammar: Grammar) -> tuple[Atom, ...]:
     It goes from the left where that says it, and else in the direction of reading.
     """
     if grammar.reverse:
-        forwards = _read(grammar, 1)
-        return _read(grammar, -1) or () if forwards is None else forwards
-    return _read(grammar, 1) or ()
+        forwards = _argument_atoms(grammar, 1)
+        return _argument_atoms(grammar, -1) or () if forwards is None else forwards
+    return _argument_atoms(grammar, 1) or ()
 
 
-def _read(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
+def _argument_atoms(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
     """The atoms, going through the input by `step`; None where they cannot say it."""
     types = [p.type for p in grammar.function.params][::step]
     start: Expr = Const(0) if step > 0 else add_constant(Reg("n"), -1)
     beyond: Expr = Reg("n") if step > 0 else Const(-1)
     atoms: list[Atom] = []
     for i, type_ in enumerate(types):
-        found = _argument(grammar, type_, start, step)
+        found = _one_argument(grammar, type_, start, step)
         if found is None:
             return None
         more, end = found
@@ -37,7 +37,7 @@ def _read(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
     return tuple(atoms)
 
 
-def _argument(
+def _one_argument(
     grammar: Grammar, type_: str, start: Expr, step: int
 ) -> tuple[list[Atom], Expr] | None:
     """What must hold of the argument that starts there, and where it ends."""

@@ -59,23 +59,23 @@ class Machine:
 
     def rules_of(self, mode: str) -> tuple[Rule, ...]:
         """The rules that can fire in a mode."""
-        return self._by_mode.get(mode, ())
+        return self._rules_by_mode.get(mode, ())
 
     def guards_of(self, mode: str) -> tuple[tuple[Atom, ...], tuple[Guarded, ...]]:
         """The distinct atoms of a mode, and its rules with their guards as numbers of those."""
-        return self._guards.get(mode, ((), ()))
+        return self._guards_by_mode.get(mode, ((), ()))
 
     @cached_property
-    def _guards(self) -> dict[str, tuple[tuple[Atom, ...], tuple[Guarded, ...]]]:
+    def _guards_by_mode(self) -> dict[str, tuple[tuple[Atom, ...], tuple[Guarded, ...]]]:
         found = {}
-        for mode, rules in self._by_mode.items():
+        for mode, rules in self._rules_by_mode.items():
             number = {a: i for i, a in enumerate(dict.fromkeys(a for r in rules for a in r.guard))}
             guards = tuple((r, tuple(number[a] for a in r.guard)) for r in rules)
             found[mode] = (tuple(number), guards)
         return found
 
     @cached_property
-    def _by_mode(self) -> dict[str, tuple[Rule, ...]]:
+    def _rules_by_mode(self) -> dict[str, tuple[Rule, ...]]:
         return {m: tuple(r for r in self.rules if r.mode == m) for m in self.modes}
 
     def with_rules(self, rules: Sequence[Rule]) -> Machine:

@@ -58,9 +58,9 @@ def check_machine(machine: Machine) -> None:
         raise MachineError("machine, vocab", wrong, "another name")
     for rule in machine.rules:
         _check_names(machine, rule, modes)
-    _check_beginning(machine)
+    _check_initial_values(machine)
     for mode in modes:
-        pair = _overlapping(machine, mode)
+        pair = _find_overlap(machine, mode)
         if pair is not None:
             raise OverlappingRulesError(
                 f"machine, mode {mode}",
@@ -69,7 +69,7 @@ def check_machine(machine: Machine) -> None:
             )
 
 
-def _overlapping(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
+def _find_overlap(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
     """Two rules of a mode that may both fire, as far as atoms about the same thing tell.
 
     Grown rules are many and share their atoms, so that each two atoms are compared once.
@@ -77,7 +77,7 @@ def _overlapping(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
     rules = machine.rules_of(mode)
     if len(rules) < 2:
         return None
-    guards = [(*r.guard, *(x for a in r.guard for x in _inner(a))) for r in rules]
+    guards = [(*r.guard, *(x for a in r.guard for x in _vote_atoms(a))) for r in rules]
     number = {a: i for i, a in enumerate(dict.fromkeys(a for guard in guards for a in guard))}
     apart = np.zeros((len(number), len(number)), dtype=bool)
     for (a, i), (b, j) in combinations(number.items(), 2):
@@ -99,7 +99,7 @@ def _overlapping(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
     return None if not len(both) else (rules[both[0][0]], rules[both[0][1]])
 
 
-def _inner(atom: Atom) -> tuple[Atom, ...]:
+def _vote_atoms(atom: Atom) -> tuple[Atom, ...]:
     return atom.atoms if isinstance(atom, AtLeast) else ()
 
 
@@ -110,7 +110,7 @@ def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
         raise MachineError(asked, f"no rule starts in mode {rule.goto}", f"modes: {sorted(modes)}")
     for node in (n for part in (*rule.guard, *rule.updates) for n in walk(part)):
         known = {"token": machine.vocab, "register": registers, "frame": machine.frames}
-        for kind, name, line in _names(node):
+        for kind, name, line in _names_used(node):
             if name not in known[kind]:
                 raise MachineError(asked, f"there is no {kind} {name!r}", f"declare it: {line}")
         if isinstance(node, Set) and node.reg in READ_ONLY:
@@ -119,7 +119,7 @@ def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
             _check_vote(asked, node)
 
 
-def _check_beginning(machine: Machine) -> None:
+def _check_initial_values(machine: Machine) -> None:
     """Registers begin before there are any; the domain is asked once they have."""
     begins = {f"machine, register {name}": (walk(e), READ_ONLY) for name, e in machine.registers}
     known = (*READ_ONLY, *(name for name, _ in machine.registers))
@@ -138,7 +138,7 @@ def _check_vote(asked: str, vote: AtLeast) -> None:
         raise MachineError(asked, "a vote asks for the frame on top", "guard on `height`")
 
 
-def _names(node: Node) -> Iterator[tuple[str, str, str]]:
+def _names_used(node: Node) -> Iterator[tuple[str, str, str]]:
     match node:
         case Reg(name) | Set(reg=name):
             yield "register", name, "registers p = 0"
@@ -161,15 +161,15 @@ def excludes(a: Atom, b: Atom) -> bool:
         case TopIs(x), TopIs(y):
             return x != y
         case In(at, xs), Cmp() if END_OF_INPUT not in xs:
-            return any(excludes(inside, b) for inside in _inside(at))
+            return any(excludes(inside, b) for inside in _position_bounds(at))
         case Cmp(), In():
             return excludes(b, a)
         case Cmp(), Cmp():
-            (key, left), (other_key, right) = _normal(a), _normal(b)
+            (key, left), (other_key, right) = _normal_form(a), _normal_form(b)
             if key == other_key:
-                return not _overlap(left, right)
-            if key == _mirror(other_key):
-                return not _overlap(left, tuple((-high, -low) for low, high in right))
+                return not _intervals_meet(left, right)
+            if key == _negated_difference(other_key):
+                return not _intervals_meet(left, tuple((-high, -low) for low, high in right))
         case AtLeast(least, xs), AtLeast(other_least, ys) if len(xs) == len(ys):
             # Each atom of the one against one of the other: of every two at most one can hold.
             opposed = all(excludes(x, y) for x, y in zip(xs, ys, strict=True))
@@ -185,22 +185,22 @@ def implies(a: Atom, b: Atom) -> bool:
         case Out(back, xs), Out(other_back, ys):
             return back == other_back and set(xs) <= set(ys)
         case Cmp(), Cmp():
-            (key, left), (other_key, right) = _normal(a), _normal(b)
+            (key, left), (other_key, right) = _normal_form(a), _normal_form(b)
             within = (any(lo >= low and hi <= high for low, high in right) for lo, hi in left)
             return key == other_key and all(within)
     return a == b
 
 
-def _overlap(one: tuple[Interval, ...], other: tuple[Interval, ...]) -> bool:
+def _intervals_meet(one: tuple[Interval, ...], other: tuple[Interval, ...]) -> bool:
     return any(max(a[0], b[0]) <= min(a[1], b[1]) for a in one for b in other)
 
 
-def _inside(at: Expr) -> tuple[Cmp, Cmp]:
+def _position_bounds(at: Expr) -> tuple[Cmp, Cmp]:
     """What reading a token of the input says about where it was read."""
     return Cmp(at, "<", Reg("n")), Cmp(at, ">=", Const(0))
 
 
-def _normal(atom: Cmp) -> tuple[Expr, tuple[Interval, ...]]:
+def _normal_form(atom: Cmp) -> tuple[Expr, tuple[Interval, ...]]:
     """`a op b` as: expression a - b without its constant, and the values it may take."""
     difference = subtract(atom.a, atom.b)
     k = 0
@@ -222,7 +222,7 @@ def _normal(atom: Cmp) -> tuple[Expr, tuple[Interval, ...]]:
     return difference, tuple((lo - k, hi - k) for lo, hi in allowed[atom.op])
 
 
-def _mirror(e: Expr) -> Expr | None:
+def _negated_difference(e: Expr) -> Expr | None:
     return Add(e.of, e.base, -1) if isinstance(e, Add) and e.sign == -1 and e.k == 0 else None
 
 
@@ -244,13 +244,13 @@ def simplify(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
     """An equal guard without what other atoms of it already say."""
     merged: dict[object, Atom] = {}
     for atom in guard:
-        key = _subject(atom)
-        merged[key] = _both(merged[key], atom) if key in merged else atom
+        key = _atom_subject(atom)
+        merged[key] = _conjoin_atoms(merged[key], atom) if key in merged else atom
     atoms = tuple(merged.values())
-    return tuple(x for x in atoms if not any(_follows(x, y) for y in atoms))
+    return tuple(x for x in atoms if not any(_is_implied(x, y) for y in atoms))
 
 
-def _follows(atom: Atom, given: Atom) -> bool:
+def _is_implied(atom: Atom, given: Atom) -> bool:
     """Whether a comparison with a number follows from an equation of the same expression."""
     from recinterp.machine.execution.interpreter import compare_values
 
@@ -260,7 +260,7 @@ def _follows(atom: Atom, given: Atom) -> bool:
     return False
 
 
-def _subject(atom: Atom) -> object:
+def _atom_subject(atom: Atom) -> object:
     """What an atom is about: atoms with the same subject can be said as one."""
     match atom:
         case In(at=at):
@@ -272,7 +272,7 @@ def _subject(atom: Atom) -> object:
     return atom
 
 
-def _both(one: Atom, other: Atom) -> Atom:
+def _conjoin_atoms(one: Atom, other: Atom) -> Atom:
     """Two atoms of one subject as one. Of equations and votes the subject is all they say."""
     if one == other:
         return one

@@ -77,21 +77,21 @@ class Body:
         self.grow(term.pos)
         match term:
             case s.SName():
-                return self._apply(term, (), env, wanted)
+                return self._infer_application(term, (), env, wanted)
             case s.SApply(head=s.SName() as head, args=args):
-                return self._apply(head, args, env, wanted)
+                return self._infer_application(head, args, env, wanted)
             case s.SApply():
                 self.scope.outside(term.pos, "applying what is not a name", "name the function")
             case s.SLet():
-                return self._let(term, env, wanted)
+                return self._infer_let(term, env, wanted)
             case s.SIf():
-                return self._if(term, env, wanted)
+                return self._infer_if(term, env, wanted)
             case s.SMatch():
-                return self._match(term, env, wanted)
+                return self._infer_match(term, env, wanted)
             case s.SHole():
                 self.scope.outside(term.pos, "'_' in a term", "write the term")
 
-    def _apply(  # noqa: RET503 (what refuses never returns)
+    def _infer_application(  # noqa: RET503 (what refuses never returns)
         self, head: s.SName, args: tuple[s.STerm, ...], env: Env, wanted: str | None
     ) -> tuple[Expr, str]:
         name = LIST_SUGAR.get(head.name, head.name)
@@ -100,12 +100,12 @@ class Body:
                 self.scope.refuse(head.pos, f"{name!r} is not a function")
             return env[name].expr, env[name].type
         if function := self.function(name):
-            return self._call(head.pos, function, args, env)
+            return self._infer_call(head.pos, function, args, env)
         if name in self.scope.constructors:
-            return self._construct(head.pos, name, args, env, wanted)
+            return self._infer_construct(head.pos, name, args, env, wanted)
         self.scope.unknown(head.pos, name, ())
 
-    def _saturated(self, pos: s.Pos, name: str, wanted: int, given: int) -> None:
+    def _check_saturated(self, pos: s.Pos, name: str, wanted: int, given: int) -> None:
         if given < wanted:
             self.scope.outside(
                 pos, f"{name!r} with {given} of its {wanted} arguments", "give it all of them"
@@ -113,33 +113,33 @@ class Body:
         if given > wanted:
             self.scope.refuse(pos, f"{name!r} takes {wanted} arguments, not {given}")
 
-    def _call(
+    def _infer_call(
         self, pos: s.Pos, function: Function, args: tuple[s.STerm, ...], env: Env
     ) -> tuple[Expr, str]:
-        self._saturated(pos, function.name, len(function.params), len(args))
+        self._check_saturated(pos, function.name, len(function.params), len(args))
         given = tuple(
             self.check(a, env, p.type) for a, p in zip(args, function.params, strict=True)
         )
         call = Call(function.name, given)
-        self._place(call, pos)
+        self._record_place(call, pos)
         return call, function.result
 
-    def _place(self, call: Call, pos: s.Pos) -> None:
+    def _record_place(self, call: Call, pos: s.Pos) -> None:
         self.places[id(call)] = pos
         self.kept.append(call)  # an id stays unique only while its object lives
 
     def note(self, old: Call, new: Call) -> None:
         """A call was rebuilt: it stands where the old one stood."""
-        self._place(new, self.places[id(old)])
+        self._record_place(new, self.places[id(old)])
 
-    def _construct(
+    def _infer_construct(
         self, pos: s.Pos, name: str, args: tuple[s.STerm, ...], env: Env, wanted: str | None
     ) -> tuple[Expr, str]:
         generic, index = self.scope.constructors[name]
         declared = self.scope.declared[generic][0]
         shape = declared.constructors[index]
         explicit = sum(not hidden for hidden in self.scope.implicit[name])
-        self._saturated(pos, name, explicit + len(shape.args), len(args))
+        self._check_saturated(pos, name, explicit + len(shape.args), len(args))
         known = self._written_types(name, args[:explicit], env)
         if declared.params and wanted and self.scope.heads[wanted][0] == generic:
             for param, arg in zip(declared.params, self.scope.heads[wanted][1], strict=True):
@@ -160,7 +160,7 @@ class Body:
             p for p, hidden in zip(params, self.scope.implicit[name], strict=True) if not hidden
         ]
         return {
-            p: self.scope.type(_as_type(a, self.scope))
+            p: self.scope.type(_type_of_term(a, self.scope))
             for p, a in zip(shown, args, strict=True)
             if not isinstance(a, s.SHole)
         }
@@ -170,23 +170,23 @@ class Body:
     ) -> None:
         """Read type parameters off the arguments whose types can be known."""
         for arg, type_ in zip(args, shape.args, strict=True):
-            if not _open_in(type_, known, self.scope):
+            if not _has_unknown_parameter(type_, known, self.scope):
                 continue
             try:
-                self._unify(type_, self.infer(arg, env)[1], known)
+                self._unify_types(type_, self.infer(arg, env)[1], known)
             except Open:
                 continue
 
-    def _unify(self, pattern: s.SType, actual: str, known: dict[str, str]) -> None:
+    def _unify_types(self, pattern: s.SType, actual: str, known: dict[str, str]) -> None:
         if pattern.name not in self.scope.declared:
             known.setdefault(pattern.name, actual)
             return
         head, args = self.scope.heads[actual]
         if head == pattern.name:
             for inner, arg in zip(pattern.args, args, strict=True):
-                self._unify(inner, arg, known)
+                self._unify_types(inner, arg, known)
 
-    def _let(self, term: s.SLet, env: Env, wanted: str | None) -> tuple[Expr, str]:
+    def _infer_let(self, term: s.SLet, env: Env, wanted: str | None) -> tuple[Expr, str]:
         if term.type is not None:
             type_ = self.scope.type(term.type)
             value = self.check(term.value, env, type_)
@@ -196,7 +196,7 @@ class Body:
         body, result = self.infer(term.body, {**env, term.name: Known(Var(name), type_)}, wanted)
         return Let(name, type_, value, body), result
 
-    def _if(self, term: s.SIf, env: Env, wanted: str | None) -> tuple[Expr, str]:
+    def _infer_if(self, term: s.SIf, env: Env, wanted: str | None) -> tuple[Expr, str]:
         scrutinee, type_ = self.infer(term.scrutinee, env)
         constructors = self.scope.instances[type_].constructors
         if len(constructors) != 2:
@@ -210,14 +210,14 @@ class Body:
         )
         return Match(scrutinee, type_, arms, result), result
 
-    def _match(self, term: s.SMatch, env: Env, wanted: str | None) -> tuple[Expr, str]:
+    def _infer_match(self, term: s.SMatch, env: Env, wanted: str | None) -> tuple[Expr, str]:
         scrutinees = [self.infer(t, env) for t in term.scrutinees]
         result: str | None = wanted
         if result is None:
-            result = self._first_known(term, env, [t for _, t in scrutinees])
+            result = self._first_known_type(term, env, [t for _, t in scrutinees])
         return compile_match(self, term, scrutinees, env, result), result
 
-    def _first_known(self, term: s.SMatch, env: Env, types: list[str]) -> str:
+    def _first_known_type(self, term: s.SMatch, env: Env, types: list[str]) -> str:
         """The type of the first branch whose type can be read off it."""
         where = term.pos
         for clause in term.clauses:
@@ -230,18 +230,18 @@ class Body:
         raise Open(where)
 
 
-def _as_type(term: s.STerm, scope: Scope) -> s.SType:  # noqa: RET503 (what refuses never returns)
+def _type_of_term(term: s.STerm, scope: Scope) -> s.SType:  # noqa: RET503 (what refuses never returns)
     if isinstance(term, s.SName):
         return s.SType(term.pos, term.name)
     if isinstance(term, s.SApply) and isinstance(term.head, s.SName):
-        return s.SType(term.pos, term.head.name, tuple(_as_type(a, scope) for a in term.args))
+        return s.SType(term.pos, term.head.name, tuple(_type_of_term(a, scope) for a in term.args))
     scope.refuse(term.pos, "a type is needed here")
 
 
-def _open_in(written: s.SType, known: Mapping[str, str], scope: Scope) -> bool:
+def _has_unknown_parameter(written: s.SType, known: Mapping[str, str], scope: Scope) -> bool:
     if written.name not in scope.declared:
         return written.name not in known
-    return any(_open_in(a, known, scope) for a in written.args)
+    return any(_has_unknown_parameter(a, known, scope) for a in written.args)
 
 
 def elaborate(source: str) -> Program:
@@ -254,7 +254,7 @@ def elaborate(source: str) -> Program:
 
 
 @cache
-def _prelude() -> tuple[s.Sentence, ...]:
+def _parse_prelude() -> tuple[s.Sentence, ...]:
     return parse(PRELUDE)
 
 
@@ -263,12 +263,12 @@ class Elaborator:
 
     def __init__(self, source: str) -> None:
         self.scope = Scope(source)
-        for sentence in _prelude():
-            self._take(sentence)
+        for sentence in _parse_prelude():
+            self._take_sentence(sentence)
         self.scope.own.clear()
         try:
             for sentence in parse(source):
-                self._take(sentence)
+                self._take_sentence(sentence)
         except RecursionError:
             raise too_deep(source) from None
 
@@ -291,34 +291,34 @@ class Elaborator:
                 scope.refuse(more[0].pos, "a term ends before a '.'", "write one term")
             return Body(scope, {}).check(function.body, {}, wanted), wanted
         except Open as error:
-            _left_open(scope, error)
+            _refuse_open_type(scope, error)
         except SourceError as error:
             line, column = error.line - 1, error.column
             raise type(error)(
                 "read a term", error.problem, error.hint, source=text, line=line, column=column
             ) from None
 
-    def _take(self, sentence: s.Sentence) -> None:
+    def _take_sentence(self, sentence: s.Sentence) -> None:
         match sentence:
             case s.SBlock(members=members) if members and isinstance(members[0], s.SInductive):
                 self.scope.declare_types(tuple(m for m in members if isinstance(m, s.SInductive)))
             case s.SBlock(members=members):
-                self._functions(tuple(m for m in members if isinstance(m, s.SFunction)))
+                self._declare_functions(tuple(m for m in members if isinstance(m, s.SFunction)))
             case s.SArguments():
                 self.scope.set_arguments(sentence)
             case s.SPragma():
-                self._pragma(sentence)
+                self._check_pragma(sentence)
 
-    def _pragma(self, sentence: s.SPragma) -> None:
+    def _check_pragma(self, sentence: s.SPragma) -> None:
         known = {"Coq", "List", "ListNotations", "list_scope", "Coq.Lists.List", "Lists.List"}
         if not set(sentence.words) <= known:
             self.scope.outside(
                 sentence.pos, "this library", "define what you use of it in this text"
             )
 
-    def _functions(self, block: tuple[s.SFunction, ...]) -> None:
+    def _declare_functions(self, block: tuple[s.SFunction, ...]) -> None:
         names = tuple(f.name for f in block)
-        heads = {f.name: self._head(f, names) for f in block}
+        heads = {f.name: self._function_head(f, names) for f in block}
         done: list[Function] = []
         places: dict[int, s.Pos] = {}
         kept = []
@@ -336,7 +336,7 @@ class Elaborator:
             try:
                 core = body.check(written.body, env, head.result)
             except Open as error:
-                _left_open(self.scope, error)
+                _refuse_open_type(self.scope, error)
             done.append(Function(head.name, tuple(params), head.result, core, None, head.block))
             places |= body.places
             kept.append(body)
@@ -347,7 +347,7 @@ class Elaborator:
             done = check_guard(self.scope, done, wanted, places, [f.pos for f in block])
         self.scope.functions |= {f.name: f for f in done}
 
-    def _result(self, written: s.SFunction, params: Sequence[Param]) -> str:
+    def _result_type(self, written: s.SFunction, params: Sequence[Param]) -> str:
         """The result type as written; that of a definition's body where it is left out."""
         if written.result is not None:
             return self.scope.type(written.result)
@@ -357,9 +357,9 @@ class Elaborator:
         try:
             return Body(self.scope, {}).infer(written.body, env)[1]
         except Open as error:
-            _left_open(self.scope, error)
+            _refuse_open_type(self.scope, error)
 
-    def _head(self, written: s.SFunction, block: tuple[str, ...]) -> Function:
+    def _function_head(self, written: s.SFunction, block: tuple[str, ...]) -> Function:
         seen: set[str] = set()
         for binder in written.binders:
             if binder.name in seen:
@@ -368,7 +368,7 @@ class Elaborator:
                 )
             seen |= {binder.name} - {"_"}
         params = tuple(Param(b.name, self.scope.type(b.type)) for b in written.binders)
-        result = self._result(written, params)
+        result = self._result_type(written, params)
         names = block if written.recursive else ()
         return Function(written.name, params, result, Var("_"), None, names)
 
@@ -382,6 +382,6 @@ def _struct_index(scope: Scope, written: s.SFunction) -> int | None:
     return names.index(written.struct)
 
 
-def _left_open(scope: Scope, error: Open) -> NoReturn:
+def _refuse_open_type(scope: Scope, error: Open) -> NoReturn:
     what = "a type argument that has to be guessed"
     scope.outside(error.pos, what, "write 'let name : type := …' for it")

@@ -50,30 +50,30 @@ def compile_program(program: Program, own: frozenset[str]) -> Compiled:
     counted: dict[str, Any] = {"deepest": deepest}
     try:
         for function in program.functions:
-            exec(_Writer(program, None).function(function), plain)
-            exec(_Writer(program, own).function(function), counted)
+            exec(_FunctionWriter(program, None).function(function), plain)
+            exec(_FunctionWriter(program, own).function(function), counted)
     except (SyntaxError, RecursionError, MemoryError):  # nested too deep for Python's own compiler
         return Compiled(program, {}, {}, deepest, own)
     names = program.function_names
     return Compiled(
         program,
-        {n: plain[_py(n)] for n in names},
-        {n: counted[_py(n)] for n in names},
+        {n: plain[_function_identifier(n)] for n in names},
+        {n: counted[_function_identifier(n)] for n in names},
         deepest,
         own,
     )
 
 
-def _py(name: str) -> str:
+def _function_identifier(name: str) -> str:
     return "f_" + name.replace("'", "_q_").replace("_", "__")
 
 
-def _var(name: str) -> str:
+def _variable_identifier(name: str) -> str:
     return "v_" + name.replace("_", "__").replace("'", "_q")
 
 
 @dataclass
-class _Writer:
+class _FunctionWriter:
     """Writes one function; `own` is None for the plain version."""
 
     program: Program
@@ -81,8 +81,10 @@ class _Writer:
     temporaries: int = 0
 
     def function(self, function: Function) -> str:
-        params = [_var(p.name) for p in function.params] + (["d"] if self.own is not None else [])
-        lines = [f"def {_py(function.name)}({', '.join(params)}):"]
+        params = [_variable_identifier(p.name) for p in function.params] + (
+            ["d"] if self.own is not None else []
+        )
+        lines = [f"def {_function_identifier(function.name)}({', '.join(params)}):"]
         if self.own is not None and function.name in self.own:
             lines.append(" if d > deepest[0]: deepest[0] = d")
         return "\n".join(lines + self.block(function.body, " ", "return "))
@@ -94,7 +96,7 @@ class _Writer:
             return before + self.arms(expr, scrutinee, pad, to)
         if isinstance(expr, Let):
             return [
-                *self.block(expr.value, pad, f"{_var(expr.name)} = "),
+                *self.block(expr.value, pad, f"{_variable_identifier(expr.name)} = "),
                 *self.block(expr.body, pad, to),
             ]
         before, text = self.value(expr, pad)
@@ -111,14 +113,17 @@ class _Writer:
                     f"{pad}else:" if i == last else f"{pad}{word} {scrutinee}[0] == {first + i}:"
                 )
                 inner = pad + " "
-            lines += [f"{inner}{_var(n)} = {scrutinee}[{k}]" for k, n in enumerate(arm.names, 1)]
+            lines += [
+                f"{inner}{_variable_identifier(n)} = {scrutinee}[{k}]"
+                for k, n in enumerate(arm.names, 1)
+            ]
             lines += self.block(arm.body, inner, to)
         return lines
 
     def atom(self, expr: Expr, pad: str) -> tuple[list[str], str]:
         """Lines to run first, and a name that then holds the value."""
         if isinstance(expr, Var):
-            return [], _var(expr.name)
+            return [], _variable_identifier(expr.name)
         name = f"t{self.temporaries}"
         self.temporaries += 1
         return self.block(expr, pad, f"{name} = "), name
@@ -127,14 +132,15 @@ class _Writer:
         """Lines to run first, and a Python expression for the value."""
         match expr:
             case Var(name=name):
-                return [], _var(name)
+                return [], _variable_identifier(name)
             case Construct(constructor=constructor, type=type_, args=args):
                 before, parts = self.values(args, pad)
                 index = str(self.program.ids[type_, constructor])
                 return before, f"({', '.join([index, *parts])},)"
             case Call(function=function, args=args):
                 before, parts = self.values(args, pad)
-                return before, f"{_py(function)}({', '.join([*parts, *self.counter(function)])})"
+                given = ", ".join([*parts, *self.counter(function)])
+                return before, f"{_function_identifier(function)}({given})"
             case _:
                 return self.atom(expr, pad)
 
@@ -183,18 +189,18 @@ def deep(
                 work.append((expr, env, nesting, True))
                 work += [(part, env, nesting, False) for part in reversed(parts)]
             case Construct(constructor=constructor, type=type_, args=parts):
-                values.append((program.ids[type_, constructor], *_pop(values, len(parts))))
+                values.append((program.ids[type_, constructor], *_pop_many(values, len(parts))))
             case Call(function=name, args=parts):
                 callee = program.function(name)
                 inner = nesting + (name in own)
                 deepest[0] = max(deepest[0], inner)
                 names = (p.name for p in callee.params)
-                env = dict(zip(names, _pop(values, len(parts)), strict=True))
+                env = dict(zip(names, _pop_many(values, len(parts)), strict=True))
                 work.append((callee.body, env, inner, False))
     return values[0], deepest[0]
 
 
-def _pop(values: list[Value], n: int) -> list[Value]:
+def _pop_many(values: list[Value], n: int) -> list[Value]:
     if not n:
         return []
     top = values[-n:]

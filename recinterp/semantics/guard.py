@@ -61,13 +61,13 @@ def check_guard(
         if not _same_block(scope, block, structs):
             apart = True
             continue
-        fault = _fault(scope, block, dict(zip((f.name for f in block), structs, strict=True)))
+        fault = _find_fault(scope, block, dict(zip((f.name for f in block), structs, strict=True)))
         if fault is None:
             return [replace(f, struct=i) for f, i in zip(block, structs, strict=True)]
         first = first or fault
         computed = computed or (fault if fault.size is Size.COMPUTED else None)
     fault = computed or (None if apart else first)
-    raise _refusal(scope, block, fault, places, heads)
+    raise _describe_refusal(scope, block, fault, places, heads)
 
 
 def _same_block(scope: Scope, block: Sequence[Function], structs: Sequence[int]) -> bool:
@@ -76,7 +76,9 @@ def _same_block(scope: Scope, block: Sequence[Function], structs: Sequence[int])
     return all(t in scope.instances[types[0]].block for t in types)
 
 
-def _fault(scope: Scope, block: Sequence[Function], structs: Mapping[str, int]) -> Fault | None:
+def _find_fault(
+    scope: Scope, block: Sequence[Function], structs: Mapping[str, int]
+) -> Fault | None:
     for function in block:
         param = function.params[structs[function.name]]
         sizes = {p.name: Size.OTHER for p in function.params} | {param.name: Size.WHOLE}
@@ -100,43 +102,43 @@ class _Walker:
             case Var():
                 return None
             case Construct(args=args):
-                return self._first(args, sizes)
+                return self._visit_all(args, sizes)
             case Call(args=args):
-                return self._first(args, sizes) or self._call(expr, sizes)
+                return self._visit_all(args, sizes) or self._visit_call(expr, sizes)
             case Let(name=name, value=value, body=body):
                 fault = self.visit(value, sizes)
                 sizes[name] = _bound_size(value, sizes)
                 return fault or self.visit(body, sizes)
             case Match():
-                return self._match(expr, sizes)
+                return self._visit_match(expr, sizes)
 
-    def _first(self, exprs: Sequence[Expr], sizes: dict[str, Size]) -> Fault | None:
+    def _visit_all(self, exprs: Sequence[Expr], sizes: dict[str, Size]) -> Fault | None:
         return next((f for e in exprs if (f := self.visit(e, sizes))), None)
 
-    def _call(self, call: Call, sizes: dict[str, Size]) -> Fault | None:
+    def _visit_call(self, call: Call, sizes: dict[str, Size]) -> Fault | None:
         if call.function not in self.structs:
             return None
-        size = _size(call.args[self.structs[call.function]], sizes)
+        size = _argument_size(call.args[self.structs[call.function]], sizes)
         return None if size is Size.STRICT else Fault(call, size, self.struct)
 
-    def _match(self, expr: Match, sizes: dict[str, Size]) -> Fault | None:
+    def _visit_match(self, expr: Match, sizes: dict[str, Size]) -> Fault | None:
         fault = self.visit(expr.scrutinee, sizes)
         outer = _bound_size(expr.scrutinee, sizes)
         ind = self.scope.instances[expr.type]
         for arm in expr.arms:
             for name, type_ in zip(arm.names, ind.constructor(arm.constructor).args, strict=True):
-                sizes[name] = _part(outer, type_ in self.block)
+                sizes[name] = _part_size(outer, type_ in self.block)
             fault = fault or self.visit(arm.body, sizes)
         return fault
 
 
-def _part(outer: Size, same_block: bool) -> Size:
+def _part_size(outer: Size, same_block: bool) -> Size:
     if outer in (Size.WHOLE, Size.STRICT):
         return Size.STRICT if same_block else Size.OTHER
     return outer
 
 
-def _size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
+def _argument_size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
     match expr:
         case Var(name=name):
             return sizes[name]
@@ -150,10 +152,10 @@ def _bound_size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
     """Of what a let or a match binds: Coq looks through constructors there, which is not done
     here.
     """
-    return Size.COMPUTED if isinstance(expr, Construct) else _size(expr, sizes)
+    return Size.COMPUTED if isinstance(expr, Construct) else _argument_size(expr, sizes)
 
 
-def _refusal(
+def _describe_refusal(
     scope: Scope,
     block: Sequence[Function],
     fault: Fault | None,
@@ -165,22 +167,22 @@ def _refusal(
         names = ", ".join(f.name for f in block)
         wrong = f"recursion of {names} on types of different Inductive sentences {outside}"
         accepted = "declare the types together, or the functions apart"
-        return _error(scope, OutsideSubsetError, heads[0], wrong, accepted)
+        return _source_error(scope, OutsideSubsetError, heads[0], wrong, accepted)
     pos, callee = places.get(id(fault.call), heads[0]), fault.call.function
     if fault.size is Size.COMPUTED:
         wrong = f"a recursive call of {callee} on a computed argument {outside}"
         accepted = "match on the argument and call on a name that the match binds"
-        return _error(scope, OutsideSubsetError, pos, wrong, accepted)
+        return _source_error(scope, OutsideSubsetError, pos, wrong, accepted)
     place = f"{fault.struct!r} itself" if fault.size is Size.WHOLE else "something else"
     wrong = (
         f"not structurally recursive: the call of {callee} is not on a strict subterm of "
         f"{fault.struct!r} but on {place}"
     )
     accepted = f"match on {fault.struct!r} and call on a name that the match binds"
-    return _error(scope, NotStructuralError, pos, wrong, accepted)
+    return _source_error(scope, NotStructuralError, pos, wrong, accepted)
 
 
-def _error(
+def _source_error(
     scope: Scope, kind: type[SourceError], pos: Pos, wrong: str, accepted: str
 ) -> SourceError:
     return kind(

@@ -23,19 +23,19 @@ COMMENT_MARK = re.compile(r'\(\*|\*\)|"')
 
 
 @cache
-def _grammar() -> Lark:
+def _build_parser() -> Lark:
     text = files("recinterp.semantics").joinpath("gallina.lark").read_text(encoding="utf-8")
     return Lark(
         text, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False
     )
 
 
-def _pos(meta: Meta | Token) -> s.Pos:
+def _position(meta: Meta | Token) -> s.Pos:
     return s.Pos(getattr(meta, "line", 1) or 1, getattr(meta, "column", 1) or 1)
 
 
 @v_args(meta=True)
-class _Build(Transformer[Token, Any]):
+class _SyntaxBuilder(Transformer[Token, Any]):
     """Parse tree to dataclasses; method names are the grammar's."""
 
     def start(self, meta: Meta, items: list[Any]) -> tuple[s.Sentence, ...]:
@@ -46,12 +46,12 @@ class _Build(Transformer[Token, Any]):
 
     # sentences
     def inductive(self, meta: Meta, items: list[Any]) -> s.SBlock:
-        return s.SBlock(_pos(meta), tuple(i for i in items if isinstance(i, s.SInductive)))
+        return s.SBlock(_position(meta), tuple(i for i in items if isinstance(i, s.SInductive)))
 
     def ind_body(self, meta: Meta, items: list[Any]) -> s.SInductive:
         params = tuple(name for i in items if isinstance(i, list) for name in i)
         constructors = tuple(i for i in items if isinstance(i, s.SConstructor))
-        return s.SInductive(_pos(items[0]), str(items[0]), params, constructors)
+        return s.SInductive(_position(items[0]), str(items[0]), params, constructors)
 
     def ind_param(self, meta: Meta, items: list[Any]) -> list[str]:
         return [str(i) for i in items if isinstance(i, Token)]
@@ -65,28 +65,28 @@ class _Build(Transformer[Token, Any]):
         if isinstance(items[-1], tuple):
             *more, result = items[-1]
             args += more
-        return s.SConstructor(_pos(items[0]), str(items[0]), tuple(args), result)
+        return s.SConstructor(_position(items[0]), str(items[0]), tuple(args), result)
 
     def arrow(self, meta: Meta, items: list[s.SType]) -> tuple[s.SType, ...]:
         return tuple(items)
 
     def fixpoint(self, meta: Meta, items: list[Any]) -> s.SBlock:
-        return s.SBlock(_pos(meta), tuple(i for i in items if isinstance(i, s.SFunction)))
+        return s.SBlock(_position(meta), tuple(i for i in items if isinstance(i, s.SFunction)))
 
     def fix_body(self, meta: Meta, items: list[Any]) -> s.SFunction:
         struct = next((i[1] for i in items if isinstance(i, tuple)), None)
-        return _function(items, struct, recursive=True)
+        return _build_function(items, struct, recursive=True)
 
     def struct(self, meta: Meta, items: list[Token]) -> tuple[str, str]:
         return ("struct", str(items[0]))
 
     def definition(self, meta: Meta, items: list[Any]) -> s.SBlock:
         body = [i for i in items if not (isinstance(i, Token) and i.type == "DOT")]
-        return s.SBlock(_pos(meta), (_function(body, None, recursive=False),))
+        return s.SBlock(_position(meta), (_build_function(body, None, recursive=False),))
 
     def binder(self, meta: Meta, items: list[Any]) -> list[s.SBinder]:
         *names, type_ = items
-        return [s.SBinder(_pos(name), str(name), type_) for name in names]
+        return [s.SBinder(_position(name), str(name), type_) for name in names]
 
     def untyped(self, meta: Meta, items: list[Token]) -> None:
         raise _Outside(items[0], "a parameter without a type", f"write ({items[0]} : T)")
@@ -107,14 +107,14 @@ class _Build(Transformer[Token, Any]):
 
     def arguments(self, meta: Meta, items: list[Any]) -> s.SArguments:
         flags = tuple(flag for i in items[1:] if isinstance(i, list) for flag in i)
-        return s.SArguments(_pos(meta), str(items[0]), flags)
+        return s.SArguments(_position(meta), str(items[0]), flags)
 
     def pragma(self, meta: Meta, items: list[Token]) -> s.SPragma:
-        return s.SPragma(_pos(meta), tuple(str(i) for i in items if i.type == "NAME"))
+        return s.SPragma(_position(meta), tuple(str(i) for i in items if i.type == "NAME"))
 
     # types
     def type_name(self, meta: Meta, items: list[Token]) -> s.SType:
-        return s.SType(_pos(items[0]), str(items[0]))
+        return s.SType(_position(items[0]), str(items[0]))
 
     def type(self, meta: Meta, items: list[s.SType]) -> s.SType:
         head, *args = items
@@ -122,10 +122,10 @@ class _Build(Transformer[Token, Any]):
 
     # terms
     def name(self, meta: Meta, items: list[Token]) -> s.SName:
-        return s.SName(_pos(items[0]), str(items[0]))
+        return s.SName(_position(items[0]), str(items[0]))
 
     def hole(self, meta: Meta, items: list[Any]) -> s.SHole:
-        return s.SHole(_pos(meta))
+        return s.SHole(_position(meta))
 
     def parens(self, meta: Meta, items: list[s.STerm]) -> s.STerm:
         return items[0]
@@ -137,64 +137,64 @@ class _Build(Transformer[Token, Any]):
         return s.SApply(head.pos, head, tuple(args))
 
     def cons_term(self, meta: Meta, items: list[s.STerm]) -> s.SApply:
-        return s.SApply(_pos(meta), s.SName(_pos(meta), "::"), tuple(items))
+        return s.SApply(_position(meta), s.SName(_position(meta), "::"), tuple(items))
 
     def list_term(self, meta: Meta, items: list[s.STerm]) -> s.STerm:
-        whole: s.STerm = s.SName(_pos(meta), "[]")
+        whole: s.STerm = s.SName(_position(meta), "[]")
         for item in reversed(items):
             whole = s.SApply(item.pos, s.SName(item.pos, "::"), (item, whole))
         return whole
 
     def let(self, meta: Meta, items: list[Any]) -> s.SLet:
         type_ = items[1] if isinstance(items[1], s.SType) else None
-        return s.SLet(_pos(meta), str(items[0]), type_, items[-2], items[-1])
+        return s.SLet(_position(meta), str(items[0]), type_, items[-2], items[-1])
 
     def if_(self, meta: Meta, items: list[s.STerm]) -> s.SIf:
-        return s.SIf(_pos(meta), *items)
+        return s.SIf(_position(meta), *items)
 
     def match(self, meta: Meta, items: list[Any]) -> s.SMatch:
         clauses = tuple(i for i in items if isinstance(i, s.SClause))
         scrutinees = tuple(i for i in items if not isinstance(i, s.SClause))
-        return s.SMatch(_pos(meta), scrutinees, clauses)
+        return s.SMatch(_position(meta), scrutinees, clauses)
 
     def clause(self, meta: Meta, items: list[Any]) -> s.SClause:
         *rows, body = items
-        return s.SClause(_pos(meta), tuple(rows), body)
+        return s.SClause(_position(meta), tuple(rows), body)
 
     def patterns(self, meta: Meta, items: list[s.SPattern]) -> tuple[s.SPattern, ...]:
         return tuple(items)
 
     # patterns
     def pat_name(self, meta: Meta, items: list[Token]) -> s.PName:
-        return s.PName(_pos(items[0]), str(items[0]))
+        return s.PName(_position(items[0]), str(items[0]))
 
     def pat_any(self, meta: Meta, items: list[Any]) -> s.PAny:
-        return s.PAny(_pos(meta))
+        return s.PAny(_position(meta))
 
     def pat_as(self, meta: Meta, items: list[Any]) -> s.PAs:
-        return s.PAs(_pos(meta), items[0], str(items[1]))
+        return s.PAs(_position(meta), items[0], str(items[1]))
 
     def pat_apply(self, meta: Meta, items: list[Any]) -> s.PApply:
-        return s.PApply(_pos(items[0]), str(items[0]), tuple(items[1:]))
+        return s.PApply(_position(items[0]), str(items[0]), tuple(items[1:]))
 
     def pat_or(self, meta: Meta, items: list[s.SPattern]) -> s.SPattern:
-        return items[0] if len(items) == 1 else s.POr(_pos(meta), tuple(items))
+        return items[0] if len(items) == 1 else s.POr(_position(meta), tuple(items))
 
     def pat_list_cons(self, meta: Meta, items: list[s.SPattern]) -> s.PApply:
-        return s.PApply(_pos(meta), "::", tuple(items))
+        return s.PApply(_position(meta), "::", tuple(items))
 
     def pat_list(self, meta: Meta, items: list[s.SPattern]) -> s.SPattern:
-        whole: s.SPattern = s.PName(_pos(meta), "[]")
+        whole: s.SPattern = s.PName(_position(meta), "[]")
         for item in reversed(items):
             whole = s.PApply(item.pos, "::", (item, whole))
         return whole
 
 
-def _function(items: Sequence[Any], struct: str | None, *, recursive: bool) -> s.SFunction:
+def _build_function(items: Sequence[Any], struct: str | None, *, recursive: bool) -> s.SFunction:
     name, *_ = items
     binders = tuple(b for group in items if isinstance(group, list) for b in group)
     result = items[-2] if isinstance(items[-2], s.SType) else None
-    return s.SFunction(_pos(name), str(name), binders, struct, result, items[-1], recursive)
+    return s.SFunction(_position(name), str(name), binders, struct, result, items[-1], recursive)
 
 
 class _Outside(Exception):
@@ -223,7 +223,9 @@ def blank_comments(source: str) -> str:
     if opened:
         before = source[: opened[0]]
         at = (before.count("\n") + 1, opened[0] - before.rfind("\n"))
-        raise _fault(source, *at, "a comment is opened and never closed", "write *) at its end")
+        raise _syntax_error(
+            source, *at, "a comment is opened and never closed", "write *) at its end"
+        )
     return "".join(out)
 
 
@@ -236,15 +238,15 @@ def parse(source: str) -> tuple[s.Sentence, ...]:
     clean = blank_comments(source)
     _check_nesting(source, clean)
     try:
-        sentences: tuple[s.Sentence, ...] = _Build().transform(_grammar().parse(clean))
+        sentences: tuple[s.Sentence, ...] = _SyntaxBuilder().transform(_build_parser().parse(clean))
     except VisitError as error:
         if isinstance(error.orig_exc, _Outside):
-            raise _outside(source, error.orig_exc) from None
+            raise _outside_error(source, error.orig_exc) from None
         if isinstance(error.orig_exc, RecursionError):
             raise too_deep(source) from None
         raise
     except UnexpectedInput as error:
-        raise _unexpected(source, clean, error) from None
+        raise _unexpected_error(source, clean, error) from None
     except RecursionError:
         raise too_deep(source) from None
     return sentences
@@ -267,13 +269,15 @@ def _check_nesting(source: str, clean: str) -> None:
             raise too_deep(source, line, column)
 
 
-def _fault(source: str, line: int, column: int, wrong: str, accepted: str) -> GallinaSyntaxError:
+def _syntax_error(
+    source: str, line: int, column: int, wrong: str, accepted: str
+) -> GallinaSyntaxError:
     return GallinaSyntaxError(
         "parse a program", wrong, accepted, source=source, line=line, column=column
     )
 
 
-def _outside(source: str, found: _Outside) -> OutsideSubsetError:
+def _outside_error(source: str, found: _Outside) -> OutsideSubsetError:
     return OutsideSubsetError(
         "parse a program",
         f"{found.what} is outside the subset that is read",
@@ -284,7 +288,7 @@ def _outside(source: str, found: _Outside) -> OutsideSubsetError:
     )
 
 
-def _unexpected(
+def _unexpected_error(
     source: str, clean: str, error: UnexpectedInput
 ) -> GallinaSyntaxError | OutsideSubsetError:
     if not isinstance(error, UnexpectedToken):
@@ -292,13 +296,15 @@ def _unexpected(
         known = advice(here) if here == "'" else None
         token = Token("OUTSIDE", here, line=error.line, column=error.column)
         if known:
-            return _outside(source, _Outside(token, *known))
-        return _fault(source, error.line, error.column, f"the character {here!r} is not read", "")
+            return _outside_error(source, _Outside(token, *known))
+        return _syntax_error(
+            source, error.line, error.column, f"the character {here!r} is not read", ""
+        )
     token = error.token
     if token.type == "$END":
         lines = source.splitlines() or [""]
         wrong, instead = "the text ends inside a sentence", "close it with 'end' or '.'"
-        return _fault(source, len(lines), len(lines[-1]) + 1, wrong, instead)
+        return _syntax_error(source, len(lines), len(lines[-1]) + 1, wrong, instead)
     before = clean[: token.start_pos or 0]
     known = (
         advice(str(token))
@@ -306,20 +312,20 @@ def _unexpected(
         else misplaced(before, str(token), error.expected)
     )
     if known:
-        return _outside(source, _Outside(token, *known))
-    wanted = ", ".join(sorted(_terminal(t) for t in error.expected - {"OUTSIDE"})[:12])
+        return _outside_error(source, _Outside(token, *known))
+    wanted = ", ".join(sorted(_terminal_text(t) for t in error.expected - {"OUTSIDE"})[:12])
     wrong = f"{str(token)!r} cannot stand here"
-    return _fault(source, token.line or 0, token.column or 0, wrong, f"expected {wanted}")
+    return _syntax_error(source, token.line or 0, token.column or 0, wrong, f"expected {wanted}")
 
 
-def _terminal(name: str) -> str:
+def _terminal_text(name: str) -> str:
     if name == "NAME":
         return "a name"
     if name == "UNDERSCORE":
         return "'_'"
     if name == "DOT":
         return "'.'"
-    pattern = _grammar().get_terminal(name).pattern.value
+    pattern = _build_parser().get_terminal(name).pattern.value
     return "Set, Type" if name == "SORT" else f"'{pattern}'"
 
 

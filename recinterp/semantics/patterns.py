@@ -97,7 +97,7 @@ def rows_of(
     """A written row as rows without or-patterns."""
     if len(row) != len(types):
         body.scope.refuse(row[0].pos, f"{len(row)} patterns for {len(types)} terms")
-    columns = [_resolve(body, p, t) for p, t in zip(row, types, strict=True)]
+    columns = [_resolve_pattern(body, p, t) for p, t in zip(row, types, strict=True)]
     whole: list[tuple[Pat, ...]] = [()]
     for column in columns:
         whole = [(*before, pattern) for before in whole for pattern in column]
@@ -114,7 +114,7 @@ def _rows_of_clause(body: Body, clause: s.SClause, types: Sequence[str]) -> list
 
 def _check_linear(body: Body, rows: list[Row], clause: s.SClause) -> None:
     for row in rows:
-        names = [n for p in row.patterns for n in _names(p)]
+        names = [n for p in row.patterns for n in _bound_names(p)]
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice:
             body.scope.refuse(
@@ -124,20 +124,22 @@ def _check_linear(body: Body, rows: list[Row], clause: s.SClause) -> None:
             body.scope.refuse(clause.pos, "the alternatives bind different names")
 
 
-def _names(pattern: Pat) -> list[str]:
-    inner = [n for a in pattern.args for n in _names(a)] if isinstance(pattern, Con) else []
+def _bound_names(pattern: Pat) -> list[str]:
+    inner = [n for a in pattern.args for n in _bound_names(a)] if isinstance(pattern, Con) else []
     return [*pattern.names, *inner]
 
 
-def _resolve(body: Body, pattern: s.SPattern, type_: str) -> list[Pat]:
+def _resolve_pattern(body: Body, pattern: s.SPattern, type_: str) -> list[Pat]:
     """The alternatives of a written pattern of a type; GallinaTypeError where it does not fit."""
     match pattern:
         case s.PAny():
             return [Any_()]
         case s.PAs(pattern=inner, name=name):
-            return [replace(p, names=(*p.names, name)) for p in _resolve(body, inner, type_)]
+            return [
+                replace(p, names=(*p.names, name)) for p in _resolve_pattern(body, inner, type_)
+            ]
         case s.POr(choices=choices):
-            return [p for choice in choices for p in _resolve(body, choice, type_)]
+            return [p for choice in choices for p in _resolve_pattern(body, choice, type_)]
         case s.PName(name=name):
             if LIST_SUGAR.get(name, name) not in body.scope.constructors:
                 if "." in name:
@@ -169,7 +171,7 @@ def _resolve_constructor(
             body.scope.refuse(arg.pos, "a type argument binds nothing in a pattern", "write _")
     whole: list[tuple[Pat, ...]] = [()]
     for arg, arg_type in zip(args[explicit:], types, strict=True):
-        inner = _resolve(body, arg, arg_type)
+        inner = _resolve_pattern(body, arg, arg_type)
         whole = [(*before, p) for before in whole for p in inner]
         if len(whole) > MOST_ROWS:
             body.scope.outside(pos, "an or-pattern with this many cases", "split it")
@@ -177,7 +179,7 @@ def _resolve_constructor(
 
 
 @dataclass
-class _Compiler:
+class _MatchCompiler:
     body: Body
     term: s.SMatch
     env: Env
@@ -191,37 +193,41 @@ class _Compiler:
             missing = ", ".join(path) or "any case"
             self.body.scope.refuse(self.term.pos, f"no clause covers {missing}", "add one")
         if not columns:
-            return self._leaf(rows[0])
+            return self._build_leaf(rows[0])
         if all(isinstance(pattern, Any_) for pattern in rows[0].patterns):
             rows = rows[:1]  # whatever comes, the first row takes it
         if columns[0].alias:
-            return self._alias(columns, rows, path)
+            return self._build_alias(columns, rows, path)
         if all(isinstance(row.patterns[0], Any_) for row in rows):
             return self.build(
-                columns[1:], [_bind(row, columns[0].expr) for row in rows], (*path, "_")
+                columns[1:], [_bind_column(row, columns[0].expr) for row in rows], (*path, "_")
             )
-        return self._split(columns, rows, path)
+        return self._build_match(columns, rows, path)
 
-    def _leaf(self, row: Row) -> Expr:
+    def _build_leaf(self, row: Row) -> Expr:
         self.reached.add(row.place)
         env = {**self.env, **{name: Known(expr, type_) for name, expr, type_ in row.bound}}
         return self.body.check(row.clause.body, env, self.result)
 
-    def _alias(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
+    def _build_alias(
+        self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]
+    ) -> Expr:
         """As Coq: a let where the name is used more than once, its value in place otherwise."""
         hint = next((n for row in rows for n in row.patterns[0].names), "x")
         name = self.body.fresh(hint)
-        inner = self.build(columns[1:], [_bind(row, Var(name)) for row in rows], path)
+        inner = self.build(columns[1:], [_bind_column(row, Var(name)) for row in rows], path)
         used = sum(isinstance(e, Var) and e.name == name for e in walk(inner))
         if used <= 1:
             return put(inner, name, columns[0].expr, self.body.note)
         return Let(name, columns[0].type, columns[0].expr, inner)
 
-    def _split(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
+    def _build_match(
+        self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]
+    ) -> Expr:
         column, *rest = columns
         arms = []
         for constructor in self.body.scope.instances[column.type].constructors:
-            hints = _hints(rows, constructor.name, len(constructor.args))
+            hints = _argument_hints(rows, constructor.name, len(constructor.args))
             names = tuple(self.body.fresh(hint) for hint in hints)
             whole = Construct(constructor.name, column.type, tuple(Var(n) for n in names))
             inner = [Column(Var(n), t) for n, t in zip(names, constructor.args, strict=True)]
@@ -235,9 +241,9 @@ class _Compiler:
                 ]
             else:
                 inner.append(Column(whole, column.type, alias=True))
-            kept = _specialise(rows, constructor, column, aliased)
+            remaining = _specialise_rows(rows, constructor, column, aliased)
             here = (*path, " ".join([constructor.name, *("_" for _ in names)]))
-            arms.append(Arm(constructor.name, names, self.build((*inner, *later), kept, here)))
+            arms.append(Arm(constructor.name, names, self.build((*inner, *later), remaining, here)))
         return Match(column.expr, column.type, tuple(arms), self.result)
 
 
@@ -262,20 +268,20 @@ def put(expr: Expr, name: str, value: Expr, note: Callable[[Call, Call], None]) 
     return go(expr)
 
 
-def _bind(row: Row, expr: Expr) -> Row:
+def _bind_column(row: Row, expr: Expr) -> Row:
     names = row.patterns[0].names
     bound = tuple((name, expr, row.types[0]) for name in names)
     return replace(row, patterns=row.patterns[1:], types=row.types[1:], bound=row.bound + bound)
 
 
-def _specialise(
+def _specialise_rows(
     rows: list[Row], constructor: Constructor, column: Column, aliased: bool
 ) -> list[Row]:
     """The rows that this constructor leaves, with a pattern for each of its arguments.
 
     `aliased`: a last one is added that takes the names given to the whole.
     """
-    kept = []
+    remaining = []
     for row in rows:
         first = row.patterns[0]
         if isinstance(first, Con) and first.constructor != constructor.name:
@@ -286,12 +292,12 @@ def _specialise(
             parts, types = (*parts, Any_(first.names)), (*types, column.type)
             row = replace(row, patterns=row.patterns[1:], types=row.types[1:])
         else:
-            row = _bind(row, column.expr)
-        kept.append(replace(row, patterns=(*parts, *row.patterns), types=(*types, *row.types)))
-    return kept
+            row = _bind_column(row, column.expr)
+        remaining.append(replace(row, patterns=(*parts, *row.patterns), types=(*types, *row.types)))
+    return remaining
 
 
-def _hints(rows: list[Row], constructor: str, arity: int) -> list[str]:
+def _argument_hints(rows: list[Row], constructor: str, arity: int) -> list[str]:
     """A name for each argument: the first that a row gives it."""
     hints = [""] * arity
     for row in rows:
@@ -310,7 +316,7 @@ def compile_match(
     types = [t for _, t in scrutinees]
     found = [r for c in term.clauses for r in _rows_of_clause(body, c, types)]
     rows = [replace(row, place=i) for i, row in enumerate(found)]
-    compiler = _Compiler(body, term, env, result)
+    compiler = _MatchCompiler(body, term, env, result)
     whole = compiler.build(tuple(Column(e, t) for e, t in scrutinees), rows, ())
     for row in rows:
         if row.place not in compiler.reached:

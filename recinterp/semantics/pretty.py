@@ -18,17 +18,17 @@ Piece: TypeAlias = "str | tuple[Node, bool]"  # text, or a node and whether it s
 
 def show(node: Node, program: Program, *, exact: bool = False, limit: int | None = None) -> str:
     """The term as text; cut with … after `limit` characters."""
-    return _Shower(program, exact, limit).text([(node, False)])
+    return _TermPrinter(program, exact, limit).text([(node, False)])
 
 
 def show_function(function: Function, program: Program) -> str:
     """One function of a program as a coqc-readable `fix` or `fun`, unapplied."""
-    shower = _Shower(program, True, None)
+    shower = _TermPrinter(program, True, None)
     return shower.text(shower.head(function))
 
 
 @dataclass(frozen=True)
-class _Shower:
+class _TermPrinter:
     program: Program
     exact: bool
     limit: int | None

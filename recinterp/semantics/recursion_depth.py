@@ -18,7 +18,7 @@ def own_functions(program: Program, name: str) -> frozenset[str]:
     if function.is_recursive:
         return frozenset(function.block)
     on_arguments, others = set[str](), set[str]()
-    for call in _calls(program, name):
+    for call in _calls_of(program, name):
         callee = program.function(call.function)
         if callee.struct is None:
             found = own_functions(program, callee.name)
@@ -31,7 +31,7 @@ def own_functions(program: Program, name: str) -> frozenset[str]:
     return frozenset(on_arguments or others)
 
 
-def _calls(program: Program, name: str) -> Iterator[Call]:
+def _calls_of(program: Program, name: str) -> Iterator[Call]:
     return (e for e in walk(program.function(name).body) if isinstance(e, Call))
 
 

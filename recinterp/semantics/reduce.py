@@ -92,7 +92,7 @@ def substitute(node: Node, env: Mapping[str, Node], fixed: frozenset[str]) -> No
 
 
 @dataclass(frozen=True)
-class _Frame:
+class _ReductionFrame:
     """A term around the focus: `node` with a hole at child `index`; `whole`: to a full value."""
 
     node: Node
@@ -113,7 +113,7 @@ class Reducer:
         self.program = program
         self.eager = strategy == "cbv"
         self.focus: Node = term
-        self.frames: list[_Frame] = []
+        self.frames: list[_ReductionFrame] = []
         self.whole = True
 
     def step(self) -> Reduction | None:
@@ -123,12 +123,12 @@ class Reducer:
                 self.focus = self.focus.term
             index = self._next_child()
             if index is not None:
-                self._descend(*index)
+                self._descend_into(*index)
             elif isinstance(self.focus, Construct | Closed):
-                if not self._ascend():
+                if not self._ascend_frame():
                     return None
             else:
-                return self._contract()
+                return self._contract_redex()
 
     def term(self) -> Node:
         """The whole term as it stands."""
@@ -162,11 +162,11 @@ class Reducer:
     def _first_open(self, args: tuple[Node, ...]) -> tuple[int, bool] | None:
         return next(((i, True) for i, a in enumerate(args) if not _is_value(a)), None)
 
-    def _descend(self, index: int, whole: bool) -> None:
-        self.frames.append(_Frame(self.focus, index, self.whole))
-        self.focus, self.whole = _child(self.focus, index), whole
+    def _descend_into(self, index: int, whole: bool) -> None:
+        self.frames.append(_ReductionFrame(self.focus, index, self.whole))
+        self.focus, self.whole = _child_of(self.focus, index), whole
 
-    def _ascend(self) -> bool:
+    def _ascend_frame(self) -> bool:
         """Leave a finished child for its parent; False at the root."""
         done = self.focus
         if self.whole and isinstance(done, Construct):
@@ -178,7 +178,7 @@ class Reducer:
         self.focus, self.whole = _with_child(frame.node, frame.index, done), frame.whole
         return True
 
-    def _contract(self) -> Reduction:
+    def _contract_redex(self) -> Reduction:
         match self.focus:
             case Call(function=name, args=args):
                 function = self.program.function(name)
@@ -195,41 +195,41 @@ class Reducer:
                 self.focus = Lambda(name, function.params, body, args)
                 return Reduction("ι-fix", name, name)
             case Lambda(function=name, params=params, body=body, args=args):
-                body = substitute(body, {params[0].name: _closed(args[0])}, frozenset())
+                body = substitute(body, {params[0].name: _close_term(args[0])}, frozenset())
                 self.focus = Lambda(name, params[1:], body, args[1:]) if args[1:] else body
                 return Reduction("β", params[0].name, name)
             case Match() as node:
-                return self._choose(node)
+                return self._choose_branch(node)
             case Let(name=name, value=value, body=body):
-                self.focus = substitute(body, {name: _closed(value)}, frozenset())
+                self.focus = substitute(body, {name: _close_term(value)}, frozenset())
                 return Reduction("ζ", name, "")
             case other:
                 raise AssertionError(f"no redex: {other}")
 
-    def _choose(self, node: Match) -> Reduction:
-        head = _open(node.scrutinee)
+    def _choose_branch(self, node: Match) -> Reduction:
+        head = _open_closed(node.scrutinee)
         assert isinstance(head, Construct)
         arm = node.arm(head.constructor)
         normal = _is_value(node.scrutinee)
-        env = {n: _closed(a, normal) for n, a in zip(arm.names, head.args, strict=True)}
+        env = {n: _close_term(a, normal) for n, a in zip(arm.names, head.args, strict=True)}
         self.focus = substitute(arm.body, env, frozenset())
         return Reduction("ι-match", head.constructor, "")
 
 
-def _closed(node: Node, normal: bool = False) -> Node:
+def _close_term(node: Node, normal: bool = False) -> Node:
     if isinstance(node, Closed):
         return node if node.normal or not normal else Closed(node.term, True)
     return Closed(node, normal)
 
 
-def _open(node: Node) -> Node:
+def _open_closed(node: Node) -> Node:
     while isinstance(node, Closed):
         node = node.term
     return node
 
 
 def _is_headed(node: Node) -> bool:
-    return isinstance(_open(node), Construct)
+    return isinstance(_open_closed(node), Construct)
 
 
 def _is_value(node: Node) -> bool:
@@ -239,7 +239,7 @@ def _is_value(node: Node) -> bool:
     return isinstance(node, Construct) and not node.args
 
 
-def _child(node: Node, index: int) -> Node:
+def _child_of(node: Node, index: int) -> Node:
     match node:
         case Construct(args=args) | Call(args=args) | Unfolded(args=args) | Lambda(args=args):
             return args[index]

@@ -97,15 +97,17 @@ class Scope:
 
     def refuse(self, pos: s.Pos, wrong: str, accepted: str = "") -> NoReturn:
         """Raise GallinaTypeError at a place."""
-        raise self._error(GallinaTypeError, pos, wrong, accepted)
+        raise self._source_error(GallinaTypeError, pos, wrong, accepted)
 
     def outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
         """Raise OutsideSubsetError at a place."""
-        raise self._error(
+        raise self._source_error(
             OutsideSubsetError, pos, f"{wrong} is outside the subset that is read", accepted
         )
 
-    def _error(self, kind: type[SourceError], pos: s.Pos, wrong: str, accepted: str) -> SourceError:
+    def _source_error(
+        self, kind: type[SourceError], pos: s.Pos, wrong: str, accepted: str
+    ) -> SourceError:
         return kind(
             "check a program", wrong, accepted, source=self.source, line=pos.line, column=pos.column
         )
@@ -157,7 +159,7 @@ class Scope:
             return
         if arg.name not in self.declared:
             self.unknown(arg.pos, arg.name, self.declared)
-        for inner in _mentions(arg):
+        for inner in _inner_types(arg):
             if inner.name in block:
                 what = f"the type {arg}, which nests {inner.name} in another type,"
                 self.outside(arg.pos, what, "declare both types together, joined by 'with'")
@@ -218,24 +220,26 @@ class Scope:
             self.heads[full] = (name, args)
             self.instances[full] = Inductive(full, ())
             given = dict(zip(ind.params, args, strict=True))
-            constructors = tuple(self._constructor(c, given, args) for c in ind.constructors)
+            constructors = tuple(
+                self._instantiate_constructor(c, given, args) for c in ind.constructors
+            )
             members = tuple(instance_name(i.name, args) for i in block)
             self.instances[full] = Inductive(full, constructors, members, args)
             for member in block:
                 self.instance(member.name, args)
         return full
 
-    def _constructor(
+    def _instantiate_constructor(
         self, c: s.SConstructor, given: dict[str, str], args: tuple[str, ...]
     ) -> Constructor:
         flags = self.implicit[c.name]
         written = tuple(a for a, hidden in zip(args, flags, strict=True) if not hidden)
-        return Constructor(c.name, tuple(self._closed(a, given) for a in c.args), written)
+        return Constructor(c.name, tuple(self._close_type(a, given) for a in c.args), written)
 
-    def _closed(self, written: s.SType, given: dict[str, str]) -> str:
+    def _close_type(self, written: s.SType, given: dict[str, str]) -> str:
         if written.name in given:
             return given[written.name]
-        return self.instance(written.name, tuple(self._closed(a, given) for a in written.args))
+        return self.instance(written.name, tuple(self._close_type(a, given) for a in written.args))
 
 
 def instance_name(name: str, args: tuple[str, ...]) -> str:
@@ -243,7 +247,7 @@ def instance_name(name: str, args: tuple[str, ...]) -> str:
     return " ".join([name, *(f"({a})" if " " in a else a for a in args)])
 
 
-def _mentions(written: s.SType) -> Iterator[s.SType]:
+def _inner_types(written: s.SType) -> Iterator[s.SType]:
     for arg in written.args:
         yield arg
-        yield from _mentions(arg)
+        yield from _inner_types(arg)

@@ -35,7 +35,7 @@ class Term:
         """For each offset, where the subterm there ends (exclusive)."""
         ends = [0] * len(self.symbols)
         open_: list[int] = []
-        arity = _arities(self.program)
+        arity = _constructor_arities(self.program)
         for i in range(len(self.symbols) - 1, -1, -1):
             end = i + 1
             for _ in range(arity[self.symbols[i]]):
@@ -58,7 +58,7 @@ class Term:
         return gallina(self.type, self.symbols, self.program)
 
 
-def _arities(program: Program) -> dict[str, int]:
+def _constructor_arities(program: Program) -> dict[str, int]:
     return {c.name: len(c.args) for t in program.types for c in t.constructors}
 
 

@@ -87,7 +87,7 @@ class Trace:
         assert term is not None
         return term
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def _text_rows(self) -> list[tuple[str, str]]:
         """(rule and name, term) for the call and each step; a long middle is left out."""
         rows = [("", show(self.start, self.program, limit=SHOWN_WIDTH))]
         total = len(self)
@@ -103,7 +103,7 @@ class Trace:
         return f"Trace({show(self.start, self.program, limit=80)}: {len(self)} steps)"
 
     def __str__(self) -> str:
-        rows = self._rows()
+        rows = self._text_rows()
         width = max(len(rule) for rule, _ in rows)
         return "\n".join(f"{rule:<{width}}  {text}" for rule, text in rows)
 
@@ -111,7 +111,7 @@ class Trace:
         """A table of the steps: rule, of what, term. Nothing is loaded from elsewhere."""
         cells = (
             f"<tr><th>{escape(rule)}</th><td><code>{escape(text)}</code></td></tr>"
-            for rule, text in self._rows()
+            for rule, text in self._text_rows()
         )
         title = escape(show(self.start, self.program, limit=80))
         return f"<table class='recinterp-trace'><caption>{title}</caption>{''.join(cells)}</table>"

@@ -81,14 +81,14 @@ class Domain:
         if self.max_length is None and limit is None:
             raise DomainError("list a domain", "it has no max_length", "give max_length or limit")
         left = limit
-        for tokens in self._candidates(task):
+        for tokens in self._candidate_inputs(task):
             if left == 0:
                 return
             if self.contains(task, tokens):
                 left = None if left is None else left - 1
                 yield tokens
 
-    def _candidates(self, task: Task) -> Iterator[list[str]]:
+    def _candidate_inputs(self, task: Task) -> Iterator[list[str]]:
         """Inputs by length, without the lengths that are all too deep."""
         if self.max_depth is None or self.max_length is None:
             yield from task.inputs(self.max_length)

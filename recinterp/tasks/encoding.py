@@ -94,16 +94,16 @@ class Encoding:
 
     def writer(self, type_: str) -> Callable[[Value], list[str]]:
         """What writes the values of a type."""
-        if type_ not in self._writers:
-            self._writers[type_] = self._make_writer(type_)
-        return self._writers[type_]
+        if type_ not in self._writer_cache:
+            self._writer_cache[type_] = self._make_writer(type_)
+        return self._writer_cache[type_]
 
     def _make_writer(self, type_: str) -> Callable[[Value], list[str]]:
         if self.is_bare(type_):
             write = self._write_bare
         elif self.brackets:
             write = self._write_bracketed
-        elif self._chain(type_) is not None:
+        elif self._chain_tables(type_) is not None:
             write = self._write_chain
         else:
             write = self._write_plain
@@ -160,7 +160,7 @@ class Encoding:
 
         `offset` is where these tokens stand in the whole input; positions count from its start.
         """
-        chain = self._chain(type_)
+        chain = self._chain_tables(type_)
         if chain is not None:
             value = _read_chain(tokens, *chain, self.reverse)
             if value is not None:
@@ -176,25 +176,25 @@ class Encoding:
                 error.operation, error.problem, error.hint, position=max(offset, position)
             ) from None
 
-    def _chain(self, type_: str) -> tuple[Mapping[str, Value], Mapping[str, int]] | None:
+    def _chain_tables(self, type_: str) -> tuple[Mapping[str, Value], Mapping[str, int]] | None:
         """(ends, links) where terms of a type are chains of one-argument constructors, as numbers
         are.
         """
-        if type_ not in self._chains:
+        if type_ not in self._chain_cache:
             args = [c.args for c in self.program.type(type_).constructors]
             fits = not self.brackets and not self.is_bare(type_) and set(args) <= {(), (type_,)}
             table = self.tables[type_]
             ends = {token: (i,) for token, (i, arity) in table.items() if not arity}
             links = {token: i for token, (i, arity) in table.items() if arity}
-            self._chains[type_] = (ends, links) if fits else None
-        return self._chains[type_]
+            self._chain_cache[type_] = (ends, links) if fits else None
+        return self._chain_cache[type_]
 
     @cached_property
-    def _chains(self) -> dict[str, tuple[Mapping[str, Value], Mapping[str, int]] | None]:
+    def _chain_cache(self) -> dict[str, tuple[Mapping[str, Value], Mapping[str, int]] | None]:
         return {}
 
     @cached_property
-    def _writers(self) -> dict[str, Callable[[Value], list[str]]]:
+    def _writer_cache(self) -> dict[str, Callable[[Value], list[str]]]:
         return {}
 
     @cached_property
@@ -216,14 +216,14 @@ class Encoding:
 
     def shape(self, type_: str) -> tuple[str, str, str]:
         """`list_shape` of a type that is written bare."""
-        if type_ not in self._shapes:
+        if type_ not in self._shape_cache:
             shape = list_shape(self.program, type_)
             assert shape is not None
-            self._shapes[type_] = shape
-        return self._shapes[type_]
+            self._shape_cache[type_] = shape
+        return self._shape_cache[type_]
 
     @cached_property
-    def _shapes(self) -> dict[str, tuple[str, str, str]]:
+    def _shape_cache(self) -> dict[str, tuple[str, str, str]]:
         return {}
 
 
@@ -237,34 +237,34 @@ class _Reader:
         if self.encoding.is_bare(self.type):
             return self._bare(tokens)
         if not self.encoding.brackets:
-            value = _quick(tokens, self.encoding.quick, self.type)
+            value = _read_quickly(tokens, self.encoding.quick, self.type)
             if value is not None:
                 return value
-        return self._typed(tokens)
+        return self._read_typed(tokens)
 
     def _bare(self, tokens: list[str]) -> Value:
         shape = self.encoding.shape(self.type)
         ids, labels = self.encoding.program.ids, self.encoding.tables[shape[2]]
         for i, token in enumerate(tokens):
             if token not in labels:
-                self._refuse(i, f"{token!r} is no {shape[2]}", labels)
+                self._refuse_token(i, f"{token!r} is no {shape[2]}", labels)
         value: Value = (ids[self.type, shape[0]],)
         cons = ids[self.type, shape[1]]
         for token in reversed(tokens):
             value = (cons, (labels[token][0],), value)
         return value
 
-    def _typed(self, tokens: list[str]) -> Value:
+    def _read_typed(self, tokens: list[str]) -> Value:
         """Top down, so that the first token that cannot stand where it does is named."""
         pending, numbered, brackets = [self.type], [], self.encoding.brackets
         opened = False
         for i, token in enumerate(tokens):
             if not pending:
-                self._refuse(i, f"{token!r} follows a complete term", ())
+                self._refuse_token(i, f"{token!r} follows a complete term", ())
             wanted = pending.pop()
             if wanted == CLOSE:
                 if token != CLOSE:
-                    self._refuse(i, f"{token!r} where {CLOSE!r} is due", (CLOSE,))
+                    self._refuse_token(i, f"{token!r} where {CLOSE!r} is due", (CLOSE,))
                 continue
             if brackets and token == OPEN and not opened:
                 pending.append(wanted)
@@ -272,17 +272,19 @@ class _Reader:
                 continue
             table = self.encoding.tables[wanted]
             if token not in table or (brackets and opened != bool(table[token][1])):
-                self._refuse(i, f"{token!r} cannot begin a {wanted} here", table)
+                self._refuse_token(i, f"{token!r} cannot begin a {wanted} here", table)
             index, args = table[token]
             numbered.append((index, len(args)))
             pending += [CLOSE] if opened else []
             pending.extend(reversed(args))
             opened = False
         if pending:
-            self._refuse(len(tokens), f"the tokens end where a {pending[-1]} is due", ())
+            self._refuse_token(len(tokens), f"the tokens end where a {pending[-1]} is due", ())
         return value_from(numbered)
 
-    def _refuse(self, i: int, wrong: str, accepted: Sequence[str] | Mapping[str, object]) -> None:
+    def _refuse_token(
+        self, i: int, wrong: str, accepted: Sequence[str] | Mapping[str, object]
+    ) -> None:
         hint = f"one of {', '.join(accepted)}" if accepted else ""
         raise InvalidInputError("read tokens as a term", wrong, hint, position=self.offset + i)
 
@@ -301,7 +303,7 @@ def _read_chain(
     return value
 
 
-def _quick(
+def _read_quickly(
     tokens: list[str], table: Mapping[str, tuple[int, tuple[str, ...], str]], type_: str
 ) -> Value | None:
     """The value, or None where the tokens are ill-formed (the slow reader then says where)."""

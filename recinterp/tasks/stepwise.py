@@ -43,9 +43,9 @@ def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
     """
     if k < 1:
         raise TaskError("stepwise", f"k is {k}", "k >= 1")
-    cut = _Cut(program)
+    cut = _MatchSplitter(program)
     cut.keep_reached(function)
-    return _Writer(program, cut).text(program.function(function).result, k)
+    return _StepwiseWriter(program, cut).text(program.function(function).result, k)
 
 
 def stepwise_task(task: Task, k: int) -> Task:
@@ -64,7 +64,7 @@ def stepwise_task(task: Task, k: int) -> Task:
 
 
 @dataclass
-class _Cut:
+class _MatchSplitter:
     """Every function as either one match on a parameter, or an expression that is put in its
     place.
     """
@@ -75,29 +75,31 @@ class _Cut:
 
     def __post_init__(self) -> None:
         for function in self.program.functions:
-            self._add(function)
+            self._add_function(function)
 
-    def _add(self, function: Function) -> None:
+    def _add_function(self, function: Function) -> None:
         body = function.body
         if isinstance(body, Match) and isinstance(body.scrutinee, Var):
             index = next(
                 (i for i, p in enumerate(function.params) if p.name == body.scrutinee.name), None
             )
             if index is not None:
-                arms = self._arms(body, function, {p.name: p.type for p in function.params})
+                arms = self._flatten_arms(body, function, {p.name: p.type for p in function.params})
                 self.matching[function.name] = replace(
                     function, body=replace(body, arms=arms), struct=index
                 )
                 return
         types = {p.name: p.type for p in function.params}
-        self.inlined[function.name] = replace(function, body=self._flat(body, function, types))
+        self.inlined[function.name] = replace(function, body=self._flatten(body, function, types))
 
-    def _arms(self, match: Match, function: Function, types: Mapping[str, str]) -> tuple[Arm, ...]:
+    def _flatten_arms(
+        self, match: Match, function: Function, types: Mapping[str, str]
+    ) -> tuple[Arm, ...]:
         ind = self.program.type(match.type)
         return tuple(
             replace(
                 arm,
-                body=self._flat(
+                body=self._flatten(
                     arm.body,
                     function,
                     {
@@ -109,7 +111,7 @@ class _Cut:
             for arm in match.arms
         )
 
-    def _flat(self, expr: Expr, function: Function, types: Mapping[str, str]) -> Expr:
+    def _flatten(self, expr: Expr, function: Function, types: Mapping[str, str]) -> Expr:
         """The expression without matches and lets: a match becomes a call of a function of its
         own.
         """
@@ -117,46 +119,46 @@ class _Cut:
             case Var():
                 return expr
             case Construct(args=args) | Call(args=args):
-                return self._inline(
-                    replace(expr, args=tuple(self._flat(a, function, types) for a in args))
+                return self._inline_call(
+                    replace(expr, args=tuple(self._flatten(a, function, types) for a in args))
                 )
             case Let(name=name, value=value, body=body):
-                put = self._flat(value, function, types)
-                inner = self._flat(body, function, {**types, name: expr.type})
-                return _put(inner, {name: put})
+                put = self._flatten(value, function, types)
+                inner = self._flatten(body, function, {**types, name: expr.type})
+                return _replace_variables(inner, {name: put})
             case Match():
-                return self._lift(expr, function, types)
+                return self._lift_match(expr, function, types)
 
-    def _inline(self, expr: Expr) -> Expr:
+    def _inline_call(self, expr: Expr) -> Expr:
         if isinstance(expr, Call) and expr.function in self.inlined:
             callee = self.inlined[expr.function]
             given = {p.name: a for p, a in zip(callee.params, expr.args, strict=True)}
-            return _put(callee.body, given)
+            return _replace_variables(callee.body, given)
         return expr
 
-    def _lift(self, expr: Match, function: Function, types: Mapping[str, str]) -> Expr:
+    def _lift_match(self, expr: Match, function: Function, types: Mapping[str, str]) -> Expr:
         """A call of a new function that makes this match, on the scrutinee and what its branches
         use.
         """
-        used, name = _free(expr), self._fresh(function.name)
+        used, name = _free_variables(expr), self._fresh_name(function.name)
         given: Expr
         if isinstance(expr.scrutinee, Var):
             head, given = expr.scrutinee.name, expr.scrutinee
         else:
-            head, given = "scrutinee", self._flat(expr.scrutinee, function, types)
+            head, given = "scrutinee", self._flatten(expr.scrutinee, function, types)
             while head in types:
                 head += "_"
-            used = [n for n in used if any(n in _free(arm.body) for arm in expr.arms)]
+            used = [n for n in used if any(n in _free_variables(arm.body) for arm in expr.arms)]
         rest = [n for n in used if n != head]
         params = (Param(head, expr.type), *(Param(n, types[n]) for n in rest))
         # Known before its branches are cut, so that names stay apart.
         self.matching[name] = Function(name, params, expr.result, expr, 0)
-        arms = self._arms(expr, function, types)
+        arms = self._flatten_arms(expr, function, types)
         whole = replace(expr, scrutinee=Var(head), arms=arms)
         self.matching[name] = Function(name, params, expr.result, whole, 0)
         return Call(name, (given, *(Var(n) for n in rest)))
 
-    def _fresh(self, base: str) -> str:
+    def _fresh_name(self, base: str) -> str:
         i = 1
         taken = {*self.program.function_names, *self.matching, *self.program.symbols}
         while f"{base}_{i}" in taken:
@@ -188,17 +190,17 @@ class _Cut:
         return [f for f in self.matching.values() if f.result == type_]
 
 
-def _put(expr: Expr, given: Mapping[str, Expr]) -> Expr:
+def _replace_variables(expr: Expr, given: Mapping[str, Expr]) -> Expr:
     match expr:
         case Var(name=name):
             return given.get(name, expr)
         case Construct() | Call():
-            return replace(expr, args=tuple(_put(a, given) for a in expr.args))
+            return replace(expr, args=tuple(_replace_variables(a, given) for a in expr.args))
         case _:
             raise AssertionError("matches and lets are gone by now")
 
 
-def _free(expr: Expr) -> list[str]:
+def _free_variables(expr: Expr) -> list[str]:
     bound = {n for e in walk(expr) if isinstance(e, Match) for a in e.arms for n in a.names}
     bound |= {e.name for e in walk(expr) if isinstance(e, Let)}
     return list(
@@ -207,36 +209,36 @@ def _free(expr: Expr) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _StepwiseWriter:
     """The Gallina text; types of the program get plain names, `list label` becomes list_label."""
 
     program: Program
-    cut: _Cut
+    cut: _MatchSplitter
 
     def apart(self, base: str) -> str:
         return self.cut.apart(base)
 
     def text(self, root: str, k: int) -> tuple[str, str]:
         """(the whole text, the name of its last function)."""
-        types = self._reached(root)
+        types = self._reached_types(root)
         t, steps = self.apart("t"), self.apart("steps")
-        body = t
+        body, type_ = t, _plain_type_name(root)
         for _ in range(k):
             body = f"{self._step_name(root)} {body if body == t else f'({body})'}"
         parts = [
             f"(* {k} match steps, leftmost-outermost; a call not reduced yet is a constructor. *)",
             f"Inductive {self.apart('truth')} : Set := {self.apart('yes')} | {self.apart('no')}.",
-            f"Inductive {self._joined(types, self._declaration)}.",
-            f"Fixpoint {self._joined(types, self._normal)}.",
-            f"Fixpoint {self._joined(types, self._step)}.",
-            f"Definition {steps} ({t} : {_plain(root)}) : {_plain(root)} := {body}.",
+            f"Inductive {self._join_mutual(types, self._write_declaration)}.",
+            f"Fixpoint {self._join_mutual(types, self._write_normal_test)}.",
+            f"Fixpoint {self._join_mutual(types, self._write_step)}.",
+            f"Definition {steps} ({t} : {type_}) : {type_} := {body}.",
         ]
         return "\n\n".join(parts) + "\n", steps
 
-    def _joined(self, types: Sequence[str], write: Callable[[str], str]) -> str:
+    def _join_mutual(self, types: Sequence[str], write: Callable[[str], str]) -> str:
         return "\nwith ".join(write(t) for t in types)
 
-    def _reached(self, root: str) -> list[str]:
+    def _reached_types(self, root: str) -> list[str]:
         """Every type that terms on the way can contain."""
         found: dict[str, None] = {}
         work = [root]
@@ -244,52 +246,53 @@ class _Writer:
             type_ = work.pop(0)
             if type_ not in found:
                 found[type_] = None
-                work += [a for _, args, _ in self._shapes(type_) for a in args]
+                work += [a for _, args, _ in self._type_shapes(type_) for a in args]
         return list(found)
 
-    def _shapes(self, type_: str) -> list[tuple[str, tuple[str, ...], Function | None]]:
+    def _type_shapes(self, type_: str) -> list[tuple[str, tuple[str, ...], Function | None]]:
         """(name, argument types, the function where it is a call) for every constructor."""
         plain = [(c.name, c.args, None) for c in self.program.type(type_).constructors]
         calls = [(f.name, tuple(p.type for p in f.params), f) for f in self.cut.called(type_)]
         return [*plain, *calls]
 
-    def _fields(self, args: Sequence[object], base: str = "x") -> list[str]:
+    def _field_names(self, args: Sequence[object], base: str = "x") -> list[str]:
         return [f"{self.apart(base)}{i}" for i in range(len(args))]
 
     def _step_name(self, type_: str) -> str:
-        return f"{self.apart('step')}_{_plain(type_)}"
+        return f"{self.apart('step')}_{_plain_type_name(type_)}"
 
-    def _declaration(self, type_: str) -> str:
+    def _write_declaration(self, type_: str) -> str:
         shapes = (
             " ".join(
                 [
                     name,
                     *(
-                        f"({x} : {_plain(a)})"
-                        for x, a in zip(self._fields(args), args, strict=True)
+                        f"({x} : {_plain_type_name(a)})"
+                        for x, a in zip(self._field_names(args), args, strict=True)
                     ),
                 ]
             )
-            for name, args, _ in self._shapes(type_)
+            for name, args, _ in self._type_shapes(type_)
         )
-        return f"{_plain(type_)} : Set :=\n  | " + "\n  | ".join(shapes)
+        return f"{_plain_type_name(type_)} : Set :=\n  | " + "\n  | ".join(shapes)
 
-    def _fixpoint(self, name: str, type_: str, result: str, arms: Sequence[str]) -> str:
+    def _write_fixpoint(self, name: str, type_: str, result: str, arms: Sequence[str]) -> str:
         t = self.apart("t")
-        head = f"{name} ({t} : {_plain(type_)}) {{struct {t}}} : {result} :=\n  match {t} with\n"
+        on = f"({t} : {_plain_type_name(type_)}) {{struct {t}}}"
+        head = f"{name} {on} : {result} :=\n  match {t} with\n"
         return head + "".join(f"  | {arm}\n" for arm in arms) + "  end"
 
-    def _normal(self, type_: str) -> str:
+    def _write_normal_test(self, type_: str) -> str:
         """Whether no call is left in a term."""
         arms = []
-        for name, args, function in self._shapes(type_):
-            xs = self._fields(args)
+        for name, args, function in self._type_shapes(type_):
+            xs = self._field_names(args)
             value = self.apart("no") if function else self._all_normal(args, xs)
             arms.append(f"{' '.join([name, *xs])} => {value}")
-        return self._fixpoint(self._normal_name(type_), type_, self.apart("truth"), arms)
+        return self._write_fixpoint(self._normal_name(type_), type_, self.apart("truth"), arms)
 
     def _normal_name(self, type_: str) -> str:
-        return f"{self.apart('normal')}_{_plain(type_)}"
+        return f"{self.apart('normal')}_{_plain_type_name(type_)}"
 
     def _all_normal(self, args: Sequence[str], xs: Sequence[str]) -> str:
         if not args:
@@ -300,15 +303,19 @@ class _Writer:
             text = f"if {test} then {text} else {self.apart('no')}"
         return text
 
-    def _step(self, type_: str) -> str:
+    def _write_step(self, type_: str) -> str:
         arms = []
-        for name, args, function in self._shapes(type_):
-            xs = self._fields(args)
-            made = self._call_step(function, xs) if function else self._inside(name, args, xs)
+        for name, args, function in self._type_shapes(type_):
+            xs = self._field_names(args)
+            made = (
+                self._call_step(function, xs)
+                if function
+                else self._write_inner_step(name, args, xs)
+            )
             arms.append(f"{' '.join([name, *xs])} =>{made}")
-        return self._fixpoint(self._step_name(type_), type_, _plain(type_), arms)
+        return self._write_fixpoint(self._step_name(type_), type_, _plain_type_name(type_), arms)
 
-    def _inside(self, name: str, args: Sequence[str], xs: Sequence[str]) -> str:
+    def _write_inner_step(self, name: str, args: Sequence[str], xs: Sequence[str]) -> str:
         """A constructor steps in its leftmost argument that is not normal."""
         text = "" if args else name
         for i in range(len(xs) - 1, -1, -1):
@@ -327,8 +334,8 @@ class _Writer:
         given = {p.name: x for p, x in zip(function.params, xs, strict=True)}
         arms = []
         for arm in function.body.arms:
-            ys = self._fields(arm.names, "y")
-            body = _text(arm.body, {**given, **dict(zip(arm.names, ys, strict=True))})
+            ys = self._field_names(arm.names, "y")
+            body = _expression_text(arm.body, {**given, **dict(zip(arm.names, ys, strict=True))})
             arms.append(f"{' '.join([arm.constructor, *ys])} => {body}")
         stepped = [*xs]
         stepped[function.struct] = f"({self._step_name(on)} {xs[function.struct]})"
@@ -339,16 +346,16 @@ class _Writer:
         return f"\n    match {xs[function.struct]} with\n{lines}    end"
 
 
-def _plain(type_: str) -> str:
+def _plain_type_name(type_: str) -> str:
     return type_.replace("(", "").replace(")", "").replace(" ", "_")
 
 
-def _text(expr: Expr, env: Mapping[str, str]) -> str:
+def _expression_text(expr: Expr, env: Mapping[str, str]) -> str:
     match expr:
         case Var(name=name):
             return env[name]
         case Construct(constructor=head, args=args) | Call(function=head, args=args):
-            parts = [_text(a, env) for a in args]
+            parts = [_expression_text(a, env) for a in args]
             return " ".join([head, *(f"({p})" if " " in p else p for p in parts)])
         case _:
             raise AssertionError("matches and lets are gone by now")

@@ -79,10 +79,10 @@ class Task:
             raise UnknownNameError("order of a task", order, ORDERS)
         shown = tuple(sorted((tokens or {}).items()))
         task = cls(name or function, text, function, order, shown, bare_lists, brackets)
-        task._check()
+        task._check_task()
         return replace(task, bos=task.ids["BOS"])
 
-    def _check(self) -> None:
+    def _check_task(self) -> None:
         program = self.program
         if self.function not in program.function_names:
             raise UnknownNameError("make a task", self.function, program.function_names)
@@ -242,7 +242,7 @@ class Task:
         """The arguments that tokens write. Raises InvalidInputError with the position."""
         return tuple(
             term_from(v, t, self.program)
-            for v, t in zip(self._read(tokens), self._types, strict=True)
+            for v, t in zip(self._read_arguments(tokens), self._types, strict=True)
         )
 
     def encode_output(self, term: Term) -> list[str]:
@@ -258,7 +258,7 @@ class Task:
         result = self._function.result
         return term_from(self._encoding.read(tokens, result), result, self.program)
 
-    def _read(self, tokens: Sequence[str]) -> list[Value]:
+    def _read_arguments(self, tokens: Sequence[str]) -> list[Value]:
         if len(self._types) == 1:
             return [self._encoding.read(tokens, self._types[0])]
         at, values = 0, []
@@ -269,17 +269,17 @@ class Task:
 
     def well_formed(self, tokens: Sequence[str]) -> None:
         """None for an input of the task; InvalidInputError with the position otherwise."""
-        self._read(tokens)
+        self._read_arguments(tokens)
 
     # ground truth
     def apply(self, tokens: Sequence[str]) -> list[str]:
         """The output: the normal form, written as tokens. Raises InvalidInputError."""
-        value = self._compiled.run(self.function, self._read(tokens))
+        value = self._compiled.run(self.function, self._read_arguments(tokens))
         return self._encoding.write(value, self._function.result)
 
     def apply_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
         """The output for each input."""
-        run, read, function = self._compiled.run, self._read, self.function
+        run, read, function = self._compiled.run, self._read_arguments, self.function
         write = self._encoding.writer(self._function.result)
         return [write(run(function, read(tokens))) for tokens in inputs]
 
@@ -289,7 +289,7 @@ class Task:
 
     def depth(self, tokens: Sequence[str]) -> int:
         """The longest chain of nested unfoldings of the task's own functions, minus one."""
-        return max(0, self._compiled.depth(self.function, self._read(tokens)))
+        return max(0, self._compiled.depth(self.function, self._read_arguments(tokens)))
 
     def stepwise(self, k: int) -> Task:
         """The task "reduce k ι-match steps, leftmost-outermost", on the terms this one's runs pass.

@@ -232,15 +232,15 @@ class Batch:
         good = ~bad
         rows = view.rows[good]
         for k, column in enumerate(word):
-            self._write(rows, view.t[good] + k, column[good])
+            self._write_tokens(rows, view.t[good] + k, column[good])
         for name, value in sets.items():
             self.registers[name][rows] = value[good]
         self.height[rows] -= pops
         for label, at in pushed:
-            self._push(rows, self.machine.frames.index(label), at[good])
-        self._move(rule, rows)
+            self._push_frame(rows, self.machine.frames.index(label), at[good])
+        self._enter_mode(rule, rows)
 
-    def _move(self, rule: Rule, rows: Ints) -> None:
+    def _enter_mode(self, rule: Rule, rows: Ints) -> None:
         if rule.lost is not None:
             self.status[rows] = LOST_WRONG if rule.lost.wrong else LOST
         elif rule.goto is None:
@@ -248,13 +248,13 @@ class Batch:
         else:
             self.mode[rows] = self.machine.modes.index(rule.goto)
 
-    def _write(self, rows: Ints, at: Ints, tokens: Ints) -> None:
+    def _write_tokens(self, rows: Ints, at: Ints, tokens: Ints) -> None:
         if len(at) and int(at.max()) >= self.out.shape[1]:
             self.out = np.pad(self.out, ((0, 0), (0, self.out.shape[1])))
         self.out[rows, at] = tokens
         self.t[rows] = at + 1
 
-    def _push(self, rows: Ints, label: int, at: Ints) -> None:
+    def _push_frame(self, rows: Ints, label: int, at: Ints) -> None:
         if len(rows) and int(self.height[rows].max()) >= self.frame.shape[1]:
             self.frame = np.pad(self.frame, ((0, 0), (0, self.frame.shape[1])))
             self.pointer = np.pad(self.pointer, ((0, 0), (0, self.pointer.shape[1])))
@@ -327,7 +327,7 @@ def advance_batch(
             return batch
         modes = batch.mode[running]
         for mode in np.unique(modes):
-            _step(batch, machine.modes[mode], number, running[modes == mode], fire)
+            _step_mode(batch, machine.modes[mode], number, running[modes == mode], fire)
     batch.status[batch.status == RUNNING] = ABSTAINS
     return batch
 
@@ -361,7 +361,7 @@ def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> Batch:
     return batch
 
 
-def _step(
+def _step_mode(
     batch: Batch,
     mode: str,
     number: dict[int, int],

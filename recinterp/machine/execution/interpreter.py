@@ -62,7 +62,7 @@ class MachineRun:
             case Const(k):
                 return k
             case Reg(name):
-                return self._register(name)
+                return self._read_register(name)
             case Add(base, of, sign, k):
                 return self.value(base) + sign * self.value(of) + k
             case Find(start, step, skip):
@@ -72,9 +72,9 @@ class MachineRun:
                     at += step
                 return min(max(at, -1), len(self.tokens))
             case Span(at, step):
-                return self._span(self.value(at), step)
+                return self._find_subtree_end(self.value(at), step)
 
-    def _register(self, name: str) -> int:
+    def _read_register(self, name: str) -> int:
         match name:
             case "n":
                 return len(self.tokens)
@@ -86,7 +86,7 @@ class MachineRun:
                 return self.stack[-1][1] if self.stack else -1
         return self.registers[name]
 
-    def _span(self, at: int, step: int) -> int:
+    def _find_subtree_end(self, at: int, step: int) -> int:
         arity = dict(zip(self.machine.vocab, self.machine.arity, strict=False))
         open_, at = 1, max(at, 0) if step > 0 else min(at, len(self.tokens) - 1)
         while open_ and 0 <= at < len(self.tokens):

@@ -38,8 +38,8 @@ class Variants:
         self.act = np.full((len(machine.rules), len(variants)), -1)
         for i, v in enumerate(variants):
             act = Rule("variant", machine.rules[v.rule].mode, (), v.updates, v.goto)
-            self.guard[v.rule, i] = _place(guards.setdefault(v.rule, {}), v.guard)
-            self.act[v.rule, i] = _place(acts.setdefault(v.rule, {}), act)
+            self.guard[v.rule, i] = _number_of(guards.setdefault(v.rule, {}), v.guard)
+            self.act[v.rule, i] = _number_of(acts.setdefault(v.rule, {}), act)
         self.guards = {rule: tuple(known) for rule, known in guards.items()}
         self.acts = {rule: tuple(known) for rule, known in acts.items()}
 
@@ -47,18 +47,18 @@ class Variants:
         """Fire a rule, or what a row's variant does instead of it."""
         variant = self.of_row[view.rows]
         changed = np.zeros(len(variant), dtype=bool)
-        for g, mine in _parts(self.guard[index, variant]):
+        for g, mine in _split_by_number(self.guard[index, variant]):
             changed[mine] = view.take(mine).all_hold(self.guards[index][g])
         if not changed.any():
             batch.apply(rule, view)
             return
         batch.apply(rule, view.take(~changed))
         other = np.flatnonzero(changed)
-        for a, mine in _parts(self.act[index, variant[other]]):
+        for a, mine in _split_by_number(self.act[index, variant[other]]):
             batch.apply(self.acts[index][a], view.take(other[mine]))
 
 
-def _parts(numbers: Ints) -> Iterator[tuple[int, Ints]]:
+def _split_by_number(numbers: Ints) -> Iterator[tuple[int, Ints]]:
     """Each number there is, but for -1, and the rows that have it."""
     order = np.argsort(numbers, kind="stable")
     found, first = np.unique(numbers[order], return_index=True)
@@ -66,5 +66,5 @@ def _parts(numbers: Ints) -> Iterator[tuple[int, Ints]]:
     yield from ((n, rows) for n, rows in zip(found.tolist(), parts, strict=True) if n >= 0)
 
 
-def _place(known: dict[Known, int], value: Known) -> int:
+def _number_of(known: dict[Known, int], value: Known) -> int:
     return known.setdefault(value, len(known))

@@ -83,7 +83,7 @@ NODES: dict[str, Callable[..., object]] = {
 # JSON
 def to_json(machine: Machine) -> dict[str, Json]:
     """The machine as plain data: every node a dict with its kind under `is`."""
-    found = _plain(machine)
+    found = _node_to_json(machine)
     assert isinstance(found, dict)
     return found
 
@@ -91,7 +91,7 @@ def to_json(machine: Machine) -> dict[str, Json]:
 def from_json(data: Json) -> Machine:
     """The machine that `to_json` made data of. Errors: MachineError where it is something else."""
     try:
-        machine = _node(data)
+        machine = _node_from_json(data)
     except (TypeError, KeyError, ValueError) as e:
         raise MachineError("read a machine from JSON", str(e), "what to_json writes") from None
     if not isinstance(machine, Machine):
@@ -99,26 +99,26 @@ def from_json(data: Json) -> Machine:
     return machine
 
 
-def _plain(x: object) -> Json:
+def _node_to_json(x: object) -> Json:
     if x is None or isinstance(x, str | int | bool):
         return x
     if isinstance(x, tuple):
-        return [_plain(y) for y in x]
+        return [_node_to_json(y) for y in x]
     name = type(x).__name__
-    inner = {f.name: _plain(getattr(x, f.name)) for f in fields(x)}  # type: ignore[arg-type]
+    inner = {f.name: _node_to_json(getattr(x, f.name)) for f in fields(x)}  # type: ignore[arg-type]
     return {"is": name, **inner}
 
 
-def _node(x: Json) -> object:
+def _node_from_json(x: Json) -> object:
     if isinstance(x, list):
-        return tuple(_node(y) for y in x)
+        return tuple(_node_from_json(y) for y in x)
     if not isinstance(x, dict):
         return x
     given = dict(x)
     kind = given.pop("is")
     if kind not in NODES:
         raise ValueError(f"there is no {kind!r}")
-    made: object = NODES[str(kind)](**{k: _node(v) for k, v in given.items()})
+    made: object = NODES[str(kind)](**{k: _node_from_json(v) for k, v in given.items()})
     return made
 
 
@@ -138,11 +138,16 @@ def to_python(machine: Machine, name: str = "run") -> str:
         '    """The output, or None where the machine abstains or is lost."""',
         "    out, stack, n = [], [], len(tokens)",
     ]
-    body = [*_helpers(machine, nodes), *_start(machine), *_loop(machine), "return None"]
+    body = [
+        *_helper_lines(machine, nodes),
+        *_start_lines(machine),
+        *_loop_lines(machine),
+        "return None",
+    ]
     return "\n".join([*lines, *(f"    {x}".rstrip() for x in body)]) + "\n"
 
 
-def _helpers(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:
+def _helper_lines(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:
     yield from (
         "",
         "def read(at):",
@@ -172,32 +177,32 @@ def _helpers(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:
     yield ""
 
 
-def _start(machine: Machine) -> Iterator[str]:
+def _start_lines(machine: Machine) -> Iterator[str]:
     domain = " and ".join([f"all(x in {machine.vocab!r} for x in tokens)",
-                           *map(_atom, machine.domain)])  # fmt: skip
-    yield from (f"{_register(x)} = {_value(e)}" for x, e in machine.registers)
+                           *map(_atom_source, machine.domain)])  # fmt: skip
+    yield from (f"{_register_name(x)} = {_expression_source(e)}" for x, e in machine.registers)
     yield from (f"if not ({domain}):", "    return None")
     yield f"mode = {machine.start!r}"
 
 
-def _loop(machine: Machine) -> Iterator[str]:
+def _loop_lines(machine: Machine) -> Iterator[str]:
     yield f"for _ in range({machine.limit}):"
     for i, mode in enumerate(machine.modes):
         yield f"    {'if' if i == 0 else 'elif'} mode == {mode!r}:"
         rules = machine.rules_of(mode)
         for k, rule in enumerate(rules):
-            guard = " and ".join(map(_atom, rule.guard)) or "True"
-            yield f"        {'if' if k == 0 else 'elif'} {guard}:  # {_comment(rule)}"
-            yield from (f"            {x}" for x in _fire(rule))
+            guard = " and ".join(map(_atom_source, rule.guard)) or "True"
+            yield f"        {'if' if k == 0 else 'elif'} {guard}:  # {_rule_comment(rule)}"
+            yield from (f"            {x}" for x in _rule_lines(rule))
         yield "        else:"
         yield "            return None"
 
 
-def _comment(rule: Rule) -> str:
+def _rule_comment(rule: Rule) -> str:
     return " ".join(f"{rule.name}, {rule.origin}".split()) if rule.origin else rule.name
 
 
-def _fire(rule: Rule) -> Iterator[str]:
+def _rule_lines(rule: Rule) -> Iterator[str]:
     """A rule's updates, all reading the old state."""
     pops = sum(isinstance(u, Pop) for u in rule.updates)
     if pops:
@@ -205,15 +210,20 @@ def _fire(rule: Rule) -> Iterator[str]:
         yield "    return None"
     if rule.word:
         pieces = ", ".join(
-            f"read({_value(x.at)})" if isinstance(x, Copy) else repr(x) for x in rule.word
+            f"read({_expression_source(x.at)})" if isinstance(x, Copy) else repr(x)
+            for x in rule.word
         )
         yield f"word = [{pieces}]"
         if any(isinstance(x, Copy) for x in rule.word):
             yield f"if {END_OF_INPUT!r} in word:"
             yield "    return None"
-    sets = [(_register(u.reg), _value(u.to)) for u in rule.updates if isinstance(u, Set)]
+    sets = [
+        (_register_name(u.reg), _expression_source(u.to))
+        for u in rule.updates
+        if isinstance(u, Set)
+    ]
     pushed = ", ".join(
-        f"({u.frame!r}, {_value(u.at)})" for u in rule.updates if isinstance(u, Push)
+        f"({u.frame!r}, {_expression_source(u.at)})" for u in rule.updates if isinstance(u, Push)
     )
     names = [x for x, _ in sets] + (["pushed"] if pushed else [])
     values = [x for _, x in sets] + ([f"[{pushed}]"] if pushed else [])
@@ -231,13 +241,13 @@ def _fire(rule: Rule) -> Iterator[str]:
         yield "return out" if rule.goto is None else f"mode = {rule.goto!r}"
 
 
-def _register(name: str) -> str:
+def _register_name(name: str) -> str:
     """A register's name, kept apart from the function's own."""
     plain = name.replace("'", "_prime")
     return f"{plain}_" if plain in TAKEN or keyword.iskeyword(plain) or plain != name else plain
 
 
-def _value(e: Expr) -> str:
+def _expression_source(e: Expr) -> str:
     match e:
         case Const(k):
             return str(k)
@@ -250,32 +260,33 @@ def _value(e: Expr) -> str:
         case Reg("top"):
             return "(stack[-1][1] if stack else -1)"
         case Reg(name):
-            return _register(name)
+            return _register_name(name)
         case Add(base, of, sign, k):
-            inner = f"({_value(of)})" if isinstance(of, Add) else _value(of)
+            inner = f"({_expression_source(of)})" if isinstance(of, Add) else _expression_source(of)
             tail = f" {'+' if k > 0 else '-'} {abs(k)}" if k else ""
-            return f"{_value(base)} {'+' if sign > 0 else '-'} {inner}{tail}"
+            return f"{_expression_source(base)} {'+' if sign > 0 else '-'} {inner}{tail}"
         case Find(start, step, skip):
-            return f"find({_value(start)}, {step}, {skip!r})"
+            return f"find({_expression_source(start)}, {step}, {skip!r})"
         case Span(at, step):
-            return f"span({_value(at)}, {step})"
+            return f"span({_expression_source(at)}, {step})"
 
 
-def _atom(a: Atom) -> str:
+def _atom_source(a: Atom) -> str:
     match a:
         case In(at, tokens):
-            return f"read({_value(at)}) {_among(tokens)}"
+            return f"read({_expression_source(at)}) {_membership_source(tokens)}"
         case Out(back, tokens):
-            return f"(out[-{back}] if {back} <= len(out) else {END_OF_INPUT!r}) {_among(tokens)}"
+            token = f"(out[-{back}] if {back} <= len(out) else {END_OF_INPUT!r})"
+            return f"{token} {_membership_source(tokens)}"
         case TopIs(None):
             return "not stack"
         case TopIs(frame):
             return f"stack and stack[-1][0] == {frame!r}"
         case Cmp(x, op, y):
-            return f"{_value(x)} {'==' if op == '=' else op} {_value(y)}"
+            return f"{_expression_source(x)} {'==' if op == '=' else op} {_expression_source(y)}"
         case AtLeast(least, atoms):
-            return f"sum(map(bool, [{', '.join(map(_atom, atoms))}])) >= {least}"
+            return f"sum(map(bool, [{', '.join(map(_atom_source, atoms))}])) >= {least}"
 
 
-def _among(tokens: tuple[str, ...]) -> str:
+def _membership_source(tokens: tuple[str, ...]) -> str:
     return f"== {tokens[0]!r}" if len(tokens) == 1 else f"in {tokens!r}"

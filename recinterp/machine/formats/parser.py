@@ -38,7 +38,7 @@ Items = list[Any]
 Fields = dict[str, Any]
 
 
-def _text(x: Token) -> str:
+def _token_text(x: Token) -> str:
     return str(json.loads(x)) if x.type == "STRING" else str(x)
 
 
@@ -67,7 +67,7 @@ class Builder(Transformer[Token, Fields]):
 
     def symbol(self, items: Items) -> tuple[str, int | None]:
         name, arity = items
-        return _text(name), None if arity is None else int(arity)
+        return _token_text(name), None if arity is None else int(arity)
 
     def start_mode(self, items: Items) -> tuple[str, Any]:
         return "start", str(items[0])
@@ -113,13 +113,13 @@ class Builder(Transformer[Token, Fields]):
         return tuple(items)
 
     def origin(self, items: Items) -> tuple[str, str]:
-        return "origin", _text(items[0])
+        return "origin", _token_text(items[0])
 
     def evidence(self, items: Items) -> tuple[str, str]:
-        return "evidence", _text(items[0])
+        return "evidence", _token_text(items[0])
 
     def tokens(self, items: Items) -> tuple[str, ...]:
-        return tuple(_text(x) for x in items if x is not None)
+        return tuple(_token_text(x) for x in items if x is not None)
 
     def reads(self, items: Items) -> In:
         return In(items[0], items[1])
@@ -165,7 +165,7 @@ class Builder(Transformer[Token, Fields]):
         return "goto", None
 
     def literal(self, items: Items) -> str:
-        return _text(items[0])
+        return _token_text(items[0])
 
     def copy(self, items: Items) -> Copy:
         return Copy(items[0])
@@ -185,7 +185,7 @@ class Builder(Transformer[Token, Fields]):
 
     def find(self, items: Items) -> Find:
         start, direction, *skip = items
-        return Find(start, int(direction), tuple(_text(x) for x in skip if x is not None))
+        return Find(start, int(direction), tuple(_token_text(x) for x in skip if x is not None))
 
     def span(self, items: Items) -> Span:
         at, direction = items
@@ -202,7 +202,7 @@ def parse_fields(text: str) -> Fields:
     """The arguments of `Machine` from its text. Errors: MachineSyntaxError, with a caret."""
     asked = "machine text"
     try:
-        return Builder().transform(_parser().parse(text.strip() + "\n"))
+        return Builder().transform(_build_parser().parse(text.strip() + "\n"))
     except UnexpectedInput as e:
         wanted = sorted(
             getattr(e, "accepts", None)
@@ -226,6 +226,6 @@ def parse_fields(text: str) -> Fields:
 
 
 @cache
-def _parser() -> Lark:
+def _build_parser() -> Lark:
     grammar = files("recinterp.machine.formats").joinpath("asm.lark").read_text(encoding="utf-8")
     return Lark(grammar, parser="lalr", maybe_placeholders=True)

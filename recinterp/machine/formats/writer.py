@@ -101,8 +101,8 @@ def machine_text(machine: Machine) -> str:
 def rule(r: Rule) -> str:
     """One rule on one line."""
     end = "halt" if r.goto is None else f"goto {r.goto}"
-    notes = (f"  @{_quoted(r.origin)}" if r.origin else "") + (
-        f"  %{_quoted(r.evidence)}" if r.evidence else ""
+    notes = (f"  @{_quote_text(r.origin)}" if r.origin else "") + (
+        f"  %{_quote_text(r.evidence)}" if r.evidence else ""
     )
     premise = f"{guard_text(r.guard)} " if r.guard else ""
     return f"{r.name}: {premise}-> {', '.join([*map(update, r.updates), end])}{notes}"
@@ -117,9 +117,9 @@ def atom(a: Atom) -> str:
     """One guard atom."""
     match a:
         case In(at, tokens):
-            return f"in({expression_text(at)}) {_choice(tokens)}"
+            return f"in({expression_text(at)}) {_token_choice_text(tokens)}"
         case Out(back, tokens):
-            return f"out(-{back}) {_choice(tokens)}"
+            return f"out(-{back}) {_token_choice_text(tokens)}"
         case Cmp(left, op, right):
             return f"{expression_text(left)} {op} {expression_text(right)}"
         case TopIs(None):
@@ -170,14 +170,14 @@ def expression_text(e: Expr) -> str:
 
 def token_text(x: str) -> str:
     """A token, quoted unless it is a plain word."""
-    return x if PLAIN.fullmatch(x) and x not in KEYWORDS else _quoted(x)
+    return x if PLAIN.fullmatch(x) and x not in KEYWORDS else _quote_text(x)
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _choice(tokens: tuple[str, ...]) -> str:
+def _token_choice_text(tokens: tuple[str, ...]) -> str:
     return (
         f"= {token_text(tokens[0])}"
         if len(tokens) == 1

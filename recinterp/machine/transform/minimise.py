@@ -36,21 +36,21 @@ def minimise_machine(machine: Machine) -> Machine:
     while True:
         before = machine
         for step in (
-            _begin,
-            _live,
-            _pointers,
-            _inlined,
+            _absorb_first_rule,
+            _drop_dead_updates,
+            _drop_unread_pointers,
+            _compose_modes,
             _merge_modes,
             _merge_frames,
             _merge_rules,
-            _reachable,
+            _drop_unreachable,
         ):
             machine = step(machine)
         if machine == before:
-            return _renamed(_declared(machine))
+            return _shorten_names(_drop_unused_declarations(machine))
 
 
-def _begin(machine: Machine) -> Machine:
+def _absorb_first_rule(machine: Machine) -> Machine:
     """Without a first rule that only sets registers: they begin with those values."""
     first = machine.rules_of(machine.start)
     if len(first) != 1 or first[0].guard or first[0].goto in (None, machine.start):
@@ -60,7 +60,7 @@ def _begin(machine: Machine) -> Machine:
         return machine
     if not all(isinstance(u, Set) for u in rule.updates):
         return machine
-    if {u.reg for u in rule.updates if isinstance(u, Set)} & _named_in(machine.domain):
+    if {u.reg for u in rule.updates if isinstance(u, Set)} & _registers_named(machine.domain):
         return machine
     given = dict(machine.registers)
     given |= {u.reg: put(u.to, dict(machine.registers)) for u in rule.updates if isinstance(u, Set)}
@@ -69,15 +69,15 @@ def _begin(machine: Machine) -> Machine:
     return replace(machine, start=start, registers=tuple(given.items()), rules=rules)
 
 
-def _named_in(atoms: Iterable[Atom]) -> set[str]:
+def _registers_named(atoms: Iterable[Atom]) -> set[str]:
     return {x.name for atom in atoms for x in walk(atom) if isinstance(x, Reg)}
 
 
-def _renamed(machine: Machine) -> Machine:
+def _shorten_names(machine: Machine) -> Machine:
     """Names without a number where the name itself is free."""
     modes, frames = _plain_names(machine.modes), _plain_names(machine.frames)
     rules = []
-    for r in _relabelled(machine.rules, frames):
+    for r in _rename_frames(machine.rules, frames):
         mode = modes.get(r.mode, r.mode)
         name = mode + r.name[len(r.mode) :] if r.name.startswith(r.mode) else r.name
         rules.append(replace(r, name=name, mode=mode, goto=modes.get(r.goto or "", r.goto)))
@@ -100,7 +100,7 @@ def _plain_names(names: Iterable[str]) -> dict[str, str]:
 
 
 # what is read and never used
-def _live(machine: Machine) -> Machine:
+def _drop_dead_updates(machine: Machine) -> Machine:
     """Drop updates of registers that are not read before they are set again."""
     live: dict[str | None, frozenset[str]] = {None: frozenset()}
     live |= {mode: frozenset() for mode in machine.modes}
@@ -108,7 +108,7 @@ def _live(machine: Machine) -> Machine:
     while changed:
         changed = False
         for rule in machine.rules:
-            needed = live[rule.mode] | _reads(rule, live[rule.goto])
+            needed = live[rule.mode] | _registers_read(rule, live[rule.goto])
             changed = changed or needed != live[rule.mode]
             live[rule.mode] = needed
     return machine.with_rules(
@@ -121,7 +121,7 @@ def _live(machine: Machine) -> Machine:
     )  # fmt: skip
 
 
-def _reads(rule: Rule, after: frozenset[str]) -> frozenset[str]:
+def _registers_read(rule: Rule, after: frozenset[str]) -> frozenset[str]:
     found: set[str] = set()
     sets = {u.reg for u in rule.updates if isinstance(u, Set)}
     for part in (*rule.guard, *rule.updates):
@@ -130,10 +130,10 @@ def _reads(rule: Rule, after: frozenset[str]) -> frozenset[str]:
     return frozenset(found | (after - sets)) - set(READ_ONLY)
 
 
-def _declared(machine: Machine) -> Machine:
+def _drop_unused_declarations(machine: Machine) -> Machine:
     """Without registers and frames that no rule mentions."""
     parts = [x for r in machine.rules for part in (*r.guard, *r.updates) for x in walk(part)]
-    registers = {x.name for x in parts if isinstance(x, Reg)} | _named_in(machine.domain)
+    registers = {x.name for x in parts if isinstance(x, Reg)} | _registers_named(machine.domain)
     frames = {x.frame for x in parts if isinstance(x, Push | TopIs)}
     return replace(
         machine,
@@ -142,7 +142,7 @@ def _declared(machine: Machine) -> Machine:
     )
 
 
-def _reachable(machine: Machine) -> Machine:
+def _drop_unreachable(machine: Machine) -> Machine:
     """Without modes that no run comes to, and rules for frames that are never pushed."""
     pushed = {u.frame for r in machine.rules for u in r.updates if isinstance(u, Push)}
     rules = [
@@ -162,7 +162,7 @@ def _reachable(machine: Machine) -> Machine:
     return machine.with_rules([r for r in rules if r.mode in seen])
 
 
-def _pointers(machine: Machine) -> Machine:
+def _drop_unread_pointers(machine: Machine) -> Machine:
     """Without the pointers of frames that no rule looks at."""
     looks: set[str | None] = set()
     for r in machine.rules:
@@ -178,14 +178,14 @@ def _pointers(machine: Machine) -> Machine:
     )
 
 
-def _inlined(machine: Machine) -> Machine:
-    return compose_steps(machine, _live)
+def _compose_modes(machine: Machine) -> Machine:
+    return compose_steps(machine, _drop_dead_updates)
 
 
 # merging
 def _merge_modes(machine: Machine) -> Machine:
     """One mode for each class of bisimilar ones."""
-    actions = {mode: [_actions(r) for r in machine.rules_of(mode)] for mode in machine.modes}
+    actions = {mode: [_token_actions(r) for r in machine.rules_of(mode)] for mode in machine.modes}
     block: dict[str, int] = dict.fromkeys(machine.modes, 0)
     while True:
         signature = {
@@ -202,10 +202,10 @@ def _merge_modes(machine: Machine) -> Machine:
         block = new
     if len(numbers) == len(machine.modes):
         return machine
-    return _quotient(machine, block)
+    return _merge_blocks(machine, block)
 
 
-def _actions(rule: Rule) -> tuple[frozenset[object], str | None]:
+def _token_actions(rule: Rule) -> tuple[frozenset[object], str | None]:
     """What a rule does, for each single token that its guards allow."""
     reads = [a for a in rule.guard if isinstance(a, In)]
     others = frozenset(a for a in rule.guard if not isinstance(a, In))
@@ -221,7 +221,7 @@ def _actions(rule: Rule) -> tuple[frozenset[object], str | None]:
     return frozenset(found), rule.goto
 
 
-def _quotient(machine: Machine, block: Mapping[str, int]) -> Machine:
+def _merge_blocks(machine: Machine, block: Mapping[str, int]) -> Machine:
     groups: dict[int, list[str]] = {}
     for mode in machine.modes:
         groups.setdefault(block[mode], []).append(mode)
@@ -230,26 +230,30 @@ def _quotient(machine: Machine, block: Mapping[str, int]) -> Machine:
             for i, g in groups.items()}  # fmt: skip
     rules = []
     for i, group in groups.items():
-        chosen = min(group, key=lambda m: (-_copies(machine, m), len(machine.rules_of(m))))
+        chosen = min(group, key=lambda m: (-_count_copies(machine, m), len(machine.rules_of(m))))
         origins = [r.origin for m in group for r in machine.rules_of(m)]
         for r in machine.rules_of(chosen):
             goto = None if r.goto is None else name[block[r.goto]]
             kept = (
-                r.origin if len({*origins}) == 1 or len(group) == 1 else _origin(machine, group, r)
+                r.origin
+                if len({*origins}) == 1 or len(group) == 1
+                else _merged_origin(machine, group, r)
             )
             label = r.name.replace(chosen, name[i], 1) if r.name.startswith(chosen) else r.name
             rules.append(replace(r, name=label, mode=name[i], goto=goto, origin=kept))
     return replace(machine, start=name[block[machine.start]], rules=tuple(rules))
 
 
-def _copies(machine: Machine, mode: str) -> int:
+def _count_copies(machine: Machine, mode: str) -> int:
     return sum(isinstance(x, Copy) for r in machine.rules_of(mode) for x in r.word)
 
 
-def _origin(machine: Machine, group: Iterable[str], rule: Rule) -> str | None:
+def _merged_origin(machine: Machine, group: Iterable[str], rule: Rule) -> str | None:
     """The ι-steps of a rule and of those it is merged with."""
-    mine = _actions(rule)[0]
-    return joined(r.origin for m in group for r in machine.rules_of(m) if _actions(r)[0] & mine)
+    mine = _token_actions(rule)[0]
+    return joined(
+        r.origin for m in group for r in machine.rules_of(m) if _token_actions(r)[0] & mine
+    )
 
 
 def joined(origins: Iterable[str | None]) -> str | None:
@@ -262,20 +266,20 @@ def _merge_frames(machine: Machine) -> Machine:
     """One label for two whose frames are always treated alike."""
     rules, names = list(machine.rules), list(machine.frames)
     unnamed = dict.fromkeys(names, "")
-    alike = {f: _treatment(rules, f, unnamed) for f in names}
+    alike = {f: _frame_treatment(rules, f, unnamed) for f in names}
     for one in machine.frames:
         for other in names[names.index(one) + 1 :] if one in names else ():
             both = {TopIs(one), TopIs(other)}
             if alike[one] != alike[other] or any(both <= {*r.guard} for r in rules):
                 continue  # a rule that asks for both never fires, and would for one
-            seen = {f: _treatment(rules, f, {other: one}) for f in (one, other)}
+            seen = {f: _frame_treatment(rules, f, {other: one}) for f in (one, other)}
             if seen[one] and seen[one] == seen[other]:
-                rules = _relabelled(rules, {other: one})
+                rules = _rename_frames(rules, {other: one})
                 names.remove(other)
     return replace(machine, frames=tuple(names), rules=tuple(rules))
 
 
-def _treatment(
+def _frame_treatment(
     rules: Iterable[Rule], frame: str, names: Mapping[str, str]
 ) -> dict[str, set[object]]:
     """Mode -> what its rules do when a frame is on top."""
@@ -283,23 +287,23 @@ def _treatment(
     for r in rules:
         if TopIs(frame) in r.guard:
             guard = frozenset(a for a in r.guard if not isinstance(a, TopIs))
-            updates = tuple(_named(u, names) for u in r.updates)
+            updates = tuple(_rename_frame(u, names) for u in r.updates)
             found.setdefault(r.mode, set()).add((guard, updates, r.goto))
     return found
 
 
-def _named(u: Update, names: Mapping[str, str]) -> Update:
+def _rename_frame(u: Update, names: Mapping[str, str]) -> Update:
     return Push(names.get(u.frame, u.frame), u.at) if isinstance(u, Push) else u
 
 
-def _relabelled(rules: Iterable[Rule], names: Mapping[str, str]) -> list[Rule]:
+def _rename_frames(rules: Iterable[Rule], names: Mapping[str, str]) -> list[Rule]:
     found: dict[object, Rule] = {}
     for r in rules:
         guard = tuple(dict.fromkeys(
             TopIs(names.get(a.frame, a.frame)) if isinstance(a, TopIs) and a.frame else a
             for a in r.guard
         ))  # fmt: skip
-        new = replace(r, guard=guard, updates=tuple(_named(u, names) for u in r.updates))
+        new = replace(r, guard=guard, updates=tuple(_rename_frame(u, names) for u in r.updates))
         key = (new.mode, guard, new.updates, new.goto)
         old = found.get(key)
         found[key] = replace(old, origin=joined([old.origin, new.origin])) if old else new
@@ -314,7 +318,7 @@ def _merge_rules(machine: Machine) -> Machine:
         merged = False
         for i, one in enumerate(rules):
             for j in range(i + 1, len(rules)):
-                both = _together(one, rules[j], machine)
+                both = _merge_two_rules(one, rules[j], machine)
                 if both is not None:
                     rules[i] = both
                     del rules[j]
@@ -325,7 +329,7 @@ def _merge_rules(machine: Machine) -> Machine:
     return machine.with_rules(rules)
 
 
-def _together(one: Rule, other: Rule, machine: Machine) -> Rule | None:
+def _merge_two_rules(one: Rule, other: Rule, machine: Machine) -> Rule | None:
     if (one.mode, one.updates, one.goto) != (other.mode, other.updates, other.goto):
         return None
     if len(one.guard) != len(other.guard):
@@ -339,11 +343,11 @@ def _together(one: Rule, other: Rule, machine: Machine) -> Rule | None:
     order = {x: i for i, x in enumerate(machine.vocab)}
     tokens = tuple(sorted({*a.tokens, *b.tokens}, key=lambda x: order.get(x, len(order))))
     guard = (*one.guard[: differ[0]], In(a.at, tokens), *one.guard[differ[0] + 1 :])
-    name = _joint_name(one.name, other.name)
+    name = _join_names(one.name, other.name)
     return replace(one, name=name, guard=guard, origin=joined([one.origin, other.origin]))
 
 
-def _joint_name(one: str, other: str) -> str:
+def _join_names(one: str, other: str) -> str:
     """copy-X0, copy-X1 -> copy-X0-X1, and copy-any where that gets long."""
     front, _, _ = one.partition("-")
     seen = list(dict.fromkeys([*one.split("-")[1:], *other.split("-")[1:]]))

@@ -46,7 +46,7 @@ def reverse_machine(machine: Machine) -> Machine:
     """The machine for reversed words. Errors: MachineError for one with a stack."""
     if machine.frames:
         raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
-    turn = _Turn(machine)
+    turn = _Reversal(machine)
     rules = tuple(turn.rule(r) for r in machine.rules)
     start = (*((name, turn.to(name, e)) for name, e in machine.registers),)
     return Machine(
@@ -54,20 +54,20 @@ def reverse_machine(machine: Machine) -> Machine:
         machine.start,
         start,
         tuple(turn.frames),
-        (*rules, *_flush(turn.frames)),
+        (*rules, *_flush_rules(turn.frames)),
         tuple(turn.atom(a) for a in machine.domain),
-        _steps(machine),
+        _step_limit(machine),
         machine.arity,
     )
 
 
-def _steps(machine: Machine) -> int:
+def _step_limit(machine: Machine) -> int:
     """As many as the machine takes, one for each token that is then popped, and the last."""
     longest = max((len(r.word) for r in machine.rules), default=0)
     return machine.limit * (1 + longest) + 1
 
 
-def _flush(frames: dict[str, str | Copy]) -> list[Rule]:
+def _flush_rules(frames: dict[str, str | Copy]) -> list[Rule]:
     pops = [
         Rule(f"write-{frame}", FLUSH, (TopIs(frame),), (Emit((piece,)), Pop()), FLUSH)
         for frame, piece in frames.items()
@@ -75,15 +75,15 @@ def _flush(frames: dict[str, str | Copy]) -> list[Rule]:
     return [*pops, Rule("end", FLUSH, (TopIs(None),), (), None)]
 
 
-class _Turn:
+class _Reversal:
     """Rewrites expressions, atoms and rules for the reversed word."""
 
     def __init__(self, machine: Machine) -> None:
         self.frames: dict[str, str | Copy] = {}
         self.vocab = machine.vocab
         self.odd = {token: i for i, token in enumerate(machine.vocab)}
-        self.copied = _unused("copied", machine.vocab)
-        self.pointers = _pointers(machine)
+        self.copied = _unused_name("copied", machine.vocab)
+        self.pointers = _position_registers(machine)
 
     def value(self, e: Expr) -> Expr:
         """An expression about the word, in terms of the reversed word."""
@@ -117,7 +117,7 @@ class _Turn:
             case In(at, tokens):
                 return In(self.at(at), tokens)
             case Cmp(a, op, b):
-                return _compare(self.value(a), op, self.value(b))
+                return _compare_linear(self.value(a), op, self.value(b))
             case AtLeast(least, atoms):
                 return AtLeast(least, tuple(map(self.atom, atoms)))
         raise MachineError(
@@ -144,18 +144,22 @@ class _Turn:
         if isinstance(piece, Copy):
             self.frames[self.copied] = Copy(Reg("top"))
             return Push(self.copied, self.at(piece.at))
-        label = piece if LABEL.fullmatch(piece) else _unused(f"token-{self.odd[piece]}", self.vocab)
+        label = (
+            piece
+            if LABEL.fullmatch(piece)
+            else _unused_name(f"token-{self.odd[piece]}", self.vocab)
+        )
         self.frames[label] = piece
         return Push(label, Const(0))
 
 
-def _unused(name: str, taken: Sequence[str]) -> str:
+def _unused_name(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "'"
     return name
 
 
-def _pointers(machine: Machine) -> frozenset[str]:
+def _position_registers(machine: Machine) -> frozenset[str]:
     """Registers that some rule uses as a position of the input."""
 
     def positions(node: Node) -> Iterable[Expr]:
@@ -204,21 +208,21 @@ def linear(terms: list[tuple[int, Expr]], k: int = 0) -> Expr:
     return add_constant(total, k)
 
 
-def _compare(a: Expr, op: str, b: Expr) -> Cmp:
+def _compare_linear(a: Expr, op: str, b: Expr) -> Cmp:
     """a op b with what stands on both sides taken away, a constant on the right."""
     difference = linear([(1, a), (-1, b)])
     negated = linear([(-1, a), (1, b)])
     turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-    if _negatives(negated) < _negatives(difference):
+    if _count_negatives(negated) < _count_negatives(difference):
         difference, op = negated, turned.get(op, op)
-    return _split(difference, op)
+    return _isolate_constant(difference, op)
 
 
-def _negatives(e: Expr) -> int:
+def _count_negatives(e: Expr) -> int:
     return sum(isinstance(x, Add) and x.sign < 0 and not isinstance(x.of, Const) for x in walk(e))
 
 
-def _split(difference: Expr, op: str) -> Cmp:
+def _isolate_constant(difference: Expr, op: str) -> Cmp:
     match difference:
         case Const(c):
             return Cmp(Const(c), op, Const(0))

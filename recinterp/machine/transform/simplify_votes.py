@@ -1,4 +1,4 @@
-"""Guards said shorter: votes without the atoms that the rest of a guard decides."""
+"""Guards simplified shorter: votes without the atoms that the rest of a guard decides."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 def simplify_votes_given(guard: Sequence[Atom], given: Sequence[Atom] = ()) -> tuple[Atom, ...]:
     """A guard that holds where this one does, at least wherever all of `given` holds."""
-    said = simplify(tuple(guard))
+    simplified = simplify(tuple(guard))
     while True:
-        plain = [a for a in (*given, *said) if not isinstance(a, AtLeast)]
-        parts = [_decided(a, plain) if isinstance(a, AtLeast) else (a,) for a in said]
+        plain = [a for a in (*given, *simplified) if not isinstance(a, AtLeast)]
+        parts = [_simplify_vote(a, plain) if isinstance(a, AtLeast) else (a,) for a in simplified]
         new = simplify(tuple(a for part in parts for a in part))
-        if new == said:
-            return said
-        said = new
+        if new == simplified:
+            return simplified
+        simplified = new
 
 
-def _decided(vote: AtLeast, known: Sequence[Atom]) -> tuple[Atom, ...]:
+def _simplify_vote(vote: AtLeast, known: Sequence[Atom]) -> tuple[Atom, ...]:
     """What is left of a vote, where so much is known."""
-    sure = [x for x in vote.atoms if any(implies(k, x) for k in known)]
-    open_ = [x for x in vote.atoms if x not in sure and not any(excludes(k, x) for k in known)]
-    least = vote.least - len(sure)
+    implied = [x for x in vote.atoms if any(implies(k, x) for k in known)]
+    open_ = [x for x in vote.atoms if x not in implied and not any(excludes(k, x) for k in known)]
+    least = vote.least - len(implied)
     if least > len(open_):  # it never holds: then nothing is gained by saying so otherwise
         return (vote,)
     if least <= 0:
         return ()
     if least == 1:
-        open_ = _joined(open_)
+        open_ = _join_alternatives(open_)
     return tuple(open_) if least == len(open_) else (AtLeast(least, tuple(open_)),)
 
 
-def _joined(atoms: Sequence[Atom]) -> list[Atom]:
+def _join_alternatives(atoms: Sequence[Atom]) -> list[Atom]:
     """Alternatives, those about the token at one place as one."""
     found: dict[object, Atom] = {}
     for x in atoms:

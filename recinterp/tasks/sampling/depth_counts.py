@@ -51,46 +51,48 @@ class Depths:
         depth = 0
         while True:
             depth += 1
-            rows = {s: self._row(s, depth) for s in states if s.own}
+            rows = {s: self._count_row(s, depth) for s in states if s.own}
             for state in states:
                 if state.own:
                     self.upto[state].append(rows[state])
             # A state that is no level itself looks at its groups at the same depth.
             for state in states:
                 if not state.own:
-                    self.upto[state].append(self._row(state, depth))
+                    self.upto[state].append(self._count_row(state, depth))
             if all(self.upto[s][-1] == self.upto[s][-2] for s in states):
                 return
 
-    def _row(self, state: State, depth: int) -> Counts:
+    def _count_row(self, state: State, depth: int) -> Counts:
         out = [0] * (self.longest + 1)
         for case in self.shapes.cases[state]:
-            for n, ways in enumerate(self._case(state, case, depth)):
+            for n, ways in enumerate(self._count_case(state, case, depth)):
                 out[n] += ways
         return out
 
-    def _case(self, state: State, case: RecursionCase, depth: int) -> Counts:
+    def _count_case(self, state: State, case: RecursionCase, depth: int) -> Counts:
         """Ways to fill a case within a depth, for each length."""
         if depth < 1:
             return [0] * (self.longest + 1)
         inner = depth - 1 if state.own else depth
-        return _shifted(self._product(self._parts(case), inner), case.cost, self.longest)
+        return _shift_counts(
+            self._count_product(self._case_parts(case), inner), case.cost, self.longest
+        )
 
-    def _parts(self, case: RecursionCase) -> tuple[Part, ...]:
+    def _case_parts(self, case: RecursionCase) -> tuple[Part, ...]:
         return (*(g.state for g in case.groups), *(kind for _, kind in case.free))
 
-    def _product(self, parts: tuple[Part, ...], depth: int) -> Counts:
+    def _count_product(self, parts: tuple[Part, ...], depth: int) -> Counts:
         """Ways to fill all the parts within a depth, for each total length."""
         if not parts:
             return [int(depth >= 0)] + [0] * self.longest
         key = (parts, depth)
         if key not in self._products:
-            first = self._part(parts[0], depth)
-            rest = self._product(parts[1:], depth)
+            first = self._count_part(parts[0], depth)
+            rest = self._count_product(parts[1:], depth)
             self._products[key] = first if len(parts) == 1 else convolve(first, rest, self.longest)
         return self._products[key]
 
-    def _part(self, part: Part, depth: int) -> Counts:
+    def _count_part(self, part: Part, depth: int) -> Counts:
         if isinstance(part, Kind):
             return self.grammar.counts(part, self.longest)
         rows = self.upto[part]
@@ -100,7 +102,7 @@ class Depths:
         """Fillings of a state with exactly that depth and total length."""
         if depth < 1:
             return 0
-        return self._part(state, depth)[length] - self._part(state, depth - 1)[length]
+        return self._count_part(state, depth)[length] - self._count_part(state, depth - 1)[length]
 
     def deepest(self, length: int) -> int | None:
         """The largest depth of the root at a length; None where there is no input."""
@@ -114,9 +116,9 @@ class Depths:
     # drawing
     def draw(self, rng: Random, depth: int, length: int) -> list[Any]:
         """The arguments of one input of exactly that depth and length."""
-        return follow(self._plan(self.shapes.root, depth, length), rng, self.drawer)
+        return follow(self._plan_for(self.shapes.root, depth, length), rng, self.drawer)
 
-    def _plan(self, state: State, depth: int, length: int) -> Plan:
+    def _plan_for(self, state: State, depth: int, length: int) -> Plan:
         key = (state, depth, length)
         if key not in self._plans:
             self._plans[key] = Plan(self, state, depth, length)
@@ -126,16 +128,16 @@ class Depths:
         """The cases of a state, each with how its parts share length and depth."""
         inner = depth - 1 if state.own else depth
         cases = self._case_choice(state, depth, length)
-        ways = [self._way(c, inner, length - c.cost) for c in cases.items]
+        ways = [self._case_draw(c, inner, length - c.cost) for c in cases.items]
         return Choice(ways, cases.sums)
 
-    def _way(self, case: RecursionCase, depth: int, length: int) -> Way:
+    def _case_draw(self, case: RecursionCase, depth: int, length: int) -> Way:
         if case not in self._builders:
             self._builders[case] = builder(case)
-        first = self._shares(self._parts(case), depth, length)
+        first = self._choose_shares(self._case_parts(case), depth, length)
         return Way(self._builders[case], tuple(kind for _, kind in case.free), first)
 
-    def _shares(
+    def _choose_shares(
         self, parts: tuple[Part, ...], depth: int, length: int, due: bool | None = None
     ) -> Choice | None:
         """A length and a depth for each part in turn, so that the deepest is at exactly `depth`."""
@@ -156,16 +158,20 @@ class Depths:
         self, parts: tuple[Part, ...], depth: int, length: int, due: bool, size: int, level: int
     ) -> Share:
         first, rest = parts[0], parts[1:]
-        later = self._shares(rest, depth, length - size, due and level != depth)
+        later = self._choose_shares(rest, depth, length - size, due and level != depth)
         if isinstance(first, State):
-            return Share(size, later, self._plan(first, level, size))
+            return Share(size, later, self._plan_for(first, level, size))
         return Share(size, later, None, self.drawer.few(first, size))
 
     def _case_choice(self, state: State, depth: int, length: int) -> Choice:
         key = (state, depth, length)
         if key not in self._choices:
             options = [
-                (c, self._case(state, c, depth)[length] - self._case(state, c, depth - 1)[length])
+                (
+                    c,
+                    self._count_case(state, c, depth)[length]
+                    - self._count_case(state, c, depth - 1)[length],
+                )
                 for c in self.shapes.cases[state]
             ]
             self._choices[key] = Choice.of(options)
@@ -177,16 +183,16 @@ class Depths:
         if key not in self._choices:
             options = []
             for size in [length] if len(parts) == 1 else range(length + 1):
-                for level, ways in self._levels(parts[0], depth, size):
+                for level, ways in self._part_levels(parts[0], depth, size):
                     reached = not due or level == depth
-                    rest = self._product(parts[1:], depth)[length - size]
+                    rest = self._count_product(parts[1:], depth)[length - size]
                     if not reached:
-                        rest -= self._product(parts[1:], depth - 1)[length - size]
+                        rest -= self._count_product(parts[1:], depth - 1)[length - size]
                     options.append(((size, level), ways * rest))
             self._choices[key] = Choice.of(options)
         return self._choices[key]
 
-    def _levels(self, part: Part, depth: int, size: int) -> list[tuple[int, int]]:
+    def _part_levels(self, part: Part, depth: int, size: int) -> list[tuple[int, int]]:
         if isinstance(part, Kind):
             return [(FREE, self.grammar.counts(part, size)[size])]
         return [(d, n) for d in range(1, depth + 1) if (n := self.count(part, d, size))]
@@ -202,21 +208,21 @@ class Depths:
         found: list[tuple[Value, ...]] = []
         for case in self._case_choice(state, depth, length).items:
             inner = depth - 1 if state.own else depth
-            parts = self._parts(case)
+            parts = self._case_parts(case)
             due = any(isinstance(p, State) for p in parts)
-            for filling in self._fillings(parts, inner, length - case.cost, due):
-                places = dict(zip(_order(case), filling, strict=True))
-                found.append(tuple(_filled(s, places) for s in case.skeletons))
+            for filling in self._list_fillings(parts, inner, length - case.cost, due):
+                places = dict(zip(_variable_order(case), filling, strict=True))
+                found.append(tuple(_fill_skeleton(s, places) for s in case.skeletons))
         return found
 
-    def _fillings(
+    def _list_fillings(
         self, parts: tuple[Part, ...], depth: int, length: int, due: bool
     ) -> list[tuple[Value, ...]]:
         if not parts:
             return [()]
         found: list[tuple[Value, ...]] = []
         for size, level in self._share_choice(parts, depth, length, due).items:
-            rest = self._fillings(parts[1:], depth, length - size, due and level != depth)
+            rest = self._list_fillings(parts[1:], depth, length - size, due and level != depth)
             first = parts[0]
             heads = (
                 [(t,) for t in self.grammar.terms(first, size)]
@@ -227,16 +233,16 @@ class Depths:
         return found
 
 
-def _order(case: RecursionCase) -> list[int]:
+def _variable_order(case: RecursionCase) -> list[int]:
     return [*(v for g in case.groups for v in g.variables), *(v for v, _ in case.free)]
 
 
-def _shifted(counts: Counts, by: int, longest: int) -> Counts:
+def _shift_counts(counts: Counts, by: int, longest: int) -> Counts:
     return ([0] * by + counts)[: longest + 1] if by else counts
 
 
-def _filled(known: Known, places: dict[int, Value]) -> Value:
+def _fill_skeleton(known: Known, places: dict[int, Value]) -> Value:
     if isinstance(known, int):
         return places[known]
     assert known is not None
-    return (known[0], *(_filled(a, places) for a in known[1:]))
+    return (known[0], *(_fill_skeleton(a, places) for a in known[1:]))

@@ -103,7 +103,7 @@ def builder(case: RecursionCase) -> Build:
     """The function that writes a case's skeletons into places."""
     lines, slots = ["def build(slots):"], dict[int, str]()
     for i, skeleton in enumerate(case.skeletons):
-        _write(skeleton, f"slots[{i}]", lines, slots)
+        _write_skeleton(skeleton, f"slots[{i}]", lines, slots)
     groups = ", ".join(f"[{', '.join(slots[v] for v in g.variables)}]" for g in case.groups)
     free = ", ".join(slots[v] for v, _ in case.free)
     names: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def builder(case: RecursionCase) -> Build:
     return build
 
 
-def _write(known: Known, slot: str, lines: list[str], slots: dict[int, str]) -> None:
+def _write_skeleton(known: Known, slot: str, lines: list[str], slots: dict[int, str]) -> None:
     """Lines that put a skeleton into a place; a variable is left open, its place noted."""
     if isinstance(known, int):
         slots[known] = slot
@@ -121,4 +121,4 @@ def _write(known: Known, slot: str, lines: list[str], slots: dict[int, str]) -> 
     node = f"n{len(lines)}"
     lines.append(f" p, i = {slot}; p[i] = {node} = [{known[0]}{', None' * (len(known) - 1)}]")
     for i, arg in enumerate(known[1:], 1):
-        _write(arg, f"({node}, {i})", lines, slots)
+        _write_skeleton(arg, f"({node}, {i})", lines, slots)

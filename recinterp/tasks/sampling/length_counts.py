@@ -53,11 +53,11 @@ class Grammar:
     def productions(self, kind: Kind) -> tuple[Production, ...]:
         """The ways to build a term of a kind."""
         if kind not in self._productions:
-            make = self._bare if kind.bare else self._plain
+            make = self._bare_productions if kind.bare else self._plain_productions
             self._productions[kind] = make(kind)
         return self._productions[kind]
 
-    def _plain(self, kind: Kind) -> tuple[Production, ...]:
+    def _plain_productions(self, kind: Kind) -> tuple[Production, ...]:
         program, brackets = self.encoding.program, self.encoding.brackets
         return tuple(
             Production(
@@ -68,7 +68,7 @@ class Grammar:
             for c in program.type(kind.type).constructors
         )
 
-    def _bare(self, kind: Kind) -> tuple[Production, ...]:
+    def _bare_productions(self, kind: Kind) -> tuple[Production, ...]:
         program = self.encoding.program
         shape = list_shape(program, kind.type)
         assert shape is not None
@@ -82,7 +82,7 @@ class Grammar:
     def counts(self, kind: Kind, longest: int) -> Counts:
         """How many terms of the kind have each length from 0 to `longest`."""
         if len(self._counts.get(kind, ())) <= longest:
-            self._fill(max(longest, 32, 2 * len(self._counts.get(kind, ()))))
+            self._fill_counts(max(longest, 32, 2 * len(self._counts.get(kind, ()))))
         return self._counts[kind][: longest + 1]
 
     def count(self, kind: Kind, length: int) -> int:
@@ -90,9 +90,9 @@ class Grammar:
         table = self._counts.get(kind, ())
         return table[length] if length < len(table) else self.counts(kind, length)[length]
 
-    def _fill(self, longest: int) -> None:
+    def _fill_counts(self, longest: int) -> None:
         """Count all kinds length by length: every argument of a cost-free production has a cost."""
-        kinds = self._reachable()
+        kinds = self._reachable_kinds()
         table = {k: [0] * (longest + 1) for k in kinds}
         for length in range(longest + 1):
             for kind in sorted(kinds, key=lambda k: k.bare):
@@ -102,7 +102,7 @@ class Grammar:
                 )
         self._counts = table
 
-    def _reachable(self) -> list[Kind]:
+    def _reachable_kinds(self) -> list[Kind]:
         found: dict[Kind, None] = {}
         work = [self.kind(t.name) for t in self.encoding.program.types]
         work += [Kind(t.name) for t in self.encoding.program.types]

@@ -32,7 +32,7 @@ class Unsupported(Exception):
     """The depth depends on computed values."""
 
 
-class _Split(Exception):
+class _SplitVariable(Exception):
     def __init__(self, variable: int) -> None:
         self.variable = variable
 
@@ -92,18 +92,18 @@ class Shapes:
             if state not in self.cases:
                 if len(self.cases) >= MOST_STATES:
                     raise Unsupported
-                self.cases[state] = tuple(self._expand(state))
+                self.cases[state] = tuple(self._expand_state(state))
                 work += [g.state for case in self.cases[state] for g in case.groups]
 
-    def _expand(self, state: State) -> Iterator[RecursionCase]:
-        work = [_Partial(tuple(range(len(state.kinds))), dict(enumerate(state.kinds)), 0)]
+    def _expand_state(self, state: State) -> Iterator[RecursionCase]:
+        work = [_PartialCase(tuple(range(len(state.kinds))), dict(enumerate(state.kinds)), 0)]
         for done in range(MOST_CASES):
             if not work:
                 return
             partial = work.pop()
             try:
-                pending = _Runner(self, partial).follow(state.calls)
-            except _Split as split:
+                pending = _SymbolicRunner(self, partial).follow(state.calls)
+            except _SplitVariable as split:
                 work += partial.split(split.variable, self.grammar)
             else:
                 yield partial.case(pending)
@@ -112,14 +112,14 @@ class Shapes:
 
 
 @dataclass(frozen=True)
-class _Partial:
+class _PartialCase:
     """Skeletons so far, and the kinds of the variables in them."""
 
     skeletons: tuple[Known, ...]
     kinds: Mapping[int, Kind]
     cost: int
 
-    def split(self, variable: int, grammar: Grammar) -> list[_Partial]:
+    def split(self, variable: int, grammar: Grammar) -> list[_PartialCase]:
         """One for each constructor that the variable can begin with."""
         found = []
         fresh = max(self.kinds) + 1
@@ -127,49 +127,59 @@ class _Partial:
             new = range(fresh, fresh + len(p.args))
             kinds = {k: v for k, v in self.kinds.items() if k != variable}
             kinds |= dict(zip(new, p.args, strict=True))
-            skeletons = tuple(_put(s, variable, (p.number, *new)) for s in self.skeletons)
+            skeletons = tuple(
+                _replace_variable(s, variable, (p.number, *new)) for s in self.skeletons
+            )
             # Keep indices distinct from those used so far even where nothing is left.
-            found.append(_Partial(skeletons, kinds or {fresh: Kind("")}, self.cost + p.cost))
+            found.append(_PartialCase(skeletons, kinds or {fresh: Kind("")}, self.cost + p.cost))
         return found
 
     def case(self, pending: Sequence[Pending]) -> RecursionCase:
-        used = [v for s in self.skeletons for v in _variables(s)]
-        groups = tuple(_groups(pending, self.kinds))
+        used = [v for s in self.skeletons for v in _list_variables(s)]
+        groups = tuple(_group_calls(pending, self.kinds))
         taken = {v for g in groups for v in g.variables}
         free = tuple((v, self.kinds[v]) for v in used if v not in taken)
         return RecursionCase(self.cost, self.skeletons, groups, free)
 
 
-def _groups(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Iterator[Group]:
+def _group_calls(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Iterator[Group]:
     """Calls joined where they share a variable, each renumbered from 0."""
     left = list(dict.fromkeys(pending))
     while left:
         calls, seen = [left.pop(0)], set[int]()
         grew = True
         while grew:
-            seen = {v for _, args in calls for a in args for v in _variables(a)}
-            more = [c for c in left if seen & {v for a in c[1] for v in _variables(a)}]
+            seen = {v for _, args in calls for a in args for v in _list_variables(a)}
+            more = [c for c in left if seen & {v for a in c[1] for v in _list_variables(a)}]
             calls += more
             left = [c for c in left if c not in more]
             grew = bool(more)
-        order = list(dict.fromkeys(v for _, args in calls for a in args for v in _variables(a)))
+        order = list(
+            dict.fromkeys(v for _, args in calls for a in args for v in _list_variables(a))
+        )
         rename = {v: i for i, v in enumerate(order)}
         renamed = tuple(
-            sorted({(f, tuple(_rename(a, rename) for a in args)) for f, args in calls}, key=repr)
+            sorted(
+                {(f, tuple(_rename_variables(a, rename) for a in args)) for f, args in calls},
+                key=repr,
+            )
         )
         yield Group(State(tuple(kinds[v] for v in order), renamed, True), tuple(order))
 
 
 @dataclass
-class _Runner:
+class _SymbolicRunner:
     """Runs calls symbolically; own calls met on the way are collected, not entered."""
 
     shapes: Shapes
-    partial: _Partial
+    partial: _PartialCase
     found: list[Pending] = field(default_factory=list)
 
     def follow(self, calls: Sequence[Pending]) -> list[Pending]:
-        """The own calls that unfolding `calls` once leads to. Raises _Split, Unsupported."""
+        """The own calls that unfolding `calls` once leads to.
+
+        Raises _SplitVariable, Unsupported.
+        """
         for function, args in calls:
             self.enter(function, [self.resolve(a) for a in args])
         return self.found
@@ -193,7 +203,7 @@ class _Runner:
                 return env[name]
             case Construct(constructor=name, type=type_, args=args):
                 number = self.shapes.program.ids[type_, name]
-                return _bounded((number, *(self.run(a, env) for a in args)))
+                return _forget_large((number, *(self.run(a, env) for a in args)))
             case Call(function=name, args=args):
                 return self.call(name, [self.run(a, env) for a in args])
             case Let(name=name, value=value, body=body):
@@ -203,9 +213,9 @@ class _Runner:
 
     def call(self, name: str, args: list[Known]) -> Known:
         if name in self.shapes.own:
-            self.found.append((name, tuple(_bounded(a) for a in args)))
+            self.found.append((name, tuple(_forget_large(a) for a in args)))
             return None
-        if not _reaches(self.shapes.program, name, self.shapes.own):
+        if not _reaches_own(self.shapes.program, name, self.shapes.own):
             return None
         if self.shapes.program.function(name).is_recursive:
             raise Unsupported
@@ -214,7 +224,7 @@ class _Runner:
     def match(self, expr: Match, env: Mapping[str, Known]) -> Known:
         head = self.run(expr.scrutinee, env)
         if isinstance(head, int):
-            raise _Split(head)
+            raise _SplitVariable(head)
         if isinstance(head, tuple):
             first = self.shapes.program.first_id[expr.type]
             assert isinstance(head[0], int)
@@ -232,7 +242,7 @@ class _Runner:
         return None
 
 
-def _reaches(program: Program, name: str, own: frozenset[str]) -> bool:
+def _reaches_own(program: Program, name: str, own: frozenset[str]) -> bool:
     seen, work = set[str](), [name]
     while work:
         here = work.pop()
@@ -244,28 +254,28 @@ def _reaches(program: Program, name: str, own: frozenset[str]) -> bool:
     return False
 
 
-def _bounded(known: Known) -> Known:
+def _forget_large(known: Known) -> Known:
     """Forget what has grown too large to be told apart (accumulators)."""
-    return known if not isinstance(known, tuple) or _size(known) <= LARGEST_ARGUMENT else None
+    return known if not isinstance(known, tuple) or _term_size(known) <= LARGEST_ARGUMENT else None
 
 
-def _size(known: Known) -> int:
-    return 1 + sum(_size(a) for a in known[1:]) if isinstance(known, tuple) else 1
+def _term_size(known: Known) -> int:
+    return 1 + sum(_term_size(a) for a in known[1:]) if isinstance(known, tuple) else 1
 
 
-def _variables(known: Known) -> list[int]:
+def _list_variables(known: Known) -> list[int]:
     if isinstance(known, tuple):
-        return [v for a in known[1:] for v in _variables(a)]
+        return [v for a in known[1:] for v in _list_variables(a)]
     return [known] if isinstance(known, int) else []
 
 
-def _put(known: Known, variable: int, value: Known) -> Known:
+def _replace_variable(known: Known, variable: int, value: Known) -> Known:
     if isinstance(known, tuple):
-        return (known[0], *(_put(a, variable, value) for a in known[1:]))
+        return (known[0], *(_replace_variable(a, variable, value) for a in known[1:]))
     return value if known == variable and isinstance(known, int) else known
 
 
-def _rename(known: Known, names: Mapping[int, int]) -> Known:
+def _rename_variables(known: Known, names: Mapping[int, int]) -> Known:
     if isinstance(known, tuple):
-        return (known[0], *(_rename(a, names) for a in known[1:]))
+        return (known[0], *(_rename_variables(a, names) for a in known[1:]))
     return names[known] if isinstance(known, int) else None

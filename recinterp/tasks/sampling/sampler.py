@@ -75,7 +75,7 @@ class Sampler:
         except Unsupported:
             self._cells = Measured(task, self)
         self._plans: dict[Wanted, Plan | None] = {}
-        self._accepted: dict[Any, list[list[str]] | None] = {}
+        self._allowed: dict[Any, list[list[str]] | None] = {}
 
     def inputs(self, max_length: int | None) -> Iterator[list[str]]:
         """Every input, shortest first."""
@@ -111,26 +111,28 @@ class Sampler:
             raise UnknownNameError("distribution", wanted.distribution, DISTRIBUTIONS)
         rng, dead = Random(seed), set[Cell]()
         if wanted not in self._plans:
-            self._plans[wanted] = self._plan(wanted, dead)
+            self._plans[wanted] = self._plan_sample(wanted, dead)
         plan = self._plans[wanted]
         out: list[list[str]] = []
         while len(out) < n:
             if plan is None:
-                raise DomainError("sample", f"no input fits {_words(wanted)}", "ask for less")
+                raise DomainError(
+                    "sample", f"no input fits {_request_text(wanted)}", "ask for less"
+                )
             length = plan[0].draw(rng)
             depth = plan[1][length].draw(rng) if plan[1] else None
-            tokens = self._draw(rng, length, depth, wanted.exclude)
+            tokens = self._draw_allowed(rng, length, depth, wanted.exclude)
             if tokens is None:
                 dead.add((length, depth))
-                plan = self._without(plan, wanted, dead, length)
+                plan = self._drop_cell(plan, wanted, dead, length)
             else:
                 out.append(tokens)
         return out
 
-    def _plan(self, wanted: Wanted, dead: Set[Cell]) -> Plan | None:
+    def _plan_sample(self, wanted: Wanted, dead: Set[Cell]) -> Plan | None:
         """How to choose a length, and then a depth: None where nothing is left to choose."""
         lengths = range(wanted.max_length + 1) if wanted.length is None else [wanted.length]
-        cells = {n: found for n in lengths if (found := self._alive(wanted, n, dead))}
+        cells = {n: found for n in lengths if (found := self._live_cells(wanted, n, dead))}
         if not cells:
             return None
         natural = wanted.distribution == "natural" and wanted.length is None
@@ -139,39 +141,39 @@ class Sampler:
             return by_length, {}
         return by_length, {n: wanted.by_count(found) for n, found in cells.items()}
 
-    def _without(self, plan: Plan, wanted: Wanted, dead: Set[Cell], length: int) -> Plan | None:
+    def _drop_cell(self, plan: Plan, wanted: Wanted, dead: Set[Cell], length: int) -> Plan | None:
         """The plan once a cell of a length has turned out empty."""
-        found = self._alive(wanted, length, dead)
+        found = self._live_cells(wanted, length, dead)
         if not found or wanted.distribution == "natural":
-            return self._plan(wanted, dead)
+            return self._plan_sample(wanted, dead)
         return plan[0], {**plan[1], length: wanted.by_count(found)}
 
-    def _alive(self, wanted: Wanted, length: int, dead: Set[Cell]) -> dict[int | None, int]:
+    def _live_cells(self, wanted: Wanted, length: int, dead: Set[Cell]) -> dict[int | None, int]:
         """Depth (None where it does not matter) -> count."""
         found: Mapping[int | None, int] = {None: self.count(length)}
         if wanted.by_depth:
             found = {d: c for d, c in self._cells.depths(length).items() if wanted.permits(d)}
         return {d: c for d, c in found.items() if c and (length, d) not in dead}
 
-    def _draw(
+    def _draw_allowed(
         self, rng: Random, length: int, depth: int | None, exclude: Exclude | None
     ) -> list[str] | None:
         """One input of a cell that is not excluded; None where there seems to be none."""
         if exclude is None:
             return self.draw(rng, length, depth)
-        accepted = self._kept(length, depth, exclude) if depth is not None else None
+        accepted = self._list_allowed(length, depth, exclude) if depth is not None else None
         if accepted is not None:
             return list(rng.choice(accepted)) if accepted else None
         tries = (self.draw(rng, length, depth) for _ in range(TRIES))
         return next((tokens for tokens in tries if not exclude(tokens)), None)
 
-    def _kept(self, length: int, depth: int, exclude: Exclude) -> list[list[str]] | None:
+    def _list_allowed(self, length: int, depth: int, exclude: Exclude) -> list[list[str]] | None:
         """The inputs of a small cell that are not excluded; None for a large cell."""
         key = (length, depth, exclude)
-        if key not in self._accepted:
+        if key not in self._allowed:
             cell = self._cells.listed(length, depth)
-            self._accepted[key] = None if cell is None else [x for x in cell if not exclude(x)]
-        return self._accepted[key]
+            self._allowed[key] = None if cell is None else [x for x in cell if not exclude(x)]
+        return self._allowed[key]
 
     def draw(self, rng: Random, length: int, depth: int | None) -> list[str]:
         """One input of a length, and of a depth unless that is None."""
@@ -180,7 +182,7 @@ class Sampler:
         return self.task.write(self.drawer.draw(rng, self.kinds, length))
 
 
-def _words(wanted: Wanted) -> str:
+def _request_text(wanted: Wanted) -> str:
     asked = {
         "length": wanted.length,
         "depth": wanted.depth,

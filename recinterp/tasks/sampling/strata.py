@@ -65,7 +65,7 @@ class Measured:
         self.task, self.sampler = task, sampler
         self._cells: dict[int, dict[int, list[list[str]]]] = {}
 
-    def _of(self, length: int) -> dict[int, list[list[str]]]:
+    def _cells_of_length(self, length: int) -> dict[int, list[list[str]]]:
         if length not in self._cells:
             if self.sampler.count(length) <= MEASURED:
                 inputs = list(self.sampler.of_length(length))
@@ -79,10 +79,10 @@ class Measured:
         return self._cells[length]
 
     def depths(self, length: int) -> dict[int, int]:
-        return {d: len(cell) for d, cell in self._of(length).items()}
+        return {d: len(cell) for d, cell in self._cells_of_length(length).items()}
 
     def draw(self, rng: Random, length: int, depth: int) -> list[str]:
-        return list(rng.choice(self._of(length)[depth]))
+        return list(rng.choice(self._cells_of_length(length)[depth]))
 
     def listed(self, length: int, depth: int) -> list[list[str]] | None:
-        return self._of(length)[depth]
+        return self._cells_of_length(length)[depth]

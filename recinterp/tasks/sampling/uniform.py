@@ -28,8 +28,8 @@ class Choice:
     @classmethod
     def of(cls, weighted: Sequence[tuple[Any, int]]) -> Choice:
         """Alternatives with their counts; those that count 0 are left out."""
-        kept = [(item, n) for item, n in weighted if n]
-        return cls([item for item, _ in kept], list(accumulate(n for _, n in kept)))
+        counted = [(item, n) for item, n in weighted if n]
+        return cls([item for item, _ in counted], list(accumulate(n for _, n in counted)))
 
     @cached_property
     def only(self) -> Any:
@@ -47,7 +47,7 @@ class Choice:
 
 @dataclass
 class Drawer:
-    """Draws terms; what it learns of the choices at each length is kept."""
+    """Draws terms; what it learns of the choices at each length is counted."""
 
     grammar: Grammar
     _terms: dict[tuple[Kind, int], Choice] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Drawer:
     def draw(self, rng: Random, kinds: tuple[Kind, ...], length: int) -> list[Value]:
         """Terms of these kinds with that length in all, each tuple as likely."""
         holes: list[Any] = [None] * len(kinds)
-        sizes = self._split(kinds, length).draw(rng)
+        sizes = self._length_choice(kinds, length).draw(rng)
         for i, (kind, size) in enumerate(zip(kinds, sizes, strict=True)):
             self.fill(rng, kind, size, (holes, i))
         return holes
@@ -71,7 +71,7 @@ class Drawer:
             if listed is not None:
                 parent[at] = listed[int(rng.random() * len(listed))]
                 continue
-            production, sizes = self._choice(kind, length).draw(rng)
+            production, sizes = self._production_choice(kind, length).draw(rng)
             node = [production.number, *sizes]
             parent[at] = node
             for i, (arg, size) in enumerate(zip(production.args, sizes, strict=True), 1):
@@ -85,26 +85,28 @@ class Drawer:
             self._listed[key] = self.grammar.terms(kind, length) if few else None
         return self._listed[key]
 
-    def _choice(self, kind: Kind, length: int) -> Choice:
+    def _production_choice(self, kind: Kind, length: int) -> Choice:
         key = (kind, length)
         if key not in self._terms:
             self._terms[key] = Choice.of(
                 [
-                    ((p, sizes), self._ways(p.args, sizes))
+                    ((p, sizes), self._count_ways(p.args, sizes))
                     for p in self.grammar.productions(kind)
                     for sizes in self.grammar.splits(p.args, length - p.cost)
                 ]
             )
         return self._terms[key]
 
-    def _split(self, kinds: tuple[Kind, ...], length: int) -> Choice:
+    def _length_choice(self, kinds: tuple[Kind, ...], length: int) -> Choice:
         key = (kinds, length)
         if key not in self._splits:
             splits = self.grammar.splits(kinds, length)
-            self._splits[key] = Choice.of([(sizes, self._ways(kinds, sizes)) for sizes in splits])
+            self._splits[key] = Choice.of(
+                [(sizes, self._count_ways(kinds, sizes)) for sizes in splits]
+            )
         return self._splits[key]
 
-    def _ways(self, kinds: Sequence[Kind], sizes: Sequence[int]) -> int:
+    def _count_ways(self, kinds: Sequence[Kind], sizes: Sequence[int]) -> int:
         ways = 1
         for kind, size in zip(kinds, sizes, strict=True):
             ways *= self.grammar.count(kind, size)

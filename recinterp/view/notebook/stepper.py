@@ -63,7 +63,7 @@ class _RecordingReducer(Reducer):
     def text(self) -> str:
         return show(self.term(), self.program, limit=self.max_characters)
 
-    def _contract(self) -> Reduction:
+    def _contract_redex(self) -> Reduction:
         focus = self.focus
         inner = bool(self.frames) and isinstance(
             self.frames[-1].node, Construct | Call | Unfolded | Lambda
@@ -77,7 +77,7 @@ class _RecordingReducer(Reducer):
         redex, _, after = rest.partition(closing)
         self.pieces = (before, redex, after)
         self.focus = focus
-        return super()._contract()
+        return super()._contract_redex()
 
 
 def trace_redexes(
