@@ -40,7 +40,7 @@ from recinterp.machine.nodes import (
     Set,
     add_constant,
 )
-from recinterp.machine.validate import negate
+from recinterp.machine.validate import negate_atom
 from recinterp.splits import held_out
 
 ASKED = {"binary-addition": 7, "list-append": 5, "list-reverse": 6, "list-map": 6, "listops": 8,
@@ -91,7 +91,7 @@ def faulty(machine: ri.Machine, rng: Random) -> tuple[ri.Machine, str]:
     rule = rng.choice(machine.rules)
     kind, new = rng.choice(list(others(machine, rule, rng)))
     guard = rng.choice(list(guards(machine, rng)))
-    own = [replace(rule, guard=(*rule.guard, *(negate(a, machine.vocab) for a in guard)))]
+    own = [replace(rule, guard=(*rule.guard, *(negate_atom(a, machine.vocab) for a in guard)))]
     name = next(f"{rule.name}_{i}" for i in range(99) if not named(machine, f"{rule.name}_{i}"))
     fault = replace(new, name=name, guard=(*rule.guard, *guard))
     split = [*(own if guard else ()), fault]

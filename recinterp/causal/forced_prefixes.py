@@ -64,7 +64,7 @@ class PrefixedState(NamedTuple):
         writes: what the machine would; instead: the last token it would have written, where
         another stands there; only: the one token that the output consists of.
         """
-        rule, out = self.state.enabled(), self.state.out
+        rule, out = self.state.enabled_rule(), self.state.out
         other = len(out) == self.t and out[-1] != self.prefix[-1]
         return {
             "mode": self.state.mode,

@@ -10,9 +10,9 @@ import numpy as np
 from recinterp.machine.execution.batch import (
     ABSTAINS,
     HALTED,
-    Batch,
     EncodedInputs,
     EventView,
+    MachineBatch,
     advance_batch,
     begin_batch,
 )
@@ -49,11 +49,11 @@ def trace_run(machine: Machine, tokens: Sequence[str], max_steps: int | None = N
     run = start_run(machine, tokens)
     states: list[MachineRun] = []
     for _ in range(max_steps or machine.limit):
-        rule = run.enabled() if run.status == "running" else None
+        rule = run.enabled_rule() if run.status == "running" else None
         if rule is None:
             break
         before = copy_run(run)
-        run.fire(rule)
+        run.fire_rule(rule)
         if run.status == "abstains":
             break
         states += [before] * (len(run.out) - len(states))
@@ -80,7 +80,7 @@ def trace_runs(
     def fire(_: int, rule: Rule, view: EventView) -> None:
         ends = rule.goto is None and rule.lost is None
         before = _states(batch, rule, view, inputs) if rule.word or ends else ()
-        batch.apply(rule, view)
+        batch.apply_rule(rule, view)
         for state, row in zip(before, view.rows.tolist(), strict=False):
             if batch.status[row] != ABSTAINS:
                 states[row] += [state] * (len(rule.word) or 1)
@@ -103,7 +103,7 @@ def _build_trace(
 
 
 def _states(
-    batch: Batch, rule: Rule, view: EventView, inputs: Sequence[Sequence[str]]
+    batch: MachineBatch, rule: Rule, view: EventView, inputs: Sequence[Sequence[str]]
 ) -> list[MachineRun]:
     """The states of a view's rows, as they are before a rule fires in them."""
     machine, names = batch.machine, list(view.registers)

@@ -34,7 +34,7 @@ from recinterp.machine.nodes import (
     add_constant,
     walk,
 )
-from recinterp.machine.transform.compose import in_atom, in_update
+from recinterp.machine.transform.compose import substitute_in_atom, substitute_in_update
 from recinterp.tokens import END_OF_INPUT, EOS
 
 Value: TypeAlias = int | str | None
@@ -111,8 +111,8 @@ def tie_output_index_to_pointer(machine: Machine) -> Machine:
                 [
                     replace(
                         rule,
-                        guard=tuple(in_atom(a, env) for a in rule.guard),
-                        updates=tuple(in_update(u, env) for u in rule.updates),
+                        guard=tuple(substitute_in_atom(a, env) for a in rule.guard),
+                        updates=tuple(substitute_in_update(u, env) for u in rule.updates),
                     )
                     for rule in machine.rules
                 ]
@@ -190,7 +190,7 @@ class CounterfactualRun(MachineRun):
             and e == v.node
         ):
             return int(self.to or 0)
-        return super().value(e)
+        return super().evaluate(e)
 
     def _sets_token(self) -> bool:
         """Whether the token read is set, rather than the position."""
@@ -200,7 +200,7 @@ class CounterfactualRun(MachineRun):
         """The input token at a position, with the variable set."""
         if self._sets_token() and self.variable and at == self.place:
             return str(self.to)
-        return super().read(at)
+        return super().read_token(at)
 
     def holds(self, atom: Atom) -> bool:
         """Whether a guard atom holds, with the variable set."""
@@ -219,11 +219,11 @@ def evaluate_variable(run: MachineRun, variable: Variable) -> Value:
         case Variable(node=Out(back)):
             return run.out[-back] if back <= len(run.out) else END_OF_INPUT
         case Variable(kind=VariableKind.CONTENT, node=node):
-            return run.read(run.value(_expression(node)))
+            return run.read_token(run.evaluate(_expression(node)))
         case Variable(kind=VariableKind.LOOKAHEAD, node=node, name=name) if name.startswith("in("):
-            return run.read(run.value(_expression(node)))
+            return run.read_token(run.evaluate(_expression(node)))
         case Variable(node=node):
-            return run.value(_expression(node))
+            return run.evaluate(_expression(node))
 
 
 def _expression(node: Expr | Out | None) -> Expr:
@@ -260,7 +260,7 @@ def counterfactual_output(run: MachineRun, variable: Variable, to: Value, t: int
             return None
         changed.out[-variable.node.back], changed.to = str(to), None
     elif isinstance(to, str) and variable.kind is not VariableKind.FRAME:
-        changed.place = run.value(_expression(variable.node))
+        changed.place = run.evaluate(_expression(variable.node))
     return resume_until(changed, t)
 
 
@@ -292,10 +292,10 @@ def resume_until(run: MachineRun, t: int, *, max_silent_steps: int = 64) -> str 
             return run.out[t]
         if run.status == "halted":
             return EOS if len(run.out) == t else None
-        rule = run.enabled() if run.status == "running" else None
+        rule = run.enabled_rule() if run.status == "running" else None
         if rule is None:
             return None
-        run.fire(rule)
+        run.fire_rule(rule)
     return None
 
 
@@ -315,14 +315,14 @@ def resume_from(state: MachineRun, tokens: Sequence[str], t: int, out: Sequence[
 
 def find_read_position(run: MachineRun) -> int | None:
     """The input position that a state's rule reads: what it copies, else its first plain `in`."""
-    rule = run.enabled()
+    rule = run.enabled_rule()
     if rule is None:
         return None
     reads = [x.at for x in rule.word if isinstance(x, Copy)]
     reads += [a.at for a in rule.guard if isinstance(a, In)]
     plain = [at for at in reads if not any(isinstance(x, Find | Span) for x in walk(at))]
     for at in (*plain, *reads):
-        place = run.value(at)
+        place = run.evaluate(at)
         if 0 <= place < len(run.tokens):
             return place
     return None

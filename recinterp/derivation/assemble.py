@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from recinterp.derivation.drive import Driver
-from recinterp.derivation.grammar import Grammar
-from recinterp.derivation.path import Frame, Grows, Leaf, grown
+from recinterp.derivation.grammar import InputGrammar
+from recinterp.derivation.path import NeedsStack, RuleOutline, SuspendedFrame, unbounded_error
 from recinterp.derivation.program import STRIP
 from recinterp.derivation.terms import (
     SAVED,
-    At,
-    Config,
+    Configuration,
+    Evaluate,
+    InputPlace,
+    InputSubterm,
     Item,
     Owned,
-    Place,
-    Ret,
+    Return,
     Seek,
     Take,
-    Tok,
-    Val,
-    nodes,
-    size,
+    WriteToken,
+    configuration_size,
+    subexpressions,
 )
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
@@ -49,37 +49,41 @@ from recinterp.machine.nodes import (
 )
 from recinterp.semantics.ast import Call, Construct
 
-Node: TypeAlias = Config | tuple[Frame, Ret]
+Node: TypeAlias = Configuration | tuple[SuspendedFrame, Return]
 MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
 ALSO = "also"  # the frames that hold what does not fit in the one above
 LIMIT = 1_000_000  # with a stack, where looking for a place again and again takes many steps
 
 
 @dataclass
-class Graph:
+class ConfigurationGraph:
     """What was found of the configurations so far."""
 
-    leaves: dict[Node, list[Leaf]] = field(default_factory=dict)
-    returns: dict[Node, dict[Ret, None]] = field(default_factory=dict)  # in order: names follow it
+    leaves: dict[Node, list[RuleOutline]] = field(default_factory=dict)
+    returns: dict[Node, dict[Return, None]] = field(
+        default_factory=dict
+    )  # in order: names follow it
 
     def next_of(self, node: Node) -> list[Node]:
         """Where a node goes on at its own level of the stack."""
         found: list[Node] = []
         for leaf in self.leaves[node]:
-            if leaf.push is not None and isinstance(leaf.target, Config):
+            if leaf.push is not None and isinstance(leaf.target, Configuration):
                 frame, _ = leaf.push
                 found += [(frame, r) for r in self.returns.get(leaf.target, ())]
-            elif isinstance(leaf.target, Config):
+            elif isinstance(leaf.target, Configuration):
                 found.append(leaf.target)
         return found
 
 
-def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
+def explore_configurations(
+    driver: Driver, start: Configuration, bound: int | None = None
+) -> ConfigurationGraph:
     """Drive everything that can be reached. Errors: Grows, NotDerivableError.
 
     bound: constructors of the largest intermediate result that is followed.
     """
-    graph = Graph()
+    graph = ConfigurationGraph()
     changed = True
     work: list[Node] = [start]
     while work or changed:
@@ -88,12 +92,16 @@ def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
             if node in graph.leaves:
                 continue
             _check_size(node, graph, driver)
-            leaves = driver.drive(node) if isinstance(node, Config) else driver.resume(*node)
+            leaves = (
+                driver.drive_configuration(node)
+                if isinstance(node, Configuration)
+                else driver.resume_frame(*node)
+            )
             leaves = [x for x in leaves if bound is None or _largest_value_size(x.target) <= bound]
             graph.leaves[node] = leaves
             targets = (x.target for x in leaves)
-            graph.returns[node] = {x: None for x in targets if isinstance(x, Ret)}
-            work += [x.target for x in leaves if isinstance(x.target, Config)]
+            graph.returns[node] = {x: None for x in targets if isinstance(x, Return)}
+            work += [x.target for x in leaves if isinstance(x.target, Configuration)]
         changed = _propagate_returns(graph)
         work = [
             n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves
@@ -101,21 +109,24 @@ def explore(driver: Driver, start: Config, bound: int | None = None) -> Graph:
     return graph
 
 
-def _largest_value_size(target: Config | Ret) -> int:
+def _largest_value_size(target: Configuration | Return) -> int:
     """Nodes of the largest term of constructors in what is gone on with."""
-    items = target.items if isinstance(target, Config) else (target.value or Tok(""),)
-    made = (x for i in items for x in nodes(i) if isinstance(x, Construct))
-    return max((sum(1 for _ in nodes(x)) for x in made), default=0)
+    items = target.items if isinstance(target, Configuration) else (target.value or WriteToken(""),)
+    made = (x for i in items for x in subexpressions(i) if isinstance(x, Construct))
+    return max((sum(1 for _ in subexpressions(x)) for x in made), default=0)
 
 
-def _check_size(node: Node, graph: Graph, driver: Driver) -> None:
-    config = node if isinstance(node, Config) else node[0].config
-    if size(config) <= LARGEST[driver.stack] and len(graph.leaves) < MOST[driver.stack]:
+def _check_size(node: Node, graph: ConfigurationGraph, driver: Driver) -> None:
+    config = node if isinstance(node, Configuration) else node[0].config
+    if (
+        configuration_size(config) <= LARGEST[driver.stack]
+        and len(graph.leaves) < MOST[driver.stack]
+    ):
         return
-    raise grown(driver.grammar.task.function) if driver.stack else Grows
+    raise unbounded_error(driver.grammar.task.function) if driver.stack else NeedsStack
 
 
-def _propagate_returns(graph: Graph) -> bool:
+def _propagate_returns(graph: ConfigurationGraph) -> bool:
     """Bring returns back along the level edges until nothing changes."""
     any_change, changed = False, True
     while changed:
@@ -134,14 +145,14 @@ def _propagate_returns(graph: Graph) -> bool:
 class Assembler:
     """Names configurations and frames, and writes their leaves as rules."""
 
-    grammar: Grammar
-    graph: Graph
-    start: Config
-    modes: dict[Config | Ret, str] = field(default_factory=dict)
-    frames: dict[Frame, str] = field(default_factory=dict)
+    grammar: InputGrammar
+    graph: ConfigurationGraph
+    start: Configuration
+    modes: dict[Configuration | Return, str] = field(default_factory=dict)
+    frames: dict[SuspendedFrame, str] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
 
-    def machine(self) -> Machine:
+    def build_machine(self) -> Machine:
         """The machine."""
         self._name_frames()
         self._mode_name(self.start)
@@ -157,7 +168,7 @@ class Assembler:
         sign = -1 if self.grammar.reverse else 1
         first: Expr = add_constant(Reg("n"), -1) if sign < 0 else Const(0)
         used = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
-        arity = {self.grammar.token(c.name): len(c.args)
+        arity = {self.grammar.token_of(c.name): len(c.args)
                  for t in self.grammar.program.types for c in t.constructors}  # fmt: skip
         vocab = tuple(x for x in self.grammar.task.vocab if x not in ("PAD", "BOS", "SEP", "EOS"))
         return Machine(
@@ -171,22 +182,22 @@ class Assembler:
         )
 
     def _constant_word(self, value: Construct) -> tuple[str, ...]:
-        return (self.grammar.token(value.constructor),)
+        return (self.grammar.token_of(value.constructor),)
 
     # names
-    def _mode_name(self, key: Config | Ret) -> str:
+    def _mode_name(self, key: Configuration | Return) -> str:
         if key not in self.modes:
             base = (
                 _name_items(key.items, self.grammar)
-                if isinstance(key, Config)
+                if isinstance(key, Configuration)
                 else "-".join(["return", *map(_plain_label, self._returned_tokens(key))])
             )
             self.modes[key] = _unused_name(base, self.modes.values())
         return self.modes[key]
 
-    def _returned_tokens(self, ret: Ret) -> tuple[str, ...]:
-        made = nodes(Tok("") if ret.value is None else ret.value)
-        return tuple(self.grammar.token(x.constructor) for x in made if isinstance(x, Construct))
+    def _returned_tokens(self, ret: Return) -> tuple[str, ...]:
+        made = subexpressions(WriteToken("") if ret.value is None else ret.value)
+        return tuple(self.grammar.token_of(x.constructor) for x in made if isinstance(x, Construct))
 
     def _name_frames(self) -> None:
         for leaves in self.graph.leaves.values():
@@ -203,14 +214,14 @@ class Assembler:
         while stuck := {r.goto for r in self.rules} - {r.mode for r in self.rules} - {None}:
             self.rules = [r for r in self.rules if r.goto not in stuck]
 
-    def _place_expression(self, place: Place) -> Expr:
+    def _place_expression(self, place: InputPlace) -> Expr:
         k = -place.k if self.grammar.reverse else place.k
         return add_constant(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
 
-    def _add_rule(self, node: Node, leaf: Leaf) -> None:
+    def _add_rule(self, node: Node, leaf: RuleOutline) -> None:
         guard: list[Atom] = []
         updates: list[Update] = []
-        if isinstance(node, Config):
+        if isinstance(node, Configuration):
             mode, seen = self._mode_name(node), ""
             if leaf.took:
                 guard.append(TopIs(ALSO))
@@ -237,7 +248,7 @@ class Assembler:
             at = self._place_expression(pointers[0]) if pointers else Const(0)
             updates.append(Push(self.frames[pushed], at))
         goto: str | None = None
-        if isinstance(leaf.target, Config) or self.frames:
+        if isinstance(leaf.target, Configuration) or self.frames:
             goto = self._mode_name(leaf.target)
         elif leaf.target.value is not None:
             updates.insert(0, Emit(self._constant_word(leaf.target.value)))
@@ -246,28 +257,28 @@ class Assembler:
         )
 
 
-def _name_items(items: Sequence[Item], grammar: Grammar) -> str:
+def _name_items(items: Sequence[Item], grammar: InputGrammar) -> str:
     """A readable name for what writes these items."""
-    if len(items) == 1 and isinstance(items[0], Tok):
+    if len(items) == 1 and isinstance(items[0], WriteToken):
         return _plain_label(items[0].token)
     parts = [x for i in items[:2] for x in _item_name(i, grammar)]
     return "-".join(parts[:4]) or ("then" if items else "skip")
 
 
-def _item_name(item: Item, grammar: Grammar) -> list[str]:
+def _item_name(item: Item, grammar: InputGrammar) -> list[str]:
     match item:
-        case Tok(token):
+        case WriteToken(token):
             return [_plain_label(token)]
         case Seek():
             return ["seek"]
         case Take():
             return ["take"]
-        case At():
+        case InputSubterm():
             return ["copy"]
-        case Val(expr):
+        case Evaluate(expr):
             return _item_name(expr, grammar)
     parts: list[str] = []
-    for x in nodes(item):
+    for x in subexpressions(item):
         match x:
             case Call(f) if not f.startswith(STRIP):
                 parts.append(_plain_label(f))
@@ -275,7 +286,7 @@ def _item_name(item: Item, grammar: Grammar) -> list[str]:
                 parts.append(_plain_label(owner))
                 break
             case Construct(c, type_, ()) if grammar.is_enumeration(type_):
-                parts.append(_plain_label(grammar.token(c)))
+                parts.append(_plain_label(grammar.token_of(c)))
     return parts or ["put"]
 
 

@@ -31,7 +31,7 @@ HERE = Reg("p")
 ONWARD = Set("p", add_constant(HERE, 1))
 
 
-def ahead(natural: Machine, last: tuple[str, ...]) -> Machine | None:
+def derive_lookahead_machine(natural: Machine, last: tuple[str, ...]) -> Machine | None:
     """The machine for the reversed order, None where one lookahead does not express it.
 
     `last`: the tokens that end every input (`$` where only its end does).

@@ -7,12 +7,12 @@ from typing import TypeAlias
 
 from recinterp.derivation.terms import (
     BELOW,
-    Config,
-    Place,
-    Ret,
+    Configuration,
+    InputPlace,
+    Return,
     Seek,
     Take,
-    places,
+    places_of,
     rewrite_config,
 )
 from recinterp.errors import NotDerivableError
@@ -21,25 +21,25 @@ from recinterp.semantics.ast import Construct
 REGISTERS = "pqrsuvw"
 
 
-class Grows(Exception):
+class NeedsStack(Exception):
     """This configuration cannot be had without a stack."""
 
 
-class Unknown(Exception):
+class UnknownPlace(Exception):
     """A place must be known before this configuration is suspended."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: InputPlace) -> None:
         self.place = place
 
 
-class Hoist(Exception):
+class SeekFirst(Exception):
     """A place must be known before this configuration starts to read."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: InputPlace) -> None:
         self.place = place
 
 
-def grown(function: str) -> NotDerivableError:
+def unbounded_error(function: str) -> NotDerivableError:
     """The error where what is still to be computed has no bound."""
     return NotDerivableError(
         f"derive a machine for {function}",
@@ -50,52 +50,52 @@ def grown(function: str) -> NotDerivableError:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SuspendedFrame:
     """A suspended configuration: over p, where the pointer then stands, and its own pointers.
 
     The first of these is the frame's, `also` are those of the frames below it.
     """
 
-    config: Config
+    config: Configuration
     step: str | None = None
     also: tuple[str, ...] = ()
 
 
-Pushed: TypeAlias = tuple[Frame, tuple[Place, ...]]
+Pushed: TypeAlias = tuple[SuspendedFrame, tuple[InputPlace, ...]]
 
 
 @dataclass(frozen=True)
-class Leaf:
+class RuleOutline:
     """A rule to be."""
 
-    reads: tuple[tuple[Place, tuple[str, ...]], ...]
-    word: tuple[str | Place, ...]
-    sets: tuple[tuple[str, Place], ...]
+    reads: tuple[tuple[InputPlace, tuple[str, ...]], ...]
+    word: tuple[str | InputPlace, ...]
+    sets: tuple[tuple[str, InputPlace], ...]
     push: Pushed | None
-    target: Config | Ret
+    target: Configuration | Return
     step: str | None
     took: bool = False
 
 
 @dataclass
-class Path:
+class DrivingPath:
     """What has been read and written since the configuration started."""
 
-    reads: list[tuple[Place, tuple[str, ...]]] = field(default_factory=list)
-    word: list[str | Place] = field(default_factory=list)
+    reads: list[tuple[InputPlace, tuple[str, ...]]] = field(default_factory=list)
+    word: list[str | InputPlace] = field(default_factory=list)
     known: dict[tuple[str, int, str], Construct] = field(default_factory=dict)
-    alias: dict[str, Place] = field(default_factory=dict)
+    alias: dict[str, InputPlace] = field(default_factory=dict)
     popped: bool = False
     took: bool = False
     last: str | None = None
     step: str | None = None
 
     @property
-    def begun(self) -> bool:
+    def has_read(self) -> bool:
         """Whether anything was read or popped."""
         return bool(self.reads) or self.popped
 
-    def copy(self) -> Path:
+    def fork(self) -> DrivingPath:
         """A path that goes on by itself."""
         return replace(
             self,
@@ -105,22 +105,26 @@ class Path:
             alias=dict(self.alias),
         )
 
-    def real(self, place: Place) -> Place:
+    def resolve_place(self, place: InputPlace) -> InputPlace:
         """A resolved place in terms of registers that exist."""
         at = self.alias.get(place.reg)
-        return place if at is None else self.real(at).plus(place.k)
+        return place if at is None else self.resolve_place(at).shift(place.k)
 
 
-def canonical(config: Config) -> tuple[Config, tuple[tuple[str, Place], ...]]:
+def rename_registers(
+    config: Configuration,
+) -> tuple[Configuration, tuple[tuple[str, InputPlace], ...]]:
     """The configuration over registers p, q, r, ... in order of use, and what each stands for."""
     names: dict[tuple[str, int], str] = {}
-    first = Config(tuple(i for i in config.items if not isinstance(i, Take | Seek)), config.stop)
-    for p in (*places(first), *places(config)):
+    first = Configuration(
+        tuple(i for i in config.items if not isinstance(i, Take | Seek)), config.stop
+    )
+    for p in (*places_of(first), *places_of(config)):
         if (p.reg, p.k) not in names:
             if len(names) == len(REGISTERS):
-                raise Grows
+                raise NeedsStack
             names[p.reg, p.k] = REGISTERS[len(names)]
-    renamed = rewrite_config(config, lambda p: Place(names[p.reg, p.k], 0, p.skips))
+    renamed = rewrite_config(config, lambda p: InputPlace(names[p.reg, p.k], 0, p.skips))
     return renamed, tuple(
-        (name, Place(reg, k)) for (reg, k), name in names.items() if not reg.startswith(BELOW)
+        (name, InputPlace(reg, k)) for (reg, k), name in names.items() if not reg.startswith(BELOW)
     )

@@ -26,7 +26,7 @@ END_OF = "the end of "  # a constructor that ends a list without being written
 STRIP = "strip "  # the function that replaces a list's last constructor by that
 
 
-class Known:
+class ProgramFacts:
     """A program with its matches owned, and the properties of functions that compiling needs.
 
     by_value: whether every intermediate result of a recursive function is worked out before what
@@ -56,7 +56,7 @@ class Known:
         constants = sum(not c.args for c in constructors)
         return self.is_spine(type_) and constants == 1 and len(constructors) > 1
 
-    def last(self, type_: str) -> str:
+    def constant_of(self, type_: str) -> str:
         """The constant of a linear type."""
         return next(c.name for c in self.program.type(type_).constructors if not c.args)
 
@@ -75,7 +75,7 @@ class Known:
         return Function(name, (Param("l", ind.name),), ind.name, body, 0, (name,))
 
     @cached_property
-    def reach(self) -> dict[str, frozenset[str]]:
+    def callees(self) -> dict[str, frozenset[str]]:
         """Function -> every function its body may come to call."""
         calls = {n: {e.function for e in walk(f.body) if isinstance(e, Call)}
                  for n, f in self.functions.items()}  # fmt: skip
@@ -91,11 +91,11 @@ class Known:
 
     def is_recursive(self, name: str) -> bool:
         """Whether a function may come to call itself."""
-        return name in self.reach[name]
+        return name in self.callees[name]
 
-    def together(self, name: str) -> frozenset[str]:
+    def mutual_block(self, name: str) -> frozenset[str]:
         """The functions that call each other with this one."""
-        return frozenset(g for g in self.reach[name] if name in self.reach[g])
+        return frozenset(g for g in self.callees[name] if name in self.callees[g])
 
     def is_deep(self, name: str) -> bool:
         """Whether it returns a constant and calls itself other than in tail position.
@@ -106,7 +106,7 @@ class Known:
             return True
         if not self.program.type(self.functions[name].result).is_enumeration:
             return False
-        group = self.together(name)
+        group = self.mutual_block(name)
         return any(_inner_call(self.functions[g].body, group) for g in group)
 
     @cached_property

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from recinterp.derivation.grammar import Grammar
-from recinterp.derivation.program import END_OF, STRIP, Known
+from recinterp.derivation.grammar import InputGrammar
+from recinterp.derivation.program import END_OF, STRIP, ProgramFacts
 from recinterp.derivation.terms import (
-    At,
     Hole,
+    InputSubterm,
     Item,
     Opaque,
-    Tok,
-    fill,
+    WriteToken,
+    fill_hole,
     is_value,
-    nodes,
+    subexpressions,
     substitute,
 )
 from recinterp.errors import NotDerivableError
@@ -32,14 +32,14 @@ MOST_MADE = 8  # constructors that one may be turned into
 PROBE = 60  # unfoldings looked ahead before a call is taken to need input
 
 
-class Reducer:
+class SymbolicReducer:
     """Reduces closed expressions of one task's program."""
 
-    def __init__(self, grammar: Grammar, known: Known) -> None:
+    def __init__(self, grammar: InputGrammar, known: ProgramFacts) -> None:
         self.grammar, self.known = grammar, known
         self.contexts: dict[tuple[str, Profile], Expr] = {}  # one for each profile
 
-    def find(self, e: Expr, *, whole: bool = False) -> tuple[Expr, Context, bool]:
+    def find_redex(self, e: Expr, *, whole: bool = False) -> tuple[Expr, Context, bool]:
         """The subexpression to reduce next, what stands around it, whether that is nothing.
 
         whole: go on below a constructor, until all that is left are constructors.
@@ -48,24 +48,24 @@ class Reducer:
         match e:
             case Construct(name, type_, args) if whole and not is_value(e):
                 i = next(i for i, a in enumerate(args) if not is_value(a))
-                redex, context, _ = self.find(args[i], whole=True)
+                redex, context, _ = self.find_redex(args[i], whole=True)
 
                 def below(x: Expr) -> Expr:
                     return Construct(name, type_, (*args[:i], context(x), *args[i + 1 :]))
 
                 return redex, below, False
             case Match(scrutinee=Call() | Match() | Let() as inner):
-                redex, context, _ = self.find(inner)
+                redex, context, _ = self.find_redex(inner)
                 return redex, lambda x: replace(e, scrutinee=context(x)), False
             case Match(scrutinee=Var() as inner):
                 return inner, lambda x: replace(e, scrutinee=x), False
             case Let(name, type_, Call() | Match() | Let() as inner, body) if self._is_eager(type_):
-                redex, context, _ = self.find(inner)
+                redex, context, _ = self.find_redex(inner)
                 return redex, lambda x: Let(name, type_, context(x), body), False
             case Call(f, args):
                 for i, (a, p) in enumerate(zip(args, self.known.functions[f].params, strict=True)):
                     if isinstance(a, Call | Match | Let) and self._is_eager(p.type):
-                        redex, context, _ = self.find(a)
+                        redex, context, _ = self.find_redex(a)
 
                         def around(x: Expr, i: int = i, context: Context = context) -> Expr:
                             return Call(f, (*args[:i], context(x), *args[i + 1 :]))
@@ -85,143 +85,145 @@ class Reducer:
                 pass
             case _:
                 return False
-        calls = [x.function for x in nodes(item) if isinstance(x, Call)]
+        calls = [x.function for x in subexpressions(item) if isinstance(x, Call)]
         constant = self.grammar.is_enumeration(type_)
         return constant and not any(map(self.known.is_recursive, calls))
 
-    def unfold(self, call: Call) -> Expr:
+    def unfold_call(self, call: Call) -> Expr:
         """The body of a function with its arguments put in."""
         f = self.known.functions[call.function]
         return substitute(f.body, {p.name: a for p, a in zip(f.params, call.args, strict=True)})
 
-    def head(self, e: Expr) -> Expr | None:
+    def reduce_to_head(self, e: Expr) -> Expr | None:
         """e reduced without reading until its constructor shows; None where it does not."""
-        found = self.normal(e)
-        return found if isinstance(found, Construct | At) else None
+        found = self.reduce_outermost(e)
+        return found if isinstance(found, Construct | InputSubterm) else None
 
-    def normal(self, e: Expr) -> Expr:
+    def reduce_outermost(self, e: Expr) -> Expr:
         """e reduced, outermost first, until its constructor shows or it has to read."""
         for _ in range(PROBE):
-            redex, context, _ = self.find(e)
+            redex, context, _ = self.find_redex(e)
             match redex:
                 case Call():
-                    e = context(self.unfold(redex))
+                    e = context(self.unfold_call(redex))
                 case Match(scrutinee=Construct() as made):
-                    e = context(iota(redex, made))
+                    e = context(select_branch(redex, made))
                 case Let(name, _, value, body):
                     e = context(substitute(body, {name: value}))
                 case _:
                     break
         return e
 
-    def value(self, e: Expr) -> Expr:
+    def evaluate_closed(self, e: Expr) -> Expr:
         """What an expression comes to in which nothing has to be read."""
         while not is_value(e):
-            redex, context, _ = self.find(e, whole=True)
+            redex, context, _ = self.find_redex(e, whole=True)
             match redex:
                 case Call():
-                    e = context(self.unfold(redex))
+                    e = context(self.unfold_call(redex))
                 case Match(scrutinee=made):
-                    e = context(iota(redex, cast(Construct, made)))
+                    e = context(select_branch(redex, cast(Construct, made)))
                 case Let(name, _, value, body):
                     e = context(substitute(body, {name: value}))
         return e
 
     # what is written
-    def pieces(self, e: Construct) -> tuple[Item, ...]:
+    def output_items(self, e: Construct) -> tuple[Item, ...]:
         if e.constructor.startswith(END_OF):
             return ()
-        before, after = self.grammar.written(e.constructor, e.type)
-        found: tuple[Item, ...] = (*map(Tok, before), *e.args, *map(Tok, after))
+        before, after = self.grammar.written_tokens(e.constructor, e.type)
+        found: tuple[Item, ...] = (*map(WriteToken, before), *e.args, *map(WriteToken, after))
         return found[::-1] if self.grammar.reverse else found
 
     # lists that end in lists
-    def end(self, type_: str) -> Construct:
+    def list_end(self, type_: str) -> Construct:
         """What ends a list without being written."""
         if self.grammar.bare_output and type_ == self.grammar.function.result:
-            return Construct(self.known.last(type_), type_)
+            return Construct(self.known.constant_of(type_), type_)
         return Construct(END_OF + type_, type_)
 
-    def strip(self, e: Expr, type_: str) -> Expr:
+    def strip_end(self, e: Expr, type_: str) -> Expr:
         if self.grammar.bare_output and type_ == self.grammar.function.result:
             return e
         return Call(STRIP + type_, (e,))
 
-    def accumulated(self, call: Call) -> tuple[Item, ...] | None:
+    def split_accumulator(self, call: Call) -> tuple[Item, ...] | None:
         """f x (a list) as: f x (the end), then the list."""
         if self.grammar.encoding.brackets:
             return None
         for i, a in enumerate(call.args):
             type_ = self.known.functions[call.function].params[i].type
-            if (call.function, i) in self.known.accumulators and a != self.end(type_):
-                first = Call(call.function, (*call.args[:i], self.end(type_), *call.args[i + 1 :]))
+            if (call.function, i) in self.known.accumulators and a != self.list_end(type_):
+                first = Call(
+                    call.function, (*call.args[:i], self.list_end(type_), *call.args[i + 1 :])
+                )
                 return first, a
         return None
 
-    def appended(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
+    def split_appended(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
         """E[call] as: the call without its last constructor, then E[that constructor]."""
         type_ = self.known.functions[call.function].result
         if self.grammar.encoding.brackets or not self.known.is_linear(type_):
             return None
         strip = Call(STRIP + type_, (Hole(),))
-        if context in (strip, self.normal(strip)):
+        if context in (strip, self.reduce_outermost(strip)):
             return None
         for c in self.grammar.program.type(type_).constructors:
             unknown = tuple(Opaque(i) for i in range(len(c.args)))
             made = Construct(c.name, type_, unknown)
             if not c.args:
-                exit_ = fill(context, made)
+                exit_ = fill_hole(context, made)
                 continue
-            shown = self.head(fill(context, made))
+            shown = self.reduce_to_head(fill_hole(context, made))
             if not isinstance(shown, Construct) or shown.constructor != c.name:
                 return None
             *front, tail = shown.args
-            onward = self.normal(fill(context, unknown[-1]))
-            if tuple(front) != unknown[:-1] or self.normal(tail) != onward:
+            onward = self.reduce_outermost(fill_hole(context, unknown[-1]))
+            if tuple(front) != unknown[:-1] or self.reduce_outermost(tail) != onward:
                 return None
-        closing = self.head(exit_) or exit_
-        if isinstance(closing, Construct) and not closing.args and not self.pieces(closing):
-            return (self.strip(call, type_),)
-        return self.strip(call, type_), closing
+        closing = self.reduce_to_head(exit_) or exit_
+        if isinstance(closing, Construct) and not closing.args and not self.output_items(closing):
+            return (self.strip_end(call, type_),)
+        return self.strip_end(call, type_), closing
 
     # functions of lists, element by element
-    def profile(self, context: Expr, type_: str) -> Profile | None:
+    def context_profile(self, context: Expr, type_: str) -> Profile | None:
         """What a context makes of each constructor of a list, where it goes on as it began."""
         if self.grammar.encoding.brackets or not self.known.is_linear(type_):
             return None
         found: list[tuple[str, tuple[Expr, ...]]] = []
         for c in self.grammar.program.type(type_).constructors:
             unknown = tuple(Opaque(i) for i in range(len(c.args)))
-            here = self.normal(fill(context, Construct(c.name, type_, unknown)))
+            here = self.reduce_outermost(fill_hole(context, Construct(c.name, type_, unknown)))
             if not c.args:
                 found.append((c.name, (here,)))
                 continue
-            onward = self.normal(fill(context, unknown[-1]))
+            onward = self.reduce_outermost(fill_hole(context, unknown[-1]))
             made: list[Expr] = []
             while here != onward:
                 if not isinstance(here, Construct) or not here.args or len(made) == MOST_MADE:
                     return None
-                front = tuple(map(self.normal, here.args[:-1]))
-                if any(x == unknown[-1] for e in front for x in nodes(e)):
+                front = tuple(map(self.reduce_outermost, here.args[:-1]))
+                if any(x == unknown[-1] for e in front for x in subexpressions(e)):
                     return None
                 made.append(Construct(here.constructor, here.type, front))
-                here = self.normal(here.args[-1])
+                here = self.reduce_outermost(here.args[-1])
             found.append((c.name, tuple(made)))
         return tuple(found)
 
-    def around(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
+    def split_context(self, call: Call, context: Expr) -> tuple[Item, ...] | None:
         """A recursive call and what is made of the list it gives, as items."""
-        parts = self.appended(call, context)
+        parts = self.split_appended(call, context)
         if parts is not None:
             return parts
         function = self.known.functions[call.function]
-        shape = self.profile(context, function.result)
+        shape = self.context_profile(context, function.result)
         if shape is None:
             return None
         same = self.contexts.setdefault((function.result, shape), context)
         if same != context:
-            return (fill(same, call),)
-        return self.distributed(call, context, self._context_type(context))
+            return (fill_hole(same, call),)
+        return self.distribute_context(call, context, self._context_type(context))
 
     def _context_type(self, context: Expr) -> str:
         """The type of an expression that is reduced at its scrutinee."""
@@ -232,26 +234,28 @@ class Reducer:
                 return self.known.functions[f].result
         return ""
 
-    def distributed(self, call: Call, context: Expr, result: str) -> tuple[Item, ...] | None:
+    def distribute_context(self, call: Call, context: Expr, result: str) -> tuple[Item, ...] | None:
         """E[f x (a list)] as: E[f x nil] without its last constructor, then E[the list]."""
         for i, a in enumerate(call.args):
             type_ = self.known.functions[call.function].params[i].type
             if (call.function, i) not in self.known.accumulators:
                 continue
-            shape = self.profile(context, type_)
+            shape = self.context_profile(context, type_)
             if shape is None or not self.known.is_linear(result):
                 continue
-            none = Construct(self.known.last(type_), type_)
-            first = fill(context, Call(call.function, (*call.args[:i], none, *call.args[i + 1 :])))
+            none = Construct(self.known.constant_of(type_), type_)
+            first = fill_hole(
+                context, Call(call.function, (*call.args[:i], none, *call.args[i + 1 :]))
+            )
             end = dict(shape)[none.constructor]
-            if a != none and end == (self.end(result),):
-                return first, fill(context, a)
-            if a != none and end == (Construct(self.known.last(result), result),):
-                return self.strip(first, result), fill(context, a)
+            if a != none and end == (self.list_end(result),):
+                return first, fill_hole(context, a)
+            if a != none and end == (Construct(self.known.constant_of(result), result),):
+                return self.strip_end(first, result), fill_hole(context, a)
         return None
 
 
-def iota(match: Match, made: Construct) -> Expr:
+def select_branch(match: Match, made: Construct) -> Expr:
     """The branch of a match on a constructor."""
     if made.constructor.startswith(END_OF) and all(
         a.constructor != made.constructor for a in match.arms

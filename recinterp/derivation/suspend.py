@@ -6,53 +6,59 @@ pointer will stand there. Places that are known are saved, one pointer a frame.
 
 from __future__ import annotations
 
-from recinterp.derivation.path import Frame, Path, Unknown
+from recinterp.derivation.path import DrivingPath, SuspendedFrame, UnknownPlace
 from recinterp.derivation.terms import (
     BELOW,
     SAVED,
-    Config,
-    Place,
-    Tok,
-    places,
+    Configuration,
+    InputPlace,
+    WriteToken,
+    places_of,
     rewrite_config,
 )
 
 
-def suspend(
-    frame: Config, focus: Config, path: Path, prefer: Place | None, short: bool
-) -> tuple[Frame, tuple[Place, ...], Place | None]:
+def suspend_configuration(
+    frame: Configuration,
+    focus: Configuration,
+    path: DrivingPath,
+    prefer: InputPlace | None,
+    short: bool,
+) -> tuple[SuspendedFrame, tuple[InputPlace, ...], InputPlace | None]:
     """The frame, its pointers, and where the focus must stop. Errors: Unknown, with the place."""
     stop = _common_stop(frame, focus, prefer, short)
     low: dict[str, int] = {}
-    for p in places(frame):
+    for p in places_of(frame):
         if not p.skips:
-            real = path.real(p)
+            real = path.resolve_place(p)
             low[real.reg] = min(real.k, low.get(real.reg, real.k))
     name = {reg: f"{BELOW}{i}" if i else SAVED for i, reg in enumerate(low)}
 
-    def on(p: Place) -> Place:
+    def on(p: InputPlace) -> InputPlace:
         if not p.skips:
-            real = path.real(p)
-            return Place(name[real.reg], real.k - low[real.reg])
+            real = path.resolve_place(p)
+            return InputPlace(name[real.reg], real.k - low[real.reg])
         assert stop is not None
         if (p.reg, p.k) != (stop.reg, stop.k) or len(p.skips) < len(stop.skips):
-            raise Unknown(p)
+            raise UnknownPlace(p)
         n = len(stop.skips)
-        return Place("p", 0).then(p.skips[n - 1][1], p.skips[n:])
+        return InputPlace("p", 0).shift_and_skip(p.skips[n - 1][1], p.skips[n:])
 
     waiting = rewrite_config(frame, on)
-    step = path.last if any(not isinstance(i, Tok) for i in frame.items) else None
-    pointers = tuple(Place(reg, k) for reg, k in low.items())
-    return Frame(waiting, step, tuple(name.values())[1:]), pointers, stop
+    step = path.last if any(not isinstance(i, WriteToken) for i in frame.items) else None
+    pointers = tuple(InputPlace(reg, k) for reg, k in low.items())
+    return SuspendedFrame(waiting, step, tuple(name.values())[1:]), pointers, stop
 
 
-def _common_stop(frame: Config, focus: Config, prefer: Place | None, short: bool) -> Place | None:
+def _common_stop(
+    frame: Configuration, focus: Configuration, prefer: InputPlace | None, short: bool
+) -> InputPlace | None:
     """Where the focus must stop so that the suspended configuration finds its places."""
-    waiting = [p for p in places(frame) if p.skips]
+    waiting = [p for p in places_of(frame) if p.skips]
     if not waiting:
         return None
     if prefer is None:
-        reached = {(p.reg, p.k) for p in places(focus)}
+        reached = {(p.reg, p.k) for p in places_of(focus)}
         near = [p for p in waiting if (p.reg, p.k) in reached]
         prefer = (near or waiting)[0]
     same = [p for p in waiting if (p.reg, p.k) == (prefer.reg, prefer.k)]
@@ -70,4 +76,4 @@ def _common_stop(frame: Config, focus: Config, prefer: Place | None, short: bool
     ):
         n += 1
     *front, (type_, _) = prefer.skips[:n]
-    return Place(prefer.reg, prefer.k, (*front, (type_, 0)))
+    return InputPlace(prefer.reg, prefer.k, (*front, (type_, 0)))

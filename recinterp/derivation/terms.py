@@ -18,38 +18,38 @@ SAVED = "top"  # the register that stands for the pointer of the frame on top of
 
 
 @dataclass(frozen=True)
-class Place:
+class InputPlace:
     """reg + k, then behind each of `skips`: a subtree of a type, and a number of tokens more."""
 
     reg: str
     k: int
     skips: Skips = ()
 
-    def plus(self, k: int) -> Place:
+    def shift(self, k: int) -> InputPlace:
         """k tokens further on."""
         if not self.skips:
             return replace(self, k=self.k + k)
         *front, (type_, j) = self.skips
         return replace(self, skips=(*front, (type_, j + k)))
 
-    def behind(self, type_: str, fixed: int | None) -> Place:
+    def skip_subtree(self, type_: str, fixed: int | None) -> InputPlace:
         """Behind a subtree of a type, which may have a fixed number of tokens."""
         if fixed is not None:
-            return self.plus(fixed)
+            return self.shift(fixed)
         return replace(self, skips=(*self.skips, (type_, 0)))
 
-    def then(self, j: int, skips: Skips) -> Place:
+    def shift_and_skip(self, j: int, skips: Skips) -> InputPlace:
         """j further, then more skips."""
-        here = self.plus(j)
+        here = self.shift(j)
         return replace(here, skips=(*here.skips, *skips))
 
 
 @dataclass(frozen=True)
-class At(Var):
+class InputSubterm(Var):
     """The subterm of a type that starts at a place of the input: a leaf, as a variable is."""
 
     name: str = field(default="", init=False)
-    place: Place
+    place: InputPlace
     type: str
 
 
@@ -76,14 +76,14 @@ class Owned(Match):
 
 
 @dataclass(frozen=True)
-class Tok:
+class WriteToken:
     """Write this token."""
 
     token: str
 
 
 @dataclass(frozen=True)
-class Val:
+class Evaluate:
     """Evaluate to a term of constructors alone, and return it."""
 
     expr: Expr
@@ -93,47 +93,50 @@ class Val:
 class Seek:
     """Find out where a place is."""
 
-    place: Place
+    place: InputPlace
 
 
 @dataclass(frozen=True)
 class Take:
     """Take a place from the frame on top of the stack."""
 
-    place: Place
+    place: InputPlace
 
 
-Item: TypeAlias = Expr | Tok | Val | Seek | Take
+Item: TypeAlias = Expr | WriteToken | Evaluate | Seek | Take
 
 
 @dataclass(frozen=True)
-class Config:
+class Configuration:
     """Items to be written in turn; `stop`: where the input pointer must stand afterwards."""
 
     items: tuple[Item, ...]
-    stop: Place | None = None
+    stop: InputPlace | None = None
 
 
 @dataclass(frozen=True)
-class Ret:
+class Return:
     """Done with what was asked; `value`: the term of constructors that came out, if one was."""
 
     value: Construct | None = None
 
 
-def rewrite(e: Item, on: Callable[[Place], Place]) -> Item:
+def rewrite_places(e: Item, on: Callable[[InputPlace], InputPlace]) -> Item:
     """The same item with its places changed."""
 
     def go(x: Expr) -> Expr:
         return _map_leaves(
-            x, lambda leaf: At(on(leaf.place), leaf.type) if isinstance(leaf, At) else leaf
+            x,
+            lambda leaf: (
+                InputSubterm(on(leaf.place), leaf.type) if isinstance(leaf, InputSubterm) else leaf
+            ),
         )
 
     match e:
-        case Tok():
+        case WriteToken():
             return e
-        case Val(expr):
-            return Val(go(expr))
+        case Evaluate(expr):
+            return Evaluate(go(expr))
         case Seek(place):
             return Seek(on(place))
         case Take(place):
@@ -142,9 +145,11 @@ def rewrite(e: Item, on: Callable[[Place], Place]) -> Item:
             return go(e)
 
 
-def rewrite_config(c: Config, on: Callable[[Place], Place]) -> Config:
+def rewrite_config(c: Configuration, on: Callable[[InputPlace], InputPlace]) -> Configuration:
     """The same configuration with its places changed."""
-    return Config(tuple(rewrite(i, on) for i in c.items), None if c.stop is None else on(c.stop))
+    return Configuration(
+        tuple(rewrite_places(i, on) for i in c.items), None if c.stop is None else on(c.stop)
+    )
 
 
 def substitute(e: Expr, env: Mapping[str, Expr]) -> Expr:
@@ -152,22 +157,22 @@ def substitute(e: Expr, env: Mapping[str, Expr]) -> Expr:
     return _map_leaves(e, lambda leaf: env.get(leaf.name, leaf) if type(leaf) is Var else leaf)
 
 
-def fill(e: Expr, value: Expr) -> Expr:
+def fill_hole(e: Expr, value: Expr) -> Expr:
     """e with its hole filled."""
     return _map_leaves(e, lambda leaf: value if isinstance(leaf, Hole) else leaf)
 
 
-def replace_at(e: Item, at: At, value: Expr) -> Item:
+def replace_at(e: Item, at: InputSubterm, value: Expr) -> Item:
     """e with a subterm of the input replaced by what it is known to be."""
 
     def leaf(x: Expr) -> Expr:
         return value if x == at else x
 
     match e:
-        case Tok() | Seek() | Take():
+        case WriteToken() | Seek() | Take():
             return e
-        case Val(expr):
-            return Val(_map_leaves(expr, leaf))
+        case Evaluate(expr):
+            return Evaluate(_map_leaves(expr, leaf))
         case _:
             return _map_leaves(e, leaf)
 
@@ -187,54 +192,54 @@ def _map_leaves(e: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
             return leaf(e)
 
 
-def nodes(e: Item) -> Iterator[Expr]:
+def subexpressions(e: Item) -> Iterator[Expr]:
     """Every subexpression of an item, outermost first, left to right."""
     match e:
-        case Tok() | Seek() | Take():
+        case WriteToken() | Seek() | Take():
             return
-        case Val(expr):
-            yield from nodes(expr)
+        case Evaluate(expr):
+            yield from subexpressions(expr)
         case Construct(_, _, args) | Call(_, args):
             yield e
             for a in args:
-                yield from nodes(a)
+                yield from subexpressions(a)
         case Match():
             yield e
-            yield from nodes(e.scrutinee)
+            yield from subexpressions(e.scrutinee)
             for arm in e.arms:
-                yield from nodes(arm.body)
+                yield from subexpressions(arm.body)
         case Let(_, _, value, body):
             yield e
-            yield from nodes(value)
-            yield from nodes(body)
+            yield from subexpressions(value)
+            yield from subexpressions(body)
         case _:
             yield e
 
 
-def places(c: Config) -> Iterator[Place]:
+def places_of(c: Configuration) -> Iterator[InputPlace]:
     """Every place a configuration mentions, in the order of its items."""
     for item in c.items:
         if isinstance(item, Seek | Take):
             yield item.place
-        yield from (x.place for x in nodes(item) if isinstance(x, At))
+        yield from (x.place for x in subexpressions(item) if isinstance(x, InputSubterm))
     if c.stop is not None:
         yield c.stop
 
 
 def is_closed(e: Expr) -> bool:
     """Whether nothing of an expression has to be read."""
-    return all(type(x) is not At and type(x) is not Hole for x in nodes(e))
+    return all(type(x) is not InputSubterm and type(x) is not Hole for x in subexpressions(e))
 
 
 def is_value(e: Expr) -> bool:
     """Whether an expression is made of constructors alone."""
-    return all(isinstance(x, Construct) for x in nodes(e))
+    return all(isinstance(x, Construct) for x in subexpressions(e))
 
 
-def size(c: Config) -> int:
+def configuration_size(c: Configuration) -> int:
     """How large a configuration is: one that grows without end needs a stack."""
     return (
         len(c.items)
-        + sum(1 for i in c.items for _ in nodes(i))
-        + sum(len(p.skips) for p in places(c))
+        + sum(1 for i in c.items for _ in subexpressions(i))
+        + sum(len(p.skips) for p in places_of(c))
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from recinterp.derivation.grammar import BARE, Grammar
+from recinterp.derivation.grammar import BARE, InputGrammar
 from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Reg, Span, add_constant
 from recinterp.tokens import ARG_SEP
 
 
-def written_well(grammar: Grammar) -> tuple[Atom, ...]:
+def well_formedness_atoms(grammar: InputGrammar) -> tuple[Atom, ...]:
     """Domain atoms: each argument ends where the next begins, the last at the end of the input.
 
     The test of numbers and lists is exact. That of trees counts subtrees, and leaves it to the run
@@ -20,7 +20,7 @@ def written_well(grammar: Grammar) -> tuple[Atom, ...]:
     return _argument_atoms(grammar, 1) or ()
 
 
-def _argument_atoms(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
+def _argument_atoms(grammar: InputGrammar, step: int) -> tuple[Atom, ...] | None:
     """The atoms, going through the input by `step`; None where they cannot say it."""
     types = [p.type for p in grammar.function.params][::step]
     start: Expr = Const(0) if step > 0 else add_constant(Reg("n"), -1)
@@ -38,16 +38,16 @@ def _argument_atoms(grammar: Grammar, step: int) -> tuple[Atom, ...] | None:
 
 
 def _one_argument(
-    grammar: Grammar, type_: str, start: Expr, step: int
+    grammar: InputGrammar, type_: str, start: Expr, step: int
 ) -> tuple[list[Atom], Expr] | None:
     """What must hold of the argument that starts there, and where it ends."""
     if grammar.encoding.is_bare(type_):
-        _, cons = grammar.cases(type_ + BARE + ARG_SEP)
+        _, cons = grammar.forms_of(type_ + BARE + ARG_SEP)
         return [], Find(start, step, cons.reads[0][1])
     if grammar.encoding.brackets:
         return None
-    cases = grammar.cases(type_)
-    if grammar.fixed(type_) == 1:
+    cases = grammar.forms_of(type_)
+    if grammar.fixed_width(type_) == 1:
         return [In(start, tuple(c.reads[0][1][0] for c in cases))], add_constant(start, step)
     outwards = grammar.reverse and step > 0  # from the end of the term to its beginning
     if all(c.children in ((), (type_,)) for c in cases):

@@ -18,9 +18,9 @@ from jaxtyping import Bool, Int
 from recinterp.machine.execution.batch import (
     HALTED,
     LOST_WRONG,
-    Batch,
     EncodedInputs,
     EventView,
+    MachineBatch,
     run_batch,
     step_budget,
 )
@@ -58,8 +58,8 @@ class RunPair:
         first: First output index at which they differ, NEVER where they do not.
     """
 
-    learned: Batch
-    truth: Batch
+    learned: MachineBatch
+    truth: MachineBatch
     first: Int[np.ndarray, "rows"]
 
     @property
@@ -108,8 +108,8 @@ def _as_true(rule: Rule, view: EventView, truth: Machine) -> Bool[np.ndarray, "e
 def _same_piece(a: str | Copy, b: str | Copy, view: EventView) -> Bool[np.ndarray, "events"]:
     """Whether two pieces of words are one; copies are of one place, not only of equal tokens."""
     if isinstance(a, Copy) and isinstance(b, Copy):
-        return view.value(a.at) == view.value(b.at)
-    return view.token(a) == view.token(b)
+        return view.evaluate(a.at) == view.evaluate(b.at)
+    return view.piece_tokens(a) == view.piece_tokens(b)
 
 
 def _moves(rule: Rule) -> tuple[object, ...]:
@@ -122,7 +122,7 @@ def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) 
     most = step_budget(other.words, int(other.t.max(initial=0)))
     same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
     words = other.words if same else EncodedInputs(inputs, learned.vocab, learned.arity)
-    one = run_batch(learned, words, record=True, most=most)
+    one = run_batch(learned, words, record=True, max_steps=most)
     if not same:  # compare token numbers of one vocabulary
         table = np.array([words.number.get(x, -2) for x in truth.vocab])
         other.out = table[other.out]
@@ -142,7 +142,7 @@ def group_divergences(runs: RunPair) -> list[DivergenceGroup]:
     return sorted(found, key=lambda g: -int(g.rows.sum()))
 
 
-def _first_difference(one: Batch, other: Batch) -> Int[np.ndarray, "rows"]:
+def _first_difference(one: MachineBatch, other: MachineBatch) -> Int[np.ndarray, "rows"]:
     width = 1 + max(one.out.shape[1], other.out.shape[1])
     tables = []
     for batch in (one, other):
@@ -153,7 +153,7 @@ def _first_difference(one: Batch, other: Batch) -> Int[np.ndarray, "rows"]:
     return np.where(differs.any(axis=1), differs.argmax(axis=1), NEVER)
 
 
-def _writers(batch: Batch, at: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "rows"]:
+def _writers(batch: MachineBatch, at: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "rows"]:
     """The rule that wrote output index `at` of each row, or the last that fired before."""
     writer = np.full(len(at), -1)
     for event in batch.events:

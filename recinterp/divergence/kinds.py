@@ -21,7 +21,7 @@ from recinterp.divergence.results import ShortcutKind
 from recinterp.machine.execution.batch import HALTED
 
 if TYPE_CHECKING:
-    from recinterp.machine.execution.batch import Batch
+    from recinterp.machine.execution.batch import MachineBatch
     from recinterp.tasks import Task
 
 Mask = Bool[np.ndarray, "rows"]
@@ -73,7 +73,7 @@ class GroupFacts:
     fires: Bool[np.ndarray, "rows time"]
     prefix: Mask
     beyond: Mask
-    learned: Batch
+    learned: MachineBatch
 
     @cached_property
     def last_at(self) -> Ints:
@@ -83,7 +83,7 @@ class GroupFacts:
 
 
 def collect_facts(
-    measures: InputMeasures, truth: Batch, learned: Batch, rules: set[int]
+    measures: InputMeasures, truth: MachineBatch, learned: MachineBatch, rules: set[int]
 ) -> GroupFacts:
     """The facts for one group; `rules`: the ground truth's rules that write the correct token."""
     size = len(measures.depth)
@@ -106,7 +106,7 @@ def collect_facts(
     )
 
 
-def _common(one: Batch, other: Batch) -> Ints:
+def _common(one: MachineBatch, other: MachineBatch) -> Ints:
     """Length of the common beginning of two outputs."""
     width = min(one.out.shape[1], other.out.shape[1])
     here = np.arange(width)[None, :]
@@ -165,7 +165,7 @@ def _one_hot(value: Ints) -> Bool[np.ndarray, "rows value"]:
     return value[:, None] == np.arange(1 + int(value.max(initial=0)))
 
 
-def _copies_positions(group: Mask, learned: Batch, min_inputs: int) -> bool:
+def _copies_positions(group: Mask, learned: MachineBatch, min_inputs: int) -> bool:
     """Whether every output token stands at one place of the input, the same for a whole length."""
     words, rows = learned.words, np.flatnonzero(group & (learned.status == HALTED))
     n, seen = words.n[rows], False

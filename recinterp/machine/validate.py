@@ -226,7 +226,7 @@ def _negated_difference(e: Expr) -> Expr | None:
     return Add(e.of, e.base, -1) if isinstance(e, Add) and e.sign == -1 and e.k == 0 else None
 
 
-def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
+def negate_atom(atom: Atom, vocab: tuple[str, ...]) -> Atom:
     """The atom that holds exactly where this one does not. Errors: MachineError for TopIs."""
     match atom:
         case In(at, tokens):
@@ -236,11 +236,11 @@ def negate(atom: Atom, vocab: tuple[str, ...]) -> Atom:
         case Cmp(a, op, b):
             return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
         case AtLeast(least, atoms):
-            return AtLeast(len(atoms) - least + 1, tuple(negate(x, vocab) for x in atoms))
+            return AtLeast(len(atoms) - least + 1, tuple(negate_atom(x, vocab) for x in atoms))
     raise MachineError("negation of a guard", "TopIs has no single opposite", "guard on `height`")
 
 
-def simplify(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
+def simplify_guard(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:
     """An equal guard without what other atoms of it already say."""
     merged: dict[object, Atom] = {}
     for atom in guard:

@@ -28,7 +28,7 @@ from recinterp.machine.nodes import (
     add_constant,
     subtract,
 )
-from recinterp.machine.validate import negate, simplify
+from recinterp.machine.validate import negate_atom, simplify_guard
 from recinterp.synthesis.dataset import is_reliably_wrong
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def restrict_to_reliable_inputs(
     good = ~dataset.run(machine).wrong if good is None else good
     if (~good).sum() <= (1 - PURE) * len(dataset.inputs):
         return machine
-    view = dataset.run(machine).batch.view(np.arange(len(dataset.inputs)))
+    view = dataset.run(machine).batch.view_rows(np.arange(len(dataset.inputs)))
     atoms = [(a, m) for a, m in _entry_atoms(machine, view) if m.any() and not m.all()]
     everything = np.ones(len(good), dtype=bool)
     failed = ~everything if dataset.failed is None else dataset.failed
@@ -92,7 +92,7 @@ def _entry_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask
     seen: list[Expr] = [n, *(Find(Const(0), 1, (x,)) for x in machine.vocab)]
     seen += [subtract(last, Find(last, -1, (x,))) for x in machine.vocab]
     for e in seen:
-        value = view.value(e)
+        value = view.evaluate(e)
         for k in np.unique(value).tolist():
             yield Cmp(e, "<=", Const(k)), value <= k
     for at in (Const(0), Const(1), add_constant(n, -1), add_constant(n, -2)):
@@ -108,7 +108,7 @@ def _grow(leaf: Leaf, atoms: list[tuple[Atom, Mask]], vocab: tuple[str, ...]) ->
         yield leaf
         return
     atom, mask = split
-    for side, rows in ((atom, mask), (negate(atom, vocab), ~mask)):
+    for side, rows in ((atom, mask), (negate_atom(atom, vocab), ~mask)):
         yield from _grow(
             replace(leaf, guard=(*leaf.guard, side), rows=leaf.rows & rows), atoms, vocab
         )
@@ -136,7 +136,7 @@ def _split(rows: Mask, good: Mask, atoms: list[tuple[Atom, Mask]]) -> tuple[Atom
 def _entered(machine: Machine, leaves: list[Leaf]) -> Machine:
     rules = []
     for i, leaf in enumerate(leaves):
-        guard = simplify(leaf.guard)
+        guard = simplify_guard(leaf.guard)
         if leaf.pure:
             rules.append(Rule(f"admit-{i}", ENTRY, guard, (), machine.start))
         else:

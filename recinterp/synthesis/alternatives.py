@@ -134,5 +134,5 @@ def _rows_that_differ(
 ) -> set[int]:
     """Rows on which some other machine says something else."""
     most = 8 * (2 + max(map(len, inputs), default=0))
-    said = [run_batch(m, inputs, most=most).outputs() for m in (chosen, *others)]
+    said = [run_batch(m, inputs, max_steps=most).outputs() for m in (chosen, *others)]
     return {i for i, row in enumerate(zip(*said, strict=True)) if any(x != row[0] for x in row)}

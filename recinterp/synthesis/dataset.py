@@ -15,8 +15,8 @@ from recinterp.machine.execution.batch import (
     HALTED,
     LOST,
     LOST_WRONG,
-    Batch,
     EncodedInputs,
+    MachineBatch,
     Variant,
     run_batch,
     run_variants,
@@ -91,7 +91,9 @@ class Dataset:
         """
         same = (self.vocab, self.arity) == (machine.vocab, machine.arity)
         dataset = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
-        return Outcome(dataset, run_batch(machine, dataset.words, record=record, most=self.most))
+        return Outcome(
+            dataset, run_batch(machine, dataset.words, record=record, max_steps=self.most)
+        )
 
     def run_variants(
         self, machine: Machine, rows: Sequence[Int[np.ndarray, "some"]], variants: Sequence[Variant]
@@ -110,7 +112,7 @@ class Outcome:
     """A machine's runs beside what was seen."""
 
     dataset: Dataset
-    batch: Batch
+    batch: MachineBatch
 
     @cached_property
     def first_difference(self) -> Int[np.ndarray, "rows"]:

@@ -25,7 +25,7 @@ from recinterp.machine import (
     TopIs,
 )
 from recinterp.machine.nodes import add_constant
-from recinterp.machine.validate import negate
+from recinterp.machine.validate import negate_atom
 from recinterp.tokens import END_OF_INPUT
 
 VOCAB = ("X0", "01", "a b", "emit", ",")
@@ -113,7 +113,7 @@ def splits(draw: st.DrawFn) -> list:
         return [TopIs(x) for x in (*FRAMES, None)]
     if kind == 4:
         vote = draw(votes())
-        return [vote, negate(vote, VOCAB)]
+        return [vote, negate_atom(vote, VOCAB)]
     everything = draw(st.permutations((*VOCAB, END_OF_INPUT)))
     cut = draw(st.integers(1, len(everything) - 1))
     parts = (tuple(everything[:cut]), tuple(everything[cut:]))

@@ -15,7 +15,7 @@ from recinterp.machine.formats.export import from_json, to_json, to_python
 from recinterp.machine.nodes import Atom
 from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.machine.transform.simplify_votes import simplify_votes_given
-from recinterp.machine.validate import simplify
+from recinterp.machine.validate import simplify_guard
 from tests.machine.strategies import guards, machines, words
 
 STATUS = {"halted": HALTED, "lost": LOST, "lost wrong": LOST_WRONG}
@@ -85,7 +85,7 @@ def test_a_simplified_guard_holds_where_the_guard_does(
 ) -> None:
     """Whatever is said twice, or of one place in several ways."""
     state = replace(start_run(machine, word), registers={"p": at, "q'": 1})
-    whole, simpler = tuple(guard), simplify(tuple(guard))
+    whole, simpler = tuple(guard), simplify_guard(tuple(guard))
     assert all(map(state.holds, whole)) == all(map(state.holds, simpler))
 
 

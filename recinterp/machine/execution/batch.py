@@ -45,12 +45,12 @@ __all__ = [
     "LOST",
     "LOST_WRONG",
     "RUNNING",
-    "Batch",
     "EncodedInputs",
     "Event",
     "EventView",
     "Flags",
     "Ints",
+    "MachineBatch",
     "Variant",
     "accepts_inputs",
     "advance_batch",
@@ -86,7 +86,7 @@ class EventView:
     out: Int[np.ndarray, "rows time"]
     frames: tuple[str, ...]
 
-    def value(self, e: Expr) -> Ints:
+    def evaluate(self, e: Expr) -> Ints:
         """What an expression denotes, row by row."""
         match e:
             case Const(k):
@@ -98,41 +98,41 @@ class EventView:
             case Reg(name):
                 return self.registers[name]
             case Add(base, Const(number), sign, k):
-                moved: Ints = self.value(base) + (sign * number + k)
+                moved: Ints = self.evaluate(base) + (sign * number + k)
                 return moved
             case Add(base, of, sign, k):
-                total: Ints = self.value(base) + sign * self.value(of) + k
+                total: Ints = self.evaluate(base) + sign * self.evaluate(of) + k
                 return total
             case Find(start, step, skip):
-                return self.words.find(self.inputs, self.value(start), step, skip)
+                return self.words.find_positions(self.inputs, self.evaluate(start), step, skip)
             case Span(at, step):
-                return self.words.span(self.inputs, self.value(at), step)
+                return self.words.subtree_ends(self.inputs, self.evaluate(at), step)
 
-    def read(self, at: Expr) -> Ints:
+    def read_tokens(self, at: Expr) -> Ints:
         """Token numbers read at an expression."""
-        return self.words.read(self.inputs, self.value(at))
+        return self.words.read_tokens(self.inputs, self.evaluate(at))
 
-    def token(self, x: str | Copy) -> Ints:
+    def piece_tokens(self, x: str | Copy) -> Ints:
         """Token numbers of a piece of an emitted word."""
         if isinstance(x, str):
             return np.full(len(self.rows), self.words.number[x])
-        return self.read(x.at)
+        return self.read_tokens(x.at)
 
     def holds(self, atom: Atom) -> Flags:
         """Whether an atom holds, row by row."""
         match atom:
             case In(at, tokens):
-                return self.words.member(tokens)[self.read(at)]
+                return self.words.token_mask(tokens)[self.read_tokens(at)]
             case Out(back, tokens):
                 when = self.t - back
                 written = self.out[self.rows, np.maximum(when, 0)]
                 last = np.where(when >= 0, written, self.words.end)
-                return self.words.member(tokens)[last]
+                return self.words.token_mask(tokens)[last]
             case TopIs(frame):
                 on_top: Flags = self.frame == (-1 if frame is None else self.frames.index(frame))
                 return on_top
             case Cmp(a, op, b):
-                return OPS[op](self.value(a), b.k if isinstance(b, Const) else self.value(b))
+                return OPS[op](self.evaluate(a), b.k if isinstance(b, Const) else self.evaluate(b))
             case AtLeast(least, atoms):
                 votes = np.array([self.holds(x) for x in atoms], dtype=np.int8)
                 enough: Flags = votes.reshape(len(atoms), len(self.rows)).sum(axis=0) >= least
@@ -145,7 +145,7 @@ class EventView:
             held &= self.holds(atom)
         return held
 
-    def take(self, index: Ints | Flags) -> EventView:
+    def select(self, index: Ints | Flags) -> EventView:
         """The same view of some of its rows."""
         return EventView(
             self.words,
@@ -170,7 +170,7 @@ class Event:
 
 
 @dataclass
-class Batch:
+class MachineBatch:
     """Runs of one machine over many inputs, as arrays."""
 
     machine: Machine
@@ -186,7 +186,7 @@ class Batch:
     status: Ints
     events: list[Event] = field(default_factory=list)
 
-    def view(self, rows: Ints) -> EventView:
+    def view_rows(self, rows: Ints) -> EventView:
         """The state of some rows."""
         height = self.height[rows]
         below = np.maximum(height - 1, 0)
@@ -218,16 +218,16 @@ class Batch:
             for row, t in zip(self.out.tolist(), self.t.tolist(), strict=True)
         ]
 
-    def apply(self, rule: Rule, view: EventView) -> None:
+    def apply_rule(self, rule: Rule, view: EventView) -> None:
         """Fire a rule in the rows of a view, reading only the view."""
-        word = [view.token(x) for x in rule.word]
+        word = [view.piece_tokens(x) for x in rule.word]
         bad = np.zeros(len(view.rows), dtype=bool)
         for column in word:
             bad |= column == self.words.end
         pops = sum(isinstance(u, Pop) for u in rule.updates)
         bad |= view.height < pops
-        pushed = [(u.frame, view.value(u.at)) for u in rule.updates if isinstance(u, Push)]
-        sets = {u.reg: view.value(u.to) for u in rule.updates if isinstance(u, Set)}
+        pushed = [(u.frame, view.evaluate(u.at)) for u in rule.updates if isinstance(u, Push)]
+        sets = {u.reg: view.evaluate(u.to) for u in rule.updates if isinstance(u, Set)}
         self.status[view.rows[bad]] = ABSTAINS
         good = ~bad
         rows = view.rows[good]
@@ -268,8 +268,8 @@ def run_batch(
     inputs: Sequence[Sequence[str]] | EncodedInputs,
     *,
     record: bool = False,
-    most: int | None = None,
-) -> Batch:
+    max_steps: int | None = None,
+) -> MachineBatch:
     """Run a machine over many inputs; `record` keeps the events.
 
     most: steps after which a run abstains, where the machine's own limit is too patient.
@@ -284,9 +284,9 @@ def run_batch(
     def fire(index: int, rule: Rule, view: EventView) -> None:
         if record:
             batch.events.append(Event(index, view))
-        batch.apply(rule, view)
+        batch.apply_rule(rule, view)
 
-    return advance_batch(batch, fire, most)
+    return advance_batch(batch, fire, max_steps)
 
 
 def step_budget(words: EncodedInputs, written: int) -> int:
@@ -305,23 +305,23 @@ def run_variants(
     words: EncodedInputs,
     rows: Sequence[Ints],
     variants: Sequence[Variant],
-    most: int | None = None,
-) -> Batch:
+    max_steps: int | None = None,
+) -> MachineBatch:
     """Run every variant of a machine on inputs of its own, one variant's after the other's."""
     batch = begin_batch(machine, words, np.concatenate(rows))
     arranged = Variants(machine, variants, [len(r) for r in rows])
     return advance_batch(
-        batch, lambda index, rule, view: arranged.fire(batch, index, rule, view), most
+        batch, lambda index, rule, view: arranged.fire_rule(batch, index, rule, view), max_steps
     )
 
 
 def advance_batch(
-    batch: Batch, fire: Callable[[int, Rule, EventView], None], most: int | None = None
-) -> Batch:
+    batch: MachineBatch, fire: Callable[[int, Rule, EventView], None], max_steps: int | None = None
+) -> MachineBatch:
     """Run a batch to its end; `fire` fires a rule (its number, the rule) in the rows of a view."""
     machine = batch.machine
     number = {id(r): i for i, r in enumerate(machine.rules)}
-    for _ in range(most or machine.limit):
+    for _ in range(max_steps or machine.limit):
         running = np.flatnonzero(batch.status == RUNNING)
         if not len(running):
             return batch
@@ -332,7 +332,7 @@ def advance_batch(
     return batch
 
 
-def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> Batch:
+def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> MachineBatch:
     """Every run before its first step; `source` is the input of each row."""
     size = len(source)
 
@@ -341,7 +341,7 @@ def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> Batch:
 
     start = np.full(size, machine.modes.index(machine.start))
     room = words.tokens.shape[1] + 4
-    batch = Batch(
+    batch = MachineBatch(
         machine,
         words,
         source,
@@ -354,22 +354,22 @@ def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> Batch:
         zeros(),
         zeros(),
     )
-    everything = batch.view(np.arange(size))
-    batch.registers = {name: everything.value(e).copy() for name, e in machine.registers}
-    outside = ~(words.known[source] & batch.view(np.arange(size)).all_hold(machine.domain))
+    everything = batch.view_rows(np.arange(size))
+    batch.registers = {name: everything.evaluate(e).copy() for name, e in machine.registers}
+    outside = ~(words.known[source] & batch.view_rows(np.arange(size)).all_hold(machine.domain))
     batch.status[outside] = ABSTAINS
     return batch
 
 
 def _step_mode(
-    batch: Batch,
+    batch: MachineBatch,
     mode: str,
     number: dict[int, int],
     rows: Ints,
     fire: Callable[[int, Rule, EventView], None],
 ) -> None:
     """Fire in each row the rule of a mode that can; grown rules share atoms, asked once each."""
-    view = batch.view(rows)
+    view = batch.view_rows(rows)
     atoms, guards = batch.machine.guards_of(mode)
     known: list[Flags | None] = [None] * len(atoms)
     free = np.ones(len(rows), dtype=bool)
@@ -385,5 +385,5 @@ def _step_mode(
         if not fires.any():
             continue
         free = free & ~fires
-        fire(number[id(rule)], rule, view if fires.all() else view.take(fires))
+        fire(number[id(rule)], rule, view if fires.all() else view.select(fires))
     batch.status[rows[free]] = ABSTAINS

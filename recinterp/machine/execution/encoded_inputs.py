@@ -37,18 +37,18 @@ class EncodedInputs:
         self._find: dict[tuple[int, tuple[str, ...]], Int[np.ndarray, "rows pos"]] = {}
         self._span: dict[int, Int[np.ndarray, "rows pos"]] = {}
 
-    def member(self, tokens: Sequence[str]) -> Bool[np.ndarray, vocab]:
+    def token_mask(self, tokens: Sequence[str]) -> Bool[np.ndarray, vocab]:
         """Which token numbers are among `tokens`."""
         table = np.zeros(len(self.vocab), dtype=bool)
         table[[self.number[x] for x in tokens if x in self.number]] = True
         return table
 
-    def read(self, rows: Ints, at: Ints) -> Ints:
+    def read_tokens(self, rows: Ints, at: Ints) -> Ints:
         """Token numbers at positions, the end token outside."""
         inside = (at >= 0) & (at < self.n[rows])
         return np.where(inside, self.tokens[rows, np.where(inside, at, 0)], self.end)
 
-    def find(self, rows: Ints, start: Ints, step: int, skip: tuple[str, ...]) -> Ints:
+    def find_positions(self, rows: Ints, start: Ints, step: int, skip: tuple[str, ...]) -> Ints:
         """`Find` for each row."""
         table = self._find.get((step, skip))
         if table is None:
@@ -61,7 +61,7 @@ class EncodedInputs:
         return np.where(at < 0, -1, table[rows, np.maximum(at, 0)])
 
     def _find_table(self, step: int, skip: tuple[str, ...]) -> Int[np.ndarray, "rows pos"]:
-        skipped = self.member(skip)[self.tokens]
+        skipped = self.token_mask(skip)[self.tokens]
         table = np.empty_like(self.tokens)
         width = table.shape[1]
         last = self.n.copy() if step > 0 else np.full(len(self.n), -1)
@@ -71,7 +71,7 @@ class EncodedInputs:
             table[:, i] = last
         return table
 
-    def span(self, rows: Ints, at: Ints, step: int) -> Ints:
+    def subtree_ends(self, rows: Ints, at: Ints, step: int) -> Ints:
         """`Span` for each row."""
         table = self._span.get(step)
         if table is None:

@@ -52,11 +52,11 @@ class MachineRun:
     out: list[str] = field(default_factory=list)
     status: Status = "running"
 
-    def read(self, at: int) -> str:
+    def read_token(self, at: int) -> str:
         """The input token at a position, `$` outside."""
         return self.tokens[at] if 0 <= at < len(self.tokens) else END_OF_INPUT
 
-    def value(self, e: Expr) -> int:
+    def evaluate(self, e: Expr) -> int:
         """What an expression denotes now."""
         match e:
             case Const(k):
@@ -64,15 +64,15 @@ class MachineRun:
             case Reg(name):
                 return self._read_register(name)
             case Add(base, of, sign, k):
-                return self.value(base) + sign * self.value(of) + k
+                return self.evaluate(base) + sign * self.evaluate(of) + k
             case Find(start, step, skip):
-                at = self.value(start)
+                at = self.evaluate(start)
                 at = max(at, 0) if step > 0 else min(at, len(self.tokens) - 1)
                 while 0 <= at < len(self.tokens) and self.tokens[at] in skip:
                     at += step
                 return min(max(at, -1), len(self.tokens))
             case Span(at, step):
-                return self._find_subtree_end(self.value(at), step)
+                return self._find_subtree_end(self.evaluate(at), step)
 
     def _read_register(self, name: str) -> int:
         match name:
@@ -98,17 +98,17 @@ class MachineRun:
         """Whether a guard atom holds now."""
         match atom:
             case In(at, tokens):
-                return self.read(self.value(at)) in tokens
+                return self.read_token(self.evaluate(at)) in tokens
             case Out(back, tokens):
                 return (self.out[-back] if back <= len(self.out) else END_OF_INPUT) in tokens
             case TopIs(frame):
                 return (self.stack[-1][0] if self.stack else None) == frame
             case Cmp(a, op, b):
-                return compare_values(self.value(a), op, self.value(b))
+                return compare_values(self.evaluate(a), op, self.evaluate(b))
             case AtLeast(least, atoms):
                 return sum(map(self.holds, atoms)) >= least
 
-    def enabled(self) -> Rule | None:
+    def enabled_rule(self) -> Rule | None:
         """The one rule that can fire. Grown rules share their atoms: each is asked once."""
         atoms, guards = self.machine.guards_of(self.mode)
         known: list[bool | None] = [None] * len(atoms)
@@ -123,11 +123,13 @@ class MachineRun:
                 return rule
         return None
 
-    def fire(self, rule: Rule) -> None:
+    def fire_rule(self, rule: Rule) -> None:
         """Apply a rule's updates, all reading the old state."""
-        word = [x if isinstance(x, str) else self.read(self.value(x.at)) for x in rule.word]
-        sets = {u.reg: self.value(u.to) for u in rule.updates if isinstance(u, Set)}
-        pushed = [(u.frame, self.value(u.at)) for u in rule.updates if isinstance(u, Push)]
+        word = [
+            x if isinstance(x, str) else self.read_token(self.evaluate(x.at)) for x in rule.word
+        ]
+        sets = {u.reg: self.evaluate(u.to) for u in rule.updates if isinstance(u, Set)}
+        pushed = [(u.frame, self.evaluate(u.at)) for u in rule.updates if isinstance(u, Push)]
         pops = sum(isinstance(u, Pop) for u in rule.updates)
         if END_OF_INPUT in word or pops > len(self.stack):
             self.status = "abstains"
@@ -164,7 +166,7 @@ def compare_values(a: int, op: str, b: int) -> bool:
 def start_run(machine: Machine, tokens: Sequence[str]) -> MachineRun:
     """A run before its first step; it abstains at once outside the machine's domain."""
     started = MachineRun(machine, tuple(tokens), machine.start)
-    started.registers = {name: started.value(e) for name, e in machine.registers}
+    started.registers = {name: started.evaluate(e) for name, e in machine.registers}
     known = set(machine.vocab)
     if not all(x in known for x in tokens) or not all(map(started.holds, machine.domain)):
         started.status = "abstains"
@@ -192,14 +194,14 @@ def machine_states(
             now.mode = str(forced.pop("mode", now.mode))
             now.registers |= {name: int(v) for name, v in forced.items()}
             forced = {}
-        rule = now.enabled()
+        rule = now.enabled_rule()
         yield (
             MachineState(now.mode, dict(now.registers), tuple(now.stack), tuple(now.out), rule),
             now,
         )
         if rule is None:
             break
-        now.fire(rule)
+        now.fire_rule(rule)
     if now.status == "running":
         now.status = "abstains"
 

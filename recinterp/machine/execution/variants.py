@@ -11,7 +11,7 @@ import numpy as np
 from recinterp.machine.nodes import Atom, Rule, Update
 
 if TYPE_CHECKING:
-    from recinterp.machine.execution.batch import Batch, EventView, Ints
+    from recinterp.machine.execution.batch import EventView, Ints, MachineBatch
     from recinterp.machine.machine import Machine
 
 Known = TypeVar("Known")
@@ -43,19 +43,19 @@ class Variants:
         self.guards = {rule: tuple(known) for rule, known in guards.items()}
         self.acts = {rule: tuple(known) for rule, known in acts.items()}
 
-    def fire(self, batch: Batch, index: int, rule: Rule, view: EventView) -> None:
+    def fire_rule(self, batch: MachineBatch, index: int, rule: Rule, view: EventView) -> None:
         """Fire a rule, or what a row's variant does instead of it."""
         variant = self.of_row[view.rows]
         changed = np.zeros(len(variant), dtype=bool)
         for g, mine in _split_by_number(self.guard[index, variant]):
-            changed[mine] = view.take(mine).all_hold(self.guards[index][g])
+            changed[mine] = view.select(mine).all_hold(self.guards[index][g])
         if not changed.any():
-            batch.apply(rule, view)
+            batch.apply_rule(rule, view)
             return
-        batch.apply(rule, view.take(~changed))
+        batch.apply_rule(rule, view.select(~changed))
         other = np.flatnonzero(changed)
         for a, mine in _split_by_number(self.act[index, variant[other]]):
-            batch.apply(self.acts[index][a], view.take(other[mine]))
+            batch.apply_rule(self.acts[index][a], view.select(other[mine]))
 
 
 def _split_by_number(numbers: Ints) -> Iterator[tuple[int, Ints]]:

@@ -94,26 +94,26 @@ def machine_text(machine: Machine) -> str:
         lines.append("domain " + guard_text(machine.domain))
     lines.append(f"limit {machine.limit}")
     for mode in machine.modes:
-        lines += [f"mode {mode}", *(f"  {rule(r)}" for r in machine.rules_of(mode))]
+        lines += [f"mode {mode}", *(f"  {rule_text(r)}" for r in machine.rules_of(mode))]
     return "\n".join(lines) + "\n"
 
 
-def rule(r: Rule) -> str:
+def rule_text(r: Rule) -> str:
     """One rule on one line."""
     end = "halt" if r.goto is None else f"goto {r.goto}"
     notes = (f"  @{_quote_text(r.origin)}" if r.origin else "") + (
         f"  %{_quote_text(r.evidence)}" if r.evidence else ""
     )
     premise = f"{guard_text(r.guard)} " if r.guard else ""
-    return f"{r.name}: {premise}-> {', '.join([*map(update, r.updates), end])}{notes}"
+    return f"{r.name}: {premise}-> {', '.join([*map(update_text, r.updates), end])}{notes}"
 
 
 def guard_text(atoms: Iterable[Atom]) -> str:
     """A conjunction of atoms."""
-    return " and ".join(map(atom, atoms))
+    return " and ".join(map(atom_text, atoms))
 
 
-def atom(a: Atom) -> str:
+def atom_text(a: Atom) -> str:
     """One guard atom."""
     match a:
         case In(at, tokens):
@@ -127,10 +127,10 @@ def atom(a: Atom) -> str:
         case TopIs(frame):
             return f"top is {frame}"
         case AtLeast(least, atoms):
-            return f"{least} of [{', '.join(map(atom, atoms))}]"
+            return f"{least} of [{', '.join(map(atom_text, atoms))}]"
 
 
-def update(u: Update) -> str:
+def update_text(u: Update) -> str:
     """One update."""
     match u:
         case Emit(word):

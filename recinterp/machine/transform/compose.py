@@ -46,7 +46,7 @@ def compose_steps(machine: Machine, tidy: Callable[[Machine], Machine]) -> Machi
         follows = len(into) == 1 and not into[0].word and not _moves_stack(into[0])
         if not passes_on and not follows:
             continue
-        joined = [[compose(a, b) for b in out] for a in into]
+        joined = [[compose_rules(a, b) for b in out] for a in into]
         if any(x is None for row in joined for x in row):
             continue
         kept = [r for r in machine.rules if r.goto != mode and r.mode != mode]
@@ -60,7 +60,7 @@ def _moves_stack(rule: Rule) -> bool:
     return any(isinstance(u, Push | Pop) for u in rule.updates)
 
 
-def compose(first: Rule, then: Rule) -> Rule | None:
+def compose_rules(first: Rule, then: Rule) -> Rule | None:
     """One rule that does two in turn; None where the second reads what the first brings about."""
     nodes = [x for part in (*then.guard, *then.updates) for x in walk(part)]
     pushes = [u for u in first.updates if isinstance(u, Push)]
@@ -74,8 +74,8 @@ def compose(first: Rule, then: Rule) -> Rule | None:
     if _moves_stack(first) and any(isinstance(x, Pop) or x == Reg("top") for x in nodes):
         return None
     env = {u.reg: u.to for u in first.updates if isinstance(u, Set)}
-    guard = tuple(dict.fromkeys((*first.guard, *(in_atom(a, env) for a in then.guard))))
-    later = [in_update(u, env) for u in then.updates]
+    guard = tuple(dict.fromkeys((*first.guard, *(substitute_in_atom(a, env) for a in then.guard))))
+    later = [substitute_in_update(u, env) for u in then.updates]
     word = first.word + tuple(x for u in later if isinstance(u, Emit) for x in u.word)
     sets = env | {u.reg: u.to for u in later if isinstance(u, Set)}
     updates: list[Update] = [Emit(word)] if word else []
@@ -88,7 +88,7 @@ def compose(first: Rule, then: Rule) -> Rule | None:
     return Rule(name, first.mode, guard, tuple(updates), then.goto, origin, first.evidence)
 
 
-def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
+def substitute_registers(e: Expr, env: Mapping[str, Expr]) -> Expr:
     """An expression with registers replaced."""
     match e:
         case Const():
@@ -96,36 +96,41 @@ def put(e: Expr, env: Mapping[str, Expr]) -> Expr:
         case Reg(name):
             return env.get(name, e)
         case Add(base, Const(c), sign, k):
-            return add_constant(put(base, env), sign * c + k)
+            return add_constant(substitute_registers(base, env), sign * c + k)
         case Add(base, of, sign, k):
-            return Add(put(base, env), put(of, env), sign, k)
+            return Add(substitute_registers(base, env), substitute_registers(of, env), sign, k)
         case Find(start, step, skip):
-            return Find(put(start, env), step, skip)
+            return Find(substitute_registers(start, env), step, skip)
         case Span(at, step):
-            return Span(put(at, env), step)
+            return Span(substitute_registers(at, env), step)
 
 
-def in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
+def substitute_in_atom(a: Atom, env: Mapping[str, Expr]) -> Atom:
     """A guard atom with registers replaced."""
     match a:
         case In(at, tokens):
-            return In(put(at, env), tokens)
+            return In(substitute_registers(at, env), tokens)
         case Cmp(x, op, y):
-            return Cmp(put(x, env), op, put(y, env))
+            return Cmp(substitute_registers(x, env), op, substitute_registers(y, env))
         case AtLeast(least, atoms):
-            return AtLeast(least, tuple(in_atom(x, env) for x in atoms))
+            return AtLeast(least, tuple(substitute_in_atom(x, env) for x in atoms))
         case _:
             return a
 
 
-def in_update(u: Update, env: Mapping[str, Expr]) -> Update:
+def substitute_in_update(u: Update, env: Mapping[str, Expr]) -> Update:
     """An update with registers replaced in what it reads."""
     match u:
         case Emit(word):
-            return Emit(tuple(Copy(put(x.at, env)) if isinstance(x, Copy) else x for x in word))
+            return Emit(
+                tuple(
+                    Copy(substitute_registers(x.at, env)) if isinstance(x, Copy) else x
+                    for x in word
+                )
+            )
         case Set(reg, to):
-            return Set(reg, put(to, env))
+            return Set(reg, substitute_registers(to, env))
         case Push(frame, at):
-            return Push(frame, put(at, env))
+            return Push(frame, substitute_registers(at, env))
         case _:
             return u

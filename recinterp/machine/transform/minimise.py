@@ -28,7 +28,7 @@ from recinterp.machine.nodes import (
     Update,
     walk,
 )
-from recinterp.machine.transform.compose import compose_steps, put
+from recinterp.machine.transform.compose import compose_steps, substitute_registers
 
 
 def minimise_machine(machine: Machine) -> Machine:
@@ -63,7 +63,11 @@ def _absorb_first_rule(machine: Machine) -> Machine:
     if {u.reg for u in rule.updates if isinstance(u, Set)} & _registers_named(machine.domain):
         return machine
     given = dict(machine.registers)
-    given |= {u.reg: put(u.to, dict(machine.registers)) for u in rule.updates if isinstance(u, Set)}
+    given |= {
+        u.reg: substitute_registers(u.to, dict(machine.registers))
+        for u in rule.updates
+        if isinstance(u, Set)
+    }
     rules = tuple(r for r in machine.rules if r is not rule)
     start = rule.goto or machine.start
     return replace(machine, start=start, registers=tuple(given.items()), rules=rules)
@@ -251,12 +255,12 @@ def _count_copies(machine: Machine, mode: str) -> int:
 def _merged_origin(machine: Machine, group: Iterable[str], rule: Rule) -> str | None:
     """The ι-steps of a rule and of those it is merged with."""
     mine = _token_actions(rule)[0]
-    return joined(
+    return join_origins(
         r.origin for m in group for r in machine.rules_of(m) if _token_actions(r)[0] & mine
     )
 
 
-def joined(origins: Iterable[str | None]) -> str | None:
+def join_origins(origins: Iterable[str | None]) -> str | None:
     """Several ι-steps in one text; None where there are none, or too many to read."""
     parts = sorted({p for o in origins if o for p in o.split(" | ")})
     return " | ".join(parts) if 0 < len(parts) <= 4 else None
@@ -306,7 +310,7 @@ def _rename_frames(rules: Iterable[Rule], names: Mapping[str, str]) -> list[Rule
         new = replace(r, guard=guard, updates=tuple(_rename_frame(u, names) for u in r.updates))
         key = (new.mode, guard, new.updates, new.goto)
         old = found.get(key)
-        found[key] = replace(old, origin=joined([old.origin, new.origin])) if old else new
+        found[key] = replace(old, origin=join_origins([old.origin, new.origin])) if old else new
     return list(found.values())
 
 
@@ -344,7 +348,7 @@ def _merge_two_rules(one: Rule, other: Rule, machine: Machine) -> Rule | None:
     tokens = tuple(sorted({*a.tokens, *b.tokens}, key=lambda x: order.get(x, len(order))))
     guard = (*one.guard[: differ[0]], In(a.at, tokens), *one.guard[differ[0] + 1 :])
     name = _join_names(one.name, other.name)
-    return replace(one, name=name, guard=guard, origin=joined([one.origin, other.origin]))
+    return replace(one, name=name, guard=guard, origin=join_origins([one.origin, other.origin]))
 
 
 def _join_names(one: str, other: str) -> str:

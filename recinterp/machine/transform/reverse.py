@@ -47,15 +47,15 @@ def reverse_machine(machine: Machine) -> Machine:
     if machine.frames:
         raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
     turn = _Reversal(machine)
-    rules = tuple(turn.rule(r) for r in machine.rules)
-    start = (*((name, turn.to(name, e)) for name, e in machine.registers),)
+    rules = tuple(turn.reverse_rule(r) for r in machine.rules)
+    start = (*((name, turn.reverse_register(name, e)) for name, e in machine.registers),)
     return Machine(
         machine.vocab,
         machine.start,
         start,
         tuple(turn.frames),
         (*rules, *_flush_rules(turn.frames)),
-        tuple(turn.atom(a) for a in machine.domain),
+        tuple(turn.reverse_atom(a) for a in machine.domain),
         _step_limit(machine),
         machine.arity,
     )
@@ -85,7 +85,7 @@ class _Reversal:
         self.copied = _unused_name("copied", machine.vocab)
         self.pointers = _position_registers(machine)
 
-    def value(self, e: Expr) -> Expr:
+    def reverse_value(self, e: Expr) -> Expr:
         """An expression about the word, in terms of the reversed word."""
         match e:
             case Reg("t"):
@@ -95,55 +95,61 @@ class _Reversal:
             case Reg("top"):
                 return Const(-1)
             case Reg(name) if name in self.pointers:
-                return mirror(e)
+                return mirror_position(e)
             case Add(base, of, sign, k):
-                return linear([(1, self.value(base)), (sign, self.value(of))], k)
+                return collect_terms(
+                    [(1, self.reverse_value(base)), (sign, self.reverse_value(of))], k
+                )
             case Find(start, step, skip):
-                return mirror(Find(mirror(self.value(start)), -step, skip))
+                return mirror_position(
+                    Find(mirror_position(self.reverse_value(start)), -step, skip)
+                )
             case Span(at, step):
-                return mirror(Span(mirror(self.value(at)), -step))
+                return mirror_position(Span(mirror_position(self.reverse_value(at)), -step))
         return e
 
-    def at(self, e: Expr) -> Expr:
+    def reverse_position(self, e: Expr) -> Expr:
         """A position of the word as a position of the reversed word."""
-        return mirror(self.value(e))
+        return mirror_position(self.reverse_value(e))
 
-    def to(self, register: str, e: Expr) -> Expr:
+    def reverse_register(self, register: str, e: Expr) -> Expr:
         """What a register holds now: positions are mirrored, other numbers are not."""
-        return self.at(e) if register in self.pointers else self.value(e)
+        return self.reverse_position(e) if register in self.pointers else self.reverse_value(e)
 
-    def atom(self, atom: Atom) -> Atom:
+    def reverse_atom(self, atom: Atom) -> Atom:
         match atom:
             case In(at, tokens):
-                return In(self.at(at), tokens)
+                return In(self.reverse_position(at), tokens)
             case Cmp(a, op, b):
-                return _compare_linear(self.value(a), op, self.value(b))
+                return _compare_linear(self.reverse_value(a), op, self.reverse_value(b))
             case AtLeast(least, atoms):
-                return AtLeast(least, tuple(map(self.atom, atoms)))
+                return AtLeast(least, tuple(map(self.reverse_atom, atoms)))
         raise MachineError(
             "flip a machine", "a guard reads the output or the stack", "flip one that does not"
         )
 
-    def rule(self, rule: Rule) -> Rule:
-        updates = tuple(new for u in rule.updates for new in self.update(u))
+    def reverse_rule(self, rule: Rule) -> Rule:
+        updates = tuple(new for u in rule.updates for new in self.reverse_update(u))
         goto = FLUSH if rule.goto is None and rule.lost is None else rule.goto
-        return replace(rule, guard=tuple(map(self.atom, rule.guard)), updates=updates, goto=goto)
+        return replace(
+            rule, guard=tuple(map(self.reverse_atom, rule.guard)), updates=updates, goto=goto
+        )
 
-    def update(self, update: Update) -> Iterable[Update]:
+    def reverse_update(self, update: Update) -> Iterable[Update]:
         match update:
             case Emit(word):
-                return [self.push(piece) for piece in word]
+                return [self.push_frame(piece) for piece in word]
             case Set(reg, to):
-                return [Set(reg, self.to(reg, to))]
+                return [Set(reg, self.reverse_register(reg, to))]
             case Lost():
                 return [update]
         raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
 
-    def push(self, piece: str | Copy) -> Push:
+    def push_frame(self, piece: str | Copy) -> Push:
         """The frame that stands for a token to be written at the end."""
         if isinstance(piece, Copy):
             self.frames[self.copied] = Copy(Reg("top"))
-            return Push(self.copied, self.at(piece.at))
+            return Push(self.copied, self.reverse_position(piece.at))
         label = (
             piece
             if LABEL.fullmatch(piece)
@@ -179,12 +185,12 @@ def _position_registers(machine: Machine) -> frozenset[str]:
     )
 
 
-def mirror(e: Expr) -> Expr:
+def mirror_position(e: Expr) -> Expr:
     """n - 1 - e, simplified."""
-    return linear([(1, Reg("n")), (-1, e)], -1)
+    return collect_terms([(1, Reg("n")), (-1, e)], -1)
 
 
-def linear(terms: list[tuple[int, Expr]], k: int = 0) -> Expr:
+def collect_terms(terms: list[tuple[int, Expr]], k: int = 0) -> Expr:
     """A sum of expressions, with equal terms gathered."""
     coefficients: dict[Expr, int] = {}
 
@@ -210,8 +216,8 @@ def linear(terms: list[tuple[int, Expr]], k: int = 0) -> Expr:
 
 def _compare_linear(a: Expr, op: str, b: Expr) -> Cmp:
     """a op b with what stands on both sides taken away, a constant on the right."""
-    difference = linear([(1, a), (-1, b)])
-    negated = linear([(-1, a), (1, b)])
+    difference = collect_terms([(1, a), (-1, b)])
+    negated = collect_terms([(-1, a), (1, b)])
     turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
     if _count_negatives(negated) < _count_negatives(difference):
         difference, op = negated, turned.get(op, op)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recinterp.machine.nodes import AtLeast, In
-from recinterp.machine.validate import excludes, implies, simplify
+from recinterp.machine.validate import excludes, implies, simplify_guard
 
 if TYPE_CHECKING:
     from recinterp.machine.nodes import Atom
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def simplify_votes_given(guard: Sequence[Atom], given: Sequence[Atom] = ()) -> tuple[Atom, ...]:
     """A guard that holds where this one does, at least wherever all of `given` holds."""
-    simplified = simplify(tuple(guard))
+    simplified = simplify_guard(tuple(guard))
     while True:
         plain = [a for a in (*given, *simplified) if not isinstance(a, AtLeast)]
         parts = [_simplify_vote(a, plain) if isinstance(a, AtLeast) else (a,) for a in simplified]
-        new = simplify(tuple(a for part in parts for a in part))
+        new = simplify_guard(tuple(a for part in parts for a in part))
         if new == simplified:
             return simplified
         simplified = new

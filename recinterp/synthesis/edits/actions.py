@@ -58,9 +58,9 @@ def pointer_shifts(rule: Rule, view: EventView) -> Iterator[tuple[Action, Mask]]
             before, after = rule.updates[:i], rule.updates[i + 1 :]
             onward = update.to.sign if isinstance(update.to, Add) else 1
             further = replace(update, to=add_constant(update.to, onward))
-            due = view.read(update.to)
-            yield Action((*before, further, *after), rule.goto), view.read(further.to) == due
-            yield Action((*before, *after), rule.goto), view.read(Reg(update.reg)) == due
+            due = view.read_tokens(update.to)
+            yield Action((*before, further, *after), rule.goto), view.read_tokens(further.to) == due
+            yield Action((*before, *after), rule.goto), view.read_tokens(Reg(update.reg)) == due
 
 
 def update_deletions(rule: Rule) -> Iterator[Action]:
@@ -121,7 +121,7 @@ def _words(
         at = view.t + offset
         return np.where(at < size, y[here, np.minimum(at, y.shape[1] - 1)], -1)
 
-    copies = {Copy(at): view.read(at) for at in _readable(machine, rule)}
+    copies = {Copy(at): view.read_tokens(at) for at in _readable(machine, rule)}
     options: dict[tuple[str | Copy, ...], Mask] = {(): np.ones(len(here), dtype=bool)}
     for depth in range(3):
         for word, fits in list(options.items()):
@@ -135,6 +135,6 @@ def _words(
         ranked = sorted(options.items(), key=lambda kv: -int((kv[1] & bad).sum()))
         options = dict(ranked[: WORDS * (depth + 2)])
     if rule.word and () in options:  # where a rule's own word stands, it wrote something
-        own = [view.token(piece) == seen(i) for i, piece in enumerate(rule.word)]
+        own = [view.piece_tokens(piece) == seen(i) for i, piece in enumerate(rule.word)]
         options[()] = ~np.logical_and.reduce(own)
     return [(w, m, size == view.t + len(w)) for w, m in options.items() if (m & bad).sum() >= 2]

@@ -28,7 +28,7 @@ from recinterp.machine.nodes import (
     Update,
     walk,
 )
-from recinterp.machine.validate import negate, simplify
+from recinterp.machine.validate import negate_atom, simplify_guard
 from recinterp.synthesis.dataset import Dataset, Outcome
 from recinterp.synthesis.edits.proposals import (
     FLAGGED_FAILURE_COST,
@@ -258,11 +258,13 @@ def edited_by(parent: Edited, candidate: Candidate, cost: float) -> Edited:
         replace(
             rule,
             name=rule.name if i == 0 else f"{name}-else{i}",
-            guard=simplify((*rule.guard, *variant.guard[:i], negate(atom, machine.vocab))),
+            guard=simplify_guard(
+                (*rule.guard, *variant.guard[:i], negate_atom(atom, machine.vocab))
+            ),
         )
         for i, atom in enumerate(variant.guard)
     ]
-    guard = simplify((*rule.guard, *variant.guard))
+    guard = simplify_guard((*rule.guard, *variant.guard))
     new = Rule(name, rule.mode, guard, variant.updates, variant.goto, rule.origin)
     rules = [r for old in machine.rules for r in ([*kept, new] if old is rule else [old])]
     equals = {**parent.equals, name: candidate.equals}

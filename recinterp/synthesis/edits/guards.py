@@ -100,7 +100,7 @@ def candidate_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, M
 def _all_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
     yield from _compared(numbers(machine, view), view)
     for at in _places(machine):
-        read = view.read(at)
+        read = view.read_tokens(at)
         for number in np.unique(read).tolist():
             yield In(at, (view.words.vocab[number],)), read == number
     yield from _compared(run_lengths(machine), view)
@@ -118,7 +118,7 @@ def _all_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]
 
 def _compared(expressions: Iterable[Expr], view: EventView) -> Iterator[tuple[Atom, Mask]]:
     for e in expressions:
-        value = view.value(e)
+        value = view.evaluate(e)
         for k in np.unique(value).tolist():
             yield Cmp(e, ">=", Const(k)), value >= k
             yield Cmp(e, "<=", Const(k)), value <= k

@@ -29,7 +29,7 @@ from recinterp.machine.nodes import (
     add_constant,
     subtract,
 )
-from recinterp.machine.transform.compose import in_update
+from recinterp.machine.transform.compose import substitute_in_update
 from recinterp.synthesis.dataset import BEHIND
 from recinterp.synthesis.edits.guards import candidate_atoms, gather
 from recinterp.synthesis.guard_trees.split import NodeData
@@ -90,7 +90,7 @@ def shifted(updates: Sequence[Update], by: int) -> tuple[Update, ...]:
     """The same updates where so many tokens more (or fewer) have been written."""
     if not by:
         return tuple(updates)
-    return tuple(in_update(u, {"t": add_constant(Reg("t"), by)}) for u in updates)
+    return tuple(substitute_in_update(u, {"t": add_constant(Reg("t"), by)}) for u in updates)
 
 
 def stages(
@@ -119,11 +119,11 @@ def _due(
     size = dataset.size[view.inputs]
     if mode != TAIL:
         kept = np.flatnonzero(view.t <= size)
-        return view.take(kept), rules[kept]
+        return view.select(kept), rules[kept]
     more = np.clip(size - view.t + 1, 0, LONGER)
     index = np.repeat(np.arange(len(size)), more)
     nth = np.arange(len(index)) - np.repeat(np.cumsum(more) - more, more)
-    grown = view.take(index)
+    grown = view.select(index)
     return replace(grown, t=grown.t + nth), rules[index]
 
 
@@ -143,7 +143,7 @@ def _stage(
     for number, token in enumerate(machine.vocab):
         fits[TOKEN, token] = y == number
     for at in places(machine, view):
-        fits[COPY, Copy(at)] = view.read(at) == y
+        fits[COPY, Copy(at)] = view.read_tokens(at) == y
     table = _distinct(fits)
     asked = _atoms(machine, view)
     atoms = {a: mask for a, mask in asked if looks_back or not isinstance(a, Out)}
@@ -168,7 +168,7 @@ def _own(machine: Machine, view: EventView, rules: np.ndarray, mode: str) -> np.
     own = np.zeros(len(rules), dtype=np.int64)
     for number in np.unique(rules).tolist():
         mine = rules == number
-        own[mine] = view.take(mine).token(machine.rules[number].word[0])
+        own[mine] = view.select(mine).piece_tokens(machine.rules[number].word[0])
     return own
 
 
@@ -184,7 +184,7 @@ def places(machine: Machine, view: EventView) -> list[Expr]:
     ends = [e for k in range(longest) for e in (Const(k), add_constant(n, -1 - k))]
     found = dict[bytes, Expr]()
     for e in (*around, *ends):
-        found.setdefault(view.value(e).tobytes(), e)
+        found.setdefault(view.evaluate(e).tobytes(), e)
     return list(found.values())
 
 
@@ -203,7 +203,7 @@ def _all_atoms(
 ) -> Iterator[tuple[Atom, Bool[np.ndarray, "events"]]]:
     yield from candidate_atoms(machine, view)
     for at in places(machine, view):
-        read = view.read(at)
+        read = view.read_tokens(at)
         for number in np.unique(read).tolist():
             yield In(at, (view.words.vocab[number],)), read == number
 

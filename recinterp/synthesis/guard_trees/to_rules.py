@@ -10,7 +10,7 @@ import numpy as np
 
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import AtLeast, Copy, Emit, In, Lost, Rule
-from recinterp.machine.validate import negate, simplify
+from recinterp.machine.validate import negate_atom, simplify_guard
 from recinterp.synthesis.guard_trees.events import (
     LOST,
     OWN,
@@ -46,7 +46,7 @@ def machine_of(
     rules = list[Rule]()
     for number, rule in enumerate(machine.rules):
         if rule.mode not in trees or not (rule.word or rule.mode == TAIL):
-            rules.append(replace(rule, guard=simplify(rule.guard)))
+            rules.append(replace(rule, guard=simplify_guard(rule.guard)))
             continue
         stage, root = trees[rule.mode]
         events = np.flatnonzero(stage.rules == number)
@@ -54,7 +54,7 @@ def machine_of(
         paths = list(_paths(kept, ()))
         for i, (guard, act) in enumerate(paths):
             name = rule.name if len(paths) == 1 else f"{rule.name}.{i + 1}"
-            split = replace(rule, name=name, guard=simplify((*rule.guard, *guard)))
+            split = replace(rule, name=name, guard=simplify_guard((*rule.guard, *guard)))
             rules.append(_acting(split, act))
     return machine.with_rules(_merged(_whole(rules, machine.start), machine.vocab))
 
@@ -80,9 +80,9 @@ def _said(
 ) -> tuple[tuple[Atom, ...], tuple[Atom, ...]]:
     """A question and its opposite as atoms that hold together: votes only where they are needed."""
     atoms = tuple(
-        stage.atoms[k] if so else negate(stage.atoms[k], vocab) for k, so in question.atoms
+        stage.atoms[k] if so else negate_atom(stage.atoms[k], vocab) for k, so in question.atoms
     )
-    against = tuple(negate(a, vocab) for a in atoms)
+    against = tuple(negate_atom(a, vocab) for a in atoms)
     return _voted(question.least, atoms), _voted(len(atoms) - question.least + 1, against)
 
 
