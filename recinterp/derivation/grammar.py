@@ -84,7 +84,7 @@ class InputGrammar:
 
     def token_of(self, constructor: str) -> str:
         """The token of a constructor."""
-        return self.encoding.token[constructor]
+        return self.encoding.tokens_by_constructor[constructor]
 
     def forms_of(self, type_: str) -> tuple[ConstructorForm, ...]:
         """How a term of a type can begin in the input."""

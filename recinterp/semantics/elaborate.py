@@ -12,14 +12,14 @@ from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm as CoreArm
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
 from recinterp.semantics.guard import check_guard
-from recinterp.semantics.parse import parse, too_deep
-from recinterp.semantics.patterns import LIST_SUGAR, Env, Known, Row, compile_match
+from recinterp.semantics.parse import nesting_error, parse_sentences
+from recinterp.semantics.patterns import LIST_SUGAR, Env, NamedTerm, PatternRow, compile_match
 from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
 
 LARGEST_BODY = 20_000
 
 
-class Open(Exception):
+class OpenTypeError(Exception):
     """The type of a term cannot be read off the term alone; `pos` is where it stays open."""
 
     def __init__(self, pos: s.Pos) -> None:
@@ -27,17 +27,17 @@ class Open(Exception):
 
 
 @dataclass
-class Body:
+class BodyElaborator:
     """Elaborates the body of one function; `places` says where each call stands in the text."""
 
     scope: Scope
     peers: Mapping[str, Function]
     used: set[str] = field(default_factory=set)
     places: dict[int, s.Pos] = field(default_factory=dict)
-    kept: list[Expr] = field(default_factory=list)
+    placed_calls: list[Expr] = field(default_factory=list)
     size: int = 0
 
-    def fresh(self, base: str) -> str:
+    def fresh_name(self, base: str) -> str:
         """A variable name that nothing else in this function has."""
         name, i = base, 0
         while name in self.used or name in KEYWORDS or self.is_global(name):
@@ -50,38 +50,42 @@ class Body:
         return (
             name in self.scope.declared
             or name in self.scope.constructors
-            or bool(self.function(name))
+            or bool(self.find_function(name))
         )
 
-    def function(self, name: str) -> Function | None:
+    def find_function(self, name: str) -> Function | None:
         """The function a global name stands for."""
         return self.peers.get(name) or self.scope.functions.get(name)
 
-    def grow(self, pos: s.Pos) -> None:
+    def count_node(self, pos: s.Pos) -> None:
         """Count one more node; OutsideSubsetError where matches spread out to too many."""
         self.size += 1
         if self.size > LARGEST_BODY:
-            self.scope.outside(pos, "a body this large once its matches are spread out", "split it")
+            self.scope.refuse_as_outside(
+                pos, "a body this large once its matches are spread out", "split it"
+            )
 
-    def check(self, term: s.STerm, env: Env, wanted: str) -> Expr:
+    def check_term(self, term: s.STerm, env: Env, wanted: str) -> Expr:
         """The term as a core expression of the type wanted; GallinaTypeError otherwise."""
-        expr, type_ = self.infer(term, env, wanted)
+        expr, type_ = self.infer_term(term, env, wanted)
         if type_ != wanted:
             self.scope.refuse(
                 term.pos, f"this has type {type_}", f"a term of type {wanted} is needed"
             )
         return expr
 
-    def infer(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:  # noqa: RET503 (what refuses never returns)
+    def infer_term(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:  # noqa: RET503 (what refuses never returns)
         """The term as a core expression, and its type. Raises Open where that cannot be known."""
-        self.grow(term.pos)
+        self.count_node(term.pos)
         match term:
             case s.SName():
                 return self._infer_application(term, (), env, wanted)
             case s.SApply(head=s.SName() as head, args=args):
                 return self._infer_application(head, args, env, wanted)
             case s.SApply():
-                self.scope.outside(term.pos, "applying what is not a name", "name the function")
+                self.scope.refuse_as_outside(
+                    term.pos, "applying what is not a name", "name the function"
+                )
             case s.SLet():
                 return self._infer_let(term, env, wanted)
             case s.SIf():
@@ -89,7 +93,7 @@ class Body:
             case s.SMatch():
                 return self._infer_match(term, env, wanted)
             case s.SHole():
-                self.scope.outside(term.pos, "'_' in a term", "write the term")
+                self.scope.refuse_as_outside(term.pos, "'_' in a term", "write the term")
 
     def _infer_application(  # noqa: RET503 (what refuses never returns)
         self, head: s.SName, args: tuple[s.STerm, ...], env: Env, wanted: str | None
@@ -99,15 +103,15 @@ class Body:
             if args:
                 self.scope.refuse(head.pos, f"{name!r} is not a function")
             return env[name].expr, env[name].type
-        if function := self.function(name):
+        if function := self.find_function(name):
             return self._infer_call(head.pos, function, args, env)
         if name in self.scope.constructors:
             return self._infer_construct(head.pos, name, args, env, wanted)
-        self.scope.unknown(head.pos, name, ())
+        self.scope.refuse_unknown(head.pos, name, ())
 
     def _check_saturated(self, pos: s.Pos, name: str, wanted: int, given: int) -> None:
         if given < wanted:
-            self.scope.outside(
+            self.scope.refuse_as_outside(
                 pos, f"{name!r} with {given} of its {wanted} arguments", "give it all of them"
             )
         if given > wanted:
@@ -118,7 +122,7 @@ class Body:
     ) -> tuple[Expr, str]:
         self._check_saturated(pos, function.name, len(function.params), len(args))
         given = tuple(
-            self.check(a, env, p.type) for a, p in zip(args, function.params, strict=True)
+            self.check_term(a, env, p.type) for a, p in zip(args, function.params, strict=True)
         )
         call = Call(function.name, given)
         self._record_place(call, pos)
@@ -126,9 +130,9 @@ class Body:
 
     def _record_place(self, call: Call, pos: s.Pos) -> None:
         self.places[id(call)] = pos
-        self.kept.append(call)  # an id stays unique only while its object lives
+        self.placed_calls.append(call)  # an id stays unique only while its object lives
 
-    def note(self, old: Call, new: Call) -> None:
+    def record_rebuilt_call(self, old: Call, new: Call) -> None:
         """A call was rebuilt: it stands where the old one stood."""
         self._record_place(new, self.places[id(old)])
 
@@ -147,10 +151,10 @@ class Body:
         rest = args[explicit:]
         self._infer_params(known, shape, rest, env)
         if any(p not in known for p in declared.params):
-            raise Open(pos)
-        type_ = self.scope.instance(generic, tuple(known[p] for p in declared.params))
+            raise OpenTypeError(pos)
+        type_ = self.scope.make_instance(generic, tuple(known[p] for p in declared.params))
         types = self.scope.instances[type_].constructors[index].args
-        given = tuple(self.check(a, env, t) for a, t in zip(rest, types, strict=True))
+        given = tuple(self.check_term(a, env, t) for a, t in zip(rest, types, strict=True))
         return Construct(name, type_, given), type_
 
     def _written_types(self, name: str, args: Sequence[s.STerm], env: Env) -> dict[str, str]:
@@ -160,7 +164,7 @@ class Body:
             p for p, hidden in zip(params, self.scope.implicit[name], strict=True) if not hidden
         ]
         return {
-            p: self.scope.type(_type_of_term(a, self.scope))
+            p: self.scope.type_instance(_type_of_term(a, self.scope))
             for p, a in zip(shown, args, strict=True)
             if not isinstance(a, s.SHole)
         }
@@ -173,8 +177,8 @@ class Body:
             if not _has_unknown_parameter(type_, known, self.scope):
                 continue
             try:
-                self._unify_types(type_, self.infer(arg, env)[1], known)
-            except Open:
+                self._unify_types(type_, self.infer_term(arg, env)[1], known)
+            except OpenTypeError:
                 continue
 
     def _unify_types(self, pattern: s.SType, actual: str, known: dict[str, str]) -> None:
@@ -188,30 +192,32 @@ class Body:
 
     def _infer_let(self, term: s.SLet, env: Env, wanted: str | None) -> tuple[Expr, str]:
         if term.type is not None:
-            type_ = self.scope.type(term.type)
-            value = self.check(term.value, env, type_)
+            type_ = self.scope.type_instance(term.type)
+            value = self.check_term(term.value, env, type_)
         else:
-            value, type_ = self.infer(term.value, env)
-        name = self.fresh(term.name)
-        body, result = self.infer(term.body, {**env, term.name: Known(Var(name), type_)}, wanted)
+            value, type_ = self.infer_term(term.value, env)
+        name = self.fresh_name(term.name)
+        body, result = self.infer_term(
+            term.body, {**env, term.name: NamedTerm(Var(name), type_)}, wanted
+        )
         return Let(name, type_, value, body), result
 
     def _infer_if(self, term: s.SIf, env: Env, wanted: str | None) -> tuple[Expr, str]:
-        scrutinee, type_ = self.infer(term.scrutinee, env)
+        scrutinee, type_ = self.infer_term(term.scrutinee, env)
         constructors = self.scope.instances[type_].constructors
         if len(constructors) != 2:
             what = f"'if' on {type_}, which has {len(constructors)} constructors"
             self.scope.refuse(term.pos, what, "match on it")
-        yes, result = self.infer(term.yes, env, wanted)
-        no = self.check(term.no, env, result)
+        yes, result = self.infer_term(term.yes, env, wanted)
+        no = self.check_term(term.no, env, result)
         arms = tuple(
-            CoreArm(c.name, tuple(self.fresh("x") for _ in c.args), body)
+            CoreArm(c.name, tuple(self.fresh_name("x") for _ in c.args), body)
             for c, body in zip(constructors, (yes, no), strict=True)
         )
         return Match(scrutinee, type_, arms, result), result
 
     def _infer_match(self, term: s.SMatch, env: Env, wanted: str | None) -> tuple[Expr, str]:
-        scrutinees = [self.infer(t, env) for t in term.scrutinees]
+        scrutinees = [self.infer_term(t, env) for t in term.scrutinees]
         result: str | None = wanted
         if result is None:
             result = self._first_known_type(term, env, [t for _, t in scrutinees])
@@ -221,13 +227,13 @@ class Body:
         """The type of the first branch whose type can be read off it."""
         where = term.pos
         for clause in term.clauses:
-            row = Row.of(self, clause.rows[0], types, clause)
-            inner = {**env, **{n: Known(Var(n), t) for n, t in row.names(self).items()}}
+            row = PatternRow.of(self, clause.rows[0], types, clause)
+            inner = {**env, **{n: NamedTerm(Var(n), t) for n, t in row.bound_types(self).items()}}
             try:
-                return self.infer(clause.body, inner)[1]
-            except Open as error:
+                return self.infer_term(clause.body, inner)[1]
+            except OpenTypeError as error:
                 where = error.pos
-        raise Open(where)
+        raise OpenTypeError(where)
 
 
 def _type_of_term(term: s.STerm, scope: Scope) -> s.SType:  # noqa: RET503 (what refuses never returns)
@@ -244,7 +250,7 @@ def _has_unknown_parameter(written: s.SType, known: Mapping[str, str], scope: Sc
     return any(_has_unknown_parameter(a, known, scope) for a in written.args)
 
 
-def elaborate(source: str) -> Program:
+def elaborate_program(source: str) -> Program:
     """The checked program of a Gallina text.
 
     Raises GallinaSyntaxError, GallinaTypeError, NotStructuralError or OutsideSubsetError with the
@@ -255,7 +261,7 @@ def elaborate(source: str) -> Program:
 
 @cache
 def _parse_prelude() -> tuple[s.Sentence, ...]:
-    return parse(PRELUDE)
+    return parse_sentences(PRELUDE)
 
 
 class Elaborator:
@@ -267,10 +273,10 @@ class Elaborator:
             self._take_sentence(sentence)
         self.scope.own.clear()
         try:
-            for sentence in parse(source):
+            for sentence in parse_sentences(source):
                 self._take_sentence(sentence)
         except RecursionError:
-            raise too_deep(source) from None
+            raise nesting_error(source) from None
 
     @property
     def program(self) -> Program:
@@ -278,19 +284,19 @@ class Elaborator:
         functions = tuple(self.scope.functions.values())
         return Program(tuple(self.scope.instances.values()), functions)
 
-    def term(self, text: str, wanted: str) -> tuple[Expr, str]:
+    def elaborate_term(self, text: str, wanted: str) -> tuple[Expr, str]:
         """A closed term of a type, elaborated in this program's scope. Raises SourceError."""
         source = f"Definition the_term : {wanted} :=\n{text}\n."
         scope = replace(self.scope, source=source)
         try:
-            block, *more = parse(source)
+            block, *more = parse_sentences(source)
             assert isinstance(block, s.SBlock)
             (function,) = block.members
             assert isinstance(function, s.SFunction)
             if more:
                 scope.refuse(more[0].pos, "a term ends before a '.'", "write one term")
-            return Body(scope, {}).check(function.body, {}, wanted), wanted
-        except Open as error:
+            return BodyElaborator(scope, {}).check_term(function.body, {}, wanted), wanted
+        except OpenTypeError as error:
             _refuse_open_type(scope, error)
         except SourceError as error:
             line, column = error.line - 1, error.column
@@ -312,7 +318,7 @@ class Elaborator:
     def _check_pragma(self, sentence: s.SPragma) -> None:
         known = {"Coq", "List", "ListNotations", "list_scope", "Coq.Lists.List", "Lists.List"}
         if not set(sentence.words) <= known:
-            self.scope.outside(
+            self.scope.refuse_as_outside(
                 sentence.pos, "this library", "define what you use of it in this text"
             )
 
@@ -325,17 +331,17 @@ class Elaborator:
         for written in block:
             peers = heads if written.recursive else {}
             head = heads[written.name]
-            body = Body(self.scope, peers)
-            env: dict[str, Known] = {}
+            body = BodyElaborator(self.scope, peers)
+            env: dict[str, NamedTerm] = {}
             params = []
             for binder, param in zip(written.binders, head.params, strict=True):
-                name = body.fresh("x" if binder.name == "_" else binder.name)
+                name = body.fresh_name("x" if binder.name == "_" else binder.name)
                 params.append(Param(name, param.type))
                 if binder.name != "_":
-                    env[binder.name] = Known(Var(name), param.type)
+                    env[binder.name] = NamedTerm(Var(name), param.type)
             try:
-                core = body.check(written.body, env, head.result)
-            except Open as error:
+                core = body.check_term(written.body, env, head.result)
+            except OpenTypeError as error:
                 _refuse_open_type(self.scope, error)
             done.append(Function(head.name, tuple(params), head.result, core, None, head.block))
             places |= body.places
@@ -350,24 +356,26 @@ class Elaborator:
     def _result_type(self, written: s.SFunction, params: Sequence[Param]) -> str:
         """The result type as written; that of a definition's body where it is left out."""
         if written.result is not None:
-            return self.scope.type(written.result)
+            return self.scope.type_instance(written.result)
         if written.recursive:
-            self.scope.outside(written.pos, "a Fixpoint without its result type", "write ': T'")
-        env = {p.name: Known(Var(p.name), p.type) for p in params}
+            self.scope.refuse_as_outside(
+                written.pos, "a Fixpoint without its result type", "write ': T'"
+            )
+        env = {p.name: NamedTerm(Var(p.name), p.type) for p in params}
         try:
-            return Body(self.scope, {}).infer(written.body, env)[1]
-        except Open as error:
+            return BodyElaborator(self.scope, {}).infer_term(written.body, env)[1]
+        except OpenTypeError as error:
             _refuse_open_type(self.scope, error)
 
     def _function_head(self, written: s.SFunction, block: tuple[str, ...]) -> Function:
         seen: set[str] = set()
         for binder in written.binders:
             if binder.name in seen:
-                self.scope.outside(
+                self.scope.refuse_as_outside(
                     binder.pos, f"the parameter {binder.name!r} twice", "rename one of them"
                 )
             seen |= {binder.name} - {"_"}
-        params = tuple(Param(b.name, self.scope.type(b.type)) for b in written.binders)
+        params = tuple(Param(b.name, self.scope.type_instance(b.type)) for b in written.binders)
         result = self._result_type(written, params)
         names = block if written.recursive else ()
         return Function(written.name, params, result, Var("_"), None, names)
@@ -382,6 +390,6 @@ def _struct_index(scope: Scope, written: s.SFunction) -> int | None:
     return names.index(written.struct)
 
 
-def _refuse_open_type(scope: Scope, error: Open) -> NoReturn:
+def _refuse_open_type(scope: Scope, error: OpenTypeError) -> NoReturn:
     what = "a type argument that has to be guessed"
-    scope.outside(error.pos, what, "write 'let name : type := …' for it")
+    scope.refuse_as_outside(error.pos, what, "write 'let name : type := …' for it")

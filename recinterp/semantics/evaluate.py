@@ -17,7 +17,7 @@ from recinterp.semantics.terms import Value
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledProgram:
     """`run(function, args)` gives its value; with `counting`, `depth` gives its recursion depth."""
 
     program: Program
@@ -26,36 +26,36 @@ class Compiled:
     deepest: list[int]
     own: frozenset[str]
 
-    def run(self, function: str, args: Sequence[Value]) -> Value:
+    def run_function(self, function: str, args: Sequence[Value]) -> Value:
         """The value of a function at values."""
         try:
             return self.functions[function](*args)
         except (RecursionError, KeyError):
-            return deep(self.program, function, args, frozenset())[0]
+            return evaluate_on_stack(self.program, function, args, frozenset())[0]
 
-    def depth(self, function: str, args: Sequence[Value]) -> int:
+    def measure_depth(self, function: str, args: Sequence[Value]) -> int:
         """The longest chain of nested unfoldings of own functions, minus one (-1: none ran)."""
         self.deepest[0] = 0
         try:
             self.counted[function](*args, 1 if function in self.own else 0)
         except (RecursionError, KeyError):
-            return deep(self.program, function, args, self.own)[1] - 1
+            return evaluate_on_stack(self.program, function, args, self.own)[1] - 1
         return self.deepest[0] - 1
 
 
-def compile_program(program: Program, own: frozenset[str]) -> Compiled:
+def compile_program(program: Program, own: frozenset[str]) -> CompiledProgram:
     """Python functions for every function of a program; `own` are counted in depths."""
     deepest = [0]
     plain: dict[str, Any] = {}
     counted: dict[str, Any] = {"deepest": deepest}
     try:
         for function in program.functions:
-            exec(_FunctionWriter(program, None).function(function), plain)
-            exec(_FunctionWriter(program, own).function(function), counted)
+            exec(_FunctionWriter(program, None).function_source(function), plain)
+            exec(_FunctionWriter(program, own).function_source(function), counted)
     except (SyntaxError, RecursionError, MemoryError):  # nested too deep for Python's own compiler
-        return Compiled(program, {}, {}, deepest, own)
+        return CompiledProgram(program, {}, {}, deepest, own)
     names = program.function_names
-    return Compiled(
+    return CompiledProgram(
         program,
         {n: plain[_function_identifier(n)] for n in names},
         {n: counted[_function_identifier(n)] for n in names},
@@ -80,29 +80,29 @@ class _FunctionWriter:
     own: frozenset[str] | None
     temporaries: int = 0
 
-    def function(self, function: Function) -> str:
+    def function_source(self, function: Function) -> str:
         params = [_variable_identifier(p.name) for p in function.params] + (
             ["d"] if self.own is not None else []
         )
         lines = [f"def {_function_identifier(function.name)}({', '.join(params)}):"]
         if self.own is not None and function.name in self.own:
             lines.append(" if d > deepest[0]: deepest[0] = d")
-        return "\n".join(lines + self.block(function.body, " ", "return "))
+        return "\n".join(lines + self.block_lines(function.body, " ", "return "))
 
-    def block(self, expr: Expr, pad: str, to: str) -> list[str]:
+    def block_lines(self, expr: Expr, pad: str, to: str) -> list[str]:
         """Lines that leave the value of `expr` where `to` says (`return `, or `name = `)."""
         if isinstance(expr, Match):
-            before, scrutinee = self.atom(expr.scrutinee, pad)
-            return before + self.arms(expr, scrutinee, pad, to)
+            before, scrutinee = self.named_value(expr.scrutinee, pad)
+            return before + self.arm_lines(expr, scrutinee, pad, to)
         if isinstance(expr, Let):
             return [
-                *self.block(expr.value, pad, f"{_variable_identifier(expr.name)} = "),
-                *self.block(expr.body, pad, to),
+                *self.block_lines(expr.value, pad, f"{_variable_identifier(expr.name)} = "),
+                *self.block_lines(expr.body, pad, to),
             ]
-        before, text = self.value(expr, pad)
+        before, text = self.value_expression(expr, pad)
         return [*before, f"{pad}{to}{text}"]
 
-    def arms(self, expr: Match, scrutinee: str, pad: str, to: str) -> list[str]:
+    def arm_lines(self, expr: Match, scrutinee: str, pad: str, to: str) -> list[str]:
         lines = []
         last, first = len(expr.arms) - 1, self.program.first_id[expr.type]
         for i, arm in enumerate(expr.arms):
@@ -117,49 +117,49 @@ class _FunctionWriter:
                 f"{inner}{_variable_identifier(n)} = {scrutinee}[{k}]"
                 for k, n in enumerate(arm.names, 1)
             ]
-            lines += self.block(arm.body, inner, to)
+            lines += self.block_lines(arm.body, inner, to)
         return lines
 
-    def atom(self, expr: Expr, pad: str) -> tuple[list[str], str]:
+    def named_value(self, expr: Expr, pad: str) -> tuple[list[str], str]:
         """Lines to run first, and a name that then holds the value."""
         if isinstance(expr, Var):
             return [], _variable_identifier(expr.name)
         name = f"t{self.temporaries}"
         self.temporaries += 1
-        return self.block(expr, pad, f"{name} = "), name
+        return self.block_lines(expr, pad, f"{name} = "), name
 
-    def value(self, expr: Expr, pad: str) -> tuple[list[str], str]:
+    def value_expression(self, expr: Expr, pad: str) -> tuple[list[str], str]:
         """Lines to run first, and a Python expression for the value."""
         match expr:
             case Var(name=name):
                 return [], _variable_identifier(name)
             case Construct(constructor=constructor, type=type_, args=args):
-                before, parts = self.values(args, pad)
+                before, parts = self.value_expressions(args, pad)
                 index = str(self.program.ids[type_, constructor])
                 return before, f"({', '.join([index, *parts])},)"
             case Call(function=function, args=args):
-                before, parts = self.values(args, pad)
-                given = ", ".join([*parts, *self.counter(function)])
+                before, parts = self.value_expressions(args, pad)
+                given = ", ".join([*parts, *self.nesting_argument(function)])
                 return before, f"{_function_identifier(function)}({given})"
             case _:
-                return self.atom(expr, pad)
+                return self.named_value(expr, pad)
 
-    def counter(self, callee: str) -> list[str]:
+    def nesting_argument(self, callee: str) -> list[str]:
         """The nesting passed on: one more where an own function is called."""
         if self.own is None:
             return []
         return ["d + 1" if callee in self.own else "d"]
 
-    def values(self, exprs: Sequence[Expr], pad: str) -> tuple[list[str], list[str]]:
+    def value_expressions(self, exprs: Sequence[Expr], pad: str) -> tuple[list[str], list[str]]:
         lines, parts = [], []
         for expr in exprs:
-            before, part = self.value(expr, pad)
+            before, part = self.value_expression(expr, pad)
             lines += before
             parts.append(part)
         return lines, parts
 
 
-def deep(
+def evaluate_on_stack(
     program: Program, function: str, args: Sequence[Value], own: frozenset[str]
 ) -> tuple[Value, int]:
     """(value, deepest nesting of own unfoldings), on an explicit stack.

@@ -22,7 +22,7 @@ from recinterp.semantics.surface_syntax import Pos
 MOST_CHOICES = 256
 
 
-class Size(Enum):
+class SubtermSize(Enum):
     """What is known of a variable, against the structural argument."""
 
     WHOLE = "the structural argument itself"
@@ -32,11 +32,11 @@ class Size(Enum):
 
 
 @dataclass(frozen=True)
-class Fault:
+class UnguardedCall:
     """A recursive call that is not guarded."""
 
     call: Call
-    size: Size
+    size: SubtermSize
     struct: str
 
 
@@ -54,8 +54,8 @@ def check_guard(
     choices = [
         range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)
     ]
-    first: Fault | None = None
-    computed: Fault | None = None
+    first: UnguardedCall | None = None
+    computed: UnguardedCall | None = None
     apart = False
     for structs in islice(product(*choices), MOST_CHOICES):
         if not _same_block(scope, block, structs):
@@ -65,7 +65,7 @@ def check_guard(
         if fault is None:
             return [replace(f, struct=i) for f, i in zip(block, structs, strict=True)]
         first = first or fault
-        computed = computed or (fault if fault.size is Size.COMPUTED else None)
+        computed = computed or (fault if fault.size is SubtermSize.COMPUTED else None)
     fault = computed or (None if apart else first)
     raise _describe_refusal(scope, block, fault, places, heads)
 
@@ -78,12 +78,14 @@ def _same_block(scope: Scope, block: Sequence[Function], structs: Sequence[int])
 
 def _find_fault(
     scope: Scope, block: Sequence[Function], structs: Mapping[str, int]
-) -> Fault | None:
+) -> UnguardedCall | None:
     for function in block:
         param = function.params[structs[function.name]]
-        sizes = {p.name: Size.OTHER for p in function.params} | {param.name: Size.WHOLE}
+        sizes = {p.name: SubtermSize.OTHER for p in function.params} | {
+            param.name: SubtermSize.WHOLE
+        }
         walker = _Walker(scope, structs, frozenset(scope.instances[param.type].block), param.name)
-        fault = walker.visit(function.body, sizes)
+        fault = walker.visit_expression(function.body, sizes)
         if fault is not None:
             return fault
     return None
@@ -96,7 +98,7 @@ class _Walker:
     block: frozenset[str]
     struct: str
 
-    def visit(self, expr: Expr, sizes: dict[str, Size]) -> Fault | None:
+    def visit_expression(self, expr: Expr, sizes: dict[str, SubtermSize]) -> UnguardedCall | None:
         """The first unguarded recursive call; `sizes` grows, as names are unique in a function."""
         match expr:
             case Var():
@@ -106,59 +108,61 @@ class _Walker:
             case Call(args=args):
                 return self._visit_all(args, sizes) or self._visit_call(expr, sizes)
             case Let(name=name, value=value, body=body):
-                fault = self.visit(value, sizes)
+                fault = self.visit_expression(value, sizes)
                 sizes[name] = _bound_size(value, sizes)
-                return fault or self.visit(body, sizes)
+                return fault or self.visit_expression(body, sizes)
             case Match():
                 return self._visit_match(expr, sizes)
 
-    def _visit_all(self, exprs: Sequence[Expr], sizes: dict[str, Size]) -> Fault | None:
-        return next((f for e in exprs if (f := self.visit(e, sizes))), None)
+    def _visit_all(
+        self, exprs: Sequence[Expr], sizes: dict[str, SubtermSize]
+    ) -> UnguardedCall | None:
+        return next((f for e in exprs if (f := self.visit_expression(e, sizes))), None)
 
-    def _visit_call(self, call: Call, sizes: dict[str, Size]) -> Fault | None:
+    def _visit_call(self, call: Call, sizes: dict[str, SubtermSize]) -> UnguardedCall | None:
         if call.function not in self.structs:
             return None
         size = _argument_size(call.args[self.structs[call.function]], sizes)
-        return None if size is Size.STRICT else Fault(call, size, self.struct)
+        return None if size is SubtermSize.STRICT else UnguardedCall(call, size, self.struct)
 
-    def _visit_match(self, expr: Match, sizes: dict[str, Size]) -> Fault | None:
-        fault = self.visit(expr.scrutinee, sizes)
+    def _visit_match(self, expr: Match, sizes: dict[str, SubtermSize]) -> UnguardedCall | None:
+        fault = self.visit_expression(expr.scrutinee, sizes)
         outer = _bound_size(expr.scrutinee, sizes)
         ind = self.scope.instances[expr.type]
         for arm in expr.arms:
             for name, type_ in zip(arm.names, ind.constructor(arm.constructor).args, strict=True):
                 sizes[name] = _part_size(outer, type_ in self.block)
-            fault = fault or self.visit(arm.body, sizes)
+            fault = fault or self.visit_expression(arm.body, sizes)
         return fault
 
 
-def _part_size(outer: Size, same_block: bool) -> Size:
-    if outer in (Size.WHOLE, Size.STRICT):
-        return Size.STRICT if same_block else Size.OTHER
+def _part_size(outer: SubtermSize, same_block: bool) -> SubtermSize:
+    if outer in (SubtermSize.WHOLE, SubtermSize.STRICT):
+        return SubtermSize.STRICT if same_block else SubtermSize.OTHER
     return outer
 
 
-def _argument_size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
+def _argument_size(expr: Expr, sizes: Mapping[str, SubtermSize]) -> SubtermSize:
     match expr:
         case Var(name=name):
             return sizes[name]
         case Construct():
-            return Size.OTHER
+            return SubtermSize.OTHER
         case _:
-            return Size.COMPUTED
+            return SubtermSize.COMPUTED
 
 
-def _bound_size(expr: Expr, sizes: Mapping[str, Size]) -> Size:
+def _bound_size(expr: Expr, sizes: Mapping[str, SubtermSize]) -> SubtermSize:
     """Of what a let or a match binds: Coq looks through constructors there, which is not done
     here.
     """
-    return Size.COMPUTED if isinstance(expr, Construct) else _argument_size(expr, sizes)
+    return SubtermSize.COMPUTED if isinstance(expr, Construct) else _argument_size(expr, sizes)
 
 
 def _describe_refusal(
     scope: Scope,
     block: Sequence[Function],
-    fault: Fault | None,
+    fault: UnguardedCall | None,
     places: Mapping[int, Pos],
     heads: Sequence[Pos],
 ) -> SourceError:
@@ -169,11 +173,11 @@ def _describe_refusal(
         accepted = "declare the types together, or the functions apart"
         return _source_error(scope, OutsideSubsetError, heads[0], wrong, accepted)
     pos, callee = places.get(id(fault.call), heads[0]), fault.call.function
-    if fault.size is Size.COMPUTED:
+    if fault.size is SubtermSize.COMPUTED:
         wrong = f"a recursive call of {callee} on a computed argument {outside}"
         accepted = "match on the argument and call on a name that the match binds"
         return _source_error(scope, OutsideSubsetError, pos, wrong, accepted)
-    place = f"{fault.struct!r} itself" if fault.size is Size.WHOLE else "something else"
+    place = f"{fault.struct!r} itself" if fault.size is SubtermSize.WHOLE else "something else"
     wrong = (
         f"not structurally recursive: the call of {callee} is not on a strict subterm of "
         f"{fault.struct!r} but on {place}"

@@ -15,7 +15,7 @@ from lark.tree import Meta
 
 from recinterp.errors import GallinaSyntaxError, OutsideSubsetError, TaskError
 from recinterp.semantics import surface_syntax as s
-from recinterp.semantics.unsupported import advice, misplaced
+from recinterp.semantics.unsupported import advise_on_word, explain_misplaced_token
 
 LONGEST_SOURCE = 200_000
 DEEPEST_NESTING = 100
@@ -42,7 +42,7 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         return tuple(items)
 
     def outside(self, meta: Meta, items: list[Token]) -> None:
-        raise _Outside(items[0], *advice(str(items[0])))
+        raise _Outside(items[0], *advise_on_word(str(items[0])))
 
     # sentences
     def inductive(self, meta: Meta, items: list[Any]) -> s.SBlock:
@@ -229,7 +229,7 @@ def blank_comments(source: str) -> str:
     return "".join(out)
 
 
-def parse(source: str) -> tuple[s.Sentence, ...]:
+def parse_sentences(source: str) -> tuple[s.Sentence, ...]:
     """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubsetError, with the place."""
     if len(source) > LONGEST_SOURCE:
         raise GallinaSyntaxError(
@@ -243,16 +243,16 @@ def parse(source: str) -> tuple[s.Sentence, ...]:
         if isinstance(error.orig_exc, _Outside):
             raise _outside_error(source, error.orig_exc) from None
         if isinstance(error.orig_exc, RecursionError):
-            raise too_deep(source) from None
+            raise nesting_error(source) from None
         raise
     except UnexpectedInput as error:
         raise _unexpected_error(source, clean, error) from None
     except RecursionError:
-        raise too_deep(source) from None
+        raise nesting_error(source) from None
     return sentences
 
 
-def too_deep(source: str, line: int = 1, column: int = 1) -> OutsideSubsetError:
+def nesting_error(source: str, line: int = 1, column: int = 1) -> OutsideSubsetError:
     """The refusal of a text that nests deeper than this reader can follow."""
     wrong = "nesting this deep is outside the subset that is read"
     return OutsideSubsetError(
@@ -266,7 +266,7 @@ def _check_nesting(source: str, clean: str) -> None:
         line, column = (line + 1, 0) if char == "\n" else (line, column + 1)
         depth += (char in "([{") - (char in ")]}")
         if depth > DEEPEST_NESTING:
-            raise too_deep(source, line, column)
+            raise nesting_error(source, line, column)
 
 
 def _syntax_error(
@@ -293,7 +293,7 @@ def _unexpected_error(
 ) -> GallinaSyntaxError | OutsideSubsetError:
     if not isinstance(error, UnexpectedToken):
         here = clean[error.pos_in_stream or 0]
-        known = advice(here) if here == "'" else None
+        known = advise_on_word(here) if here == "'" else None
         token = Token("OUTSIDE", here, line=error.line, column=error.column)
         if known:
             return _outside_error(source, _Outside(token, *known))
@@ -307,9 +307,9 @@ def _unexpected_error(
         return _syntax_error(source, len(lines), len(lines[-1]) + 1, wrong, instead)
     before = clean[: token.start_pos or 0]
     known = (
-        advice(str(token))
+        advise_on_word(str(token))
         if token.type == "OUTSIDE"
-        else misplaced(before, str(token), error.expected)
+        else explain_misplaced_token(before, str(token), error.expected)
     )
     if known:
         return _outside_error(source, _Outside(token, *known))
@@ -329,7 +329,7 @@ def _terminal_text(name: str) -> str:
     return "Set, Type" if name == "SORT" else f"'{pattern}'"
 
 
-def source_text(source: str | Path) -> str:
+def read_source(source: str | Path) -> str:
     """Gallina text, read from a .v file where a path is given. TaskError where that fails."""
     is_path = isinstance(source, Path) or (source.endswith(".v") and "\n" not in source)
     if not is_path:

@@ -12,47 +12,47 @@ from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm, Call, Construct, Constructor, Expr, Let, Match, Var, walk
 
 if TYPE_CHECKING:
-    from recinterp.semantics.elaborate import Body
+    from recinterp.semantics.elaborate import BodyElaborator
 
 LIST_SUGAR = {"::": "cons", "[]": "nil"}
 MOST_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Known:
+class NamedTerm:
     """What a surface name stands for: a core expression and its type."""
 
     expr: Expr
     type: str
 
 
-Env = Mapping[str, Known]
+Env = Mapping[str, NamedTerm]
 
 
 @dataclass(frozen=True)
-class Any_:
+class AnyPattern:
     """Matches everything, binding `names`."""
 
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Con:
+class ConstructorPattern:
     """A constructor over argument patterns, the whole bound to `names`."""
 
     constructor: str
-    args: tuple[Pat, ...]
+    args: tuple[Pattern, ...]
     names: tuple[str, ...] = ()
 
 
-Pat = Any_ | Con
+Pattern = AnyPattern | ConstructorPattern
 
 
 @dataclass(frozen=True)
-class Row:
+class PatternRow:
     """Patterns still to be matched, what is bound so far, and the clause it belongs to."""
 
-    patterns: tuple[Pat, ...]
+    patterns: tuple[Pattern, ...]
     clause: s.SClause
     bound: tuple[tuple[str, Expr, str], ...] = ()
     types: tuple[str, ...] = ()
@@ -60,26 +60,30 @@ class Row:
 
     @classmethod
     def of(
-        cls, body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
-    ) -> Row:
+        cls,
+        body: BodyElaborator,
+        row: Sequence[s.SPattern],
+        types: Sequence[str],
+        clause: s.SClause,
+    ) -> PatternRow:
         """The first alternative of a written row, checked against the columns' types."""
-        return rows_of(body, row, types, clause)[0]
+        return expand_row(body, row, types, clause)[0]
 
-    def names(self, body: Body) -> dict[str, str]:
+    def bound_types(self, body: BodyElaborator) -> dict[str, str]:
         """Variable -> type, of everything this row will bind."""
         found: dict[str, str] = {}
         work = list(zip(self.patterns, self.types, strict=True))
         while work:
             pattern, type_ = work.pop()
             found |= dict.fromkeys(pattern.names, type_)
-            if isinstance(pattern, Con):
+            if isinstance(pattern, ConstructorPattern):
                 args = body.scope.instances[type_].constructor(pattern.constructor).args
                 work += zip(pattern.args, args, strict=True)
         return found
 
 
 @dataclass(frozen=True)
-class Column:
+class PatternColumn:
     """What a column of patterns is matched against.
 
     With `alias`, nothing is matched: the column's names stand for `expr`, a constructor applied to
@@ -91,28 +95,32 @@ class Column:
     alias: bool = False
 
 
-def rows_of(
-    body: Body, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
-) -> list[Row]:
+def expand_row(
+    body: BodyElaborator, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
+) -> list[PatternRow]:
     """A written row as rows without or-patterns."""
     if len(row) != len(types):
         body.scope.refuse(row[0].pos, f"{len(row)} patterns for {len(types)} terms")
     columns = [_resolve_pattern(body, p, t) for p, t in zip(row, types, strict=True)]
-    whole: list[tuple[Pat, ...]] = [()]
+    whole: list[tuple[Pattern, ...]] = [()]
     for column in columns:
         whole = [(*before, pattern) for before in whole for pattern in column]
         if len(whole) > MOST_ROWS:
-            body.scope.outside(clause.pos, "an or-pattern with this many cases", "split it")
-    return [Row(patterns, clause, (), tuple(types)) for patterns in whole]
+            body.scope.refuse_as_outside(
+                clause.pos, "an or-pattern with this many cases", "split it"
+            )
+    return [PatternRow(patterns, clause, (), tuple(types)) for patterns in whole]
 
 
-def _rows_of_clause(body: Body, clause: s.SClause, types: Sequence[str]) -> list[Row]:
-    rows = [r for row in clause.rows for r in rows_of(body, row, types, clause)]
+def _rows_of_clause(
+    body: BodyElaborator, clause: s.SClause, types: Sequence[str]
+) -> list[PatternRow]:
+    rows = [r for row in clause.rows for r in expand_row(body, row, types, clause)]
     _check_linear(body, rows, clause)
     return rows
 
 
-def _check_linear(body: Body, rows: list[Row], clause: s.SClause) -> None:
+def _check_linear(body: BodyElaborator, rows: list[PatternRow], clause: s.SClause) -> None:
     for row in rows:
         names = [n for p in row.patterns for n in _bound_names(p)]
         twice = next((n for n in names if names.count(n) > 1), None)
@@ -120,20 +128,24 @@ def _check_linear(body: Body, rows: list[Row], clause: s.SClause) -> None:
             body.scope.refuse(
                 clause.pos, f"{twice!r} is bound twice in one pattern", "name each part apart"
             )
-        if row.names(body) != rows[0].names(body):
+        if row.bound_types(body) != rows[0].bound_types(body):
             body.scope.refuse(clause.pos, "the alternatives bind different names")
 
 
-def _bound_names(pattern: Pat) -> list[str]:
-    inner = [n for a in pattern.args for n in _bound_names(a)] if isinstance(pattern, Con) else []
+def _bound_names(pattern: Pattern) -> list[str]:
+    inner = (
+        [n for a in pattern.args for n in _bound_names(a)]
+        if isinstance(pattern, ConstructorPattern)
+        else []
+    )
     return [*pattern.names, *inner]
 
 
-def _resolve_pattern(body: Body, pattern: s.SPattern, type_: str) -> list[Pat]:
+def _resolve_pattern(body: BodyElaborator, pattern: s.SPattern, type_: str) -> list[Pattern]:
     """The alternatives of a written pattern of a type; GallinaTypeError where it does not fit."""
     match pattern:
         case s.PAny():
-            return [Any_()]
+            return [AnyPattern()]
         case s.PAs(pattern=inner, name=name):
             return [
                 replace(p, names=(*p.names, name)) for p in _resolve_pattern(body, inner, type_)
@@ -143,17 +155,17 @@ def _resolve_pattern(body: Body, pattern: s.SPattern, type_: str) -> list[Pat]:
         case s.PName(name=name):
             if LIST_SUGAR.get(name, name) not in body.scope.constructors:
                 if "." in name:
-                    body.scope.unknown(pattern.pos, name, ())
+                    body.scope.refuse_unknown(pattern.pos, name, ())
                 body.scope.check_variable(pattern.pos, name)
-                return [Any_((name,))]
+                return [AnyPattern((name,))]
             return _resolve_constructor(body, pattern.pos, name, (), type_)
         case s.PApply(name=name, args=args):
             return _resolve_constructor(body, pattern.pos, name, args, type_)
 
 
 def _resolve_constructor(
-    body: Body, pos: s.Pos, name: str, args: tuple[s.SPattern, ...], type_: str
-) -> list[Pat]:
+    body: BodyElaborator, pos: s.Pos, name: str, args: tuple[s.SPattern, ...], type_: str
+) -> list[Pattern]:
     name = LIST_SUGAR.get(name, name)
     ind = body.scope.instances[type_]
     if name not in body.scope.constructors:
@@ -169,85 +181,102 @@ def _resolve_constructor(
     for arg in args[:explicit]:
         if not isinstance(arg, s.PAny):
             body.scope.refuse(arg.pos, "a type argument binds nothing in a pattern", "write _")
-    whole: list[tuple[Pat, ...]] = [()]
+    whole: list[tuple[Pattern, ...]] = [()]
     for arg, arg_type in zip(args[explicit:], types, strict=True):
         inner = _resolve_pattern(body, arg, arg_type)
         whole = [(*before, p) for before in whole for p in inner]
         if len(whole) > MOST_ROWS:
-            body.scope.outside(pos, "an or-pattern with this many cases", "split it")
-    return [Con(name, parts) for parts in whole]
+            body.scope.refuse_as_outside(pos, "an or-pattern with this many cases", "split it")
+    return [ConstructorPattern(name, parts) for parts in whole]
 
 
 @dataclass
 class _MatchCompiler:
-    body: Body
+    body: BodyElaborator
     term: s.SMatch
     env: Env
     result: str
     reached: set[int] = field(default_factory=set)
 
-    def build(self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]) -> Expr:
+    def build_expression(
+        self, columns: tuple[PatternColumn, ...], rows: list[PatternRow], path: tuple[str, ...]
+    ) -> Expr:
         """The expression that tries the rows in order on the columns."""
-        self.body.grow(self.term.pos)
+        self.body.count_node(self.term.pos)
         if not rows:
             missing = ", ".join(path) or "any case"
             self.body.scope.refuse(self.term.pos, f"no clause covers {missing}", "add one")
         if not columns:
             return self._build_leaf(rows[0])
-        if all(isinstance(pattern, Any_) for pattern in rows[0].patterns):
+        if all(isinstance(pattern, AnyPattern) for pattern in rows[0].patterns):
             rows = rows[:1]  # whatever comes, the first row takes it
         if columns[0].alias:
             return self._build_alias(columns, rows, path)
-        if all(isinstance(row.patterns[0], Any_) for row in rows):
-            return self.build(
+        if all(isinstance(row.patterns[0], AnyPattern) for row in rows):
+            return self.build_expression(
                 columns[1:], [_bind_column(row, columns[0].expr) for row in rows], (*path, "_")
             )
         return self._build_match(columns, rows, path)
 
-    def _build_leaf(self, row: Row) -> Expr:
+    def _build_leaf(self, row: PatternRow) -> Expr:
         self.reached.add(row.place)
-        env = {**self.env, **{name: Known(expr, type_) for name, expr, type_ in row.bound}}
-        return self.body.check(row.clause.body, env, self.result)
+        env = {**self.env, **{name: NamedTerm(expr, type_) for name, expr, type_ in row.bound}}
+        return self.body.check_term(row.clause.body, env, self.result)
 
     def _build_alias(
-        self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]
+        self, columns: tuple[PatternColumn, ...], rows: list[PatternRow], path: tuple[str, ...]
     ) -> Expr:
         """As Coq: a let where the name is used more than once, its value in place otherwise."""
         hint = next((n for row in rows for n in row.patterns[0].names), "x")
-        name = self.body.fresh(hint)
-        inner = self.build(columns[1:], [_bind_column(row, Var(name)) for row in rows], path)
+        name = self.body.fresh_name(hint)
+        inner = self.build_expression(
+            columns[1:], [_bind_column(row, Var(name)) for row in rows], path
+        )
         used = sum(isinstance(e, Var) and e.name == name for e in walk(inner))
         if used <= 1:
-            return put(inner, name, columns[0].expr, self.body.note)
+            return replace_variable(inner, name, columns[0].expr, self.body.record_rebuilt_call)
         return Let(name, columns[0].type, columns[0].expr, inner)
 
     def _build_match(
-        self, columns: tuple[Column, ...], rows: list[Row], path: tuple[str, ...]
+        self, columns: tuple[PatternColumn, ...], rows: list[PatternRow], path: tuple[str, ...]
     ) -> Expr:
         column, *rest = columns
         arms = []
         for constructor in self.body.scope.instances[column.type].constructors:
             hints = _argument_hints(rows, constructor.name, len(constructor.args))
-            names = tuple(self.body.fresh(hint) for hint in hints)
+            names = tuple(self.body.fresh_name(hint) for hint in hints)
             whole = Construct(constructor.name, column.type, tuple(Var(n) for n in names))
-            inner = [Column(Var(n), t) for n, t in zip(names, constructor.args, strict=True)]
+            inner = [PatternColumn(Var(n), t) for n, t in zip(names, constructor.args, strict=True)]
             later = rest
             aliased = not isinstance(column.expr, Var)
             if isinstance(column.expr, Var):
                 known = column.expr.name
                 later = [
-                    replace(c, expr=put(c.expr, known, whole, self.body.note)) if c.alias else c
+                    replace(
+                        c,
+                        expr=replace_variable(c.expr, known, whole, self.body.record_rebuilt_call),
+                    )
+                    if c.alias
+                    else c
                     for c in rest
                 ]
             else:
-                inner.append(Column(whole, column.type, alias=True))
+                inner.append(PatternColumn(whole, column.type, alias=True))
             remaining = _specialise_rows(rows, constructor, column, aliased)
             here = (*path, " ".join([constructor.name, *("_" for _ in names)]))
-            arms.append(Arm(constructor.name, names, self.build((*inner, *later), remaining, here)))
+            arms.append(
+                Arm(
+                    constructor.name,
+                    names,
+                    self.build_expression((*inner, *later), remaining, here),
+                )
+            )
         return Match(column.expr, column.type, tuple(arms), self.result)
 
 
-def put(expr: Expr, name: str, value: Expr, note: Callable[[Call, Call], None]) -> Expr:
+def replace_variable(
+    expr: Expr, name: str, value: Expr, note: Callable[[Call, Call], None]
+) -> Expr:
     """`expr` with a variable replaced; `note` is told of each call that was made anew."""
 
     def go(at: Expr) -> Expr:
@@ -268,15 +297,15 @@ def put(expr: Expr, name: str, value: Expr, note: Callable[[Call, Call], None]) 
     return go(expr)
 
 
-def _bind_column(row: Row, expr: Expr) -> Row:
+def _bind_column(row: PatternRow, expr: Expr) -> PatternRow:
     names = row.patterns[0].names
     bound = tuple((name, expr, row.types[0]) for name in names)
     return replace(row, patterns=row.patterns[1:], types=row.types[1:], bound=row.bound + bound)
 
 
 def _specialise_rows(
-    rows: list[Row], constructor: Constructor, column: Column, aliased: bool
-) -> list[Row]:
+    rows: list[PatternRow], constructor: Constructor, column: PatternColumn, aliased: bool
+) -> list[PatternRow]:
     """The rows that this constructor leaves, with a pattern for each of its arguments.
 
     `aliased`: a last one is added that takes the names given to the whole.
@@ -284,12 +313,16 @@ def _specialise_rows(
     remaining = []
     for row in rows:
         first = row.patterns[0]
-        if isinstance(first, Con) and first.constructor != constructor.name:
+        if isinstance(first, ConstructorPattern) and first.constructor != constructor.name:
             continue
-        parts = first.args if isinstance(first, Con) else (Any_(),) * len(constructor.args)
+        parts = (
+            first.args
+            if isinstance(first, ConstructorPattern)
+            else (AnyPattern(),) * len(constructor.args)
+        )
         types = constructor.args
         if aliased:
-            parts, types = (*parts, Any_(first.names)), (*types, column.type)
+            parts, types = (*parts, AnyPattern(first.names)), (*types, column.type)
             row = replace(row, patterns=row.patterns[1:], types=row.types[1:])
         else:
             row = _bind_column(row, column.expr)
@@ -297,18 +330,22 @@ def _specialise_rows(
     return remaining
 
 
-def _argument_hints(rows: list[Row], constructor: str, arity: int) -> list[str]:
+def _argument_hints(rows: list[PatternRow], constructor: str, arity: int) -> list[str]:
     """A name for each argument: the first that a row gives it."""
     hints = [""] * arity
     for row in rows:
         first = row.patterns[0]
-        if isinstance(first, Con) and first.constructor == constructor:
+        if isinstance(first, ConstructorPattern) and first.constructor == constructor:
             hints = [h or next(iter(a.names), "") for h, a in zip(hints, first.args, strict=True)]
     return [h or "x" for h in hints]
 
 
 def compile_match(
-    body: Body, term: s.SMatch, scrutinees: Sequence[tuple[Expr, str]], env: Env, result: str
+    body: BodyElaborator,
+    term: s.SMatch,
+    scrutinees: Sequence[tuple[Expr, str]],
+    env: Env,
+    result: str,
 ) -> Expr:
     """A written match as one-level matches; GallinaTypeError where a case is missing or
     unreachable.
@@ -317,7 +354,7 @@ def compile_match(
     found = [r for c in term.clauses for r in _rows_of_clause(body, c, types)]
     rows = [replace(row, place=i) for i, row in enumerate(found)]
     compiler = _MatchCompiler(body, term, env, result)
-    whole = compiler.build(tuple(Column(e, t) for e, t in scrutinees), rows, ())
+    whole = compiler.build_expression(tuple(PatternColumn(e, t) for e, t in scrutinees), rows, ())
     for row in rows:
         if row.place not in compiler.reached:
             body.scope.refuse(

@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from recinterp.semantics.ast import Call, Construct, Function, Let, Match, Param, Program, Var
-from recinterp.semantics.reduce import Closed, Lambda, Node, Unfolded
+from recinterp.semantics.reduce import Closed, Lambda, TermNode, Unfolded
 
-Piece: TypeAlias = "str | tuple[Node, bool]"  # text, or a node and whether it stands as an argument
+Piece: TypeAlias = (
+    "str | tuple[TermNode, bool]"  # text, or a node and whether it stands as an argument
+)
 
 
-def show(node: Node, program: Program, *, exact: bool = False, limit: int | None = None) -> str:
+def show_term(
+    node: TermNode, program: Program, *, exact: bool = False, limit: int | None = None
+) -> str:
     """The term as text; cut with … after `limit` characters."""
-    return _TermPrinter(program, exact, limit).text([(node, False)])
+    return _TermPrinter(program, exact, limit).join_pieces([(node, False)])
 
 
 def show_function(function: Function, program: Program) -> str:
     """One function of a program as a coqc-readable `fix` or `fun`, unapplied."""
     shower = _TermPrinter(program, True, None)
-    return shower.text(shower.head(function))
+    return shower.join_pieces(shower.function_pieces(function))
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class _TermPrinter:
     exact: bool
     limit: int | None
 
-    def text(self, pieces: Sequence[Piece]) -> str:
+    def join_pieces(self, pieces: Sequence[Piece]) -> str:
         out: list[str] = []
         size = 0
         work = list(reversed(pieces))
@@ -43,48 +47,52 @@ class _TermPrinter:
                 out.append(piece)
                 size += len(piece)
             else:
-                work.extend(reversed(self.pieces(*piece)))
+                work.extend(reversed(self.node_pieces(*piece)))
             if self.limit is not None and size > self.limit:
                 return "".join(out)[: self.limit] + "…"
         return "".join(out)
 
-    def pieces(self, node: Node, inner: bool) -> list[Piece]:
+    def node_pieces(self, node: TermNode, inner: bool) -> list[Piece]:
         match node:
             case Closed(term=term):
                 return [(term, inner)]
             case Var(name=name):
                 return [name]
             case Construct(type=type_, args=args):
-                return self.applied([self.constructor(node.constructor, type_)], args, inner)
+                return self.application_pieces(
+                    [self.constructor_text(node.constructor, type_)], args, inner
+                )
             case Call(function=name, args=args):
-                return self.applied([name], args, inner)
+                return self.application_pieces([name], args, inner)
             case Unfolded(function=name, args=args):
-                head = self.fix(self.program.function(name)) if self.exact else [name]
-                return self.applied(head, args, inner)
+                head = self.fix_pieces(self.program.function(name)) if self.exact else [name]
+                return self.application_pieces(head, args, inner)
             case Lambda(params=params, body=body, args=args):
-                head = ["(fun ", *self.params(params), " => ", (body, False), ")"]
-                return self.applied(head, args, inner)
+                head = ["(fun ", *self.parameter_pieces(params), " => ", (body, False), ")"]
+                return self.application_pieces(head, args, inner)
             case Match():
-                return self.match(node)
+                return self.match_pieces(node)
             case Let(name=name, value=value, body=body):
                 whole: list[Piece] = [f"let {name} := ", (value, False), " in ", (body, False)]
                 return ["(", *whole, ")"] if inner else whole
 
-    def applied(self, head: Sequence[Piece], args: Iterable[Node], inner: bool) -> list[Piece]:
+    def application_pieces(
+        self, head: Sequence[Piece], args: Iterable[TermNode], inner: bool
+    ) -> list[Piece]:
         whole = [*head]
         for arg in args:
             whole += [" ", (arg, True)]
         needs = inner and (len(whole) > len(head) or " " in str(head[0]))
         return ["(", *whole, ")"] if needs else whole
 
-    def constructor(self, name: str, type_: str) -> str:
+    def constructor_text(self, name: str, type_: str) -> str:
         """The constructor with the type arguments that text must write, or all of them if exact."""
         ind = self.program.type(type_)
         given = ind.args if self.exact else ind.constructor(name).written
         text = f"@{name}" if self.exact and given else name
         return " ".join([text, *(f"({g})" if " " in g else g for g in given)])
 
-    def match(self, node: Match) -> list[Piece]:
+    def match_pieces(self, node: Match) -> list[Piece]:
         # Gallina wants brackets around a let there, and nowhere else.
         bracket = isinstance(node.scrutinee, Let)
         pieces: list[Piece] = ["match ", (node.scrutinee, bracket), " with"]
@@ -96,18 +104,24 @@ class _TermPrinter:
             pieces += [f" | {pattern} => ", (arm.body, False)]
         return [*pieces, " end"]
 
-    def params(self, params: Sequence[Param]) -> list[Piece]:
+    def parameter_pieces(self, params: Sequence[Param]) -> list[Piece]:
         return [" ".join(f"({p.name} : {p.type})" for p in params)]
 
-    def head(self, function: Function) -> list[Piece]:
+    def function_pieces(self, function: Function) -> list[Piece]:
         """The function itself: an anonymous fix, a fun, or a bare body."""
         if function.is_recursive:
-            return self.fix(function)
+            return self.fix_pieces(function)
         if not function.params:
             return ["(", (function.body, False), ")"]
-        return ["(fun ", *self.params(function.params), " => ", (function.body, False), ")"]
+        return [
+            "(fun ",
+            *self.parameter_pieces(function.params),
+            " => ",
+            (function.body, False),
+            ")",
+        ]
 
-    def fix(self, function: Function) -> list[Piece]:
+    def fix_pieces(self, function: Function) -> list[Piece]:
         pieces: list[Piece] = ["(fix "]
         for i, name in enumerate(function.block):
             each = self.program.function(name)
@@ -116,7 +130,7 @@ class _TermPrinter:
             pieces += [" with "] if i else []
             pieces += [
                 f"{name} ",
-                *self.params(each.params),
+                *self.parameter_pieces(each.params),
                 f" {{struct {struct}}} : {each.result} := ",
             ]
             pieces.append((each.body, False))

@@ -25,7 +25,7 @@ class Unfolded:
     """An anonymous fix, applied: what δ leaves of a call to a fixpoint."""
 
     function: str
-    args: tuple[Node, ...]
+    args: tuple[TermNode, ...]
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Lambda:
 
     function: str
     params: tuple[Param, ...]
-    body: Node
-    args: tuple[Node, ...]
+    body: TermNode
+    args: tuple[TermNode, ...]
 
 
 @dataclass(frozen=True)
 class Closed:
     """A closed term put in for a variable; `normal` where it is known to be a value."""
 
-    term: Node
+    term: TermNode
     normal: bool = False
 
 
-Node: TypeAlias = "Expr | Unfolded | Lambda | Closed"
+TermNode: TypeAlias = "Expr | Unfolded | Lambda | Closed"
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,15 @@ class Reduction:
     function: str
 
 
-def substitute(node: Node, env: Mapping[str, Node], fixed: frozenset[str]) -> Node:
+def substitute_terms(
+    node: TermNode, env: Mapping[str, TermNode], fixed: frozenset[str]
+) -> TermNode:
     """`node` with variables replaced, and calls of `fixed` functions made anonymous fixes.
 
     It walks program text only: what was substituted before is closed, and is not entered again.
     """
 
-    def go(at: Node) -> Node:
+    def go(at: TermNode) -> TermNode:
         match at:
             case Var(name=name):
                 return env.get(name, at)
@@ -95,28 +97,28 @@ def substitute(node: Node, env: Mapping[str, Node], fixed: frozenset[str]) -> No
 class _ReductionFrame:
     """A term around the focus: `node` with a hole at child `index`; `whole`: to a full value."""
 
-    node: Node
+    node: TermNode
     index: int
     whole: bool
 
 
-class Reducer:
+class StepReducer:
     """A term in the middle of its reduction: `step()` until it gives None.
 
     The term is kept as a focus and the frames around it, so that a step costs the size of one
     function body, however deep the term is.
     """
 
-    def __init__(self, program: Program, term: Node, strategy: str = "cbv") -> None:
+    def __init__(self, program: Program, term: TermNode, strategy: str = "cbv") -> None:
         if strategy not in STRATEGIES:
             raise UnknownNameError("strategy", strategy, STRATEGIES)
         self.program = program
         self.eager = strategy == "cbv"
-        self.focus: Node = term
+        self.focus: TermNode = term
         self.frames: list[_ReductionFrame] = []
         self.whole = True
 
-    def step(self) -> Reduction | None:
+    def contract_next(self) -> Reduction | None:
         """Contract the next redex and say which; None at the normal form."""
         while True:
             if isinstance(self.focus, Closed) and not self.focus.normal:
@@ -130,7 +132,7 @@ class Reducer:
             else:
                 return self._contract_redex()
 
-    def term(self) -> Node:
+    def whole_term(self) -> TermNode:
         """The whole term as it stands."""
         node = self.focus
         for frame in reversed(self.frames):
@@ -159,7 +161,7 @@ class Reducer:
             case _:
                 return None
 
-    def _first_open(self, args: tuple[Node, ...]) -> tuple[int, bool] | None:
+    def _first_open(self, args: tuple[TermNode, ...]) -> tuple[int, bool] | None:
         return next(((i, True) for i, a in enumerate(args) if not _is_value(a)), None)
 
     def _descend_into(self, index: int, whole: bool) -> None:
@@ -191,17 +193,17 @@ class Reducer:
                 return Reduction("δ", name, name)
             case Unfolded(function=name, args=args):
                 function = self.program.function(name)
-                body = substitute(function.body, {}, frozenset(function.block))
+                body = substitute_terms(function.body, {}, frozenset(function.block))
                 self.focus = Lambda(name, function.params, body, args)
                 return Reduction("ι-fix", name, name)
             case Lambda(function=name, params=params, body=body, args=args):
-                body = substitute(body, {params[0].name: _close_term(args[0])}, frozenset())
+                body = substitute_terms(body, {params[0].name: _close_term(args[0])}, frozenset())
                 self.focus = Lambda(name, params[1:], body, args[1:]) if args[1:] else body
                 return Reduction("β", params[0].name, name)
             case Match() as node:
                 return self._choose_branch(node)
             case Let(name=name, value=value, body=body):
-                self.focus = substitute(body, {name: _close_term(value)}, frozenset())
+                self.focus = substitute_terms(body, {name: _close_term(value)}, frozenset())
                 return Reduction("ζ", name, "")
             case other:
                 raise AssertionError(f"no redex: {other}")
@@ -212,34 +214,34 @@ class Reducer:
         arm = node.arm(head.constructor)
         normal = _is_value(node.scrutinee)
         env = {n: _close_term(a, normal) for n, a in zip(arm.names, head.args, strict=True)}
-        self.focus = substitute(arm.body, env, frozenset())
+        self.focus = substitute_terms(arm.body, env, frozenset())
         return Reduction("ι-match", head.constructor, "")
 
 
-def _close_term(node: Node, normal: bool = False) -> Node:
+def _close_term(node: TermNode, normal: bool = False) -> TermNode:
     if isinstance(node, Closed):
         return node if node.normal or not normal else Closed(node.term, True)
     return Closed(node, normal)
 
 
-def _open_closed(node: Node) -> Node:
+def _open_closed(node: TermNode) -> TermNode:
     while isinstance(node, Closed):
         node = node.term
     return node
 
 
-def _is_headed(node: Node) -> bool:
+def _is_headed(node: TermNode) -> bool:
     return isinstance(_open_closed(node), Construct)
 
 
-def _is_value(node: Node) -> bool:
+def _is_value(node: TermNode) -> bool:
     """Known to be a value without looking inside: closed and normal, or a constant constructor."""
     if isinstance(node, Closed):
         return node.normal or _is_value(node.term)
     return isinstance(node, Construct) and not node.args
 
 
-def _child_of(node: Node, index: int) -> Node:
+def _child_of(node: TermNode, index: int) -> TermNode:
     match node:
         case Construct(args=args) | Call(args=args) | Unfolded(args=args) | Lambda(args=args):
             return args[index]
@@ -251,7 +253,7 @@ def _child_of(node: Node, index: int) -> Node:
             raise AssertionError(f"no child: {other}")
 
 
-def _with_child(node: Node, index: int, child: Node) -> Node:
+def _with_child(node: TermNode, index: int, child: TermNode) -> TermNode:
     match node:
         case Construct(args=args) | Call(args=args) | Unfolded(args=args) | Lambda(args=args):
             return replace(node, args=(*args[:index], child, *args[index + 1 :]))  # type: ignore[arg-type]

@@ -99,7 +99,7 @@ class Scope:
         """Raise GallinaTypeError at a place."""
         raise self._source_error(GallinaTypeError, pos, wrong, accepted)
 
-    def outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
+    def refuse_as_outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
         """Raise OutsideSubsetError at a place."""
         raise self._source_error(
             OutsideSubsetError, pos, f"{wrong} is outside the subset that is read", accepted
@@ -139,7 +139,7 @@ class Scope:
 
     def _check_declaration(self, ind: s.SInductive, block: tuple[s.SInductive, ...]) -> None:
         if not ind.constructors:
-            self.outside(ind.pos, "a type without constructors", "give it one")
+            self.refuse_as_outside(ind.pos, "a type without constructors", "give it one")
         names = {i.name for i in block}
         for c in ind.constructors:
             if c.result is not None and str(c.result) != " ".join([ind.name, *ind.params]):
@@ -151,20 +151,22 @@ class Scope:
         if arg.name in block:
             if tuple(str(a) for a in arg.args) != params:
                 what = f"{arg} inside the declaration of {arg.name}, at other parameters,"
-                self.outside(arg.pos, what, "keep the parameters the same throughout")
+                self.refuse_as_outside(arg.pos, what, "keep the parameters the same throughout")
             return
         if arg.name in params:
             if arg.args:
                 self.refuse(arg.pos, f"the parameter {arg.name!r} takes no arguments")
             return
         if arg.name not in self.declared:
-            self.unknown(arg.pos, arg.name, self.declared)
+            self.refuse_unknown(arg.pos, arg.name, self.declared)
         for inner in _inner_types(arg):
             if inner.name in block:
                 what = f"the type {arg}, which nests {inner.name} in another type,"
-                self.outside(arg.pos, what, "declare both types together, joined by 'with'")
+                self.refuse_as_outside(
+                    arg.pos, what, "declare both types together, joined by 'with'"
+                )
             if inner.name not in params and inner.name not in self.declared:
-                self.unknown(inner.pos, inner.name, self.declared)
+                self.refuse_unknown(inner.pos, inner.name, self.declared)
         self._check_arity(arg)
 
     def _check_arity(self, written: s.SType) -> None:
@@ -178,10 +180,10 @@ class Scope:
     def set_arguments(self, sentence: s.SArguments) -> None:
         """Take an Arguments sentence: which type arguments of a constructor are left unwritten."""
         if sentence.name not in self.constructors:
-            self.unknown(sentence.pos, sentence.name, self.constructors)
+            self.refuse_unknown(sentence.pos, sentence.name, self.constructors)
         params = len(self.declared[self.constructors[sentence.name][0]][0].params)
         if any(sentence.implicit[params:]):
-            self.outside(
+            self.refuse_as_outside(
                 sentence.pos, "an implicit argument that is not a type", "make only types implicit"
             )
         flags = sentence.implicit[:params]
@@ -190,29 +192,31 @@ class Scope:
     def check_variable(self, pos: s.Pos, name: str) -> None:
         """Refuse a name in a pattern that coqc would take for a constructor of its library."""
         if name in LIBRARY_CONSTRUCTORS and name not in self.own:
-            self.outside(pos, f"{name!r}, a constructor of Coq's library,", "choose another name")
+            self.refuse_as_outside(
+                pos, f"{name!r}, a constructor of Coq's library,", "choose another name"
+            )
 
-    def unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
+    def refuse_unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
         """Refuse a name nobody declared; OutsideSubsetError where Coq's own library has it."""
         if name in self.declared:
-            self.outside(
+            self.refuse_as_outside(
                 pos, f"the type {name!r} as a term", "write it as a type, where it is used"
             )
         of_library = name.rsplit(".", 1)[-1] in LIBRARY or name.endswith(ELIMINATORS)
         if of_library or "." in name:
-            self.outside(pos, f"{name!r}, of Coq's library,", "define it in this text")
+            self.refuse_as_outside(pos, f"{name!r}, of Coq's library,", "define it in this text")
         if name in ("->", "Set", "Type"):
-            self.outside(pos, f"{name!r} here", "write the type's name")
+            self.refuse_as_outside(pos, f"{name!r} here", "write the type's name")
         self.refuse(pos, f"{name!r} is not declared", "declare it above")
 
-    def type(self, written: s.SType) -> str:
+    def type_instance(self, written: s.SType) -> str:
         """The name of a closed type's instance, made where it is new."""
         if written.name not in self.declared:
-            self.unknown(written.pos, written.name, self.declared)
+            self.refuse_unknown(written.pos, written.name, self.declared)
         self._check_arity(written)
-        return self.instance(written.name, tuple(self.type(a) for a in written.args))
+        return self.make_instance(written.name, tuple(self.type_instance(a) for a in written.args))
 
-    def instance(self, name: str, args: tuple[str, ...]) -> str:
+    def make_instance(self, name: str, args: tuple[str, ...]) -> str:
         """The instance of a declared type at closed arguments, made where it is new."""
         ind, block = self.declared[name]
         full = instance_name(name, args)
@@ -226,7 +230,7 @@ class Scope:
             members = tuple(instance_name(i.name, args) for i in block)
             self.instances[full] = Inductive(full, constructors, members, args)
             for member in block:
-                self.instance(member.name, args)
+                self.make_instance(member.name, args)
         return full
 
     def _instantiate_constructor(
@@ -239,7 +243,9 @@ class Scope:
     def _close_type(self, written: s.SType, given: dict[str, str]) -> str:
         if written.name in given:
             return given[written.name]
-        return self.instance(written.name, tuple(self._close_type(a, given) for a in written.args))
+        return self.make_instance(
+            written.name, tuple(self._close_type(a, given) for a in written.args)
+        )
 
 
 def instance_name(name: str, args: tuple[str, ...]) -> str:

@@ -31,7 +31,7 @@ class Term:
         return len(self.symbols)
 
     @property
-    def ends(self) -> tuple[int, ...]:
+    def subterm_ends(self) -> tuple[int, ...]:
         """For each offset, where the subterm there ends (exclusive)."""
         ends = [0] * len(self.symbols)
         open_: list[int] = []
@@ -47,7 +47,7 @@ class Term:
     def arguments(self) -> tuple[Term, ...]:
         """The arguments of the outermost constructor."""
         types = self.program.type(self.type).constructor(self.symbols[0]).args
-        ends, at, found = self.ends, 1, []
+        ends, at, found = self.subterm_ends, 1, []
         for type_ in types:
             found.append(Term(type_, self.symbols[at : ends[at]], self.program))
             at = ends[at]
@@ -55,14 +55,14 @@ class Term:
 
     def __str__(self) -> str:
         """Gallina text."""
-        return gallina(self.type, self.symbols, self.program)
+        return gallina_text(self.type, self.symbols, self.program)
 
 
 def _constructor_arities(program: Program) -> dict[str, int]:
     return {c.name: len(c.args) for t in program.types for c in t.constructors}
 
 
-def gallina(type_: str, symbols: Sequence[str], program: Program) -> str:
+def gallina_text(type_: str, symbols: Sequence[str], program: Program) -> str:
     """The term as Gallina text, `X1 (X0 One)`."""
     out: list[str] = []
     pending: list[str] = [type_]  # types still to be written, ")" where a bracket closes

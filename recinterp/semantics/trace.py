@@ -9,8 +9,8 @@ from html import escape
 from typing import Any
 
 from recinterp.semantics.ast import Call, Construct, Program
-from recinterp.semantics.pretty import show
-from recinterp.semantics.reduce import Closed, Node, Reducer
+from recinterp.semantics.pretty import show_term
+from recinterp.semantics.reduce import Closed, StepReducer, TermNode
 from recinterp.semantics.terms import Term
 
 SHOWN_STEPS = 400
@@ -18,7 +18,7 @@ SHOWN_WIDTH = 2_000
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """One reduction: its rule (δ, ι-fix, β, ι-match, ζ), of what, and the term that it leaves.
 
     `text` shows the term with names refolded; where names are refolded, δ and ι-fix change no text
@@ -33,7 +33,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Trace:
+class ReductionTrace:
     """The steps from a call to its normal form; iterate for `Step`s, or print it."""
 
     program: Program
@@ -42,54 +42,56 @@ class Trace:
     strategy: str = "cbv"
 
     @cached_property
-    def start(self) -> Node:
+    def start_term(self) -> TermNode:
         """The call that is reduced."""
-        args = tuple(Closed(expression(t), normal=True) for t in self.arguments)
+        args = tuple(Closed(term_expression(t), normal=True) for t in self.arguments)
         return Call(self.function, args)  # type: ignore[arg-type]
 
-    def __iter__(self) -> Iterator[Step]:
-        reducer = Reducer(self.program, self.start, self.strategy)
+    def __iter__(self) -> Iterator[TraceStep]:
+        reducer = StepReducer(self.program, self.start_term, self.strategy)
         index = 0
-        while (done := reducer.step()) is not None:
+        while (done := reducer.contract_next()) is not None:
             index += 1
-            text = show(reducer.term(), self.program, limit=SHOWN_WIDTH)
-            yield Step(index, done.rule, done.name, text)
+            text = show_term(reducer.whole_term(), self.program, limit=SHOWN_WIDTH)
+            yield TraceStep(index, done.rule, done.name, text)
 
-    def exact(self) -> Iterator[tuple[str, str, str]]:
+    def exact_steps(self) -> Iterator[tuple[str, str, str]]:
         """(rule, of what, the term after it as text that coqc reads back); first ("", "", the
         call).
         """
-        reducer = Reducer(self.program, self.start, self.strategy)
-        yield "", "", show(self.start, self.program, exact=True)
-        while (done := reducer.step()) is not None:
-            yield done.rule, done.name, show(reducer.term(), self.program, exact=True)
+        reducer = StepReducer(self.program, self.start_term, self.strategy)
+        yield "", "", show_term(self.start_term, self.program, exact=True)
+        while (done := reducer.contract_next()) is not None:
+            yield done.rule, done.name, show_term(reducer.whole_term(), self.program, exact=True)
 
     @cached_property
-    def counts(self) -> dict[str, int]:
+    def count_rules(self) -> dict[str, int]:
         """Rule -> how many steps are of it."""
-        reducer = Reducer(self.program, self.start, self.strategy)
+        reducer = StepReducer(self.program, self.start_term, self.strategy)
         found: dict[str, int] = {}
-        while (done := reducer.step()) is not None:
+        while (done := reducer.contract_next()) is not None:
             found[done.rule] = found.get(done.rule, 0) + 1
         return found
 
     def __len__(self) -> int:
         """The number of steps."""
-        return sum(self.counts.values())
+        return sum(self.count_rules.values())
 
     @cached_property
     def result(self) -> Term:
         """The normal form, by the steps alone."""
-        reducer = Reducer(self.program, self.start, self.strategy)
-        while reducer.step() is not None:
+        reducer = StepReducer(self.program, self.start_term, self.strategy)
+        while reducer.contract_next() is not None:
             pass
-        term = value_term(reducer.term(), self.program.function(self.function).result, self.program)
+        term = value_term(
+            reducer.whole_term(), self.program.function(self.function).result, self.program
+        )
         assert term is not None
         return term
 
     def _text_rows(self) -> list[tuple[str, str]]:
         """(rule and name, term) for the call and each step; a long middle is left out."""
-        rows = [("", show(self.start, self.program, limit=SHOWN_WIDTH))]
+        rows = [("", show_term(self.start_term, self.program, limit=SHOWN_WIDTH))]
         total = len(self)
         for step in self:
             if SHOWN_STEPS // 2 < step.index <= total - SHOWN_STEPS // 2:
@@ -100,7 +102,7 @@ class Trace:
         return rows
 
     def __repr__(self) -> str:
-        return f"Trace({show(self.start, self.program, limit=80)}: {len(self)} steps)"
+        return f"Trace({show_term(self.start_term, self.program, limit=80)}: {len(self)} steps)"
 
     def __str__(self) -> str:
         rows = self._text_rows()
@@ -113,7 +115,7 @@ class Trace:
             f"<tr><th>{escape(rule)}</th><td><code>{escape(text)}</code></td></tr>"
             for rule, text in self._text_rows()
         )
-        title = escape(show(self.start, self.program, limit=80))
+        title = escape(show_term(self.start_term, self.program, limit=80))
         return f"<table class='recinterp-trace'><caption>{title}</caption>{''.join(cells)}</table>"
 
     _repr_html_ = to_html
@@ -123,13 +125,13 @@ class Trace:
         return {
             "function": self.function,
             "strategy": self.strategy,
-            "start": show(self.start, self.program, limit=SHOWN_WIDTH),
+            "start": show_term(self.start_term, self.program, limit=SHOWN_WIDTH),
             "steps": [asdict(step) for step in self],
             "result": str(self.result),
         }
 
 
-def expression(term: Term) -> Construct:
+def term_expression(term: Term) -> Construct:
     """A term as an expression, built from its last constructor backwards."""
     pending, typed = [term.type], []
     for symbol in term.symbols:
@@ -145,7 +147,7 @@ def expression(term: Term) -> Construct:
     return stack[0]
 
 
-def value_term(node: Node, type_: str, program: Program) -> Term | None:
+def value_term(node: TermNode, type_: str, program: Program) -> Term | None:
     """The term a node is, or None where something is left to reduce."""
     symbols, stack = [], [node]
     while stack:

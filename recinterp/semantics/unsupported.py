@@ -48,7 +48,7 @@ for _what, _words in _GROUPS.items():
     _ADVICE |= dict.fromkeys(_words.split(), _what)
 
 
-def advice(word: str) -> tuple[str, str]:
+def advise_on_word(word: str) -> tuple[str, str]:
     """(what is outside the subset, what to write instead) for a word or symbol of the text."""
     if word in _ADVICE:
         what, instead = _ADVICE[word]
@@ -87,7 +87,9 @@ _BY_TOKEN = {
 }
 
 
-def misplaced(before: str, token: str, expected: Collection[str]) -> tuple[str, str] | None:
+def explain_misplaced_token(
+    before: str, token: str, expected: Collection[str]
+) -> tuple[str, str] | None:
     """What a token that cannot stand here would begin in Gallina at large: (what, what instead).
 
     `before` is the text in front of it; None where it is a plain mistake.
@@ -95,7 +97,7 @@ def misplaced(before: str, token: str, expected: Collection[str]) -> tuple[str, 
     sentence = re.split(r"\.\s", before)[-1].split()
     first = sentence[0] if sentence else token
     if first not in READ:
-        return advice(first)
+        return advise_on_word(first)
     if token in _WORDS and "NAME" in expected:
         return f"{token!r} as a name", "choose another name"
     if re.search(r"\blet\s+(\(|\w+\s+|\(.*)?$", before) and token != "in":

@@ -31,7 +31,7 @@ class Encoding:
     bare_lists: bool
 
     @cached_property
-    def token(self) -> Mapping[str, str]:
+    def tokens_by_constructor(self) -> Mapping[str, str]:
         """Constructor -> token."""
         return {c.name: c.name for t in self.program.types for c in t.constructors} | dict(
             self.shown
@@ -40,7 +40,7 @@ class Encoding:
     @cached_property
     def token_of_id(self) -> tuple[str, ...]:
         """The token for each number of `program.ids`."""
-        return tuple(self.token[name] for name in self.program.symbols)
+        return tuple(self.tokens_by_constructor[name] for name in self.program.symbols)
 
     def is_bare(self, type_: str) -> bool:
         """Whether a whole argument, or the result, of this type is written as its data alone."""
@@ -52,7 +52,7 @@ class Encoding:
     def _bare(self) -> dict[str, bool]:
         return {}
 
-    def alphabet(self, types: Sequence[str]) -> tuple[str, ...]:
+    def tokens_of_types(self, types: Sequence[str]) -> tuple[str, ...]:
         """Every token that terms of these types, as arguments or output, are written with."""
         found: dict[str, None] = {}
         for type_ in types:
@@ -60,9 +60,9 @@ class Encoding:
             if self.bare_lists and shape is not None:
                 reach = [self.program.type(shape[2])]
             else:
-                reach = reachable(self.program, type_)
+                reach = reachable_types(self.program, type_)
             for ind in reach:
-                found |= dict.fromkeys(self.token[c.name] for c in ind.constructors)
+                found |= dict.fromkeys(self.tokens_by_constructor[c.name] for c in ind.constructors)
             if self.brackets and any(c.args for ind in reach for c in ind.constructors):
                 found |= {OPEN: None, CLOSE: None}
         return tuple(found)
@@ -70,10 +70,10 @@ class Encoding:
     def check_tokens(self, types: Sequence[str], specials: Sequence[str]) -> None:
         """TaskError where two constructors share a token, or a token is a special one."""
         names = dict.fromkeys(
-            c.name for t in types for i in reachable(self.program, t) for c in i.constructors
+            c.name for t in types for i in reachable_types(self.program, t) for c in i.constructors
         )
         for name, token in self.shown:
-            if name not in self.token or name not in set(self.program.symbols):
+            if name not in self.tokens_by_constructor or name not in set(self.program.symbols):
                 raise TaskError(
                     "tokens", f"{name!r} is no constructor", f"one of {', '.join(names)}"
                 )
@@ -81,18 +81,18 @@ class Encoding:
                 raise TaskError("tokens", f"{token!r} is no token", "text without blanks")
         seen: dict[str, str] = {}
         for name in names:
-            token = self.token[name]
+            token = self.tokens_by_constructor[name]
             if token in seen or token in (*specials, OPEN, CLOSE, ARG_SEP, END_OF_INPUT, TRUNCATED):
                 raise TaskError(
                     "tokens", f"{name!r} is shown as {token!r}, which is taken", "another token"
                 )
             seen[token] = name
 
-    def write(self, value: Value, type_: str) -> list[str]:
+    def write_value(self, value: Value, type_: str) -> list[str]:
         """The tokens of a value of a type."""
-        return self.writer(type_)(value)
+        return self.writer_of(type_)(value)
 
-    def writer(self, type_: str) -> Callable[[Value], list[str]]:
+    def writer_of(self, type_: str) -> Callable[[Value], list[str]]:
         """What writes the values of a type."""
         if type_ not in self._writer_cache:
             self._writer_cache[type_] = self._make_writer(type_)
@@ -155,7 +155,7 @@ class Encoding:
             value = value[2]
         return out
 
-    def read(self, tokens: Sequence[str], type_: str, offset: int = 0) -> Value:
+    def read_value(self, tokens: Sequence[str], type_: str, offset: int = 0) -> Value:
         """The value of a type that tokens write. InvalidInputError(position) otherwise.
 
         `offset` is where these tokens stand in the whole input; positions count from its start.
@@ -183,7 +183,7 @@ class Encoding:
         if type_ not in self._chain_cache:
             args = [c.args for c in self.program.type(type_).constructors]
             fits = not self.brackets and not self.is_bare(type_) and set(args) <= {(), (type_,)}
-            table = self.tables[type_]
+            table = self.constructor_tables[type_]
             ends = {token: (i,) for token, (i, arity) in table.items() if not arity}
             links = {token: i for token, (i, arity) in table.items() if arity}
             self._chain_cache[type_] = (ends, links) if fits else None
@@ -198,23 +198,23 @@ class Encoding:
         return {}
 
     @cached_property
-    def tables(self) -> dict[str, Mapping[str, tuple[int, tuple[str, ...]]]]:
+    def constructor_tables(self) -> dict[str, Mapping[str, tuple[int, tuple[str, ...]]]]:
         """Type -> token -> (constructor's number, argument types)."""
         return {
             t.name: {
-                self.token[c.name]: (self.program.ids[t.name, c.name], c.args)
+                self.tokens_by_constructor[c.name]: (self.program.ids[t.name, c.name], c.args)
                 for c in t.constructors
             }
             for t in self.program.types
         }
 
     @cached_property
-    def quick(self) -> Mapping[str, tuple[int, tuple[str, ...], str]]:
+    def constructor_by_token(self) -> Mapping[str, tuple[int, tuple[str, ...], str]]:
         """Token -> (constructor's number, argument types, type)."""
-        return {x: (i, args, t) for t, found in self.tables.items()
+        return {x: (i, args, t) for t, found in self.constructor_tables.items()
                 for x, (i, args) in found.items()}  # fmt: skip
 
-    def shape(self, type_: str) -> tuple[str, str, str]:
+    def shape_of(self, type_: str) -> tuple[str, str, str]:
         """`list_shape` of a type that is written bare."""
         if type_ not in self._shape_cache:
             shape = list_shape(self.program, type_)
@@ -237,14 +237,14 @@ class _Reader:
         if self.encoding.is_bare(self.type):
             return self._bare(tokens)
         if not self.encoding.brackets:
-            value = _read_quickly(tokens, self.encoding.quick, self.type)
+            value = _read_quickly(tokens, self.encoding.constructor_by_token, self.type)
             if value is not None:
                 return value
         return self._read_typed(tokens)
 
     def _bare(self, tokens: list[str]) -> Value:
-        shape = self.encoding.shape(self.type)
-        ids, labels = self.encoding.program.ids, self.encoding.tables[shape[2]]
+        shape = self.encoding.shape_of(self.type)
+        ids, labels = self.encoding.program.ids, self.encoding.constructor_tables[shape[2]]
         for i, token in enumerate(tokens):
             if token not in labels:
                 self._refuse_token(i, f"{token!r} is no {shape[2]}", labels)
@@ -270,7 +270,7 @@ class _Reader:
                 pending.append(wanted)
                 opened = True
                 continue
-            table = self.encoding.tables[wanted]
+            table = self.encoding.constructor_tables[wanted]
             if token not in table or (brackets and opened != bool(table[token][1])):
                 self._refuse_token(i, f"{token!r} cannot begin a {wanted} here", table)
             index, args = table[token]
@@ -331,7 +331,7 @@ def _read_quickly(
     return values[0] if types == [type_] else None
 
 
-def reachable(program: Program, type_: str) -> list[Inductive]:
+def reachable_types(program: Program, type_: str) -> list[Inductive]:
     """The types that occur in terms of a type, itself first."""
     found: dict[str, Inductive] = {}
     work = [type_]

@@ -18,7 +18,7 @@ TREE = "Node a Node b Leaf Leaf Node c Leaf Leaf"
 
 
 @dataclass(frozen=True)
-class Shipped:
+class ShippedTask:
     """A shipped task: its .v file, the function in it, tokens shown instead, a worked example."""
 
     file: str
@@ -28,23 +28,27 @@ class Shipped:
 
 
 BITS = {"One": "01"}
-SHIPPED_TASKS: Mapping[str, Shipped] = {
-    "binary-successor": Shipped("binary_successor.v", "succ", BITS, "X1 X1 01 -> X0 X0 X0 01"),
-    "binary-predecessor": Shipped("binary_predecessor.v", "pred", BITS, "X0 X0 01 -> X1 01"),
-    "binary-addition": Shipped("binary_addition.v", "add", BITS, "X1 01 , X0 X1 01 -> X1 X0 X0 01"),
-    "peano-addition": Shipped("peano.v", "add", {}, "S S O , S O -> S S S O"),
-    "peano-doubling": Shipped("peano.v", "double", {}, "S S O -> S S S S O"),
-    "list-append": Shipped("lists.v", "append", {}, "a b , c -> a b c"),
-    "list-reverse": Shipped("lists.v", "reverse", {}, "a b c -> c b a"),
-    "list-map": Shipped("lists.v", "map_next", {}, "a b d -> b c a"),
-    "tree-preorder": Shipped("trees.v", "preorder", {}, f"{TREE} -> a b c"),
-    "tree-inorder": Shipped("trees.v", "inorder", {}, f"{TREE} -> b a c"),
-    "tree-postorder": Shipped("trees.v", "postorder", {}, f"{TREE} -> b c a"),
-    "tree-mirror": Shipped(
+SHIPPED_TASKS: Mapping[str, ShippedTask] = {
+    "binary-successor": ShippedTask("binary_successor.v", "succ", BITS, "X1 X1 01 -> X0 X0 X0 01"),
+    "binary-predecessor": ShippedTask("binary_predecessor.v", "pred", BITS, "X0 X0 01 -> X1 01"),
+    "binary-addition": ShippedTask(
+        "binary_addition.v", "add", BITS, "X1 01 , X0 X1 01 -> X1 X0 X0 01"
+    ),
+    "peano-addition": ShippedTask("peano.v", "add", {}, "S S O , S O -> S S S O"),
+    "peano-doubling": ShippedTask("peano.v", "double", {}, "S S O -> S S S S O"),
+    "list-append": ShippedTask("lists.v", "append", {}, "a b , c -> a b c"),
+    "list-reverse": ShippedTask("lists.v", "reverse", {}, "a b c -> c b a"),
+    "list-map": ShippedTask("lists.v", "map_next", {}, "a b d -> b c a"),
+    "tree-preorder": ShippedTask("trees.v", "preorder", {}, f"{TREE} -> a b c"),
+    "tree-inorder": ShippedTask("trees.v", "inorder", {}, f"{TREE} -> b a c"),
+    "tree-postorder": ShippedTask("trees.v", "postorder", {}, f"{TREE} -> b c a"),
+    "tree-mirror": ShippedTask(
         "trees.v", "mirror", {}, f"{TREE} -> Node a Node c Leaf Leaf Node b Leaf Leaf"
     ),
-    "ring-arithmetic": Shipped("ring.v", "eval", {}, "Plus Num Two Times Num Two Num Two -> Zero"),
-    "listops": Shipped(
+    "ring-arithmetic": ShippedTask(
+        "ring.v", "eval", {}, "Plus Num Two Times Num Two Num Two -> Zero"
+    ),
+    "listops": ShippedTask(
         "listops.v", "eval", {}, "Max Arg Digit D1 Arg Min Last Digit D2 Last Digit D0 -> D2"
     ),
 }

@@ -29,7 +29,7 @@ from recinterp.semantics.ast import (
     Var,
     walk,
 )
-from recinterp.semantics.elaborate import elaborate
+from recinterp.semantics.elaborate import elaborate_program
 
 if TYPE_CHECKING:
     from recinterp.tasks.task import Task
@@ -44,14 +44,14 @@ def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
     if k < 1:
         raise TaskError("stepwise", f"k is {k}", "k >= 1")
     cut = _MatchSplitter(program)
-    cut.keep_reached(function)
-    return _StepwiseWriter(program, cut).text(program.function(function).result, k)
+    cut.drop_unreached(function)
+    return _StepwiseWriter(program, cut).write_program(program.function(function).result, k)
 
 
 def stepwise_task(task: Task, k: int) -> Task:
     """The task "reduce k ι-match steps" of a task; tokens and encoding stay. TaskError if k < 1."""
     source, function = stepwise_source(task.program, task.function, k)
-    names = {c.name for t in elaborate(source).types for c in t.constructors}
+    names = {c.name for t in elaborate_program(source).types for c in t.constructors}
     return task.from_gallina(
         source,
         function,
@@ -165,7 +165,7 @@ class _MatchSplitter:
             i += 1
         return f"{base}_{i}"
 
-    def keep_reached(self, function: str) -> None:
+    def drop_unreached(self, function: str) -> None:
         """Forget the functions that a function's runs never call."""
         found: dict[str, None] = {}
         work = [function]
@@ -177,7 +177,7 @@ class _MatchSplitter:
                 work += [e.function for e in walk(body) if isinstance(e, Call)]
         self.matching = {n: f for n, f in self.matching.items() if n in found}
 
-    def apart(self, base: str) -> str:
+    def unused_prefix(self, base: str) -> str:
         """A name that no type, constructor or function of the program begins with."""
         taken = [*self.matching, *self.program.function_names, *self.program.symbols]
         taken += [t.name for t in self.program.types]
@@ -185,7 +185,7 @@ class _MatchSplitter:
             base += "_"
         return base
 
-    def called(self, type_: str) -> list[Function]:
+    def functions_returning(self, type_: str) -> list[Function]:
         """The functions whose calls can stand for a term of a type."""
         return [f for f in self.matching.values() if f.result == type_]
 
@@ -215,19 +215,20 @@ class _StepwiseWriter:
     program: Program
     cut: _MatchSplitter
 
-    def apart(self, base: str) -> str:
-        return self.cut.apart(base)
+    def unused_prefix(self, base: str) -> str:
+        return self.cut.unused_prefix(base)
 
-    def text(self, root: str, k: int) -> tuple[str, str]:
+    def write_program(self, root: str, k: int) -> tuple[str, str]:
         """(the whole text, the name of its last function)."""
         types = self._reached_types(root)
-        t, steps = self.apart("t"), self.apart("steps")
+        t, steps = self.unused_prefix("t"), self.unused_prefix("steps")
+        truth, yes, no = map(self.unused_prefix, ("truth", "yes", "no"))
         body, type_ = t, _plain_type_name(root)
         for _ in range(k):
             body = f"{self._step_name(root)} {body if body == t else f'({body})'}"
         parts = [
             f"(* {k} match steps, leftmost-outermost; a call not reduced yet is a constructor. *)",
-            f"Inductive {self.apart('truth')} : Set := {self.apart('yes')} | {self.apart('no')}.",
+            f"Inductive {truth} : Set := {yes} | {no}.",
             f"Inductive {self._join_mutual(types, self._write_declaration)}.",
             f"Fixpoint {self._join_mutual(types, self._write_normal_test)}.",
             f"Fixpoint {self._join_mutual(types, self._write_step)}.",
@@ -252,14 +253,17 @@ class _StepwiseWriter:
     def _type_shapes(self, type_: str) -> list[tuple[str, tuple[str, ...], Function | None]]:
         """(name, argument types, the function where it is a call) for every constructor."""
         plain = [(c.name, c.args, None) for c in self.program.type(type_).constructors]
-        calls = [(f.name, tuple(p.type for p in f.params), f) for f in self.cut.called(type_)]
+        calls = [
+            (f.name, tuple(p.type for p in f.params), f)
+            for f in self.cut.functions_returning(type_)
+        ]
         return [*plain, *calls]
 
     def _field_names(self, args: Sequence[object], base: str = "x") -> list[str]:
-        return [f"{self.apart(base)}{i}" for i in range(len(args))]
+        return [f"{self.unused_prefix(base)}{i}" for i in range(len(args))]
 
     def _step_name(self, type_: str) -> str:
-        return f"{self.apart('step')}_{_plain_type_name(type_)}"
+        return f"{self.unused_prefix('step')}_{_plain_type_name(type_)}"
 
     def _write_declaration(self, type_: str) -> str:
         shapes = (
@@ -277,7 +281,7 @@ class _StepwiseWriter:
         return f"{_plain_type_name(type_)} : Set :=\n  | " + "\n  | ".join(shapes)
 
     def _write_fixpoint(self, name: str, type_: str, result: str, arms: Sequence[str]) -> str:
-        t = self.apart("t")
+        t = self.unused_prefix("t")
         on = f"({t} : {_plain_type_name(type_)}) {{struct {t}}}"
         head = f"{name} {on} : {result} :=\n  match {t} with\n"
         return head + "".join(f"  | {arm}\n" for arm in arms) + "  end"
@@ -287,20 +291,22 @@ class _StepwiseWriter:
         arms = []
         for name, args, function in self._type_shapes(type_):
             xs = self._field_names(args)
-            value = self.apart("no") if function else self._all_normal(args, xs)
+            value = self.unused_prefix("no") if function else self._all_normal(args, xs)
             arms.append(f"{' '.join([name, *xs])} => {value}")
-        return self._write_fixpoint(self._normal_name(type_), type_, self.apart("truth"), arms)
+        return self._write_fixpoint(
+            self._normal_name(type_), type_, self.unused_prefix("truth"), arms
+        )
 
     def _normal_name(self, type_: str) -> str:
-        return f"{self.apart('normal')}_{_plain_type_name(type_)}"
+        return f"{self.unused_prefix('normal')}_{_plain_type_name(type_)}"
 
     def _all_normal(self, args: Sequence[str], xs: Sequence[str]) -> str:
         if not args:
-            return self.apart("yes")
+            return self.unused_prefix("yes")
         tests = [f"{self._normal_name(a)} {x}" for a, x in zip(args, xs, strict=True)]
         text = tests[-1]
         for test in reversed(tests[:-1]):
-            text = f"if {test} then {text} else {self.apart('no')}"
+            text = f"if {test} then {text} else {self.unused_prefix('no')}"
         return text
 
     def _write_step(self, type_: str) -> str:
@@ -339,7 +345,7 @@ class _StepwiseWriter:
             arms.append(f"{' '.join([arm.constructor, *ys])} => {body}")
         stepped = [*xs]
         stepped[function.struct] = f"({self._step_name(on)} {xs[function.struct]})"
-        for callee in self.cut.called(on):
+        for callee in self.cut.functions_returning(on):
             pattern = " ".join([callee.name, *("_" for _ in callee.params)])
             arms.append(f"{pattern} => {' '.join([function.name, *stepped])}")
         lines = "".join(f"    | {arm}\n" for arm in arms)

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 from recinterp.errors import DomainError, SourceError, TaskError, UnknownNameError
 from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.semantics.evaluate import Compiled, compile_program
-from recinterp.semantics.parse import source_text
+from recinterp.semantics.evaluate import CompiledProgram, compile_program
+from recinterp.semantics.parse import read_source
 from recinterp.semantics.recursion_depth import own_functions
 from recinterp.semantics.terms import Term, Value, read_plain, value_of
-from recinterp.semantics.trace import Trace, value_term
+from recinterp.semantics.trace import ReductionTrace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import Encoding, split_arguments, term_from
-from recinterp.tasks.sampling.sampler import Sampler, Wanted
+from recinterp.tasks.sampling.sampler import Sampler, SampleRequest
 from recinterp.tasks.stepwise import stepwise_task
 from recinterp.tasks.template import (
     SPECIALS,
     TEMPLATE,
+    check_ids,
     check_template,
-    checked_ids,
-    layout,
-    rendered,
+    render_ids,
+    split_template,
 )
 from recinterp.tokens import ARG_SEP
 
@@ -74,7 +74,7 @@ class Task:
         `tokens` maps constructors to the tokens shown instead. Raises SourceError with the place
         where the text is refused, UnknownNameError for the function, TaskError for the rest.
         """
-        text = source_text(source)
+        text = read_source(source)
         if order not in ORDERS:
             raise UnknownNameError("order of a task", order, ORDERS)
         shown = tuple(sorted((tokens or {}).items()))
@@ -122,7 +122,7 @@ class Task:
         return own_functions(self.program, self.function)
 
     @cached_property
-    def _compiled(self) -> Compiled:
+    def _compiled(self) -> CompiledProgram:
         return compile_program(self.program, self.own)
 
     # tokens
@@ -134,7 +134,7 @@ class Task:
     @cached_property
     def constructors(self) -> tuple[str, ...]:
         """The tokens that inputs and outputs are written with, specials and `,` left out."""
-        return self._encoding.alphabet([*self._types, self._function.result])
+        return self._encoding.tokens_of_types([*self._types, self._function.result])
 
     @cached_property
     def vocab(self) -> tuple[str, ...]:
@@ -180,13 +180,13 @@ class Task:
         """
         needed = set(self.vocab) - set(SPECIALS)
         specials = {"PAD": pad, "SEP": sep, "EOS": eos} | ({} if bos is None else {"BOS": bos})
-        known = checked_ids(ids, needed, specials)
+        known = check_ids(ids, needed, specials)
         check_template(template)
         return replace(self, given_ids=known, bos=bos, template=template)
 
     @cached_property
     def _layout(self) -> tuple[list[str], list[str]]:
-        return layout(self.template)
+        return split_template(self.template)
 
     @cached_property
     def _id(self) -> Callable[[str], int]:
@@ -194,11 +194,11 @@ class Task:
 
     def prompt(self, tokens: Sequence[str]) -> list[int]:
         """Ids of an input up to and including SEP: what a decoder-only model is given."""
-        return rendered(self._layout[0], tokens, self._id, self.bos)
+        return render_ids(self._layout[0], tokens, self._id, self.bos)
 
     def target(self, tokens: Sequence[str]) -> list[int]:
         """Ids of an output's tokens (a list of tokens, as `apply` gives it), and EOS."""
-        end = rendered(self._layout[1], (), self._id, self.bos)
+        end = render_ids(self._layout[1], (), self._id, self.bos)
         return [*map(self._id, tokens), *end]
 
     # terms
@@ -210,7 +210,7 @@ class Task:
             if plain is not None:
                 return plain
             try:
-                node, type_ = self._elaborated.term(text, wanted)
+                node, type_ = self._elaborated.elaborate_term(text, wanted)
             except SourceError as error:
                 first = first or error
                 continue
@@ -235,7 +235,7 @@ class Task:
         out: list[str] = []
         for i, (value, type_) in enumerate(zip(values, self._types, strict=True)):
             out += [ARG_SEP] if i else []
-            out += self._encoding.write(value, type_)
+            out += self._encoding.write_value(value, type_)
         return out
 
     def decode(self, tokens: Sequence[str]) -> tuple[Term, ...]:
@@ -251,19 +251,19 @@ class Task:
             raise TaskError(
                 "encode an output", f"it is a {term.type}", f"a {self._function.result} is needed"
             )
-        return self._encoding.write(value_of(term), term.type)
+        return self._encoding.write_value(value_of(term), term.type)
 
     def decode_output(self, tokens: Sequence[str]) -> Term:
         """The result that tokens write. Raises InvalidInputError with the position."""
         result = self._function.result
-        return term_from(self._encoding.read(tokens, result), result, self.program)
+        return term_from(self._encoding.read_value(tokens, result), result, self.program)
 
     def _read_arguments(self, tokens: Sequence[str]) -> list[Value]:
         if len(self._types) == 1:
-            return [self._encoding.read(tokens, self._types[0])]
+            return [self._encoding.read_value(tokens, self._types[0])]
         at, values = 0, []
         for part, type_ in zip(split_arguments(tokens, self.arity), self._types, strict=True):
-            values.append(self._encoding.read(part, type_, at))
+            values.append(self._encoding.read_value(part, type_, at))
             at += len(part) + 1
         return values
 
@@ -274,22 +274,22 @@ class Task:
     # ground truth
     def apply(self, tokens: Sequence[str]) -> list[str]:
         """The output: the normal form, written as tokens. Raises InvalidInputError."""
-        value = self._compiled.run(self.function, self._read_arguments(tokens))
-        return self._encoding.write(value, self._function.result)
+        value = self._compiled.run_function(self.function, self._read_arguments(tokens))
+        return self._encoding.write_value(value, self._function.result)
 
     def apply_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
         """The output for each input."""
-        run, read, function = self._compiled.run, self._read_arguments, self.function
-        write = self._encoding.writer(self._function.result)
+        run, read, function = self._compiled.run_function, self._read_arguments, self.function
+        write = self._encoding.writer_of(self._function.result)
         return [write(run(function, read(tokens))) for tokens in inputs]
 
-    def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> Trace:
+    def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> ReductionTrace:
         """The δ, β, ι, ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""
-        return Trace(self.program, self.function, self.decode(tokens), strategy)
+        return ReductionTrace(self.program, self.function, self.decode(tokens), strategy)
 
     def depth(self, tokens: Sequence[str]) -> int:
         """The longest chain of nested unfoldings of the task's own functions, minus one."""
-        return max(0, self._compiled.depth(self.function, self._read_arguments(tokens)))
+        return max(0, self._compiled.measure_depth(self.function, self._read_arguments(tokens)))
 
     def stepwise(self, k: int) -> Task:
         """The task "reduce k ι-match steps, leftmost-outermost", on the terms this one's runs pass.
@@ -324,11 +324,11 @@ class Task:
 
     def inputs(self, max_length: int | None) -> Iterator[list[str]]:
         """Every input up to a length, shortest first; without end where the length is None."""
-        return self._sampler.inputs(max_length)
+        return self._sampler.iterate_inputs(max_length)
 
     def count(self, length: int) -> int:
         """The number of inputs of exactly that length."""
-        return self._sampler.count(length)
+        return self._sampler.count_inputs(length)
 
     def depths(self, length: int) -> dict[int, int]:
         """Depth -> how many inputs of that length have it; only depths that occur."""
@@ -336,18 +336,18 @@ class Task:
 
     def inputs_of(self, length: int) -> Iterator[list[str]]:
         """Every input of exactly that length."""
-        return self._sampler.of_length(length)
+        return self._sampler.inputs_of_length(length)
 
     def full_depth(self, tokens: Sequence[str]) -> bool:
         """Whether an input is as deep as inputs of its length get: the edge cases of its task."""
-        return self.depth(tokens) == self._sampler.deepest(self.length(tokens))
+        return self.depth(tokens) == self._sampler.max_depth(self.length(tokens))
 
     def measure_many(
         self, inputs: Sequence[Sequence[str]]
     ) -> tuple[list[int], list[int], list[bool]]:
         """Each input's depth, its length, and whether no input of that length is deeper."""
         lengths = [self.length(x) for x in inputs]
-        deepest = {n: self._sampler.deepest(n) for n in set(lengths)}
+        deepest = {n: self._sampler.max_depth(n) for n in set(lengths)}
         depths = [self.depth(x) for x in inputs]
         full = [d == deepest[n] for d, n in zip(depths, lengths, strict=True)]
         return depths, lengths, full
@@ -383,8 +383,8 @@ class Task:
         """
         if n < 0:
             raise DomainError("sample", f"n is {n}", "n >= 0")
-        wanted = Wanted(depth, length, distribution, max_length, max_depth, exclude)
-        return self._sampler.sample(n, seed, wanted)
+        wanted = SampleRequest(depth, length, distribution, max_length, max_depth, exclude)
+        return self._sampler.draw_sample(n, seed, wanted)
 
     # saved form
     def to_json(self) -> dict[str, Any]:

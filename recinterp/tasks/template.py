@@ -29,14 +29,14 @@ def check_template(template: str) -> None:
         raise TaskError("template", f"{template!r} is no template", TEMPLATE)
 
 
-def layout(template: str) -> tuple[list[str], list[str]]:
+def split_template(template: str) -> tuple[list[str], list[str]]:
     """Names in a template before {output}, and after it."""
     names = [part for part in template.replace("}", "{").split("{") if part]
     at = names.index("output")
     return names[:at], names[at + 1 :]
 
 
-def rendered(
+def render_ids(
     names: Sequence[str], tokens: Sequence[str], id_of: Callable[[str], int], bos: int | None
 ) -> list[int]:
     """Ids of the names of half a template, an input's tokens in their place."""
@@ -49,7 +49,7 @@ def rendered(
     return ids
 
 
-def checked_ids(
+def check_ids(
     ids: Mapping[str, int], needed: Set[str], specials: Mapping[str, int]
 ) -> tuple[tuple[str, int], ...]:
     """Token, id pairs of a model trained elsewhere. TaskError where one is missing or shared."""

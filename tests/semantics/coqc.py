@@ -11,9 +11,9 @@ from pathlib import Path
 
 from recinterp.semantics.ast import Program
 from recinterp.semantics.evaluate import compile_program
-from recinterp.semantics.pretty import show
+from recinterp.semantics.pretty import show_term
 from recinterp.semantics.terms import Term, symbols_of, value_of
-from recinterp.semantics.trace import Trace, expression
+from recinterp.semantics.trace import ReductionTrace, term_expression
 
 COQC = shutil.which("coqc")
 ABSENT = "coqc is not installed (Debian package coq)"
@@ -87,15 +87,17 @@ def version() -> str:
 
 def normal_form(checked: Program, function: str, arguments: tuple[Term, ...]) -> str:
     """The value that the compiled program computes, as text for coqc."""
-    value = compile_program(checked, frozenset()).run(function, [value_of(t) for t in arguments])
+    value = compile_program(checked, frozenset()).run_function(
+        function, [value_of(t) for t in arguments]
+    )
     result = Term(checked.function(function).result, symbols_of(value, checked), checked)
-    return show(expression(result), checked, exact=True)
+    return show_term(term_expression(result), checked, exact=True)
 
 
-def step_sentences(trace: Trace, steps: int = MAX_STEPS) -> list[str]:
+def step_sentences(trace: ReductionTrace, steps: int = MAX_STEPS) -> list[str]:
     """For each step, the sentence that both terms are equal up to its one rule."""
     found, before = [], ""
-    for rule, name, after in islice(trace.exact(), steps + 1):
+    for rule, name, after in islice(trace.exact_steps(), steps + 1):
         if rule and max(len(before), len(after)) <= MAX_TERM_LENGTH:
             found.append(same(flag(rule, name), before, after))
         before = after

@@ -9,9 +9,9 @@ import pytest
 
 from recinterp.errors import NotStructuralError, OutsideSubsetError
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.semantics.pretty import show
+from recinterp.semantics.pretty import show_term
 from recinterp.semantics.terms import Term
-from recinterp.semantics.trace import Trace, value_term
+from recinterp.semantics.trace import ReductionTrace, value_term
 from recinterp.tasks import task, tasks
 from tests.semantics import coqc
 from tests.semantics.coqc import MAX_TERM_LENGTH, STRATEGIES, normal_form, step_sentences
@@ -29,7 +29,7 @@ def terms(read: Elaborator, function: str, texts: list[str]) -> tuple[Term, ...]
     """Argument texts as terms of the function's parameters."""
     found = []
     for text, param in zip(texts, read.program.function(function).params, strict=True):
-        term = value_term(read.term(text, param.type)[0], param.type, read.program)
+        term = value_term(read.elaborate_term(text, param.type)[0], param.type, read.program)
         assert term is not None
         found.append(term)
     return tuple(found)
@@ -44,7 +44,7 @@ def agreement(g: Generated, read: Elaborator, number: int) -> list[str]:
         if len(result) <= MAX_TERM_LENGTH:
             sentences.append(coqc.same("cbv", " ".join([g.function, *texts]), result))
         if i == 1:
-            trace = Trace(read.program, g.function, arguments, STRATEGIES[number % 2])
+            trace = ReductionTrace(read.program, g.function, arguments, STRATEGIES[number % 2])
             sentences += step_sentences(trace)
     return sentences
 
@@ -102,10 +102,12 @@ def test_library_task(name: str, tmp_path: Path) -> None:
     sentences = [t.source]
     for i, tokens in enumerate(t.sample(12, seed=1, max_length=7)):
         arguments = t.decode(tokens)
-        call = show(Trace(t.program, t.function, arguments).start, t.program, exact=True)
+        call = show_term(
+            ReductionTrace(t.program, t.function, arguments).start_term, t.program, exact=True
+        )
         sentences.append(coqc.same("cbv", call, normal_form(t.program, t.function, arguments)))
         if i < 4:
-            trace = Trace(t.program, t.function, arguments, STRATEGIES[i % 2])
+            trace = ReductionTrace(t.program, t.function, arguments, STRATEGIES[i % 2])
             sentences += step_sentences(trace)
     assert coqc.run(sentences, tmp_path) is None
 
@@ -118,7 +120,9 @@ def test_a_wrongly_labelled_step_fails(name: str, tokens: str, tmp_path: Path) -
     """Each step holds under its own rule, and under no other."""
     t = task(name)
     sentences, before, seen = [t.source], "", 0
-    for rule, _of, after in Trace(t.program, t.function, t.decode(tokens.split())).exact():
+    for rule, _of, after in ReductionTrace(
+        t.program, t.function, t.decode(tokens.split())
+    ).exact_steps():
         for other in coqc.FLAGS if rule else ():
             if other != rule:
                 sentences.append(coqc.differ(coqc.flag(other, t.function), before, after))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recinterp.errors import SourceError
-from recinterp.semantics.elaborate import elaborate
+from recinterp.semantics.elaborate import elaborate_program
 from tests.semantics.generate import program
 
 WORDS = """
@@ -22,7 +22,7 @@ SETTINGS = {"deadline": 2_000, "suppress_health_check": [HealthCheck.too_slow]}
 
 def reads_or_refuses(source: str) -> None:
     try:
-        elaborate(source)
+        elaborate_program(source)
     except SourceError as error:
         refused = error
     else:

@@ -15,7 +15,7 @@ from recinterp.errors import (
     SourceError,
 )
 from recinterp.semantics.ast import Arm, Call, Construct, Let, Match, Program, Var
-from recinterp.semantics.elaborate import elaborate
+from recinterp.semantics.elaborate import elaborate_program
 from recinterp.semantics.pretty import show_function
 from tests.semantics import coqc
 
@@ -24,12 +24,12 @@ TYPES = "Inductive b := T | F.\nInductive tree := L | N (l r : tree).\n"
 
 def last(text: str) -> str:
     """The last function of TYPES + text, as one line of Gallina."""
-    program = elaborate(TYPES + text)
+    program = elaborate_program(TYPES + text)
     return show_function(program.functions[-1], program)
 
 
 def test_the_successor_as_five_kinds_of_expression() -> None:
-    program: Program = elaborate(
+    program: Program = elaborate_program(
         "Inductive bin := One | X0 (n : bin) | X1 (n : bin).\n"
         "Fixpoint succ (n : bin) : bin :=\n"
         "  match n with One => X0 One | X0 m => X1 m | X1 m => X0 (succ m) end."
@@ -89,12 +89,12 @@ def test_matches_become_one_level_deep(text: str, body: str) -> None:
 
 
 def test_a_let_stays() -> None:
-    program = elaborate(TYPES + "Definition f (x : b) : b := let y := x in y.")
+    program = elaborate_program(TYPES + "Definition f (x : b) : b := let y := x in y.")
     assert program.function("f").body == Let("y", "b", Var("x"), Var("y"))
 
 
 def test_parameters_are_instantiated() -> None:
-    program = elaborate(
+    program = elaborate_program(
         TYPES + "Inductive seq (A : Type) := nil | cons (x : A) (s : seq A).\n"
         "Definition f (s : seq b) : seq b := match s with nil _ => nil b | cons _ x t => cons b x t end."
     )
@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[str, type[SourceError], int, int]] = {
 @pytest.mark.parametrize(("text", "kind", "line", "column"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(text: str, kind: type[SourceError], line: int, column: int) -> None:
     with pytest.raises(SourceError) as caught:
-        elaborate(TYPES + text)
+        elaborate_program(TYPES + text)
     error = caught.value
     assert type(error) is kind
     assert (error.line, error.column) == (line, column)
@@ -178,18 +178,20 @@ ACCEPTED = [
 
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_accepted(text: str) -> None:
-    elaborate(TYPES + text)
+    elaborate_program(TYPES + text)
 
 
 def test_a_long_chain_of_lets_is_an_error_of_ours() -> None:
     with pytest.raises(OutsideSubsetError):
-        elaborate(TYPES + "Definition f (x : b) : b := " + "let x := x in " * 5_000 + "x.")
+        elaborate_program(TYPES + "Definition f (x : b) : b := " + "let x := x in " * 5_000 + "x.")
 
 
 @pytest.mark.coqc
 @pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
 def test_coqc_refuses_what_is_not_merely_outside(tmp_path: Path) -> None:
-    """Every refusal but OutsideSubsetError is one that coqc makes too (text that does not parse aside)."""
+    """Every refusal but OutsideSubsetError is one that coqc makes too (text that does not parse
+    aside).
+    """
     sentences = [TYPES]
     for text, kind, _, _ in REFUSED.values():
         if kind in (GallinaTypeError, NotStructuralError):
@@ -204,7 +206,7 @@ def test_coqc_accepts_what_is_accepted(tmp_path: Path) -> None:
     """And gives it the body that it has here."""
     sentences = [TYPES]
     for i, (text, _) in enumerate(NORMALISED.values()):
-        program = elaborate(TYPES + text)
+        program = elaborate_program(TYPES + text)
         f = program.functions[-1]
         equal = coqc.same("cbv delta [f]", "f", show_function(f, program))
         sentences += coqc.module(f"N{i}", [text, equal])

@@ -8,10 +8,10 @@ import pytest
 
 from recinterp.errors import SourceError, UnknownNameError
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.semantics.evaluate import compile_program, deep
+from recinterp.semantics.evaluate import compile_program, evaluate_on_stack
 from recinterp.semantics.recursion_depth import own_functions
 from recinterp.semantics.terms import symbols_of, value_of
-from recinterp.semantics.trace import Trace, value_term
+from recinterp.semantics.trace import ReductionTrace, value_term
 from recinterp.tasks import Task, task
 from tests.semantics.generate import Generated, program
 
@@ -63,7 +63,7 @@ def test_a_fix_waits_for_a_constructor() -> None:
     t = task("tree-inorder")
     for strategy in ("cbv", "outermost"):
         before = ""
-        for rule, name, after in t.trace(["Node", "a", "Leaf", "Leaf"], strategy).exact():
+        for rule, name, after in t.trace(["Node", "a", "Leaf", "Leaf"], strategy).exact_steps():
             if rule == "ι-fix" and name == "append":
                 assert ":= match l with | @nil _ => m | @cons" in before
                 assert "end) ((fix" not in before
@@ -82,16 +82,16 @@ def test_compiled_deep_and_both_strategies_agree(seed: int) -> None:
         params = read.program.function(g.function).params
         arguments = []
         for text, param in zip(texts, params, strict=True):
-            term = value_term(read.term(text, param.type)[0], param.type, read.program)
+            term = value_term(read.elaborate_term(text, param.type)[0], param.type, read.program)
             assert term is not None
             arguments.append(term)
         values = [value_of(a) for a in arguments]
-        value = compiled.run(g.function, values)
-        again, nesting = deep(read.program, g.function, values, own)
+        value = compiled.run_function(g.function, values)
+        again, nesting = evaluate_on_stack(read.program, g.function, values, own)
         assert again == value
-        assert nesting - 1 == compiled.depth(g.function, values)
+        assert nesting - 1 == compiled.measure_depth(g.function, values)
         for strategy in ("cbv", "outermost"):
-            trace = Trace(read.program, g.function, tuple(arguments), strategy)
+            trace = ReductionTrace(read.program, g.function, tuple(arguments), strategy)
             if len(symbols_of(value, read.program)) < MANY_STEPS:
                 assert trace.result.symbols == symbols_of(value, read.program)
 
@@ -113,7 +113,7 @@ def test_depth_a_hundred_thousand() -> None:
 
 def test_a_deep_trace_steps_at_a_constant_cost() -> None:
     trace = task("binary-successor").trace(["X1"] * 5_000 + ["01"])
-    assert trace.counts == {"δ": 1, "ι-fix": 5_001, "β": 5_001, "ι-match": 5_001}
+    assert trace.count_rules == {"δ": 1, "ι-fix": 5_001, "β": 5_001, "ι-match": 5_001}
 
 
 def test_deep_trees_and_lists() -> None:
@@ -149,7 +149,7 @@ def test_mutual_recursion_unfolds_to_its_own_fix() -> None:
         "with odd (n : nat) : bool := match n with O => false | S m => even m end."
     )
     t = Task.from_gallina(source, "even")
-    steps = list(t.trace(["S", "S", "O"]).exact())
+    steps = list(t.trace(["S", "S", "O"]).exact_steps())
     assert steps[1][2].endswith("for even) (S (S O))")
     assert [s.name for s in t.trace(["S", "S", "O"]) if s.rule == "ι-fix"] == [
         "even",

@@ -12,8 +12,8 @@ import pytest
 
 from recinterp.errors import NotDerivableError
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.semantics.pretty import show
-from recinterp.semantics.trace import Trace
+from recinterp.semantics.pretty import show_term
+from recinterp.semantics.trace import ReductionTrace
 from recinterp.tasks import Task
 from tests.machine.inputs import Inputs
 from tests.semantics import coqc
@@ -63,8 +63,8 @@ def sentences(name: str) -> list[str]:
         t = task_of(name, function)
         for i, tokens in enumerate(t.sample(2, seed=1, max_length=5)):
             arguments = t.decode(tokens)
-            trace = Trace(t.program, function, arguments, STRATEGIES[k % 2])
-            call = show(trace.start, t.program, exact=True)
+            trace = ReductionTrace(t.program, function, arguments, STRATEGIES[k % 2])
+            call = show_term(trace.start_term, t.program, exact=True)
             found.append(coqc.same("cbv", call, normal_form(t.program, function, arguments)))
             found += step_sentences(trace, 15) if i == 0 else []
     return coqc.module(f"T_{name}", found)

@@ -8,9 +8,9 @@ import pytest
 
 from recinterp.errors import TaskError
 from recinterp.semantics.ast import Call
-from recinterp.semantics.pretty import show
-from recinterp.semantics.reduce import Reducer
-from recinterp.semantics.trace import expression
+from recinterp.semantics.pretty import show_term
+from recinterp.semantics.reduce import StepReducer
+from recinterp.semantics.trace import term_expression
 from recinterp.tasks import Task, task, tasks
 from tests.machine.inputs import Inputs
 from tests.semantics import coqc
@@ -34,14 +34,14 @@ def test_every_step_is_the_reducers(name: str) -> None:
     t = task(name)
     step = t.stepwise(1)
     for tokens in t.sample(8, seed=4, max_length=9):
-        call = Call(t.function, tuple(expression(a) for a in t.decode(tokens)))
-        reducer = Reducer(t.program, call, "outermost")
-        start = show(call, t.program).replace("(nil)", "nil")
+        call = Call(t.function, tuple(term_expression(a) for a in t.decode(tokens)))
+        reducer = StepReducer(t.program, call, "outermost")
+        start = show_term(call, t.program).replace("(nil)", "nil")
         here = step.encode(step.term(start))
-        while (done := reducer.step()) is not None:
+        while (done := reducer.contract_next()) is not None:
             if done.rule == "ι-match":
                 here = step.apply(here)
-                assert str(step.decode(here)[0]) == show(reducer.term(), t.program)
+                assert str(step.decode(here)[0]) == show_term(reducer.whole_term(), t.program)
         assert step.apply(here) == here
 
 
@@ -51,12 +51,12 @@ def test_enough_steps_reach_the_normal_form(name: str) -> None:
     step = t.stepwise(3)
     plain = Task.from_gallina(t.source, t.function, tokens=dict(t.shown), bare_lists=False)
     for tokens in plain.sample(4, seed=2, max_length=8):
-        call = Call(t.function, tuple(expression(a) for a in plain.decode(tokens)))
+        call = Call(t.function, tuple(term_expression(a) for a in plain.decode(tokens)))
         if t.function not in step.constructors:  # a definition that only calls another
-            reducer = Reducer(t.program, call, "outermost")
-            reducer.step(), reducer.step()
-            call = reducer.term()  # type: ignore[assignment]
-        here = step.encode(step.term(show(call, t.program)))
+            reducer = StepReducer(t.program, call, "outermost")
+            reducer.contract_next(), reducer.contract_next()
+            call = reducer.whole_term()  # type: ignore[assignment]
+        here = step.encode(step.term(show_term(call, t.program)))
         for _ in range(200):
             here = step.apply(here)
         assert here == plain.apply(tokens)

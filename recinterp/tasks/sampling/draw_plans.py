@@ -14,59 +14,59 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from recinterp.semantics.terms import Value
-from recinterp.tasks.sampling.uniform import Choice, Drawer, Slot
+from recinterp.tasks.sampling.uniform import Slot, TermDrawer, WeightedChoice
 
 if TYPE_CHECKING:
-    from recinterp.tasks.sampling.depth_counts import Depths
-    from recinterp.tasks.sampling.length_counts import Kind
-    from recinterp.tasks.sampling.recursion_cases import Known, RecursionCase, State
+    from recinterp.tasks.sampling.depth_counts import DepthCounts
+    from recinterp.tasks.sampling.length_counts import TermKind
+    from recinterp.tasks.sampling.recursion_cases import CallState, PartialTerm, RecursionCase
 
 # Places of a state's variables -> those of each group's variables, those of each free variable.
 Build: TypeAlias = "Callable[[Sequence[Slot]], tuple[list[list[Slot]], list[Slot]]]"
 
 
-class Way(NamedTuple):
+class CaseDraw(NamedTuple):
     """A case: how it is built, the kinds of its free variables, the choice for its first part."""
 
     build: Build
-    kinds: tuple[Kind, ...]
-    first: Choice | None
+    kinds: tuple[TermKind, ...]
+    first: WeightedChoice | None
 
 
 @dataclass(eq=False)
-class Share:
+class PartDraw:
     """What one part of a case gets, and the choice for the next part."""
 
     size: int
-    rest: Choice | None
-    plan: Plan | None
+    rest: WeightedChoice | None
+    plan: DrawPlan | None
     few: list[Value] | None = None
 
 
 @dataclass(eq=False)
-class Plan:
+class DrawPlan:
     """How to draw the terms of a state of one depth and length."""
 
-    depths: Depths
-    state: State
+    depths: DepthCounts
+    state: CallState
     depth: int
     length: int
 
     @cached_property
     def listed(self) -> list[tuple[Value, ...]] | None:
         """All of them, where there are few."""
-        return self.depths.listed(self.state, self.depth, self.length)
+        return self.depths.list_if_few(self.state, self.depth, self.length)
 
     @cached_property
-    def ways(self) -> Choice:
+    def ways(self) -> WeightedChoice:
         """The cases."""
-        return self.depths.ways(self.state, self.depth, self.length)
+        return self.depths.choose_case(self.state, self.depth, self.length)
 
 
-def follow(plan: Plan, rng: Random, drawer: Drawer) -> list[Any]:
+def draw_from_plan(plan: DrawPlan, rng: Random, drawer: TermDrawer) -> list[Any]:
     """One draw: the value of each of the state's variables."""
     holes: list[Any] = [None] * len(plan.state.kinds)
-    work: list[tuple[Plan, list[Slot]]] = [(plan, [(holes, i) for i in range(len(holes))])]
+    work: list[tuple[DrawPlan, list[Slot]]] = [(plan, [(holes, i) for i in range(len(holes))])]
     random = rng.random
     while work:
         plan, here = work.pop()
@@ -77,29 +77,29 @@ def follow(plan: Plan, rng: Random, drawer: Drawer) -> list[Any]:
                 parent[at] = value
             continue
         ways = plan.ways
-        way: Way = ways.only or ways.draw(rng)
+        way: CaseDraw = ways.only_item or ways.draw_item(rng)
         groups, free = way.build(here)
         # All parts are shared out before any is filled.
         step, left = way.first, []
         for group in groups:
             assert step is not None
-            share: Share = step.only or step.draw(rng)
+            share: PartDraw = step.only_item or step.draw_item(rng)
             assert share.plan is not None
             work.append((share.plan, group))
             step = share.rest
         while step is not None:
-            share = step.only or step.draw(rng)
+            share = step.only_item or step.draw_item(rng)
             left.append(share)
             step = share.rest
         for slot, kind, share in zip(free, way.kinds, left, strict=True):
             if share.few is None:
-                drawer.fill(rng, kind, share.size, slot)
+                drawer.draw_into(rng, kind, share.size, slot)
             else:
                 slot[0][slot[1]] = share.few[int(random() * len(share.few))]
     return holes
 
 
-def builder(case: RecursionCase) -> Build:
+def compile_builder(case: RecursionCase) -> Build:
     """The function that writes a case's skeletons into places."""
     lines, slots = ["def build(slots):"], dict[int, str]()
     for i, skeleton in enumerate(case.skeletons):
@@ -112,7 +112,7 @@ def builder(case: RecursionCase) -> Build:
     return build
 
 
-def _write_skeleton(known: Known, slot: str, lines: list[str], slots: dict[int, str]) -> None:
+def _write_skeleton(known: PartialTerm, slot: str, lines: list[str], slots: dict[int, str]) -> None:
     """Lines that put a skeleton into a place; a variable is left open, its place noted."""
     if isinstance(known, int):
         slots[known] = slot

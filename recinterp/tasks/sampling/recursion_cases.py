@@ -17,18 +17,18 @@ from functools import cached_property
 from typing import TypeAlias
 
 from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Program, Var, walk
-from recinterp.tasks.sampling.length_counts import Grammar, Kind
+from recinterp.tasks.sampling.length_counts import LengthGrammar, TermKind
 
 MOST_STATES = 200
 MOST_CASES = 2_000
 LARGEST_ARGUMENT = 8
 
 # A variable's index, None where nothing is known, or (constructor's number, *arguments).
-Known: TypeAlias = "int | tuple[Known, ...] | None"
-Pending: TypeAlias = "tuple[str, tuple[Known, ...]]"  # a call: function, arguments
+PartialTerm: TypeAlias = "int | tuple[PartialTerm, ...] | None"
+Pending: TypeAlias = "tuple[str, tuple[PartialTerm, ...]]"  # a call: function, arguments
 
 
-class Unsupported(Exception):
+class ComputedDepth(Exception):
     """The depth depends on computed values."""
 
 
@@ -38,10 +38,10 @@ class _SplitVariable(Exception):
 
 
 @dataclass(frozen=True)
-class State:
+class CallState:
     """Calls on terms of these kinds; `own` tells whether unfolding them counts as a level."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[TermKind, ...]
     calls: tuple[Pending, ...]
     own: bool
 
@@ -54,10 +54,10 @@ class State:
 
 
 @dataclass(frozen=True)
-class Group:
+class CallGroup:
     """A following state, and which of the case's variables its own are."""
 
-    state: State
+    state: CallState
     variables: tuple[int, ...]
 
 
@@ -66,64 +66,64 @@ class RecursionCase:
     """One way a state's terms can look: `skeletons` in its variables, in new variables."""
 
     cost: int
-    skeletons: tuple[Known, ...]
-    groups: tuple[Group, ...]
-    free: tuple[tuple[int, Kind], ...]
+    skeletons: tuple[PartialTerm, ...]
+    groups: tuple[CallGroup, ...]
+    free: tuple[tuple[int, TermKind], ...]
 
 
 @dataclass
-class Shapes:
+class RecursionStates:
     """The states of a program from one function on, and the cases of each."""
 
     program: Program
-    grammar: Grammar
+    grammar: LengthGrammar
     own: frozenset[str]
     function: str
-    cases: dict[State, tuple[RecursionCase, ...]] = field(default_factory=dict)
+    cases: dict[CallState, tuple[RecursionCase, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         params = self.program.function(self.function).params
-        kinds = tuple(self.grammar.kind(p.type) for p in params)
+        kinds = tuple(self.grammar.kind_of(p.type) for p in params)
         call = (self.function, tuple(range(len(kinds))))
-        self.root = State(kinds, (call,), self.function in self.own)
+        self.root = CallState(kinds, (call,), self.function in self.own)
         work = [self.root]
         while work:
             state = work.pop()
             if state not in self.cases:
                 if len(self.cases) >= MOST_STATES:
-                    raise Unsupported
+                    raise ComputedDepth
                 self.cases[state] = tuple(self._expand_state(state))
                 work += [g.state for case in self.cases[state] for g in case.groups]
 
-    def _expand_state(self, state: State) -> Iterator[RecursionCase]:
+    def _expand_state(self, state: CallState) -> Iterator[RecursionCase]:
         work = [_PartialCase(tuple(range(len(state.kinds))), dict(enumerate(state.kinds)), 0)]
         for done in range(MOST_CASES):
             if not work:
                 return
             partial = work.pop()
             try:
-                pending = _SymbolicRunner(self, partial).follow(state.calls)
+                pending = _SymbolicRunner(self, partial).collect_own_calls(state.calls)
             except _SplitVariable as split:
-                work += partial.split(split.variable, self.grammar)
+                work += partial.split_variable(split.variable, self.grammar)
             else:
-                yield partial.case(pending)
+                yield partial.finish_case(pending)
             if done == MOST_CASES - 1:
-                raise Unsupported
+                raise ComputedDepth
 
 
 @dataclass(frozen=True)
 class _PartialCase:
     """Skeletons so far, and the kinds of the variables in them."""
 
-    skeletons: tuple[Known, ...]
-    kinds: Mapping[int, Kind]
+    skeletons: tuple[PartialTerm, ...]
+    kinds: Mapping[int, TermKind]
     cost: int
 
-    def split(self, variable: int, grammar: Grammar) -> list[_PartialCase]:
+    def split_variable(self, variable: int, grammar: LengthGrammar) -> list[_PartialCase]:
         """One for each constructor that the variable can begin with."""
         found = []
         fresh = max(self.kinds) + 1
-        for p in reversed(grammar.productions(self.kinds[variable])):
+        for p in reversed(grammar.productions_of(self.kinds[variable])):
             new = range(fresh, fresh + len(p.args))
             kinds = {k: v for k, v in self.kinds.items() if k != variable}
             kinds |= dict(zip(new, p.args, strict=True))
@@ -131,10 +131,12 @@ class _PartialCase:
                 _replace_variable(s, variable, (p.number, *new)) for s in self.skeletons
             )
             # Keep indices distinct from those used so far even where nothing is left.
-            found.append(_PartialCase(skeletons, kinds or {fresh: Kind("")}, self.cost + p.cost))
+            found.append(
+                _PartialCase(skeletons, kinds or {fresh: TermKind("")}, self.cost + p.cost)
+            )
         return found
 
-    def case(self, pending: Sequence[Pending]) -> RecursionCase:
+    def finish_case(self, pending: Sequence[Pending]) -> RecursionCase:
         used = [v for s in self.skeletons for v in _list_variables(s)]
         groups = tuple(_group_calls(pending, self.kinds))
         taken = {v for g in groups for v in g.variables}
@@ -142,7 +144,7 @@ class _PartialCase:
         return RecursionCase(self.cost, self.skeletons, groups, free)
 
 
-def _group_calls(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Iterator[Group]:
+def _group_calls(pending: Sequence[Pending], kinds: Mapping[int, TermKind]) -> Iterator[CallGroup]:
     """Calls joined where they share a variable, each renumbered from 0."""
     left = list(dict.fromkeys(pending))
     while left:
@@ -164,80 +166,82 @@ def _group_calls(pending: Sequence[Pending], kinds: Mapping[int, Kind]) -> Itera
                 key=repr,
             )
         )
-        yield Group(State(tuple(kinds[v] for v in order), renamed, True), tuple(order))
+        yield CallGroup(CallState(tuple(kinds[v] for v in order), renamed, True), tuple(order))
 
 
 @dataclass
 class _SymbolicRunner:
     """Runs calls symbolically; own calls met on the way are collected, not entered."""
 
-    shapes: Shapes
+    shapes: RecursionStates
     partial: _PartialCase
     found: list[Pending] = field(default_factory=list)
 
-    def follow(self, calls: Sequence[Pending]) -> list[Pending]:
+    def collect_own_calls(self, calls: Sequence[Pending]) -> list[Pending]:
         """The own calls that unfolding `calls` once leads to.
 
         Raises _SplitVariable, Unsupported.
         """
         for function, args in calls:
-            self.enter(function, [self.resolve(a) for a in args])
+            self.enter_function(function, [self.resolve_term(a) for a in args])
         return self.found
 
-    def resolve(self, known: Known) -> Known:
+    def resolve_term(self, known: PartialTerm) -> PartialTerm:
         """The state's variables replaced by their skeletons."""
         if isinstance(known, int):
             return self.partial.skeletons[known]
         if isinstance(known, tuple):
-            return (known[0], *(self.resolve(a) for a in known[1:]))
+            return (known[0], *(self.resolve_term(a) for a in known[1:]))
         return None
 
-    def enter(self, name: str, args: Sequence[Known]) -> Known:
+    def enter_function(self, name: str, args: Sequence[PartialTerm]) -> PartialTerm:
         function = self.shapes.program.function(name)
         env = {p.name: a for p, a in zip(function.params, args, strict=True)}
-        return self.run(function.body, env)
+        return self.run_expression(function.body, env)
 
-    def run(self, expr: Expr, env: Mapping[str, Known]) -> Known:
+    def run_expression(self, expr: Expr, env: Mapping[str, PartialTerm]) -> PartialTerm:
         match expr:
             case Var(name=name):
                 return env[name]
             case Construct(constructor=name, type=type_, args=args):
                 number = self.shapes.program.ids[type_, name]
-                return _forget_large((number, *(self.run(a, env) for a in args)))
+                return _forget_large((number, *(self.run_expression(a, env) for a in args)))
             case Call(function=name, args=args):
-                return self.call(name, [self.run(a, env) for a in args])
+                return self.run_call(name, [self.run_expression(a, env) for a in args])
             case Let(name=name, value=value, body=body):
-                return self.run(body, {**env, name: self.run(value, env)})
+                return self.run_expression(body, {**env, name: self.run_expression(value, env)})
             case Match():
-                return self.match(expr, env)
+                return self.run_match(expr, env)
 
-    def call(self, name: str, args: list[Known]) -> Known:
+    def run_call(self, name: str, args: list[PartialTerm]) -> PartialTerm:
         if name in self.shapes.own:
             self.found.append((name, tuple(_forget_large(a) for a in args)))
             return None
         if not _reaches_own(self.shapes.program, name, self.shapes.own):
             return None
         if self.shapes.program.function(name).is_recursive:
-            raise Unsupported
-        return self.enter(name, args)
+            raise ComputedDepth
+        return self.enter_function(name, args)
 
-    def match(self, expr: Match, env: Mapping[str, Known]) -> Known:
-        head = self.run(expr.scrutinee, env)
+    def run_match(self, expr: Match, env: Mapping[str, PartialTerm]) -> PartialTerm:
+        head = self.run_expression(expr.scrutinee, env)
         if isinstance(head, int):
             raise _SplitVariable(head)
         if isinstance(head, tuple):
             first = self.shapes.program.first_id[expr.type]
             assert isinstance(head[0], int)
             arm = expr.arms[head[0] - first]
-            return self.run(arm.body, {**env, **dict(zip(arm.names, head[1:], strict=True))})
+            return self.run_expression(
+                arm.body, {**env, **dict(zip(arm.names, head[1:], strict=True))}
+            )
         before, outcomes = self.found, []
         for arm in expr.arms:
             self.found = []
-            self.run(arm.body, {**env, **dict.fromkeys(arm.names)})
+            self.run_expression(arm.body, {**env, **dict.fromkeys(arm.names)})
             outcomes.append(self.found)
         self.found = before
         if any(set(o) != set(outcomes[0]) for o in outcomes):
-            raise Unsupported
+            raise ComputedDepth
         self.found = before + outcomes[0]
         return None
 
@@ -254,28 +258,28 @@ def _reaches_own(program: Program, name: str, own: frozenset[str]) -> bool:
     return False
 
 
-def _forget_large(known: Known) -> Known:
+def _forget_large(known: PartialTerm) -> PartialTerm:
     """Forget what has grown too large to be told apart (accumulators)."""
     return known if not isinstance(known, tuple) or _term_size(known) <= LARGEST_ARGUMENT else None
 
 
-def _term_size(known: Known) -> int:
+def _term_size(known: PartialTerm) -> int:
     return 1 + sum(_term_size(a) for a in known[1:]) if isinstance(known, tuple) else 1
 
 
-def _list_variables(known: Known) -> list[int]:
+def _list_variables(known: PartialTerm) -> list[int]:
     if isinstance(known, tuple):
         return [v for a in known[1:] for v in _list_variables(a)]
     return [known] if isinstance(known, int) else []
 
 
-def _replace_variable(known: Known, variable: int, value: Known) -> Known:
+def _replace_variable(known: PartialTerm, variable: int, value: PartialTerm) -> PartialTerm:
     if isinstance(known, tuple):
         return (known[0], *(_replace_variable(a, variable, value) for a in known[1:]))
     return value if known == variable and isinstance(known, int) else known
 
 
-def _rename_variables(known: Known, names: Mapping[int, int]) -> Known:
+def _rename_variables(known: PartialTerm, names: Mapping[int, int]) -> PartialTerm:
     if isinstance(known, tuple):
         return (known[0], *(_rename_variables(a, names) for a in known[1:]))
     return names[known] if isinstance(known, int) else None

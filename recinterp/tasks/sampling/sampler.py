@@ -12,11 +12,11 @@ from recinterp.errors import DomainError, UnknownNameError
 from recinterp.semantics.ast import Program
 from recinterp.tasks.domain import Exclude
 from recinterp.tasks.encoding import Encoding
-from recinterp.tasks.sampling.depth_counts import Depths
-from recinterp.tasks.sampling.length_counts import Grammar, convolve_at
-from recinterp.tasks.sampling.recursion_cases import Shapes, Unsupported
-from recinterp.tasks.sampling.strata import Cells, Exact, Measured
-from recinterp.tasks.sampling.uniform import Choice, Drawer
+from recinterp.tasks.sampling.depth_counts import DepthCounts
+from recinterp.tasks.sampling.length_counts import LengthGrammar, convolution_at
+from recinterp.tasks.sampling.recursion_cases import ComputedDepth, RecursionStates
+from recinterp.tasks.sampling.strata import CountedStrata, DepthStrata, MeasuredStrata
+from recinterp.tasks.sampling.uniform import TermDrawer, WeightedChoice
 
 if TYPE_CHECKING:
     from recinterp.tasks.task import Task
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 DISTRIBUTIONS = ("balanced", "uniform", "natural")
 TRIES = 500
 Cell: TypeAlias = "tuple[int, int | None]"  # length and depth
-Plan: TypeAlias = "tuple[Choice, dict[int, Choice]]"  # of a length; and of a depth, by length
+SamplePlan: TypeAlias = (
+    "tuple[WeightedChoice, dict[int, WeightedChoice]]"  # of a length; and of a depth, by length
+)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SampleRequest:
     """What a sample asks for."""
 
     depth: int | None
@@ -45,10 +47,10 @@ class Wanted:
             self.distribution == "balanced" or self.depth is not None or self.max_depth is not None
         )
 
-    def by_count(self, found: Mapping[int | None, int]) -> Choice:
+    def depth_choice(self, found: Mapping[int | None, int]) -> WeightedChoice:
         """How to choose a depth: evenly if balanced, by how many inputs have it otherwise."""
         even = self.distribution == "balanced"
-        return Choice.of([(depth, 1 if even else n) for depth, n in found.items()])
+        return WeightedChoice.of([(depth, 1 if even else n) for depth, n in found.items()])
 
     def permits(self, depth: int) -> bool:
         """Whether a depth is asked for."""
@@ -64,48 +66,48 @@ class Sampler:
         self, task: Task, program: Program, encoding: Encoding, own: frozenset[str]
     ) -> None:
         self.task = task
-        self.grammar = Grammar(encoding)
-        self.drawer = Drawer(self.grammar)
+        self.grammar = LengthGrammar(encoding)
+        self.drawer = TermDrawer(self.grammar)
         params = program.function(task.function).params
-        self.kinds = tuple(self.grammar.kind(p.type) for p in params)
-        self._cells: Cells
+        self.kinds = tuple(self.grammar.kind_of(p.type) for p in params)
+        self._cells: DepthStrata
         try:
-            shapes = Shapes(program, self.grammar, own, task.function)
-            self._cells = Exact(task, Depths(shapes, self.grammar, self.drawer))
-        except Unsupported:
-            self._cells = Measured(task, self)
-        self._plans: dict[Wanted, Plan | None] = {}
+            shapes = RecursionStates(program, self.grammar, own, task.function)
+            self._cells = CountedStrata(task, DepthCounts(shapes, self.grammar, self.drawer))
+        except ComputedDepth:
+            self._cells = MeasuredStrata(task, self)
+        self._plans: dict[SampleRequest, SamplePlan | None] = {}
         self._allowed: dict[Any, list[list[str]] | None] = {}
 
-    def inputs(self, max_length: int | None) -> Iterator[list[str]]:
+    def iterate_inputs(self, max_length: int | None) -> Iterator[list[str]]:
         """Every input, shortest first."""
         for length in forever() if max_length is None else range(max_length + 1):
-            yield from self.of_length(length)
+            yield from self.inputs_of_length(length)
 
-    def of_length(self, length: int) -> Iterator[list[str]]:
+    def inputs_of_length(self, length: int) -> Iterator[list[str]]:
         """Every input of exactly a length."""
-        for values in self.grammar.products(self.kinds, length):
+        for values in self.grammar.list_tuples(self.kinds, length):
             yield self.task.write(values)
 
-    def count(self, length: int) -> int:
+    def count_inputs(self, length: int) -> int:
         """The number of inputs of exactly a length."""
         if length < 0:
             return 0
-        return convolve_at([self.grammar.counts(k, length) for k in self.kinds], length)
+        return convolution_at([self.grammar.counts_up_to(k, length) for k in self.kinds], length)
 
     def depths_at(self, length: int) -> dict[int, int]:
         """Depth -> the number of inputs of a length that have it."""
-        return self._cells.depths(length)
+        return self._cells.count_by_depth(length)
 
-    def deepest(self, length: int) -> int | None:
+    def max_depth(self, length: int) -> int | None:
         """The largest depth at a length; None where there is no input of that length."""
-        return max(self._cells.depths(length), default=None)
+        return max(self._cells.count_by_depth(length), default=None)
 
     def count_at(self, length: int, depth: int) -> int:
         """The number of inputs of a length and depth."""
-        return self._cells.depths(length).get(depth, 0)
+        return self._cells.count_by_depth(length).get(depth, 0)
 
-    def sample(self, n: int, seed: int, wanted: Wanted) -> list[list[str]]:
+    def draw_sample(self, n: int, seed: int, wanted: SampleRequest) -> list[list[str]]:
         """`n` inputs as asked for. DomainError where none fits; UnknownNameError."""
         if wanted.distribution not in DISTRIBUTIONS:
             raise UnknownNameError("distribution", wanted.distribution, DISTRIBUTIONS)
@@ -119,8 +121,8 @@ class Sampler:
                 raise DomainError(
                     "sample", f"no input fits {_request_text(wanted)}", "ask for less"
                 )
-            length = plan[0].draw(rng)
-            depth = plan[1][length].draw(rng) if plan[1] else None
+            length = plan[0].draw_item(rng)
+            depth = plan[1][length].draw_item(rng) if plan[1] else None
             tokens = self._draw_allowed(rng, length, depth, wanted.exclude)
             if tokens is None:
                 dead.add((length, depth))
@@ -129,30 +131,38 @@ class Sampler:
                 out.append(tokens)
         return out
 
-    def _plan_sample(self, wanted: Wanted, dead: Set[Cell]) -> Plan | None:
+    def _plan_sample(self, wanted: SampleRequest, dead: Set[Cell]) -> SamplePlan | None:
         """How to choose a length, and then a depth: None where nothing is left to choose."""
         lengths = range(wanted.max_length + 1) if wanted.length is None else [wanted.length]
         cells = {n: found for n in lengths if (found := self._live_cells(wanted, n, dead))}
         if not cells:
             return None
         natural = wanted.distribution == "natural" and wanted.length is None
-        by_length = Choice.of([(n, sum(c.values()) if natural else 1) for n, c in cells.items()])
+        by_length = WeightedChoice.of(
+            [(n, sum(c.values()) if natural else 1) for n, c in cells.items()]
+        )
         if not wanted.by_depth:
             return by_length, {}
-        return by_length, {n: wanted.by_count(found) for n, found in cells.items()}
+        return by_length, {n: wanted.depth_choice(found) for n, found in cells.items()}
 
-    def _drop_cell(self, plan: Plan, wanted: Wanted, dead: Set[Cell], length: int) -> Plan | None:
+    def _drop_cell(
+        self, plan: SamplePlan, wanted: SampleRequest, dead: Set[Cell], length: int
+    ) -> SamplePlan | None:
         """The plan once a cell of a length has turned out empty."""
         found = self._live_cells(wanted, length, dead)
         if not found or wanted.distribution == "natural":
             return self._plan_sample(wanted, dead)
-        return plan[0], {**plan[1], length: wanted.by_count(found)}
+        return plan[0], {**plan[1], length: wanted.depth_choice(found)}
 
-    def _live_cells(self, wanted: Wanted, length: int, dead: Set[Cell]) -> dict[int | None, int]:
+    def _live_cells(
+        self, wanted: SampleRequest, length: int, dead: Set[Cell]
+    ) -> dict[int | None, int]:
         """Depth (None where it does not matter) -> count."""
-        found: Mapping[int | None, int] = {None: self.count(length)}
+        found: Mapping[int | None, int] = {None: self.count_inputs(length)}
         if wanted.by_depth:
-            found = {d: c for d, c in self._cells.depths(length).items() if wanted.permits(d)}
+            found = {
+                d: c for d, c in self._cells.count_by_depth(length).items() if wanted.permits(d)
+            }
         return {d: c for d, c in found.items() if c and (length, d) not in dead}
 
     def _draw_allowed(
@@ -160,29 +170,29 @@ class Sampler:
     ) -> list[str] | None:
         """One input of a cell that is not excluded; None where there seems to be none."""
         if exclude is None:
-            return self.draw(rng, length, depth)
+            return self.draw_input(rng, length, depth)
         accepted = self._list_allowed(length, depth, exclude) if depth is not None else None
         if accepted is not None:
             return list(rng.choice(accepted)) if accepted else None
-        tries = (self.draw(rng, length, depth) for _ in range(TRIES))
+        tries = (self.draw_input(rng, length, depth) for _ in range(TRIES))
         return next((tokens for tokens in tries if not exclude(tokens)), None)
 
     def _list_allowed(self, length: int, depth: int, exclude: Exclude) -> list[list[str]] | None:
         """The inputs of a small cell that are not excluded; None for a large cell."""
         key = (length, depth, exclude)
         if key not in self._allowed:
-            cell = self._cells.listed(length, depth)
+            cell = self._cells.list_if_few(length, depth)
             self._allowed[key] = None if cell is None else [x for x in cell if not exclude(x)]
         return self._allowed[key]
 
-    def draw(self, rng: Random, length: int, depth: int | None) -> list[str]:
+    def draw_input(self, rng: Random, length: int, depth: int | None) -> list[str]:
         """One input of a length, and of a depth unless that is None."""
         if depth is not None:
-            return self._cells.draw(rng, length, depth)
-        return self.task.write(self.drawer.draw(rng, self.kinds, length))
+            return self._cells.draw_input(rng, length, depth)
+        return self.task.write(self.drawer.draw_terms(rng, self.kinds, length))
 
 
-def _request_text(wanted: Wanted) -> str:
+def _request_text(wanted: SampleRequest) -> str:
     asked = {
         "length": wanted.length,
         "depth": wanted.depth,

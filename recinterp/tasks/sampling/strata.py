@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
-from recinterp.tasks.sampling.depth_counts import Depths
+from recinterp.tasks.sampling.depth_counts import DepthCounts
 from recinterp.tasks.sampling.uniform import LISTED
 
 if TYPE_CHECKING:
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
 MEASURED = 20_000  # inputs of one length whose depths are measured: all of them, or a sample
 
 
-class Cells(Protocol):
+class DepthStrata(Protocol):
     """The inputs of a task, by length and depth."""
 
-    def depths(self, length: int) -> dict[int, int]:
+    def count_by_depth(self, length: int) -> dict[int, int]:
         """Depth -> how many inputs of that length have it; only depths that occur."""
 
-    def draw(self, rng: Random, length: int, depth: int) -> list[str]:
+    def draw_input(self, rng: Random, length: int, depth: int) -> list[str]:
         """One input of a cell, each as likely."""
 
-    def listed(self, length: int, depth: int) -> list[list[str]] | None:
+    def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
         """All inputs of a small cell, None for a large one."""
 
 
-class Exact:
+class CountedStrata:
     """Counted from the program's shapes; a depth is one less than the levels counted there."""
 
-    def __init__(self, task: Task, levels: Depths) -> None:
+    def __init__(self, task: Task, levels: DepthCounts) -> None:
         self.task, self.levels = task, levels
         self._depths: dict[int, dict[int, int]] = {}
 
-    def depths(self, length: int) -> dict[int, int]:
+    def count_by_depth(self, length: int) -> dict[int, int]:
         if length < 0:
             return {}
         if length not in self._depths:
-            self.levels.grow(length)
+            self.levels.extend_tables(length)
             root = self.levels.shapes.root
             found = {
-                d: self.levels.count(root, d + 1, length)
+                d: self.levels.count_fillings(root, d + 1, length)
                 for d in range(len(self.levels.upto[root]))
             }
             self._depths[length] = {d: n for d, n in found.items() if n}
         return self._depths[length]
 
-    def draw(self, rng: Random, length: int, depth: int) -> list[str]:
-        return self.task.write(self.levels.draw(rng, depth + 1, length))
+    def draw_input(self, rng: Random, length: int, depth: int) -> list[str]:
+        return self.task.write(self.levels.draw_arguments(rng, depth + 1, length))
 
-    def listed(self, length: int, depth: int) -> list[list[str]] | None:
-        if self.depths(length)[depth] > LISTED:
+    def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
+        if self.count_by_depth(length)[depth] > LISTED:
             return None
         root = self.levels.shapes.root
-        return [self.task.write(v) for v in self.levels.all_of(root, depth + 1, length)]
+        return [self.task.write(v) for v in self.levels.list_fillings(root, depth + 1, length)]
 
 
-class Measured:
+class MeasuredStrata:
     """Every input of a length measured, or MEASURED drawn ones where there are more."""
 
     def __init__(self, task: Task, sampler: Sampler) -> None:
@@ -67,22 +67,22 @@ class Measured:
 
     def _cells_of_length(self, length: int) -> dict[int, list[list[str]]]:
         if length not in self._cells:
-            if self.sampler.count(length) <= MEASURED:
-                inputs = list(self.sampler.of_length(length))
+            if self.sampler.count_inputs(length) <= MEASURED:
+                inputs = list(self.sampler.inputs_of_length(length))
             else:
                 rng = Random(length)
-                inputs = [self.sampler.draw(rng, length, None) for _ in range(MEASURED)]
+                inputs = [self.sampler.draw_input(rng, length, None) for _ in range(MEASURED)]
             cells: dict[int, list[list[str]]] = {}
             for tokens in inputs:
                 cells.setdefault(self.task.depth(tokens), []).append(tokens)
             self._cells[length] = dict(sorted(cells.items()))
         return self._cells[length]
 
-    def depths(self, length: int) -> dict[int, int]:
+    def count_by_depth(self, length: int) -> dict[int, int]:
         return {d: len(cell) for d, cell in self._cells_of_length(length).items()}
 
-    def draw(self, rng: Random, length: int, depth: int) -> list[str]:
+    def draw_input(self, rng: Random, length: int, depth: int) -> list[str]:
         return list(rng.choice(self._cells_of_length(length)[depth]))
 
-    def listed(self, length: int, depth: int) -> list[list[str]] | None:
+    def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
         return self._cells_of_length(length)[depth]

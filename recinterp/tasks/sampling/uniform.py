@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from recinterp.semantics.terms import Value
-from recinterp.tasks.sampling.length_counts import Grammar, Kind
+from recinterp.tasks.sampling.length_counts import LengthGrammar, TermKind
 
 Slot: TypeAlias = "tuple[list[Any], int]"  # where a term goes: a list, and an index in it
 LISTED = 256  # terms of a kind and length, where there are at most so many, are listed once
@@ -19,24 +19,24 @@ BIGGEST_FLOAT = 2**52
 
 
 @dataclass(frozen=True)
-class Choice:
+class WeightedChoice:
     """Alternatives with their cumulated counts."""
 
     items: Sequence[Any]
     sums: Sequence[int]
 
     @classmethod
-    def of(cls, weighted: Sequence[tuple[Any, int]]) -> Choice:
+    def of(cls, weighted: Sequence[tuple[Any, int]]) -> WeightedChoice:
         """Alternatives with their counts; those that count 0 are left out."""
         counted = [(item, n) for item, n in weighted if n]
         return cls([item for item, _ in counted], list(accumulate(n for _, n in counted)))
 
     @cached_property
-    def only(self) -> Any:
+    def only_item(self) -> Any:
         """The one alternative, where there is just one."""
         return self.items[0] if len(self.items) == 1 else None
 
-    def draw(self, rng: Random) -> Any:
+    def draw_item(self, rng: Random) -> Any:
         """One of them, each as likely as its count says."""
         if len(self.items) == 1:
             return self.items[0]
@@ -46,68 +46,68 @@ class Choice:
 
 
 @dataclass
-class Drawer:
+class TermDrawer:
     """Draws terms; what it learns of the choices at each length is counted."""
 
-    grammar: Grammar
-    _terms: dict[tuple[Kind, int], Choice] = field(default_factory=dict)
-    _splits: dict[tuple[tuple[Kind, ...], int], Choice] = field(default_factory=dict)
-    _listed: dict[tuple[Kind, int], list[Value] | None] = field(default_factory=dict)
+    grammar: LengthGrammar
+    _terms: dict[tuple[TermKind, int], WeightedChoice] = field(default_factory=dict)
+    _splits: dict[tuple[tuple[TermKind, ...], int], WeightedChoice] = field(default_factory=dict)
+    _listed: dict[tuple[TermKind, int], list[Value] | None] = field(default_factory=dict)
 
-    def draw(self, rng: Random, kinds: tuple[Kind, ...], length: int) -> list[Value]:
+    def draw_terms(self, rng: Random, kinds: tuple[TermKind, ...], length: int) -> list[Value]:
         """Terms of these kinds with that length in all, each tuple as likely."""
         holes: list[Any] = [None] * len(kinds)
-        sizes = self._length_choice(kinds, length).draw(rng)
+        sizes = self._length_choice(kinds, length).draw_item(rng)
         for i, (kind, size) in enumerate(zip(kinds, sizes, strict=True)):
-            self.fill(rng, kind, size, (holes, i))
+            self.draw_into(rng, kind, size, (holes, i))
         return holes
 
-    def fill(self, rng: Random, kind: Kind, length: int, slot: Slot) -> None:
+    def draw_into(self, rng: Random, kind: TermKind, length: int, slot: Slot) -> None:
         """Write a term of a kind and length into a slot."""
         work = [(kind, length, slot)]
         while work:
             kind, length, (parent, at) = work.pop()
-            listed = self.few(kind, length)
+            listed = self.list_if_few(kind, length)
             if listed is not None:
                 parent[at] = listed[int(rng.random() * len(listed))]
                 continue
-            production, sizes = self._production_choice(kind, length).draw(rng)
+            production, sizes = self._production_choice(kind, length).draw_item(rng)
             node = [production.number, *sizes]
             parent[at] = node
             for i, (arg, size) in enumerate(zip(production.args, sizes, strict=True), 1):
                 work.append((arg, size, (node, i)))
 
-    def few(self, kind: Kind, length: int) -> list[Value] | None:
+    def list_if_few(self, kind: TermKind, length: int) -> list[Value] | None:
         """Every term of a kind and length, where there are few."""
         key = (kind, length)
         if key not in self._listed:
-            few = self.grammar.count(kind, length) <= LISTED
-            self._listed[key] = self.grammar.terms(kind, length) if few else None
+            few = self.grammar.count_terms(kind, length) <= LISTED
+            self._listed[key] = self.grammar.list_terms(kind, length) if few else None
         return self._listed[key]
 
-    def _production_choice(self, kind: Kind, length: int) -> Choice:
+    def _production_choice(self, kind: TermKind, length: int) -> WeightedChoice:
         key = (kind, length)
         if key not in self._terms:
-            self._terms[key] = Choice.of(
+            self._terms[key] = WeightedChoice.of(
                 [
                     ((p, sizes), self._count_ways(p.args, sizes))
-                    for p in self.grammar.productions(kind)
-                    for sizes in self.grammar.splits(p.args, length - p.cost)
+                    for p in self.grammar.productions_of(kind)
+                    for sizes in self.grammar.split_length(p.args, length - p.cost)
                 ]
             )
         return self._terms[key]
 
-    def _length_choice(self, kinds: tuple[Kind, ...], length: int) -> Choice:
+    def _length_choice(self, kinds: tuple[TermKind, ...], length: int) -> WeightedChoice:
         key = (kinds, length)
         if key not in self._splits:
-            splits = self.grammar.splits(kinds, length)
-            self._splits[key] = Choice.of(
+            splits = self.grammar.split_length(kinds, length)
+            self._splits[key] = WeightedChoice.of(
                 [(sizes, self._count_ways(kinds, sizes)) for sizes in splits]
             )
         return self._splits[key]
 
-    def _count_ways(self, kinds: Sequence[Kind], sizes: Sequence[int]) -> int:
+    def _count_ways(self, kinds: Sequence[TermKind], sizes: Sequence[int]) -> int:
         ways = 1
         for kind, size in zip(kinds, sizes, strict=True):
-            ways *= self.grammar.count(kind, size)
+            ways *= self.grammar.count_terms(kind, size)
         return ways

@@ -17,8 +17,8 @@ import traitlets
 
 from recinterp.machine.execution.interpreter import machine_states
 from recinterp.semantics.ast import Call, Construct, Let, Var
-from recinterp.semantics.pretty import show
-from recinterp.semantics.reduce import Closed, Lambda, Node, Reducer, Reduction, Unfolded
+from recinterp.semantics.pretty import show_term
+from recinterp.semantics.reduce import Closed, Lambda, Reduction, StepReducer, TermNode, Unfolded
 from recinterp.tasks.encoding import list_shape
 from recinterp.view.notebook.ablation import plain_attention, plain_run
 from recinterp.view.notebook.standalone import (
@@ -54,21 +54,21 @@ class Redex:
     known: int
 
 
-class _RecordingReducer(Reducer):
-    """A Reducer that remembers the term as it stood before its last contraction."""
+class _RecordingReducer(StepReducer):
+    """A StepReducer that remembers the term as it stood before its last contraction."""
 
     max_characters = 2_000  # of a term's text
     pieces: tuple[str, str, str] = ("", "", "")
 
     def text(self) -> str:
-        return show(self.term(), self.program, limit=self.max_characters)
+        return show_term(self.whole_term(), self.program, limit=self.max_characters)
 
     def _contract_redex(self) -> Reduction:
         focus = self.focus
         inner = bool(self.frames) and isinstance(
             self.frames[-1].node, Construct | Call | Unfolded | Lambda
         )
-        text = show(focus, self.program, limit=self.max_characters)
+        text = show_term(focus, self.program, limit=self.max_characters)
         if inner and isinstance(focus, Call | Unfolded | Lambda | Let):
             text = f"({text})"
         opening, closing = "\ue000", "\ue001"  # private use: no term contains them
@@ -85,11 +85,11 @@ def trace_redexes(
 ) -> tuple[list[Redex], str]:
     """The reduction of one input with its redexes, at most `max_steps`, and the normal form."""
     trace = task.trace(tokens, "outermost")
-    reducer = _RecordingReducer(trace.program, trace.start, "outermost")
+    reducer = _RecordingReducer(trace.program, trace.start_term, "outermost")
     redexes: list[Redex] = []
     known = 0
     while len(redexes) < max_steps:
-        step = reducer.step()
+        step = reducer.contract_next()
         if step is None:
             break
         before, redex, after = reducer.pieces
@@ -98,11 +98,11 @@ def trace_redexes(
                 before=before, redex=redex, after=after, rule=step.rule, name=step.name, known=known
             )
         )
-        known = count_known_tokens(task, reducer.term())
+        known = count_known_tokens(task, reducer.whole_term())
     return redexes, reducer.text()
 
 
-def count_known_tokens(task: Task, term: Node) -> int:
+def count_known_tokens(task: Task, term: TermNode) -> int:
     """How many tokens of the output a half-reduced term settles, from the first on."""
     if task.order == "reverse" or task.brackets:
         return 0
