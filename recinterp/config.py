@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recinterp.causal.config import DEFAULTS as CAUSAL
+from recinterp.causal.config import CausalConfig
 from recinterp.divergence.config import DEFAULTS as DIVERGENCE
 from recinterp.divergence.config import DivergenceConfig
 
@@ -18,11 +20,13 @@ class ExplainConfig:
         sample_size: inputs drawn from a domain that is too large to enumerate. A failure of 1 in
             1,000 inputs is then met about 20 times. A quarter as many of the domain's shortest
             inputs are compared as well, because counterexamples are read from those.
+        causal: sizes and thresholds of the network half: sites, mechanism, forced-prefix rules.
         divergence: thresholds of the verdict and of the kinds of shortcut.
     """
 
     max_enumerated: int = 70_000
     sample_size: int = 20_000
+    causal: CausalConfig = CAUSAL
     divergence: DivergenceConfig = DIVERGENCE
 
 

@@ -148,7 +148,7 @@ def score(case: Case) -> Row:
         interventional=None if found is None else (found.hits, found.total),
         carried_state_contrast=None if apart is None else (apart.hits, apart.total),
         unpredicted_changes=None if false is None else (false.hits, false.total),
-        forced_prefix_rules=tuple((o.held.hits, o.alone.hits, o.held.total) for o in
+        forced_prefix_rules=tuple((o.observed.hits, o.without_rule.hits, o.observed.total) for o in
         ex.forced_prefix_rules), equivalent_machines=len(ex.equivalent_machines),
         sites=tuple(
             Found(s.variable, "; ".join(map(location_text, s.patch)), s.accuracy, s.control,

@@ -1,28 +1,30 @@
-"""Behind an output that a model would not have written: in which state does it go on?
+"""Forced-prefix rules: what a model does after an output that it would not have written itself.
 
-A machine reads its state off the input. A model often reads it off its own output as well, and as
-long as it is left alone the two say the same. So outputs are forced on it. An override says what
-was found: in this state, behind such an output, it goes on as in that mode, or ends.
+A machine reads its state off the input. A model often also reads it off its own output; as long as
+the model writes that output itself, the two agree. So other outputs are forced on it, and rules are
+learned: in this state, after such an output, the model continues as in that mode, or ends.
 
-Nothing that holds at a step of the machine's own runs, on the inputs at hand and many more, may be
-a condition, so that those runs stay as they are. Overrides are learned by sequential covering from
-one part of the inputs and counted on the others.
-Source: Clark and Niblett, The CN2 induction algorithm (1989).
+A condition that holds at any step of the machine's own runs, on the inputs at hand and many more,
+is not allowed, so that those runs do not change. Rules are learned by sequential covering from one
+part of the inputs and counted on the others.
+Reference: Clark and Niblett, The CN2 induction algorithm (1989).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from recinterp.causal.agreement import steps_where_model_agrees
+from recinterp.causal.config import DEFAULTS, ForcedPrefixConfig
 from recinterp.causal.pairs import PairSampler, Step
-from recinterp.causal.results import Condition, ForcedPrefixRule
+from recinterp.causal.results import Condition, ForcedPrefixRule, PrefixFeature
 from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import resume_from
 from recinterp.machine.execution.interpreter import MachineRun
@@ -36,54 +38,54 @@ if TYPE_CHECKING:
     from recinterp.machine.machine import Machine
     from recinterp.models import Adapter
 
-STEPS = 1_800  # at which other outputs are forced
-OWN = 2_000  # inputs, beside those at hand, whose runs an override must leave as they are
-MOST, LONGEST = 6, 3  # overrides, and conditions of one
-GAIN, SURE, COST = 10, 0.5, 2  # inputs better told; hits per trial; inputs per condition
-MODES = 12  # in a machine of more, no other mode is tried
-
 
 class PrefixedState(NamedTuple):
-    """A state of the machine with the output that is put before it.
+    """A state of the machine with an output prefix that is forced on it.
 
-    state: the one that owns output t; prefix: the t tokens put before it.
+    Attributes:
+        state: the state that emits output t in the machine's own run.
+        t: index of the output token.
+        prefix: the t output tokens that are put before it.
     """
 
     state: MachineRun
     t: int
     prefix: TokenTuple
 
-    def predicted(self, mode: str | None = None) -> str | None:
-        """Output t of the machine, in another mode if one is given."""
+    def predict(self, mode: str | None = None) -> str | None:
+        """Output token t of the machine, in another mode if one is given; None: no prediction."""
         state = self.state if mode is None else replace(self.state, mode=mode)
         return resume_from(state, state.tokens, self.t, self.prefix[: len(state.out)])
 
-    def features(self) -> dict[str, str]:
-        """What conditions ask of: the state, and the output as it stands.
-
-        writes: what the machine would; instead: the last token it would have written, where
-        another stands there; only: the one token that the output consists of.
-        """
+    def features(self) -> dict[PrefixFeature, str]:
+        """The features that conditions refer to; empty text where a feature does not apply."""
         rule, out = self.state.enabled_rule(), self.state.out
-        other = len(out) == self.t and out[-1] != self.prefix[-1]
+        last_differs = len(out) == self.t and out[-1] != self.prefix[-1]
         return {
-            "mode": self.state.mode,
-            "rule": "" if rule is None else rule.name,
-            "writes": self.predicted() or "",
-            "last": self.prefix[-1],
-            "instead": out[-1] if other else "",
-            "before": self.prefix[-2] if self.t > 1 else "",
-            "only": self.prefix[0] if len(set(self.prefix)) == 1 else "",
+            PrefixFeature.MODE: self.state.mode,
+            PrefixFeature.RULE: "" if rule is None else rule.name,
+            PrefixFeature.WRITES: self.predict() or "",
+            PrefixFeature.LAST: self.prefix[-1],
+            PrefixFeature.INSTEAD: out[-1] if last_differs else "",
+            PrefixFeature.BEFORE: self.prefix[-2] if self.t > 1 else "",
+            PrefixFeature.ONLY: self.prefix[0] if len(set(self.prefix)) == 1 else "",
         }
 
 
 def predict_token(at: PrefixedState, rules: Sequence[ForcedPrefixRule] = ()) -> str | None:
-    """Output t behind an output put there; the first override that fits says in which mode."""
-    seen = at.features() if rules and at.t else {}
-    first = next((o for o in rules if seen and o.fits(seen)), None)
+    """Predict output token t after a forced prefix.
+
+    Args:
+        at: the state with the prefix.
+        rules: forced-prefix rules; the first that fits decides.
+
+    Returns: The token, EOS where the output ends, or None where the machine makes no prediction.
+    """
+    features = at.features() if rules and at.t else {}
+    first = next((rule for rule in rules if features and rule.fits(features)), None)
     if first is None:
-        return at.predicted()
-    return EOS if first.then is None else at.predicted(first.then)
+        return at.predict()
+    return EOS if first.then is None else at.predict(first.then)
 
 
 def predict_next_token(
@@ -92,170 +94,232 @@ def predict_next_token(
     prefix: TokenTuple,
     forced_prefix_rules: Sequence[ForcedPrefixRule] = (),
 ) -> str | None:
-    """The token behind an output put there, EOS at the end of the machine's own; None: no claim."""
+    """Predict the token that follows an output prefix on an input.
+
+    Args:
+        machine: the machine.
+        tokens: the input.
+        prefix: the output so far, the machine's own or another.
+        forced_prefix_rules: the rules for prefixes that are not the machine's own.
+
+    Returns: The token, EOS where the output ends, or None where the machine makes no prediction.
+    """
     run, t = trace_run(machine, tokens), len(prefix)
     if t < len(run.emitting_states):
-        return predict_token(PrefixedState(run.emitting_states[t], t, prefix), forced_prefix_rules)
+        at = PrefixedState(run.emitting_states[t], t, prefix)
+        return predict_token(at, forced_prefix_rules)
     ended = t == len(run.emitting_states) and machine.run(tokens) == list(run.outputs)
     return EOS if ended else None
 
 
 def learn_forced_prefix_rules(
-    adapter: Adapter,
-    finder: PairSampler,
+    adapter: Adapter, sampler: PairSampler, config: ForcedPrefixConfig = DEFAULTS.forced_prefixes
 ) -> tuple[ForcedPrefixRule, ...]:
-    """What a model does behind outputs that it would not have written; the first that fits decides.
+    """Learn what a model does after outputs that it would not have written itself.
 
-    Of most inputs of the finder it is learned, on the others counted.
+    Args:
+        adapter: the model.
+        sampler: gives the inputs and the machine's runs. The rules are learned on two thirds of the
+            inputs and counted on the others.
+        config: the thresholds.
+
+    Returns: The rules in order; the first that fits decides.
     """
-    trials = list(_trials(adapter, finder))
-    learned = [trial for trial in trials if in_fit_split(trial.at.state.tokens)]
-    rest = [trial for trial in trials if not in_fit_split(trial.at.state.tokens)]
-    modes = finder.machine.modes if len(finder.machine.modes) <= MODES else ()
-    found = _covered(learned, modes, _own(finder)) if learned else []
-    return tuple(_counted(found, rest))
+    trials = list(_run_trials(adapter, sampler, config))
+    fitting = [trial for trial in trials if in_fit_split(trial.at.state.tokens)]
+    others = [trial for trial in trials if not in_fit_split(trial.at.state.tokens)]
+    if not fitting:
+        return ()
+    modes = sampler.machine.modes
+    own = _own_conditions(sampler, config)
+    covering = _Covering(fitting, modes if len(modes) <= config.max_modes else (), own, config)
+    return tuple(_count(covering.run(), others))
 
 
-class _Trial(NamedTuple):
+class _ForcedTrial(NamedTuple):
+    """A forced prefix, its features, and the token that the model wrote."""
+
     at: PrefixedState
-    seen: Mapping[str, str]
-    said: str
+    features: Mapping[PrefixFeature, str]
+    token: str
 
-    def right(self, act: str | None) -> bool:
-        """Whether the model says what a mode would, or ends (None)."""
-        return self.said == (EOS if act is None else self.at.predicted(act))
+    def is_explained_by(self, mode: str | None) -> bool:
+        """Whether the model writes what the machine writes in a mode, or ends (None)."""
+        return self.token == (EOS if mode is None else self.at.predict(mode))
 
     @property
-    def expected(self) -> bool:
-        """Whether it says what the machine does."""
-        return self.said == self.at.predicted()
+    def is_expected(self) -> bool:
+        """Whether the model writes what the machine writes without any rule."""
+        return self.token == self.at.predict()
 
 
-def _trials(adapter: Adapter, finder: PairSampler) -> Iterator[_Trial]:
-    """What the model says behind forced outputs: one or two tokens back, of other inputs."""
-    task, rng = finder.task, random.Random(f"{finder.seed} overrides")
-    steps = steps_where_model_agrees(adapter, finder, finder.seed, STEPS)
-    drawn = [(step, *_drawn(finder, step, rng)) for step in steps]
-    finder.traces(x for *_, others in drawn for x in others)
-    forced = [at for each in drawn for at in _forced(finder, *each)]
-    forced = list({(at.state.tokens, at.prefix): at for at in forced}.values())
-    if not forced:  # outputs of one token leave nothing to force
+def _run_trials(
+    adapter: Adapter, sampler: PairSampler, config: ForcedPrefixConfig
+) -> Iterator[_ForcedTrial]:
+    """What the model writes after forced outputs: one or two tokens back, or of other inputs."""
+    task, rng = sampler.task, random.Random(f"{sampler.seed} overrides")
+    steps = steps_where_model_agrees(adapter, sampler, sampler.seed, config.max_steps)
+    drawn = [(step, *_draw_prefixes(sampler, step, rng)) for step in steps]
+    sampler.traces(x for *_, others in drawn for x in others)
+    states = [at for each in drawn for at in _forced_states(sampler, *each)]
+    distinct = list({(at.state.tokens, at.prefix): at for at in states}.values())
+    if not distinct:  # outputs of one token leave nothing to force
         return
-    rows = build_batch(task, [at.state.tokens for at in forced], [at.prefix for at in forced])
-    said = next_tokens(adapter, task, rows)
-    yield from (_Trial(at, at.features(), token) for at, token in zip(forced, said, strict=True))
+    rows = build_batch(task, [at.state.tokens for at in distinct], [at.prefix for at in distinct])
+    predicted = next_tokens(adapter, task, rows)
+    for at, token in zip(distinct, predicted, strict=True):
+        yield _ForcedTrial(at, at.features(), token)
 
 
-def _drawn(
-    finder: PairSampler, step: Step, rng: random.Random
+def _draw_prefixes(
+    sampler: PairSampler, step: Step, rng: random.Random
 ) -> tuple[list[TokenTuple], tuple[TokenTuple, ...]]:
-    """Outputs to be put before a step, and inputs whose outputs are to be."""
+    """Outputs with one wrong token to be put before a step; inputs whose outputs are to be put."""
     prefixes: list[TokenTuple] = []
-    for back, many in ((1, 2), (2, 1)):
-        others = [x for x in finder.task.constructors if step.t >= back and x != step.prefix[-back]]
-        tokens = rng.sample(others, min(many, len(others)))
-        prefixes += [swapped(step.prefix, back, token) for token in tokens]
-    flips = finder.one_token_variants(step.tokens)
-    return prefixes, tuple(rng.sample(flips, min(3, len(flips))))
+    for back, count in ((1, 2), (2, 1)):
+        others = [
+            x for x in sampler.task.constructors if step.t >= back and x != step.prefix[-back]
+        ]
+        tokens = rng.sample(others, min(count, len(others)))
+        prefixes += [replace_token(step.prefix, back, token) for token in tokens]
+    variants = sampler.one_token_variants(step.tokens)
+    return prefixes, tuple(rng.sample(variants, min(3, len(variants))))
 
 
-def _forced(
-    finder: PairSampler, step: Step, prefixes: Sequence[TokenTuple], others: Sequence[TokenTuple]
+def _forced_states(
+    sampler: PairSampler,
+    step: Step,
+    prefixes: Sequence[TokenTuple],
+    others: Sequence[TokenTuple],
 ) -> Iterator[PrefixedState]:
-    state = finder.trace(step.tokens).emitting_states[step.t]
+    state = sampler.trace(step.tokens).emitting_states[step.t]
     yield from (PrefixedState(state, step.t, prefix) for prefix in prefixes)
-    for run in finder.traces(others):
+    for run in sampler.traces(others):
         if step.t < len(run.emitting_states) and run.outputs[: step.t] != step.prefix:
             yield PrefixedState(run.emitting_states[step.t], step.t, step.prefix)
             yield PrefixedState(state, step.t, run.outputs[: step.t])
 
 
-def swapped(prefix: TokenTuple, back: int, token: str) -> TokenTuple:
-    """An output with another token so far back."""
+def replace_token(prefix: TokenTuple, back: int, token: str) -> TokenTuple:
+    """An output with another token `back` places before its end (1: the last token)."""
     at = len(prefix) - back
     return (*prefix[:at], token, *prefix[at + 1 :])
 
 
-def _own(finder: PairSampler) -> set[Condition]:
+def _own_conditions(sampler: PairSampler, config: ForcedPrefixConfig) -> set[Condition]:
     """Every condition that holds at a step of the machine's own runs, on many inputs."""
-    longest = max(map(len, finder.inputs))
-    more = finder.task.sample(OWN, seed=finder.seed, max_length=longest)
-    seen = [
-        PrefixedState(owner, t, run.outputs[:t]).features()
-        for run in finder.traces({*finder.inputs, *map(tuple, more)})
-        for t, owner in enumerate(run.emitting_states)
+    longest = max(map(len, sampler.inputs))
+    more = sampler.task.sample(config.own_run_inputs, seed=sampler.seed, max_length=longest)
+    features = {
+        tuple(PrefixedState(state, t, run.outputs[:t]).features().items())
+        for run in sampler.traces({*sampler.inputs, *map(tuple, more)})
+        for t, state in enumerate(run.emitting_states)
         if t
-    ]
-    return {c for features in map(dict, {tuple(s.items()) for s in seen}) for c in _of(features)}
+    }
+    return {c for some in features for c in _conditions(dict(some), config.max_conditions)}
 
 
-def _of(seen: Mapping[str, str]) -> Iterator[Condition]:
-    """All conditions of a few features. A rule belongs to one mode: both would say one thing."""
-    known = [(feature, value) for feature, value in seen.items() if value]
-    for many in range(1, LONGEST + 1):
-        for some in combinations(known, many):
-            if not {"mode", "rule"} <= {feature for feature, _ in some}:
+def _conditions(features: Mapping[PrefixFeature, str], limit: int) -> Iterator[Condition]:
+    """All conditions of up to `limit` features; not of mode and rule, as a rule has one mode."""
+    known = [(feature, value) for feature, value in features.items() if value]
+    both = {PrefixFeature.MODE, PrefixFeature.RULE}
+    for count in range(1, limit + 1):
+        for some in combinations(known, count):
+            if not both <= {feature for feature, _ in some}:
                 yield some
 
 
-def _covered(
-    trials: Sequence[_Trial], modes: Sequence[str], own: set[Condition]
-) -> list[tuple[Condition, str | None]]:
-    """Conditions with what happens there, each time the pair that explains most of the rest."""
-    groups: dict[Condition, list[int]] = {}
-    for i, trial in enumerate(trials):
-        for condition in _of(trial.seen):
-            if condition not in own:
-                groups.setdefault(condition, []).append(i)
-    places = {c: np.array(some) for c, some in groups.items() if len(some) >= GAIN}
-    acts: list[str | None] = [None, *modes]
-    hits = np.array([[trial.right(act) for trial in trials] for act in acts])
-    now = np.array([trial.expected for trial in trials])
-    names = {tokens: i for i, tokens in enumerate(dict.fromkeys(t.at.state.tokens for t in trials))}
-    owner = np.array([names[trial.at.state.tokens] for trial in trials])
-    found: list[tuple[Condition, str | None]] = []
-    while places and len(found) < MOST:
-        best = max(_gains(places, hits, now, owner), default=None)
-        if best is None:
-            break
-        *_, condition, act = best
-        found.append((condition, acts[act]))
-        gone = places[condition]
-        places = {c: np.setdiff1d(some, gone) for c, some in places.items()}
-        places = {c: some for c, some in places.items() if len(some) >= GAIN}
-    return found
+Covered = Int[np.ndarray, "covered"]
 
 
-def _gains(
-    places: Mapping[Condition, np.ndarray], hits: np.ndarray, now: np.ndarray, owner: np.ndarray
-) -> Iterator[tuple[int, int, Condition, int]]:
-    """On how many more inputs each condition is better than worse, less its cost; and trials.
+@dataclass(frozen=True)
+class _Covering:
+    """Sequential covering: each time the rule that explains most of what no rule covers yet.
 
-    Trials of one input are much alike, so that inputs are counted (`owner`: whose a trial is).
+    Attributes:
+        trials: what is to be explained.
+        modes: modes from which a rule may continue.
+        own: conditions that are not allowed.
+        config: the thresholds.
     """
-    for condition, some in places.items():
-        right = hits[:, some].sum(axis=1)
-        act = int(right.argmax())
-        more = np.bincount(owner[some], hits[act, some].astype(int) - now[some])
-        gain = int(np.sign(more).sum()) - _cost(condition)
-        if gain >= GAIN and right[act] >= SURE * len(some):
-            yield gain, int(more.sum()), condition, act
+
+    trials: Sequence[_ForcedTrial]
+    modes: Sequence[str]
+    own: set[Condition]
+    config: ForcedPrefixConfig
+
+    def run(self) -> list[tuple[Condition, str | None]]:
+        """The rules in order, each as its condition and the mode it continues in."""
+        targets: list[str | None] = [None, *self.modes]
+        hits = np.array([[t.is_explained_by(mode) for t in self.trials] for mode in targets])
+        expected = np.array([trial.is_expected for trial in self.trials])
+        inputs = self._input_of_trial()
+        covered = self._trials_by_condition()
+        found: list[tuple[Condition, str | None]] = []
+        while covered and len(found) < self.config.max_rules:
+            best = max(self._gains(covered, hits, expected, inputs), default=None)
+            if best is None:
+                break
+            *_, condition, target = best
+            found.append((condition, targets[target]))
+            done = covered[condition]
+            rest = {c: np.setdiff1d(some, done) for c, some in covered.items()}
+            covered = {c: some for c, some in rest.items() if len(some) >= self.config.min_gain}
+        return found
+
+    def _trials_by_condition(self) -> dict[Condition, Covered]:
+        groups: dict[Condition, list[int]] = {}
+        for i, trial in enumerate(self.trials):
+            for condition in _conditions(trial.features, self.config.max_conditions):
+                if condition not in self.own:
+                    groups.setdefault(condition, []).append(i)
+        minimum = self.config.min_gain
+        return {c: np.array(some) for c, some in groups.items() if len(some) >= minimum}
+
+    def _input_of_trial(self) -> Int[np.ndarray, "trials"]:
+        inputs = dict.fromkeys(trial.at.state.tokens for trial in self.trials)
+        number = {tokens: i for i, tokens in enumerate(inputs)}
+        return np.array([number[trial.at.state.tokens] for trial in self.trials])
+
+    def _gains(
+        self,
+        covered: Mapping[Condition, Covered],
+        hits: Bool[np.ndarray, "targets trials"],
+        expected: Bool[np.ndarray, "trials"],
+        inputs: Int[np.ndarray, "trials"],
+    ) -> Iterator[tuple[int, int, Condition, int]]:
+        """(inputs gained less the cost, trials gained, condition, index of the target).
+
+        Trials of one input are much alike, so inputs are counted: those on which a rule is better
+        than the machine without it, less those on which it is worse.
+        """
+        config = self.config
+        for condition, some in covered.items():
+            right = hits[:, some].sum(axis=1)
+            target = int(right.argmax())
+            more = np.bincount(inputs[some], hits[target, some].astype(int) - expected[some])
+            gain = int(np.sign(more).sum()) - self._cost(condition)
+            if gain >= config.min_gain and right[target] >= config.min_precision * len(some):
+                yield gain, int(more.sum()), condition, target
+
+    def _cost(self, condition: Condition) -> int:
+        """What a condition must gain first; `instead` needs two outputs to be compared."""
+        cost = self.config.condition_cost
+        compares = any(feature is PrefixFeature.INSTEAD for feature, _ in condition)
+        return cost * (len(condition) - 1) + (cost + 1) * compares
 
 
-def _cost(condition: Condition) -> int:
-    """What stands there is asked of before what should: that takes more to know."""
-    guessed = any(feature == "instead" for feature, _ in condition)
-    return COST * (len(condition) - 1) + (COST + 1) * guessed
-
-
-def _counted(
-    found: Iterable[tuple[Condition, str | None]], rest: Sequence[_Trial]
+def _count(
+    found: Iterable[tuple[Condition, str | None]], trials: Sequence[_ForcedTrial]
 ) -> Iterator[ForcedPrefixRule]:
-    """With counts on inputs kept apart; a trial counts for the first that fits."""
-    left = list(rest)
+    """The rules with their counts on other trials; a trial counts for the first rule that fits."""
+    left = list(trials)
     for when, then in found:
-        one = ForcedPrefixRule(when=when, then=then, held=Rate(0, 0), alone=Rate(0, 0))
-        here = [trial for trial in left if one.fits(trial.seen)]
-        left = [trial for trial in left if not one.fits(trial.seen)]
-        held = Rate.of(trial.right(then) for trial in here)
-        yield replace(one, held=held, alone=Rate.of(trial.expected for trial in here))
+        rule = ForcedPrefixRule(when=when, then=then, observed=Rate(0, 0), without_rule=Rate(0, 0))
+        here = [trial for trial in left if rule.fits(trial.features)]
+        left = [trial for trial in left if not rule.fits(trial.features)]
+        yield replace(
+            rule,
+            observed=Rate.of(trial.is_explained_by(then) for trial in here),
+            without_rule=Rate.of(trial.is_expected for trial in here),
+        )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from recinterp.causal.config import DEFAULTS, PairConfig
 from recinterp.causal.traces import Trace, trace_runs
 from recinterp.causal.variables import (
     Value,
@@ -36,11 +37,7 @@ if TYPE_CHECKING:
     from recinterp.machine.execution.interpreter import MachineRun
     from recinterp.tasks import Task
 
-VARIABLES = 10  # variables that are looked for in the network
-TRIES = 12  # candidate sources looked at per base step
-BASES = 600  # base steps looked at per variable
-TOGETHER = 60  # of them, the inputs one token off are run at once
-SAME_INPUT = 40  # pairs of one input that are enough to place a pointer
+TRACES_PER_BLOCK = 60  # base steps whose one-token variants are run as one batch
 
 
 class StepIndex(NamedTuple):
@@ -130,6 +127,7 @@ class PairSampler:
         inputs: Sequence[Sequence[str]],
         seed: int,
         max_steps: int | None = None,
+        config: PairConfig = DEFAULTS.pairs,
     ) -> None:
         """Prepare to draw pairs; the machine is run when pairs are first asked for.
 
@@ -139,10 +137,12 @@ class PairSampler:
             inputs: the inputs that base steps are drawn from.
             seed: seed of every draw.
             max_steps: rule applications after which a run that may have no end is cut.
+            config: how many steps and sources are looked at.
         """
-        self.task, self.machine, self.seed, self.max_steps = task, machine, seed, max_steps
+        self.task, self.machine, self.seed = task, machine, seed
+        self.max_steps, self.config = max_steps, config
         self.inputs = tuple(dict.fromkeys(tuple(x) for x in inputs))
-        self.variables = list_variables(machine, VARIABLES)
+        self.variables = list_variables(machine, config.max_variables)
         self._traces: dict[TokenTuple, Trace] = {}
         self._values: dict[StepIndex, tuple[Value, ...]] = {}
         self._counterfactuals: dict[tuple[Variable, StepIndex, Value], str | None] = {}
@@ -150,7 +150,7 @@ class PairSampler:
 
     def restricted_to(self, inputs: Sequence[Sequence[str]]) -> PairSampler:
         """A sampler over other inputs that shares the cached runs."""
-        other = PairSampler(self.task, self.machine, inputs, self.seed, self.max_steps)
+        other = PairSampler(self.task, self.machine, inputs, self.seed, self.max_steps, self.config)
         other._traces, other._values = self._traces, self._values
         other._counterfactuals, other._variants = self._counterfactuals, self._variants
         return other
@@ -249,7 +249,7 @@ class PairSampler:
         request = _Request(variable, count, same_value, source_answer_differs, max_sources)
         if variable.kind is VariableKind.POINTER and not same_value:
             found = self._sample_pairs(request, self._other_steps)
-            if len(found) >= min(count, SAME_INPUT):
+            if len(found) >= min(count, self.config.min_one_input_pairs):
                 return found
         return self._sample_pairs(request, self._candidates)
 
@@ -257,12 +257,12 @@ class PairSampler:
         rng = random.Random(f"{self.seed} {request.variable.name}")
         clean: list[Pair] = []
         mixed: list[Pair] = []
-        bases = self._shuffled_steps[:BASES]
+        bases = self._shuffled_steps[: self.config.max_base_steps]
         for i, base in enumerate(bases):
             if len(clean) >= request.max_pairs:
                 break
-            if i % TOGETHER == 0 and draw == self._candidates:
-                block = bases[i : i + TOGETHER]
+            if i % TRACES_PER_BLOCK == 0 and draw == self._candidates:
+                block = bases[i : i + TRACES_PER_BLOCK]
                 self.traces(y for step in block for y in self.one_token_variants(step.tokens))
             for pair in self._pairs_for_base(request, base, draw(request.variable, base, rng)):
                 (clean if pair.others_match else mixed).append(pair)
@@ -296,16 +296,17 @@ class PairSampler:
         x, t = base
         states = self.trace(x).emitting_states
         place = t - len(states[t].out)
+        limit = self.config.candidates_per_base // 2
         steps = [
             u for u in range(1, len(states)) if t and u != t and u - len(states[u].out) == place
         ]
-        for u in rng.sample(steps, min(TRIES // 2, len(steps))):
+        for u in rng.sample(steps, min(limit, len(steps))):
             yield StepIndex(x, u), None
 
     def _candidates(
         self, variable: Variable, base: StepIndex, rng: random.Random
     ) -> Iterator[Candidate]:
-        x, t = base
+        (x, t), limit = base, self.config.candidates_per_base
         if isinstance(variable.node, Out):
             for prefix in self._other_prefixes(variable.node.back, base, rng):
                 yield base, prefix
@@ -313,10 +314,10 @@ class PairSampler:
         if variable.kind is VariableKind.POINTER:
             yield from self._other_steps(variable, base, rng)
         variants = self.one_token_variants(x)
-        for y in rng.sample(variants, min(TRIES, len(variants))):
+        for y in rng.sample(variants, min(limit, len(variants))):
             yield StepIndex(y, t), None
         pool = self._inputs_by_length[len(x)]
-        for y in rng.sample(pool, min(TRIES, len(pool))):
+        for y in rng.sample(pool, min(limit, len(pool))):
             if y != x:
                 yield StepIndex(y, t), None
 

@@ -1,10 +1,12 @@
-"""The second half of an explanation: the activations that hold the machine's variables."""
+"""The network half of an explanation: where and how a model computes what its machine says."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recinterp.causal.config import DEFAULTS, CausalConfig
 from recinterp.causal.forced_prefixes import learn_forced_prefix_rules
 from recinterp.causal.mechanism import decide_mechanism
 from recinterp.causal.pairs import PairSampler
@@ -21,64 +23,91 @@ if TYPE_CHECKING:
     from recinterp.synthesis.search import SynthesisResult
     from recinterp.tasks import Task
 
-LOOKED_AT = 200  # inputs that heads, sites and mechanism are measured on
-LEARNED_ON = 600  # and that subspaces and overrides are learned and measured on
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkFindings:
-    """What was found inside a model."""
+    """What was found inside a model.
 
-    heads: tuple[Head, ...]
-    layers: tuple[LayerFinding, ...]
-    sites: tuple[Site, ...]
+    Attributes:
+        heads: every attention head with its scores and controls.
+        layers: whether a layer's heads carry the recursion together.
+        sites: where the machine's variables are stored; complete activations and subspaces.
+        mechanism: how the model obtains the machine's state.
+        forced_prefix_rules: what the model does after outputs that it would not have written.
+        interventional: share of interventions whose token the machine predicts exactly; None where
+            the model's activations cannot be read.
+        unpredicted_changes: share of changed tokens among interventions that should change nothing.
+        carried_state_contrast: the share predicted exactly, of the interventions on which a machine
+            that carries its state in the output predicts another token.
+    """
+
+    heads: tuple[Head, ...] = ()
+    layers: tuple[LayerFinding, ...] = ()
+    sites: tuple[Site, ...] = ()
     mechanism: Mechanism
-    forced_prefix_rules: tuple[ForcedPrefixRule, ...]
-    interventional: Rate | None
-    unpredicted_changes: Rate | None
-    carried_state_contrast: Rate | None
-
-
-NOTHING = NetworkFindings(
-    (), (), (),
-    Mechanism(kind=MechanismKind.OUTPUTS_ONLY),
-    (), None, None, None,
-)  # fmt: skip
+    forced_prefix_rules: tuple[ForcedPrefixRule, ...] = ()
+    interventional: Rate | None = None
+    unpredicted_changes: Rate | None = None
+    carried_state_contrast: Rate | None = None
 
 
 def analyse_network(
-    model: object, task: Task, built: SynthesisResult, seed: int
+    model: object,
+    task: Task,
+    result: SynthesisResult,
+    seed: int,
+    config: CausalConfig = DEFAULTS,
 ) -> NetworkFindings:
-    """Heads, sites, mechanism and interventional match, on inputs the builder saw."""
+    """Find heads, sites and mechanism of a model, and how well its machine predicts interventions.
+
+    Args:
+        model: a model whose activations can be read; for any other function there are no findings.
+        task: the task it was trained on.
+        result: the machine that was learned from its outputs, and the inputs it was learned on.
+        seed: seed of every draw.
+        config: the thresholds.
+    """
     from torch import nn
 
     if not isinstance(model, nn.Module):
-        return NOTHING
+        return NetworkFindings(mechanism=Mechanism(kind=MechanismKind.OUTPUTS_ONLY))
     from recinterp.models import Adapter
     from recinterp.models.torch_threads import fitting_threads
 
     with fitting_threads(model):
-        return _look_inside(Adapter(model, task), task, built, seed)
+        return _analyse(Adapter(model, task), task, result, seed, config)
 
 
-def _look_inside(
-    adapter: Adapter, task: Task, built: SynthesisResult, seed: int
+def _analyse(
+    adapter: Adapter, task: Task, result: SynthesisResult, seed: int, config: CausalConfig
 ) -> NetworkFindings:
-    inputs, more = (
-        built.dataset.inputs[:: 1 + len(built.dataset.inputs) // most]
-        for most in (LOOKED_AT, LEARNED_ON)
+    inputs, max_steps = result.dataset.inputs, result.dataset.most
+    measured = _thin_out(inputs, config.measured_inputs)
+    fitted = _thin_out(inputs, config.fitted_inputs)
+    machine = tie_output_index_to_pointer(result.chosen.machine)
+    sampler = PairSampler(task, machine, fitted, seed, max_steps, config.pairs)
+    measuring = sampler.restricted_to(measured)
+
+    heads = probe_heads(adapter, task, measured, seed)
+    sites = find_sites(adapter, measuring, config.sites)
+    subspaces = localise_subspaces(adapter, sampler, sites, config)
+    mechanism = decide_mechanism(adapter, measuring, sites=sites, config=config)
+    rules = learn_forced_prefix_rules(adapter, sampler, config.forced_prefixes)
+    prediction = measure_interventional_match(
+        adapter, sampler, sites, forced_prefix_rules=rules, config=config.prediction
     )
-    wide = PairSampler(
-        task, tie_output_index_to_pointer(built.chosen.machine), more, seed, built.dataset.most
-    )
-    finder = wide.restricted_to(inputs)
-    report = probe_heads(adapter, task, inputs, seed)
-    whole = find_sites(adapter, finder)
-    held = localise_subspaces(adapter, wide, whole)
-    how = decide_mechanism(adapter, finder, found=whole)
-    behind = learn_forced_prefix_rules(adapter, wide)
-    foretold = measure_interventional_match(adapter, wide, whole, forced_prefix_rules=behind)
     return NetworkFindings(
-        report.heads, report.layers, held, how, behind,
-        foretold.match, foretold.unpredicted_changes, foretold.carried_state_contrast,
-    )  # fmt: skip
+        heads=heads.heads,
+        layers=heads.layers,
+        sites=subspaces,
+        mechanism=mechanism,
+        forced_prefix_rules=rules,
+        interventional=prediction.match,
+        unpredicted_changes=prediction.unpredicted_changes,
+        carried_state_contrast=prediction.carried_state_contrast,
+    )
+
+
+def _thin_out(inputs: Sequence[Sequence[str]], limit: int) -> Sequence[Sequence[str]]:
+    """Every k-th input, so that at most `limit` are left."""
+    return inputs[:: 1 + len(inputs) // limit]

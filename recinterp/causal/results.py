@@ -52,6 +52,11 @@ class PatchLocation:
         return self.hook.endswith("hook_z")
 
     @property
+    def is_layer_output(self) -> bool:
+        """Whether it is the residual stream after a layer."""
+        return self.hook.endswith("resid_post")
+
+    @property
     def while_reading(self) -> bool:
         """Whether it lies before the output begins."""
         return self.position in READING or self.position.startswith((AT_POINTER, OTHERS_THAN))
@@ -68,7 +73,6 @@ class PatchLocation:
         return replace(self, block=adapter.block_names[self.layer])
 
 
-Condition: TypeAlias = tuple[tuple[str, str], ...]
 Patch: TypeAlias = tuple[PatchLocation, ...]
 
 
@@ -176,6 +180,27 @@ class Mechanism:
         return self.site.patch[-1].layer
 
 
+class PrefixFeature(StrEnum):
+    """What the condition of a forced-prefix rule refers to.
+
+    MODE: the machine's mode. RULE: the rule that would fire. WRITES: the token that the machine
+    would write. LAST: the last output token. INSTEAD: the token that the machine would have written
+    there, if another stands there. BEFORE: the output token before the last. ONLY: the one token
+    that the output consists of.
+    """
+
+    MODE = "mode"
+    RULE = "rule"
+    WRITES = "writes"
+    LAST = "last"
+    INSTEAD = "instead"
+    BEFORE = "before"
+    ONLY = "only"
+
+
+Condition: TypeAlias = tuple[tuple[PrefixFeature, str], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForcedPrefixRule:
     """What a model does after an output prefix that it would not have written itself.
@@ -183,15 +208,15 @@ class ForcedPrefixRule:
     Attributes:
         when: the condition, as features with their values (`PrefixedState.features`); all hold.
         then: the mode from which the model continues; None: the output ends.
-        held: how often the model does that, on inputs from which no rule was learned.
-        alone: how often the machine without this rule is right there.
+        observed: how often the model does that, on inputs from which no rule was learned.
+        without_rule: how often the machine without this rule predicts the model's token there.
     """
 
     when: Condition
     then: str | None
-    held: Rate
-    alone: Rate
+    observed: Rate
+    without_rule: Rate
 
-    def fits(self, features: Mapping[str, str]) -> bool:
+    def fits(self, features: Mapping[PrefixFeature, str]) -> bool:
         """Whether the condition holds for a state with these features."""
         return all(features[feature] == value for feature, value in self.when)

@@ -1,10 +1,17 @@
-"""Where a machine's variables live in the network: interchange interventions at sites.
+"""Sites: where a machine's variables are stored in the network.
 
-A source run's activation is put into a base run, and the model must write what the machine writes
-with the source's value. Candidates are a handful of patches per layer; the pairs of some inputs
-choose among them, those of the others give the accuracy that is reported, beside a norm-matched
-random direction and a source of the same value (which must change nothing).
-Source: Geiger et al., Causal abstractions of neural networks (2021).
+Activation patching asks whether an activation matters: it is replaced by that of another run, and
+the output changes or does not. Here we ask more: whether the activation *is* a given variable of
+the learned machine. The machine predicts which token comes out if the variable has the value of
+the source run and everything else is as in the base run (the counterfactual token), and the patched
+model has to write just that token (interchange intervention). Its share is the interchange
+accuracy. Three controls stand beside it: a random direction of the same norm must not do it; a
+source with the same value must change nothing; and where the source's own answer is a third token,
+copying that answer is wrong as well, so that only the variable itself can give the right one.
+
+Candidates are a handful of patches per layer. The pairs of some inputs select among them; accuracy
+and controls are reported on the pairs of the others.
+Reference: Geiger et al., Causal abstractions of neural networks (2021).
 """
 
 from __future__ import annotations
@@ -12,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.config import DEFAULTS, SiteConfig
 from recinterp.causal.pairs import Pair, PairSampler, split_selection_report
 from recinterp.causal.patches import PatchSpec, interchange_accuracy
 from recinterp.causal.results import Patch, PatchLocation, Site, is_single
@@ -27,98 +35,167 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
-ACCEPT, CONTROL, SINGLE = 0.85, 0.2, 0.5
-SURE = 0.92  # asked of the few pairs that choose, where what they chose was not accepted then
-CHOOSING, REPORTING, FEWEST = 40, 60, 20
+
+class _ScoredPatch(NamedTuple):
+    """A patch with its interchange accuracy on the pairs that select."""
+
+    rate: Rate
+    patch: Patch
 
 
 def find_sites(
-    adapter: Adapter,
-    finder: PairSampler,
+    adapter: Adapter, sampler: PairSampler, config: SiteConfig = DEFAULTS.sites
 ) -> tuple[Site, ...]:
-    """For every variable: its best single site and, where that falls short, a joint one."""
+    """Find, for every variable of a machine, where the network stores it.
+
+    Args:
+        adapter: the model.
+        sampler: draws pairs of steps of the machine's runs.
+        config: the thresholds.
+
+    Returns: The sites in the order of the variables: of each the first place in the order of
+        computation, a joint one where no single place suffices, and for what is read off the input
+        the last place as well. Sites that do not pass are returned as not accepted.
+
+    Reference: Geiger et al., Causal abstractions of neural networks (2021).
+    """
     found: list[Site] = []
-    for variable in finder.variables:
+    for variable in sampler.variables:
         with source_cache():
-            found += _sites_of(adapter, finder, variable)
+            found += _SiteSearch(adapter, sampler, variable, config).run()
     return tuple(found)
 
 
-def _sites_of(adapter: Adapter, finder: PairSampler, variable: Variable) -> list[Site]:
-    task, seed = finder.task, finder.seed
-    pairs = pairs_where_model_agrees(
-        adapter, task, finder.sample(variable, 2 * (CHOOSING + REPORTING))
-    )
-    pairs = pairs[: CHOOSING + REPORTING]
-    choose, report = split_selection_report(pairs)
-    if len(pairs) < FEWEST or min(len(choose), len(report)) < FEWEST // 4:
-        # A variable that never decides a token (a pointer that has run to its end) is no finding.
-        return [_unplaced(variable, len(pairs), adapter.d_model)] if pairs else []
-    same = pairs_where_model_agrees(
-        adapter, task, finder.sample(variable, CHOOSING + REPORTING, same_value=True)
-    )
-    unmoved, kept = split_selection_report(same)
-    controls = _Controls(
-        kept,
-        pairs_where_model_agrees(
-            adapter, task, finder.sample(variable, REPORTING, source_answer_differs=True)
-        )[:REPORTING],
-        seed,
-    )
-    scored = [
-        (
-            _worth(adapter, task, choose, unmoved, p),
-            tuple(part.with_block_name(adapter) for part in p),
+@dataclass(frozen=True)
+class _SiteSearch:
+    """The search for the sites of one variable."""
+
+    adapter: Adapter
+    sampler: PairSampler
+    variable: Variable
+    config: SiteConfig
+
+    @property
+    def task(self) -> Task:
+        """The task whose inputs are patched."""
+        return self.sampler.task
+
+    def run(self) -> list[Site]:
+        """The variable's sites; empty where it never decides an output token."""
+        minimum = self.config.min_pairs
+        pairs = self._pairs(2 * self.config.pairs)[: self.config.pairs]
+        selecting, reporting = split_selection_report(pairs)
+        if len(pairs) < minimum or min(len(selecting), len(reporting)) < minimum // 4:
+            # A variable that never decides a token, as a pointer at its end, is no finding.
+            return [self._unplaced(len(pairs))] if pairs else []
+        same = self._pairs(self.config.pairs, same_value=True)
+        same_selecting, same_reporting = split_selection_report(same)
+        third = self._pairs(self.config.report_pairs, source_answer_differs=True)
+        controls = _Controls(same_reporting, third[: self.config.report_pairs])
+        scored = self._score(pairs, selecting, same_selecting)
+        sites: list[Site] = []
+        for threshold in (self.config.min_accuracy, self.config.strict_selection_accuracy):
+            selected = _select(scored, self.variable.kind, threshold, self.config)
+            sites = [self._measure(patch, reporting, controls) for patch in selected]
+            if any(site.accepted for site in sites):
+                break
+        return sites
+
+    def _pairs(
+        self, count: int, *, same_value: bool = False, source_answer_differs: bool = False
+    ) -> list[Pair]:
+        pairs = self.sampler.sample(
+            self.variable,
+            count,
+            same_value=same_value,
+            source_answer_differs=source_answer_differs,
         )
-        for p in _candidates(adapter, pairs, [v.name for v in finder.pointers])
-        if all(is_live(adapter, task, part.hook) for part in p)
-    ]
-    found: list[Site] = []
-    for bar in (ACCEPT, SURE):
-        chosen = _chosen(scored, variable.kind, bar)
-        found = [_measured(adapter, task, variable, p, report, controls) for p in chosen]
-        if any(site.accepted for site in found):
-            break
-    return found
+        return pairs_where_model_agrees(self.adapter, self.task, pairs)
+
+    def _score(
+        self, pairs: Sequence[Pair], selecting: Sequence[Pair], same: Sequence[Pair]
+    ) -> list[_ScoredPatch]:
+        """Every candidate patch whose hook points reach the logits, with its selection score."""
+        pointers = [v.name for v in self.sampler.pointers]
+        return [
+            _ScoredPatch(
+                self._selection_rate(patch, selecting, same),
+                tuple(place.with_block_name(self.adapter) for place in patch),
+            )
+            for patch in _candidate_patches(self.adapter, pairs, pointers)
+            if all(is_live(self.adapter, self.task, place.hook) for place in patch)
+        ]
+
+    def _selection_rate(
+        self, patch: Patch, selecting: Sequence[Pair], same: Sequence[Pair]
+    ) -> Rate:
+        """A patch's accuracy, or, if it would pass, that of same-value sources where they fail."""
+        rate = self._accuracy(selecting, PatchSpec(patch))
+        if rate.value < self.config.min_accuracy:
+            return rate
+        unchanged = self._accuracy(same, PatchSpec(patch))
+        return unchanged if unchanged.value < self.config.min_accuracy else rate
+
+    def _accuracy(self, pairs: Sequence[Pair], spec: PatchSpec) -> Rate:
+        return interchange_accuracy(self.adapter, self.task, pairs, spec)
+
+    def _unplaced(self, pairs: int) -> Site:
+        return Site(
+            variable=self.variable.name,
+            kind=self.variable.kind,
+            accuracy=nan,
+            interval=(0.0, 1.0),
+            pairs=pairs,
+            control=nan,
+            same_value_control=nan,
+            accepted=False,
+            d_model=self.adapter.d_model,
+        )
+
+    def _measure(self, patch: Patch, reporting: Sequence[Pair], controls: _Controls) -> Site:
+        """A site with its accuracy and controls, on pairs that did not select it."""
+        config, spec = self.config, PatchSpec(patch)
+        rate = self._accuracy(reporting, spec)
+        seeds = range(self.sampler.seed + 1, self.sampler.seed + 1 + config.random_directions)
+        random = [self._accuracy(reporting, PatchSpec(patch, scramble=s)).value for s in seeds]
+        control = sum(random) / len(random)
+        unchanged = self._accuracy(controls.same_value, spec).value
+        return Site(
+            variable=self.variable.name,
+            kind=self.variable.kind,
+            patch=patch,
+            accuracy=rate.value,
+            interval=rate.interval,
+            pairs=rate.total,
+            control=control,
+            same_value_control=unchanged,
+            # Without pairs of equal value, `unchanged` is NaN and does not decide.
+            accepted=rate.value >= config.min_accuracy
+            and control <= config.max_control
+            and not unchanged < config.min_accuracy,
+            third_token_accuracy=self._accuracy(controls.third_token, spec),
+            unrestricted_accuracy=rate,
+            d_model=self.adapter.d_model,
+        )
 
 
-def _worth(
-    adapter: Adapter, task: Task, choose: Sequence[Pair], same: Sequence[Pair], patch: Patch
-) -> Rate:
-    """How good a patch is: what it moves, or, where that would do, what it should not and does."""
-    rate = interchange_accuracy(adapter, task, choose, PatchSpec(patch))
-    kept = (
-        interchange_accuracy(adapter, task, same, PatchSpec(patch))
-        if rate.value >= ACCEPT
-        else rate
-    )
-    return kept if kept.value < ACCEPT else rate
+class _Controls(NamedTuple):
+    """Pairs of equal value, and pairs whose source writes a third token."""
+
+    same_value: Sequence[Pair]
+    third_token: Sequence[Pair]
 
 
-def _unplaced(variable: Variable, pairs: int, d_model: int) -> Site:
-    return Site(
-        variable=variable.name,
-        kind=variable.kind,
-        accuracy=nan,
-        interval=(0.0, 1.0),
-        pairs=pairs,
-        control=nan,
-        same_value_control=nan,
-        accepted=False,
-        d_model=d_model,
-    )
-
-
-def _candidates(
+def _candidate_patches(
     adapter: Adapter, pairs: Sequence[Pair], pointers: Sequence[str]
 ) -> Iterator[Patch]:
-    """The patches tried, the narrowest first; those that the pairs do not allow are left out.
+    """The patches that are tried, the narrowest first, without those that the pairs do not allow.
 
-    The last layer's output at the query is the answer itself, and the embedding at the inputs is
-    the input itself: a patch there would prove nothing.
+    The last layer's output at the prediction position is the answer itself, and the embedding at
+    the inputs is the input itself: a patch there would prove nothing.
     """
     reads = [f"at {name}" for name in pointers] or ["read"]
-    moves = any(p.base.t != p.source.t for p in pairs)
+    same_step = all(p.base.t == p.source.t for p in pairs)
     layers = range(adapter.n_layers)
     for layer in (-1, *layers[:-1]):
         hook = f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre"
@@ -130,7 +207,7 @@ def _candidates(
             yield from (
                 (PatchLocation(hook, place), PatchLocation(hook, "query")) for place in reads
             )
-        if not moves:
+        if same_step:
             yield (PatchLocation(hook, "outputs"),)
             yield (PatchLocation(hook, "outputs"), PatchLocation(hook, "query"))
     for layer in layers:
@@ -141,81 +218,61 @@ def _candidates(
         yield tuple(PatchLocation(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
 
 
-def _chosen(scored: Sequence[tuple[Rate, Patch]], kind: VariableKind, bar: float) -> list[Patch]:
-    """The patches worth measuring: where the variable is first and, unless it is a state, last.
+def _select(
+    scored: Sequence[_ScoredPatch], kind: VariableKind, threshold: float, config: SiteConfig
+) -> list[Patch]:
+    """The patches worth measuring: where the variable is stored first and, unless a state, last.
 
-    First: the earliest stage at which a patch passes the bar (a joint one with the best single one
-    beside it). Last: the latest stage at which a single one does, for what is read; for a pointer,
-    the latest layer output. By then the answer is made of the state, so that a state's last site
-    would prove nothing. If none passes: the best.
+    First: the earliest stage at which a patch passes the threshold (a joint one with the best
+    single one beside it). Last: the latest stage at which a single one does, for what is read off
+    the input; for a pointer, the latest layer output. By then the answer is computed from the
+    state, so that a state's last site would prove nothing. If none passes: the best.
     """
-    stages: dict[int, list[tuple[Rate, Patch]]] = {}
-    for rate, patch in scored:
-        stages.setdefault(max(part.stage for part in patch), []).append((rate, patch))
-    passed = [s for s in sorted(stages) if any(rate.value >= bar for rate, _ in stages[s])]
+    stages: dict[int, list[_ScoredPatch]] = {}
+    for one in scored:
+        stages.setdefault(max(place.stage for place in one.patch), []).append(one)
+    passed = [s for s in sorted(stages) if any(o.rate.value >= threshold for o in stages[s])]
     if not passed:
-        best = max(scored, key=lambda s: s[0].hits)
-        single = _top(scored, single=True)
-        return [best[1], *([single[1]] if single[0].value >= SINGLE and single != best else [])]
-    found = _first(stages[passed[0]], bar)
-    for stage in reversed(passed[1:] if kind in ("content", "lookahead", "pointer") else []):
-        rate, patch = _top(stages[stage], single=True)
-        attends = any(part.is_attention for part in patch)
-        if rate.value >= bar and not (attends and kind == "pointer"):
-            return [*found, patch]
-    return found
+        return _select_best(scored, config)
+    first = _select_first(stages[passed[0]], threshold, config)
+    last = _select_last([stages[s] for s in passed[1:]], kind, threshold)
+    return first if last is None else [*first, last]
 
 
-def _first(stage: Sequence[tuple[Rate, Patch]], bar: float) -> list[Patch]:
-    single = _top(stage, single=True)
-    if single[0].value >= bar:
-        return [single[1]]
-    joint = _top(stage, single=False)
-    return [joint[1], single[1]] if single[0].value >= SINGLE else [joint[1]]
+def _select_best(scored: Sequence[_ScoredPatch], config: SiteConfig) -> list[Patch]:
+    best = max(scored, key=lambda one: one.rate.hits)
+    single = _best_of(scored, single=True)
+    if single.rate.value >= config.min_single_accuracy and single != best:
+        return [best.patch, single.patch]
+    return [best.patch]
 
 
-def _top(scored: Sequence[tuple[Rate, Patch]], *, single: bool) -> tuple[Rate, Patch]:
+def _select_first(
+    stage: Sequence[_ScoredPatch], threshold: float, config: SiteConfig
+) -> list[Patch]:
+    single = _best_of(stage, single=True)
+    if single.rate.value >= threshold:
+        return [single.patch]
+    joint = _best_of(stage, single=False)
+    if single.rate.value >= config.min_single_accuracy:
+        return [joint.patch, single.patch]
+    return [joint.patch]
+
+
+def _select_last(
+    stages: Sequence[Sequence[_ScoredPatch]], kind: VariableKind, threshold: float
+) -> Patch | None:
+    if kind not in (VariableKind.CONTENT, VariableKind.LOOKAHEAD, VariableKind.POINTER):
+        return None
+    for stage in reversed(stages):
+        rate, patch = _best_of(stage, single=True)
+        attends = any(place.is_attention for place in patch)
+        if rate.value >= threshold and not (attends and kind is VariableKind.POINTER):
+            return patch
+    return None
+
+
+def _best_of(scored: Sequence[_ScoredPatch], *, single: bool) -> _ScoredPatch:
     """The best of the single or of the joint patches; of equals, the first."""
-    of_kind = [s for s in scored if is_single(s[1]) is single]
-    return max(of_kind, key=lambda s: s[0].hits) if of_kind else (Rate(0, 1), ())
-
-
-@dataclass(frozen=True)
-class _Controls:
-    """Pairs of equal value, pairs whose source answers wrongly, and the seed of the noise."""
-
-    same: Sequence[Pair]
-    strict: Sequence[Pair]
-    seed: int
-
-
-def _measured(
-    adapter: Adapter,
-    task: Task,
-    variable: Variable,
-    patch: Patch,
-    report: Sequence[Pair],
-    controls: _Controls,
-) -> Site:
-    rate = interchange_accuracy(adapter, task, report, PatchSpec(patch))
-    noise = [
-        interchange_accuracy(adapter, task, report, PatchSpec(patch, scramble=controls.seed + k))
-        for k in range(1, 5)
-    ]
-    control = sum(r.value for r in noise) / len(noise)
-    kept = interchange_accuracy(adapter, task, controls.same, PatchSpec(patch))
-    accepted = rate.value >= ACCEPT and control <= CONTROL and not kept.value < ACCEPT
-    return Site(
-        variable=variable.name,
-        kind=variable.kind,
-        patch=patch,
-        accuracy=rate.value,
-        interval=rate.interval,
-        pairs=rate.total,
-        control=control,
-        same_value_control=kept.value,
-        accepted=accepted,
-        third_token_accuracy=interchange_accuracy(adapter, task, controls.strict, PatchSpec(patch)),
-        unrestricted_accuracy=rate,
-        d_model=adapter.d_model,
-    )
+    of_kind = [one for one in scored if is_single(one.patch) is single]
+    return max(of_kind, key=lambda one: one.rate.hits, default=_ScoredPatch(Rate(0, 1), ()))

@@ -1,9 +1,11 @@
-"""A variable alone: the directions of a site that hold it, and nothing of what lies over it.
+"""Subspaces: the directions at a site that store one variable, and nothing of the others.
 
-What stands at a position is many variables at once, and a source that is put in whole moves all of
-them. Where a source writes a third token, so that neither its answer nor the base's is the right
-one, only the variable itself will do. Subspaces are learned from two thirds of the pairs, told
-apart by a hash of the base input, and reported on the others.
+A position stores many variables at once, and an interchange of the complete activation sets all of
+them. Where the source writes a third token, neither the base's answer nor the source's is right:
+only the variable itself gives the counterfactual token. Subspaces are learned by gradient descent
+on the pairs of two thirds of the inputs and judged on those of the others.
+Reference: Geiger et al., Finding alignments between interpretable causal variables and distributed
+neural representations (2023): distributed alignment search, DAS.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import pairs_where_model_agrees
+from recinterp.causal.config import DEFAULTS, CausalConfig
 from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.patches import (
     PatchSpec,
@@ -20,7 +23,7 @@ from recinterp.causal.patches import (
     interchange_accuracy,
 )
 from recinterp.causal.results import Patch, PatchLocation, Site
-from recinterp.causal.sites import ACCEPT, CONTROL, FEWEST
+from recinterp.causal.variables import VariableKind
 from recinterp.machine.nodes import Reg
 from recinterp.perturb.liveness import is_live
 from recinterp.perturb.lowering.sources import source_cache
@@ -29,124 +32,191 @@ from recinterp.perturb.subspace_search import learn_subspaces, random_subspaces
 from recinterp.splits import FIT_OF, in_fit_split
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from recinterp.causal.variables import Variable
     from recinterp.models import Adapter
-
-STRICT, USUAL, SAME = 600, 240, 120  # pairs wanted: of a third token, any, and of the same value
-EACH = 3  # sources of a base
-SHARE = 5  # one direction in so many
-MOST = 6  # variables, at most
 
 
 def localise_subspaces(
     adapter: Adapter,
-    finder: PairSampler,
-    found: Sequence[Site],
+    sampler: PairSampler,
+    sites: Sequence[Site],
+    config: CausalConfig = DEFAULTS,
 ) -> tuple[Site, ...]:
-    """The sites found, and for each variable that has them the subspaces that hold it alone.
+    """Add to the sites of each variable the subspaces that store it, where there are any.
 
-    Pointers are left out: two steps differ in all that is at the query, and nothing linear was
-    seen to part it. Nor is there anything of models of one layer, or of those that need hooks.
+    Pointers are left out: two steps differ in all that is stored at the prediction position, and no
+    linear subspace was found that separates them. Left out as well are models of one layer, whose
+    only layer output is the answer itself, and models that run through hooks only, which give no
+    gradients.
+
+    Args:
+        adapter: the model.
+        sampler: draws pairs of steps of the machine's runs.
+        sites: the sites of complete activations.
+        config: the thresholds of sites and subspaces.
+
+    Returns: All sites, those of one variable together; a subspace has `dims` above 0.
+
+    Reference: Geiger et al. (2023), DAS.
     """
     if adapter.n_layers < 2 or hooks_needed(adapter):
-        return tuple(found)
-    more: list[Site] = []
-    placed = [v for v in finder.variables if v.kind != "pointer"]
-    for variable in placed[:MOST]:
-        own = [site for site in found if site.variable == variable.name]
+        return tuple(sites)
+    found = list(sites)
+    eligible = [v for v in sampler.variables if v.kind is not VariableKind.POINTER]
+    for variable in eligible[: config.subspaces.max_variables]:
+        own = [site for site in sites if site.variable == variable.name]
         with source_cache():
-            site = _alone(adapter, finder, variable, own)
-        more += [site] if site is not None else []
-    order = list(dict.fromkeys(site.variable for site in (*found, *more)))
-    return tuple(sorted((*found, *more), key=lambda site: order.index(site.variable)))
+            site = _localise(adapter, sampler, variable, own, config)
+        if site is not None:
+            found.append(site)
+    order = list(dict.fromkeys(site.variable for site in found))
+    return tuple(sorted(found, key=lambda site: order.index(site.variable)))
 
 
-class _Wanted(NamedTuple):
-    """Pairs by what they ask: a third token; another token; no other token."""
+class _PairSets(NamedTuple):
+    """Pairs whose source writes a third token; pairs without that condition; of equal value."""
 
-    strict: list[Pair]
-    usual: list[Pair]
-    same: list[Pair]
+    third_token: list[Pair]
+    unrestricted: list[Pair]
+    same_value: list[Pair]
 
-    def those(self, *, learned: bool) -> _Wanted:
-        """The ones learned from, or the others: pairs of one base are all of one kind."""
-        return _Wanted(
-            *([p for p in pairs if in_fit_split(p.base.tokens) is learned] for pairs in self)
+    def restricted_to_fit(self, fitted: bool) -> _PairSets:
+        """The pairs of the inputs that subspaces are fitted on, or those of the others."""
+        return _PairSets(
+            *([p for p in pairs if in_fit_split(p.base.tokens) is fitted] for pairs in self)
         )
 
 
-def _alone(
-    adapter: Adapter, finder: PairSampler, variable: Variable, own: Sequence[Site]
+class _Problem(NamedTuple):
+    """A subspace to be learned: at which places, from which pairs, judged on which."""
+
+    patch: Patch
+    fitting: list[Pair]
+    judging: _PairSets
+    deciding: list[Pair]  # of those judged on, the ones that the accuracy is reported for
+
+
+def _localise(
+    adapter: Adapter,
+    sampler: PairSampler,
+    variable: Variable,
+    own: Sequence[Site],
+    config: CausalConfig,
 ) -> Site | None:
-    """The subspaces that hold a variable, if on pairs they were not learned from they do."""
-    task, seed = finder.task, finder.seed
-    strict = pairs_where_model_agrees(
-        adapter, task, finder.sample(variable, STRICT, source_answer_differs=True, max_sources=EACH)
-    )
-    if len(strict) < FIT_OF * FEWEST and any(site.accepted for site in own):
-        return None  # held somewhere, and nothing to tell it from what lies over it
-    usual = pairs_where_model_agrees(
-        adapter, task, finder.sample(variable, USUAL, max_sources=EACH)
-    )
-    same = pairs_where_model_agrees(adapter, task, finder.sample(variable, SAME, same_value=True))
-    wanted = _Wanted(strict, usual, same)
-    known, judged = (wanted.those(learned=learned) for learned in (True, False))
-    asked = next((pairs for pairs in (judged.strict, judged.usual) if len(pairs) >= FEWEST), [])
-    patch = _patch(adapter, variable, own)
-    live = all(is_live(adapter, task, part.hook) for part in patch)
-    if not asked or not live or sum(map(len, known)) < FEWEST:
+    """A variable's subspaces; None where they cannot be tested or do not pass."""
+    problem = _pose(adapter, sampler, variable, own, config)
+    if problem is None:
         return None
-    pairs, dims = [p for kind in known for p in kind], max(1, adapter.d_model // SHARE)
-    rows, goals = build_base_batch(task, pairs), [p.counterfactual for p in pairs]
-    bases = learn_subspaces(
+    bases = _fit(adapter, sampler, problem, config)
+    return _judge(adapter, sampler, variable, problem, bases, config)
+
+
+def _pose(
+    adapter: Adapter,
+    sampler: PairSampler,
+    variable: Variable,
+    own: Sequence[Site],
+    config: CausalConfig,
+) -> _Problem | None:
+    """Draw the pairs and choose the places; None where there are too few pairs to test anything."""
+    task, minimum = sampler.task, config.sites.min_pairs
+    sizes = config.subspaces
+    each = sizes.max_sources_per_base
+    third = sampler.sample(
+        variable, sizes.third_token_pairs, source_answer_differs=True, max_sources=each
+    )
+    third = pairs_where_model_agrees(adapter, task, third)
+    if len(third) < FIT_OF * minimum and any(site.accepted for site in own):
+        return None  # it has a site, and nothing distinguishes it there from what else is stored
+    unrestricted = sampler.sample(variable, sizes.unrestricted_pairs, max_sources=each)
+    unrestricted = pairs_where_model_agrees(adapter, task, unrestricted)
+    same = sampler.sample(variable, sizes.same_value_pairs, same_value=True)
+    same = pairs_where_model_agrees(adapter, task, same)
+    pairs = _PairSets(third, unrestricted, same)
+    judging = pairs.restricted_to_fit(False)
+    candidates = (judging.third_token, judging.unrestricted)
+    deciding = next((some for some in candidates if len(some) >= minimum), [])
+    fitting = [p for some in pairs.restricted_to_fit(True) for p in some]
+    patch = _places(adapter, variable, own)
+    live = all(is_live(adapter, task, place.hook) for place in patch)
+    if not deciding or not live or len(fitting) < minimum:
+        return None
+    return _Problem(patch, fitting, judging, deciding)
+
+
+def _places(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
+    """The output of the first layer at which the variable has a site, position by position."""
+    outputs = [place for site in own for place in site.patch if place.is_layer_output]
+    layer = min((place.layer for place in outputs), default=(adapter.n_layers - 2) // 2)
+    hook = f"blocks.{layer}.hook_resid_post"
+    pointer = variable.node.name if isinstance(variable.node, Reg) else ""
+    if variable.kind is VariableKind.PREVIOUS_OUTPUT:
+        positions = ["outputs", "query"]
+    elif variable.kind is VariableKind.CONTENT and pointer:
+        positions = [f"at {pointer}", f"others than {pointer}", "query"]
+    else:
+        positions = ["read", "others", "query"]
+    return tuple(PatchLocation(hook, position).with_block_name(adapter) for position in positions)
+
+
+def _dims(adapter: Adapter, config: CausalConfig) -> int:
+    return max(1, adapter.d_model // config.subspaces.d_model_per_dim)
+
+
+def _fit(
+    adapter: Adapter, sampler: PairSampler, problem: _Problem, config: CausalConfig
+) -> Sequence[Tensor]:
+    """One orthonormal basis per place, (d_model, dims), whose interchange makes the model write
+    the counterfactual tokens of the fitted pairs.
+    """
+    pairs = problem.fitting
+    return learn_subspaces(
         adapter,
-        task,
-        rows,
-        build_interchanges(PatchSpec(patch), pairs),
-        goals,
-        dims=dims,
-        seed=seed,
+        sampler.task,
+        build_base_batch(sampler.task, pairs),
+        build_interchanges(PatchSpec(problem.patch), pairs),
+        [p.counterfactual for p in pairs],
+        dims=_dims(adapter, config),
+        seed=sampler.seed,
     )
-    rates = [
-        interchange_accuracy(adapter, task, kind, PatchSpec(patch, bases=bases)) for kind in judged
-    ]
-    by_chance = [
-        interchange_accuracy(
-            adapter, task, asked, PatchSpec(patch, bases=random_subspaces(bases, seed + k))
-        ).value
-        for k in range(1, 5)
-    ]
-    control = sum(by_chance) / len(by_chance)
-    if control > CONTROL or any(r.value < ACCEPT for r in rates if r.total >= FEWEST):
+
+
+def _judge(
+    adapter: Adapter,
+    sampler: PairSampler,
+    variable: Variable,
+    problem: _Problem,
+    bases: Sequence[Tensor],
+    config: CausalConfig,
+) -> Site | None:
+    """The subspaces as a site, if they pass on the pairs that they were not fitted on."""
+    task, patch, thresholds = sampler.task, problem.patch, config.sites
+    learned = PatchSpec(patch, bases=bases)
+    rates = [interchange_accuracy(adapter, task, some, learned) for some in problem.judging]
+    seeds = range(sampler.seed + 1, sampler.seed + 1 + thresholds.random_directions)
+    random = [PatchSpec(patch, bases=random_subspaces(bases, seed)) for seed in seeds]
+    controls = [interchange_accuracy(adapter, task, problem.deciding, r).value for r in random]
+    control = sum(controls) / len(controls)
+    counted = [rate for rate in rates if rate.total >= thresholds.min_pairs]
+    fails = any(rate.value < thresholds.min_accuracy for rate in counted)
+    if control > thresholds.max_control or fails:
         return None
-    said = rates[0] if asked is judged.strict else rates[1]
+    third, unrestricted, same = rates
+    reported = third if problem.deciding is problem.judging.third_token else unrestricted
     return Site(
         variable=variable.name,
         kind=variable.kind,
         patch=patch,
-        accuracy=said.value,
-        interval=said.interval,
-        pairs=said.total,
+        accuracy=reported.value,
+        interval=reported.interval,
+        pairs=reported.total,
         control=control,
-        same_value_control=rates[2].value,
+        same_value_control=same.value,
         accepted=True,
-        third_token_accuracy=rates[0],
-        unrestricted_accuracy=rates[1],
-        dims=dims,
+        third_token_accuracy=third,
+        unrestricted_accuracy=unrestricted,
+        dims=_dims(adapter, config),
         d_model=adapter.d_model,
     )
-
-
-def _patch(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
-    """The output of the first layer at which anything of the variable was found, part by part."""
-    outputs = [part for site in own for part in site.patch if part.hook.endswith("resid_post")]
-    layer = min((part.layer for part in outputs), default=(adapter.n_layers - 2) // 2)
-    hook = f"blocks.{layer}.hook_resid_post"
-    place = variable.node.name if isinstance(variable.node, Reg) else ""
-    if variable.kind == "previous output":
-        places = ["outputs", "query"]
-    elif variable.kind == "content" and place:
-        places = [f"at {place}", f"others than {place}", "query"]
-    else:
-        places = ["read", "others", "query"]
-    return tuple(PatchLocation(hook, place).with_block_name(adapter) for place in places)

@@ -12,7 +12,7 @@ from recinterp.causal.forced_prefixes import (
     learn_forced_prefix_rules,
     predict_next_token,
     predict_token,
-    swapped,
+    replace_token,
 )
 from recinterp.causal.pairs import PairSampler
 from recinterp.causal.prediction import measure_interventional_match
@@ -63,9 +63,9 @@ def test_a_state_read_off_the_output_is_found_there() -> None:
         (("mode", "odd"), ("last", "a")): "even",
     }
     for one in of_parity():
-        assert one.held.total >= 10
-        assert one.held.value == 1.0
-        assert one.alone.value < 0.5  # not 0: at the end of the input both modes stop
+        assert one.observed.total >= 10
+        assert one.observed.value == 1.0
+        assert one.without_rule.value < 0.5  # not 0: at the end of the input both modes stop
     assert {condition_text(o) for o in of_parity()} == {"in even, behind b", "in odd, behind a"}
     assert {effect_text(o) for o in of_parity()} == {"goes on as in odd", "goes on as in even"}
 
@@ -109,8 +109,8 @@ def test_a_trained_model_ends_behind_a_token_that_ends() -> None:
     """Its machine ends where the input does; forced to write One early, the model stops there."""
     last = next(o for o in of_shipped() if o.when == (("last", "01"),))
     assert last.then is None
-    assert last.held.value > 0.8
-    assert last.alone.value < 0.2
+    assert last.observed.value > 0.8
+    assert last.without_rule.value < 0.2
 
 
 def test_they_leave_every_run_of_the_machines_own_as_it_is() -> None:
@@ -133,7 +133,7 @@ def test_their_counts_are_on_inputs_they_were_not_in_fit_split() -> None:
     """Counted here anew, on every such input and with other outputs than were drawn there."""
     rest = [x for x in INPUTS if not in_fit_split(x)][:60]
     at = [
-        PrefixedState(run.emitting_states[t], t, swapped(run.outputs[:t], 1, "01"))
+        PrefixedState(run.emitting_states[t], t, replace_token(run.outputs[:t], 1, "01"))
         for run in (trace_run(SUCC.machine, x) for x in rest)
         for t in range(1, len(run.emitting_states))
     ]

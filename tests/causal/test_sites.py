@@ -223,7 +223,7 @@ def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_
     silent = Machine.parse("vocab a/0 b/0\nstart run\nmode run\n  none: -> lost, halt\n")
     words = list(COPY.inputs(LENGTH))
     for blank in (PairSampler(COPY, machine(COPY), [], 0), PairSampler(COPY, silent, words, 0)):
-        none = decide_mechanism(adapter, blank, found=())
+        none = decide_mechanism(adapter, blank, sites=())
         assert (none.forced_prefix.total, none.source_swap.total) == (0, 0)
         assert none.kind is MechanismKind.NO_TRIALS
         assert "not known" in mechanism_sentence(none)
@@ -277,7 +277,7 @@ def test_the_same_seed_gives_the_same_sites_and_mechanism(parity: Adapter) -> No
     def once() -> tuple[tuple[Site, ...], Mechanism]:
         found = find_sites(parity, PairSampler(PARITY, machine(PARITY), words, 4))
         return found, decide_mechanism(
-            parity, PairSampler(PARITY, machine(PARITY), words, 4), found=found
+            parity, PairSampler(PARITY, machine(PARITY), words, 4), sites=found
         )
 
     assert repr(once()) == repr(once())
@@ -293,7 +293,7 @@ def test_a_shipped_model_computes_its_carry_while_reading() -> None:
     assert {part.layer for part in first["mode"].patch} == {0}
     assert first["in(p)"].accepted
     assert all(site.control <= 0.2 for site in found if site.accepted)
-    how = decide_mechanism(adapter, PairSampler(task, task.machine, words, 0), found=found)
+    how = decide_mechanism(adapter, PairSampler(task, task.machine, words, 0), sites=found)
     assert (how.kind, how.layer) == ("computed-from-input", 0)
     assert how.forced_prefix.value < 0.5 < how.source_swap.value
     foretold = measure_interventional_match(

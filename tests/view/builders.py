@@ -12,6 +12,7 @@ from recinterp.causal.results import (
     Mechanism,
     MechanismKind,
     PatchLocation,
+    PrefixFeature,
     Site,
 )
 from recinterp.causal.variables import VariableKind
@@ -89,10 +90,10 @@ def head(layer: int, index: int, recursion: bool) -> Head:
 
 
 OVERRIDE = ForcedPrefixRule(
-    when=(("mode", "carry"), ("last", "X1")),
+    when=((PrefixFeature.MODE, "carry"), (PrefixFeature.LAST, "X1")),
     then="copy",
-    held=Rate(34, 50),
-    alone=Rate(15, 50),
+    observed=Rate(34, 50),
+    without_rule=Rate(15, 50),
 )
 SITE = Site(
     variable="mode",

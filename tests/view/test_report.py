@@ -236,7 +236,7 @@ def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
 
 
 def test_overrides_are_shown_with_what_the_machine_alone_says() -> None:
-    also = replace(OVERRIDE, when=(("last", "01"),), then=None, held=Rate(9, 9))
+    also = replace(OVERRIDE, when=(("last", "01"),), then=None, observed=Rate(9, 9))
     ex = explanation(forced_prefix_rules=(OVERRIDE, also))
     for said in (to_text(build_report(ex)), Page(explanation_html(ex)).text):
         for part in ("in carry, behind X1", "goes on as in copy", "68.0", "30.0", "output ends"):

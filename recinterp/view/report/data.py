@@ -251,7 +251,9 @@ def build_report(ex: Explanation) -> Report:
         heads=tuple(map(_head, ex.heads)),
         sites=tuple(map(_site, ex.sites)),
         forced_prefix_rules=tuple(
-            OverrideRow(condition_text(o), effect_text(o), Share.of(o.held), Share.of(o.alone))
+            OverrideRow(
+                condition_text(o), effect_text(o), Share.of(o.observed), Share.of(o.without_rule)
+            )
             for o in ex.forced_prefix_rules
         ),
         layers=tuple(str(finding.text) for finding in ex.layers),

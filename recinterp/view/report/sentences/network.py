@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recinterp.causal.results import MechanismKind
+from recinterp.causal.results import MechanismKind, PrefixFeature
 
 if TYPE_CHECKING:
     from recinterp.causal.results import ForcedPrefixRule, Mechanism, Patch, PatchLocation, Site
@@ -22,13 +22,13 @@ POSITIONS = {
     "outputs": "the previous outputs",
 }
 CONDITIONS = {
-    "mode": "in {}",
-    "rule": "where {} fires",
-    "writes": "about to write {}",
-    "last": "behind {}",
-    "instead": "the last token not {} as it should be",
-    "before": "the one before the last {}",
-    "only": "nothing but {} written",
+    PrefixFeature.MODE: "in {}",
+    PrefixFeature.RULE: "where {} fires",
+    PrefixFeature.WRITES: "about to write {}",
+    PrefixFeature.LAST: "behind {}",
+    PrefixFeature.INSTEAD: "the last token not {} as it should be",
+    PrefixFeature.BEFORE: "the one before the last {}",
+    PrefixFeature.ONLY: "nothing but {} written",
 }
 WORTH_A_CLAUSE = 0.1  # a share of trials from which on a test that does not decide is mentioned
 
