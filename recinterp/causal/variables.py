@@ -180,7 +180,7 @@ class CounterfactualRun(MachineRun):
     to: Value = None
     place: int | None = None
 
-    def value(self, e: Expr) -> int:
+    def evaluate(self, e: Expr) -> int:
         """The number that an expression denotes, with the variable set."""
         v = self.variable
         if (
@@ -196,7 +196,7 @@ class CounterfactualRun(MachineRun):
         """Whether the token read is set, rather than the position."""
         return isinstance(self.to, str)
 
-    def read(self, at: int) -> str:
+    def read_token(self, at: int) -> str:
         """The input token at a position, with the variable set."""
         if self._sets_token() and self.variable and at == self.place:
             return str(self.to)
