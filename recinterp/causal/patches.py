@@ -34,14 +34,15 @@ class PatchSpec:
 
     Attributes:
         patch: the places.
-        scramble: seed of a random direction that is put in instead, with the norm of the difference
+        control_seed: seed of a random direction that is put in instead, with the norm of the
+        difference
             between source and base; None for the source itself.
         bases: one orthonormal basis per place, Float[Tensor, "d_model dims"], if only the part of
             the source inside these subspaces is put in; None for all of it.
     """
 
     patch: Patch
-    scramble: int | None = None
+    control_seed: int | None = None
     bases: Sequence[Tensor] | None = None
 
 
@@ -55,7 +56,7 @@ def build_interchanges(spec: PatchSpec, pairs: Sequence[Pair]) -> list[Interchan
             sources,
             prefixes,
             _positions(place.position, pairs, base=False),
-            spec.scramble,
+            spec.control_seed,
             None if spec.bases is None else (spec.bases[number],),
         )
         for number, place in enumerate(spec.patch)
@@ -64,7 +65,7 @@ def build_interchanges(spec: PatchSpec, pairs: Sequence[Pair]) -> list[Interchan
 
 def _positions(position: str, pairs: Sequence[Pair], *, base: bool) -> At:
     match position:
-        case "query":
+        case "prediction":
             return PREDICTION
         case "sep":
             return SEP

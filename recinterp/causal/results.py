@@ -27,7 +27,8 @@ class PatchLocation:
 
     Attributes:
         hook: the hook point's name, such as `blocks.0.hook_resid_post`.
-        position: `query` (where the next token is predicted), `sep`, `read` (the input position
+        position: `prediction` (where the next token is predicted), `sep`, `read` (the input
+        position
             that is read), `changed` (where base and source input differ), `others` (all inputs but
             the one read), `inputs`, `outputs`; `at p` for a pointer p of the machine, and `others
             than p` for all inputs but the one at p.

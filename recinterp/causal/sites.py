@@ -157,7 +157,7 @@ class _SiteSearch:
         config, spec = self.config, PatchSpec(patch)
         rate = self._accuracy(reporting, spec)
         seeds = range(self.sampler.seed + 1, self.sampler.seed + 1 + config.random_directions)
-        random = [self._accuracy(reporting, PatchSpec(patch, scramble=s)).value for s in seeds]
+        random = [self._accuracy(reporting, PatchSpec(patch, control_seed=s)).value for s in seeds]
         control = sum(random) / len(random)
         unchanged = self._accuracy(controls.same_value, spec).value
         return Site(
@@ -199,23 +199,23 @@ def _candidate_patches(
     layers = range(adapter.n_layers)
     for layer in (-1, *layers[:-1]):
         hook = f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre"
-        yield (PatchLocation(hook, "query"),)
+        yield (PatchLocation(hook, "prediction"),)
         if layer >= 0:
             for place in ("sep", *reads, "changed", "others", "inputs"):
                 yield (PatchLocation(hook, place),)
-            yield (PatchLocation(hook, "inputs"), PatchLocation(hook, "query"))
+            yield (PatchLocation(hook, "inputs"), PatchLocation(hook, "prediction"))
             yield from (
-                (PatchLocation(hook, place), PatchLocation(hook, "query")) for place in reads
+                (PatchLocation(hook, place), PatchLocation(hook, "prediction")) for place in reads
             )
         if same_step:
             yield (PatchLocation(hook, "outputs"),)
-            yield (PatchLocation(hook, "outputs"), PatchLocation(hook, "query"))
+            yield (PatchLocation(hook, "outputs"), PatchLocation(hook, "prediction"))
     for layer in layers:
         hook = f"blocks.{layer}.attn.hook_z"
-        yield from ((PatchLocation(hook, "query", h),) for h in range(adapter.n_heads))
-        yield (PatchLocation(hook, "query"),)
+        yield from ((PatchLocation(hook, "prediction", h),) for h in range(adapter.n_heads))
+        yield (PatchLocation(hook, "prediction"),)
     if len(layers) > 1:
-        yield tuple(PatchLocation(f"blocks.{layer}.attn.hook_z", "query") for layer in layers)
+        yield tuple(PatchLocation(f"blocks.{layer}.attn.hook_z", "prediction") for layer in layers)
 
 
 def _select(

@@ -153,11 +153,11 @@ def _places(adapter: Adapter, variable: Variable, own: Sequence[Site]) -> Patch:
     hook = f"blocks.{layer}.hook_resid_post"
     pointer = variable.node.name if isinstance(variable.node, Reg) else ""
     if variable.kind is VariableKind.PREVIOUS_OUTPUT:
-        positions = ["outputs", "query"]
+        positions = ["outputs", "prediction"]
     elif variable.kind is VariableKind.CONTENT and pointer:
-        positions = [f"at {pointer}", f"others than {pointer}", "query"]
+        positions = [f"at {pointer}", f"others than {pointer}", "prediction"]
     else:
-        positions = ["read", "others", "query"]
+        positions = ["read", "others", "prediction"]
     return tuple(PatchLocation(hook, position).with_block_name(adapter) for position in positions)
 
 

@@ -17,14 +17,14 @@ from recinterp.causal.patches import (
 )
 from recinterp.causal.results import PatchLocation, is_single
 from recinterp.models import Adapter
-from recinterp.perturb import INPUTS, OUTPUTS, QUERY, SEP, At
+from recinterp.perturb import INPUTS, OUTPUTS, PREDICTION, SEP, At
 from recinterp.stats import Rate
 from tests.perturb.hand_set import LENGTH, Words, machine, planted
 
 pytestmark = pytest.mark.backend
 COPY = Words("copy")
 POST, ATTENTION = "blocks.0.hook_resid_post", "blocks.0.attn.hook_z"
-READS_HEAD = (PatchLocation(ATTENTION, "query", 0),)
+READS_HEAD = (PatchLocation(ATTENTION, "prediction", 0),)
 
 
 def step(tokens: str, t: int, read_position: int | None) -> Step:
@@ -77,7 +77,7 @@ def content_pairs() -> list[Pair]:
     ],
 )
 def test_stages_follow_the_order_of_computation(hook: str, layer: int, stage: int) -> None:
-    location = PatchLocation(hook, "query")
+    location = PatchLocation(hook, "prediction")
     assert (location.layer, location.stage) == (layer, stage)
     assert location.is_attention == hook.endswith("hook_z")
     assert location.is_layer_output == hook.endswith("hook_resid_post")
@@ -86,12 +86,12 @@ def test_stages_follow_the_order_of_computation(hook: str, layer: int, stage: in
 def test_input_positions_lie_before_the_output() -> None:
     reading = ("read", "changed", "others", "inputs", "at p", "others than p")
     assert all(PatchLocation(POST, position).while_reading for position in reading)
-    writing = ("query", "sep", "outputs")
+    writing = ("prediction", "sep", "outputs")
     assert not any(PatchLocation(POST, position).while_reading for position in writing)
 
 
 def test_a_single_site_is_one_place_with_one_token() -> None:
-    at_query = PatchLocation(POST, "query")
+    at_query = PatchLocation(POST, "prediction")
     assert is_single((at_query,))
     assert is_single((PatchLocation(POST, "changed"),))
     assert not is_single((PatchLocation(POST, "inputs"),))
@@ -100,13 +100,13 @@ def test_a_single_site_is_one_place_with_one_token() -> None:
 
 
 def test_decoder_only_models_number_their_blocks(copier: Adapter) -> None:
-    location = PatchLocation(POST, "query")
+    location = PatchLocation(POST, "prediction")
     assert location.with_block_name(copier) == location
 
 
 @pytest.mark.parametrize(
     ("position", "where"),
-    [("query", QUERY), ("sep", SEP), ("inputs", INPUTS), ("outputs", OUTPUTS)],
+    [("prediction", PREDICTION), ("sep", SEP), ("inputs", INPUTS), ("outputs", OUTPUTS)],
 )
 def test_fixed_positions_are_the_same_in_base_and_source(position: str, where: At) -> None:
     assert positions(position, TWO) == (where, where)
@@ -132,11 +132,11 @@ def test_changed_positions_leave_out_the_position_read() -> None:
 
 def test_interchange_takes_the_sources_with_their_outputs() -> None:
     basis = torch.eye(4)[:, :2]
-    spec = PatchSpec((PatchLocation(POST, "query"),), scramble=7, bases=[basis])
+    spec = PatchSpec((PatchLocation(POST, "prediction"),), control_seed=7, bases=[basis])
     (plan,) = build_interchanges(spec, [TWO])
     assert plan.inputs == (tuple("aabbb"),)
     assert plan.prefixes == (tuple("aa"),)
-    assert plan.scramble == 7
+    assert plan.control_seed == 7
     assert plan.within == (basis,)
     assert (plan.units[0].hook, plan.units[0].head) == (POST, None)
 

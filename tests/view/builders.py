@@ -100,7 +100,7 @@ SITE = Site(
     kind=VariableKind.MODE,
     patch=(
         PatchLocation("blocks.0.hook_resid_post", "inputs"),
-        PatchLocation("blocks.0.hook_resid_post", "query"),
+        PatchLocation("blocks.0.hook_resid_post", "prediction"),
     ),
     accuracy=0.95,
     interval=(0.88, 0.98),

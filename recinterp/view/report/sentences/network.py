@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recinterp.stats import Rate
 
 POSITIONS = {
-    "query": "the query",
+    "prediction": "the query",
     "sep": "SEP",
     "read": "the input read",
     "changed": "the inputs changed",
