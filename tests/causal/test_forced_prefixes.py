@@ -1,4 +1,4 @@
-"""What a model does behind outputs that it would not have written."""
+"""What a model does after outputs that it would not have written."""
 
 from __future__ import annotations
 
@@ -55,10 +55,9 @@ def of_shipped() -> tuple[ForcedPrefixRule, ...]:
     return learn_forced_prefix_rules(shipped(), PairSampler(SUCC, SUCC.machine, INPUTS, 0))
 
 
-def test_a_state_read_off_the_output_is_found_there() -> None:
+def test_rules_find_a_state_that_is_read_off_the_output() -> None:
     """Parity written token by token from the last one: what was forced decides, always."""
-    told = {o.when: o.then for o in of_parity()}
-    assert told == {
+    assert {rule.when: rule.then for rule in of_parity()} == {
         (("mode", "even"), ("last", "b")): "odd",
         (("mode", "odd"), ("last", "a")): "even",
     }
@@ -66,11 +65,17 @@ def test_a_state_read_off_the_output_is_found_there() -> None:
         assert one.observed.total >= 10
         assert one.observed.value == 1.0
         assert one.without_rule.value < 0.5  # not 0: at the end of the input both modes stop
-    assert {condition_text(o) for o in of_parity()} == {"in even, behind b", "in odd, behind a"}
-    assert {effect_text(o) for o in of_parity()} == {"goes on as in odd", "goes on as in even"}
+    assert {condition_text(o) for o in of_parity()} == {
+        "in mode even, after b",
+        "in mode odd, after a",
+    }
+    assert {effect_text(o) for o in of_parity()} == {
+        "continues as in mode odd",
+        "continues as in mode even",
+    }
 
 
-def test_with_them_the_machine_foretells_what_without_them_only_its_rival_did() -> None:
+def test_rules_improve_interventional_match() -> None:
     words = list(PARITY.inputs(LENGTH))
     ask = (parity(), PairSampler(PARITY, machine(PARITY), words, 0), ())
     assert measure_interventional_match(*ask).carried_state_contrast.hits == 0
@@ -80,7 +85,7 @@ def test_with_them_the_machine_foretells_what_without_them_only_its_rival_did() 
     assert found.unpredicted_changes.hits == 0
 
 
-def test_a_model_that_reads_its_input_has_none() -> None:
+def test_a_model_that_reads_its_input_has_no_rules() -> None:
     adapter = Adapter(planted(COPY), COPY)
     assert (
         learn_forced_prefix_rules(
@@ -90,7 +95,7 @@ def test_a_model_that_reads_its_input_has_none() -> None:
     )
 
 
-def test_outputs_of_one_token_leave_nothing_to_force() -> None:
+def test_outputs_of_one_token_give_no_rules() -> None:
     adapter = Adapter(planted(COPY), COPY)
     one = Machine.parse(
         "vocab a/0 b/0\nstart run\nmode run\n  all: in(0) in {a, b} -> emit in(0), halt\n"
@@ -105,7 +110,7 @@ def test_outputs_of_one_token_leave_nothing_to_force() -> None:
     )
 
 
-def test_a_trained_model_ends_behind_a_token_that_ends() -> None:
+def test_a_trained_model_ends_after_a_forced_last_constructor() -> None:
     """Its machine ends where the input does; forced to write One early, the model stops there."""
     last = next(o for o in of_shipped() if o.when == (("last", "01"),))
     assert last.then is None
@@ -113,23 +118,23 @@ def test_a_trained_model_ends_behind_a_token_that_ends() -> None:
     assert last.without_rule.value < 0.2
 
 
-def test_they_leave_every_run_of_the_machines_own_as_it_is() -> None:
+def test_rules_do_not_change_the_machines_own_runs() -> None:
     assert of_shipped()
     for tokens in SUCC.inputs(7):
         run = trace_run(SUCC.machine, tuple(tokens))
         says = [*SUCC.apply(tokens), "EOS"]
-        told = [
+        predicted = [
             predict_next_token(SUCC.machine, tuple(tokens), tuple(says[:t]), of_shipped())
             for t in range(len(says))
         ]
-        assert told == says
+        assert predicted == says
         for t, state in enumerate(run.emitting_states[1:], 1):
             assert not any(
                 o.fits(PrefixedState(state, t, run.outputs[:t]).features()) for o in of_shipped()
             )
 
 
-def test_their_counts_are_on_inputs_they_were_not_in_fit_split() -> None:
+def test_rules_hold_on_inputs_outside_the_fit_split() -> None:
     """Counted here anew, on every such input and with other outputs than were drawn there."""
     rest = [x for x in INPUTS if not in_fit_split(x)][:60]
     at = [
@@ -138,19 +143,19 @@ def test_their_counts_are_on_inputs_they_were_not_in_fit_split() -> None:
         for t in range(1, len(run.emitting_states))
     ]
     rows = build_batch(SUCC, [b.state.tokens for b in at], [b.prefix for b in at])
-    said = next_tokens(shipped(), SUCC, rows)
-    both = list(zip(at, said, strict=True))
-    held = Rate.of(predict_token(b, of_shipped()) == a for b, a in both)
-    alone = Rate.of(predict_token(b) == a for b, a in both)
-    assert held.value > 0.8 > 0.3 > alone.value
+    written = next_tokens(shipped(), SUCC, rows)
+    both = list(zip(at, written, strict=True))
+    with_rules = Rate.of(predict_token(b, of_shipped()) == a for b, a in both)
+    without = Rate.of(predict_token(b) == a for b, a in both)
+    assert with_rules.value > 0.8 > 0.3 > without.value
 
 
-def test_what_lies_behind_the_machines_own_end_is_no_claim() -> None:
+def test_after_the_machines_end_there_is_no_prediction() -> None:
     assert predict_next_token(SUCC.machine, ("X0", "01"), ("X1", "01")) == "EOS"
     assert predict_next_token(SUCC.machine, ("X0", "01"), ("X1", "01", "01")) is None
 
 
-def test_the_same_seed_gives_the_same_overrides() -> None:
+def test_the_same_seed_gives_the_same_rules() -> None:
     again = learn_forced_prefix_rules(
         parity(), PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
     )

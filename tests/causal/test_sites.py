@@ -21,7 +21,6 @@ from recinterp.models import Adapter, load
 from recinterp.perturb.controls import untrained_twin
 from recinterp.perturb.liveness import is_live
 from recinterp.view.report.sentences.network import (
-    location_text,
     mechanism_sentence,
     site_note,
 )
@@ -53,7 +52,7 @@ def parity_sites(parity: Adapter) -> dict[str, Site]:
     return {site.variable: site for site in reversed(found)}
 
 
-def test_a_machines_variables_are_what_its_rules_read() -> None:
+def test_variables_are_what_a_machines_rules_read() -> None:
     assert list_variables(machine(PARITY), 10) == (MODE, CONTENT, POINTER)
     assert [(v.name, v.kind) for v in list_variables(Machine.parse(LOOKAHEAD), 10)] == [
         ("in(p)", "content"),
@@ -62,7 +61,7 @@ def test_a_machines_variables_are_what_its_rules_read() -> None:
     ]
 
 
-def test_setting_one_variable_leaves_the_others() -> None:
+def test_setting_one_variable_does_not_change_the_others() -> None:
     owner = trace_run(machine(PARITY), "abbab").emitting_states[2]
     # It reads b, and its mode is odd: it writes a.
     assert owner.mode == "odd"
@@ -73,7 +72,7 @@ def test_setting_one_variable_leaves_the_others() -> None:
     assert owner.out == ["a", "b"]  # the state itself is as it was
 
 
-def test_setting_a_lookahead_forces_the_guard_and_not_the_token() -> None:
+def test_setting_a_lookahead_changes_the_guard_and_not_the_token() -> None:
     look = Machine.parse(LOOKAHEAD)
     variable = list_variables(look, 10)[2]
     assert isinstance(variable.node, Find)
@@ -81,13 +80,13 @@ def test_setting_a_lookahead_forces_the_guard_and_not_the_token() -> None:
     assert [counterfactual_output(owner, variable, to, 0) for to in (1, 5)] == ["a", "b"]
 
 
-def test_the_state_that_owns_an_output_writes_it() -> None:
+def test_emitting_states_write_their_outputs() -> None:
     run = trace_run(machine(PARITY), "abbab")
     assert run.outputs == (*PARITY.apply("abbab"), "EOS")
     assert [o.registers["p"] for o in run.emitting_states] == list(range(LENGTH + 1))
 
 
-def test_pairs_differ_in_their_variable_and_in_what_the_machine_says() -> None:
+def test_pairs_differ_in_their_variable_and_in_the_output() -> None:
     finder = PairSampler(PARITY, machine(PARITY), PARITY.sample(40), seed=1)
     for variable in finder.variables:
         pairs = finder.sample(variable, 30)
@@ -99,11 +98,11 @@ def test_pairs_differ_in_their_variable_and_in_what_the_machine_says() -> None:
         assert all(p.counterfactual != p.source.output for p in third)
 
 
-def test_variables_are_found_where_they_were_put(parity_sites: dict[str, Site]) -> None:
+def test_variables_are_found_where_they_were_planted(parity_sites: dict[str, Site]) -> None:
     mode, content, pointer = (parity_sites[name] for name in ("mode", "in(p)", "p"))
-    assert tuple(map(location_text, mode.patch)) == ("in the embedding at the query",)
-    assert tuple(map(location_text, content.patch)) == ("in L0H0 at the query",)
-    assert tuple(map(location_text, pointer.patch)) == ("in the embedding at the query",)
+    embedding = (PatchLocation("blocks.0.hook_resid_pre", "prediction"),)
+    assert mode.patch == pointer.patch == embedding
+    assert content.patch == (PatchLocation("blocks.0.attn.hook_z", "prediction", 0),)
     for site in (mode, content, pointer):
         assert site.accepted
         assert site.single
@@ -112,12 +111,14 @@ def test_variables_are_found_where_they_were_put(parity_sites: dict[str, Site]) 
         assert site.pairs >= 10
 
 
-def test_content_moves_without_the_sources_answer(parity_sites: dict[str, Site]) -> None:
+def test_content_passes_on_third_token_pairs(
+    parity_sites: dict[str, Site],
+) -> None:
     assert parity_sites["in(p)"].third_token_accuracy.value == 1.0
     assert parity_sites["in(p)"].third_token_accuracy.total >= 30
 
 
-def test_an_untrained_model_holds_nothing() -> None:
+def test_an_untrained_model_has_no_sites() -> None:
     adapter = Adapter(untrained_twin(planted(PARITY), 3), PARITY)
     found = find_sites(
         adapter, PairSampler(PARITY, machine(PARITY), list(PARITY.inputs(LENGTH)), 0)
@@ -125,7 +126,7 @@ def test_an_untrained_model_holds_nothing() -> None:
     assert not any(site.accepted for site in found)
 
 
-def test_too_few_pairs_place_nothing(parity: Adapter) -> None:
+def test_too_few_pairs_give_no_site(parity: Adapter) -> None:
     found = find_sites(parity, PairSampler(PARITY, machine(PARITY), [list("ababb")], 0))
     few = [site for site in found if math.isnan(site.accuracy)]
     assert few
@@ -161,7 +162,7 @@ mode rest
 """
 
 
-def test_a_source_of_equal_value_has_all_pointers_alike() -> None:
+def test_sources_of_the_same_value_have_the_same_pointers() -> None:
     finder = PairSampler(COPY, Machine.parse(THERE_AND_BACK), list(COPY.inputs(LENGTH)), 0)
     pointers = {v.name: v for v in finder.variables if v.kind == "pointer"}
     assert set(pointers) == {"p", "top"}
@@ -174,8 +175,8 @@ def test_a_source_of_equal_value_has_all_pointers_alike() -> None:
         assert all(pair.base.pointer_positions != pair.source.pointer_positions for pair in moved)
 
 
-def test_mode_and_frame_are_not_set_against_each_other() -> None:
-    """It goes back as long as there is a frame: a mode alone is a state that never occurs."""
+def test_pairs_that_differ_in_mode_and_frame_are_left_out() -> None:
+    """It goes back as long as there is a frame: another mode with that frame never occurs."""
     finder = PairSampler(COPY, Machine.parse(FIRST_TURNED), list(COPY.inputs(LENGTH)), 0)
     kinds = {v.kind: v for v in finder.variables}
     assert {"mode", "frame", "pointer"} <= set(kinds)
@@ -211,7 +212,7 @@ mode copy
 """
 
 
-def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_said() -> None:
+def test_mechanism_without_trials() -> None:
     adapter = Adapter(planted(COPY), COPY)
     first = Machine.parse(FIRST_ALONE)  # of a model that writes all of them, only the first
     finder = PairSampler(COPY, first, list(COPY.inputs(LENGTH)), 0)
@@ -226,10 +227,10 @@ def test_an_answer_of_one_token_cannot_be_carried_and_without_trials_nothing_is_
         none = decide_mechanism(adapter, blank, sites=())
         assert (none.forced_prefix.total, none.source_swap.total) == (0, 0)
         assert none.kind is MechanismKind.NO_TRIALS
-        assert "not known" in mechanism_sentence(none)
+        assert "unknown" in mechanism_sentence(none)
 
 
-def test_the_machine_foretells_its_own_model_and_not_another() -> None:
+def test_a_machine_predicts_interventions_on_its_model_and_not_on_another() -> None:
     words = list(COPY.inputs(LENGTH))
     adapter = Adapter(planted(COPY), COPY)
     found = find_sites(adapter, PairSampler(COPY, machine(COPY), words, 0))
@@ -242,7 +243,7 @@ def test_the_machine_foretells_its_own_model_and_not_another() -> None:
     assert not wrong.match.total or wrong.match.value < 0.6
 
 
-def test_steps_the_model_has_no_position_for_are_left_out() -> None:
+def test_steps_beyond_the_context_are_left_out() -> None:
     """A machine may write on where a model cannot."""
     adapter = Adapter(planted(COPY), COPY)
     words = [tuple(x) for x in COPY.inputs(LENGTH)]
@@ -254,7 +255,7 @@ def test_steps_the_model_has_no_position_for_are_left_out() -> None:
     assert pairs_where_model_agrees(adapter, COPY, [replace(pair, base=long)]) == []
 
 
-def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Adapter) -> None:
+def test_a_carried_state_is_predicted_by_the_contrast_only(parity: Adapter) -> None:
     """Parity written token by token: a wrong token forced, the model goes on from there."""
     words = list(PARITY.inputs(LENGTH))
     found = measure_interventional_match(parity, PairSampler(PARITY, machine(PARITY), words, 0), ())
@@ -262,7 +263,7 @@ def test_a_state_carried_in_the_output_is_foretold_by_the_rival_alone(parity: Ad
     assert found.carried_state_contrast.hits == 0
 
 
-def test_a_layer_whose_attention_writes_nothing_is_left_out_of_transplants() -> None:
+def test_transplants_leave_out_layers_without_effect() -> None:
     """Compiled models have such layers; an edit there is refused, since it cannot be seen."""
     adapter = Adapter(planted(COPY, n_layers=2), COPY)
     words = list(COPY.inputs(LENGTH))
@@ -296,7 +297,7 @@ def test_a_shipped_model_computes_its_carry_while_reading() -> None:
     how = decide_mechanism(adapter, PairSampler(task, task.machine, words, 0), sites=found)
     assert (how.kind, how.layer) == ("computed-from-input", 0)
     assert how.forced_prefix.value < 0.5 < how.source_swap.value
-    foretold = measure_interventional_match(
+    found_match = measure_interventional_match(
         adapter, PairSampler(task, task.machine, words, 0), found
     )
-    assert foretold.match.value >= 0.8
+    assert found_match.match.value >= 0.8

@@ -1,4 +1,4 @@
-"""Subspaces that hold a variable alone, in a shipped model; none in one that learned nothing."""
+"""Subspaces that store one variable, in a shipped model; none in an untrained one."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def model() -> Adapter:
     return Adapter(load("binary-successor-natural-noall"), TASK)
 
 
-def found(adapter: Adapter, held: Sequence[Site] = ()) -> tuple[Site, ...]:
-    return localise_subspaces(adapter, PairSampler(TASK, TASK.machine, INPUTS, 0), held, LENIENT)
+def found(adapter: Adapter, sites: Sequence[Site] = ()) -> tuple[Site, ...]:
+    return localise_subspaces(adapter, PairSampler(TASK, TASK.machine, INPUTS, 0), sites, LENIENT)
 
 
-def test_mode_and_content_are_told_apart_from_what_lies_over_them() -> None:
+def test_subspaces_separate_a_variable_from_the_sources_answer() -> None:
     whole = find_sites(model(), PairSampler(TASK, TASK.machine, INPUTS[:200], 0))
     mode = [site for site in whole if site.variable == "mode" and site.accepted]
     assert mode
@@ -59,10 +59,10 @@ def test_mode_and_content_are_told_apart_from_what_lies_over_them() -> None:
         assert "directions at each place" in site_note(site)
 
 
-def test_an_untrained_model_can_be_steered_to_no_such_answers(
+def test_an_untrained_model_has_no_subspaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On the very pairs that the trained model is right on: gradient descent alone does not do."""
+    """On the very pairs that the trained model is right on: gradient descent by itself does not."""
 
     def of_the_trained(_: Adapter, task: ri.Task, pairs: Sequence[Pair]) -> list[Pair]:
         return pairs_where_model_agrees(model(), task, pairs)
@@ -71,7 +71,7 @@ def test_an_untrained_model_can_be_steered_to_no_such_answers(
     assert found(Adapter(untrained_twin(model().model, 0), TASK)) == ()
 
 
-def test_the_same_seed_finds_the_same() -> None:
+def test_the_same_seed_gives_the_same_subspaces() -> None:
     once, again = found(model()), found(model())
     assert [(s.variable, s.third_token_accuracy, s.control) for s in once] == [
         (s.variable, s.third_token_accuracy, s.control) for s in again

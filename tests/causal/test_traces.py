@@ -1,4 +1,4 @@
-"""Runs with their states: many at once are the single ones."""
+"""Traces: batched runs equal single ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.machine.strategies import machines, words
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(machines(), st.lists(words, min_size=1, max_size=8))
-def test_many_timelines_are_the_single_ones(machine: Machine, batch: list[list[str]]) -> None:
+def test_batched_traces_equal_single_ones(machine: Machine, batch: list[list[str]]) -> None:
     batch = [*batch, ["unheard of"]]
     assert trace_runs(machine, batch) == [trace_run(machine, word) for word in batch]
 
 
-def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
+def test_states_of_a_stack_machine_have_its_frames() -> None:
     t = task("tree-inorder")
     inputs = t.sample(30, max_length=13)
     runs = trace_runs(t.machine, inputs)
@@ -27,7 +27,7 @@ def test_the_states_of_a_stack_machine_hold_its_frames() -> None:
     assert max(len(owner.stack) for run in runs for owner in run.emitting_states) >= 2
 
 
-def test_a_run_without_an_end_is_cut() -> None:
+def test_runs_without_an_end_are_cut() -> None:
     circles = Machine.parse("vocab a/0\nstart m\nmode m\n  on: n > 0 -> emit a, goto m\n")
     (run,) = trace_runs(circles, [["a"]], max_steps=20)
     assert run == trace_run(circles, ["a"], max_steps=20)

@@ -26,7 +26,8 @@ from recinterp.view.report.sentences.network import (
 )
 from tests.view.builders import MECHANISM, SITE
 
-POST, ATTENTION = "blocks.0.hook_resid_post", "blocks.0.attn.hook_z"
+EMBEDDING, POST = "blocks.0.hook_resid_pre", "blocks.0.hook_resid_post"
+ATTENTION = "blocks.0.attn.hook_z"
 
 
 @pytest.mark.parametrize(
@@ -34,10 +35,13 @@ POST, ATTENTION = "blocks.0.hook_resid_post", "blocks.0.attn.hook_z"
     [
         (PatchLocation(POST, "inputs"), "after layer 0 at the inputs"),
         (PatchLocation(POST, "inputs", block="E0"), "after E0 at the inputs"),
-        (PatchLocation("blocks.0.hook_resid_pre", "prediction"), "in the embedding at the query"),
-        (PatchLocation(ATTENTION, "prediction", 1), "in L0H1 at the query"),
-        (PatchLocation(ATTENTION, "prediction", 1, "X0"), "in X0H1 at the query"),
-        (PatchLocation(ATTENTION, "prediction"), "in layer-0 attention at the query"),
+        (
+            PatchLocation("blocks.0.hook_resid_pre", "prediction"),
+            "in the embedding at the prediction position",
+        ),
+        (PatchLocation(ATTENTION, "prediction", 1), "in L0H1 at the prediction position"),
+        (PatchLocation(ATTENTION, "prediction", 1, "X0"), "in X0H1 at the prediction position"),
+        (PatchLocation(ATTENTION, "prediction"), "in layer-0 attention at the prediction position"),
         (PatchLocation(POST, "at p"), "after layer 0 at the input at p"),
         (PatchLocation(POST, "others than p"), "after layer 0 at the inputs other than at p"),
     ],
@@ -47,7 +51,7 @@ def test_places_are_named_by_block_and_position(location: PatchLocation, text: s
 
 
 def test_places_after_one_layer_are_named_together() -> None:
-    assert patch_text(SITE.patch) == "after layer 0 at the inputs and the query"
+    assert patch_text(SITE.patch) == "after layer 0 at the inputs and the prediction position"
 
 
 @pytest.mark.parametrize("kind", MechanismKind)
@@ -62,7 +66,7 @@ def test_a_mechanism_without_trials_states_why() -> None:
     untested = replace(MECHANISM, forced_prefix=Rate(0, 0), source_swap=Rate(0, 0))
     assert "no output stands before the answer" in mechanism_sentence(untested)
     unknown = Mechanism(kind=MechanismKind.NO_TRIALS)
-    assert mechanism_sentence(unknown).startswith("How the state comes about is not known")
+    assert mechanism_sentence(unknown).startswith("How the state is obtained is unknown")
 
 
 @pytest.mark.parametrize(
@@ -81,15 +85,19 @@ def test_the_state_is_named_by_its_variable(kind: VariableKind, name: str, text:
 
 def test_where_no_site_is_accepted_the_best_is_named() -> None:
     rejected = replace(MECHANISM, site=replace(SITE, accepted=False, accuracy=0.6))
-    assert "60%, after layer 0 at the inputs and the query" in mechanism_sentence(rejected)
+    assert "60%, after layer 0 at the inputs and the prediction position" in mechanism_sentence(
+        rejected
+    )
     assert "too few runs" in mechanism_sentence(replace(MECHANISM, site=None))
 
 
 def test_a_site_note_lists_its_controls() -> None:
-    assert site_note(SITE) == "random direction 3%; source of the same value keeps 100%"
+    assert (
+        site_note(SITE) == "random direction 3%; a source of the same value leaves 100% unchanged"
+    )
     counted = replace(SITE, third_token_accuracy=Rate(9, 10), accepted=False)
     assert "90.0% (9/10)" in site_note(counted)
-    assert site_note(counted).endswith("not accepted")
+    assert site_note(counted).endswith("rejected")
     assert "too few" in site_note(replace(SITE, patch=(), accuracy=nan, pairs=7))
 
 
@@ -106,4 +114,4 @@ def test_every_feature_of_a_condition_has_words(feature: PrefixFeature) -> None:
     )
     assert "X1" in condition_text(rule)
     assert effect_text(rule) == "the output ends"
-    assert effect_text(replace(rule, then="copy")) == "goes on as in copy"
+    assert effect_text(replace(rule, then="copy")) == "continues as in mode copy"

@@ -239,7 +239,13 @@ def test_overrides_are_shown_with_what_the_machine_alone_says() -> None:
     also = replace(OVERRIDE, when=(("last", "01"),), then=None, observed=Rate(9, 9))
     ex = explanation(forced_prefix_rules=(OVERRIDE, also))
     for said in (to_text(build_report(ex)), Page(explanation_html(ex)).text):
-        for part in ("in carry, behind X1", "goes on as in copy", "68.0", "30.0", "output ends"):
+        for part in (
+            "in mode carry, after X1",
+            "continues as in mode copy",
+            "68.0",
+            "30.0",
+            "output ends",
+        ):
             assert part in said
     assert build_report(ex).to_json()["forced_prefix_rules"][0]["held"]["total"] == 50
     none = explanation(forced_prefix_rules=())

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from recinterp.stats import Rate
 
 POSITIONS = {
-    "prediction": "the query",
+    "prediction": "the prediction position",
     "sep": "SEP",
-    "read": "the input read",
-    "changed": "the inputs changed",
+    "read": "the input position read",
+    "changed": "the inputs that differ",
     "others": "the other inputs",
     "inputs": "the inputs",
     "outputs": "the previous outputs",
 }
 CONDITIONS = {
-    PrefixFeature.MODE: "in {}",
-    PrefixFeature.RULE: "where {} fires",
+    PrefixFeature.MODE: "in mode {}",
+    PrefixFeature.RULE: "where rule {} would fire",
     PrefixFeature.WRITES: "about to write {}",
-    PrefixFeature.LAST: "behind {}",
-    PrefixFeature.INSTEAD: "the last token not {} as it should be",
-    PrefixFeature.BEFORE: "the one before the last {}",
-    PrefixFeature.ONLY: "nothing but {} written",
+    PrefixFeature.LAST: "after {}",
+    PrefixFeature.INSTEAD: "where {} should stand last",
+    PrefixFeature.BEFORE: "{} before the last token",
+    PrefixFeature.ONLY: "only {} written so far",
 }
 WORTH_A_CLAUSE = 0.1  # a share of trials from which on a test that does not decide is mentioned
 
@@ -74,32 +74,33 @@ def mechanism_sentence(mechanism: Mechanism) -> str:
     what = _state_text(mechanism)
     match mechanism.kind:
         case MechanismKind.OUTPUTS_ONLY:
-            return "Only its outputs were looked at."
+            return "Only the outputs were examined: the activations of this model cannot be read."
         case MechanismKind.NO_TRIALS:
-            return f"How {what} comes about is not known: too few runs tell its values apart."
+            return f"How {what} is obtained is unknown: too few runs distinguish its values."
         case MechanismKind.CARRIED:
             text = f"{what} is carried in the output written so far"
         case MechanismKind.REDUNDANT:
             where = _where_text(mechanism)
-            text = f"{what} is kept twice: computed from the input {where}, and read off the output"
+            text = f"{what} is computed from the input {where}, and also read off the output"
         case MechanismKind.NEITHER:
-            where = _where_text(mechanism)
-            text = f"{what} follows neither the input alone nor the output alone {where}"
+            text = f"{what} follows neither a swapped input nor a forced output prefix"
+            is_placed = mechanism.site is not None and mechanism.site.accepted
+            text += f"{'; it is found' if is_placed else ''} {_where_text(mechanism)}"
         case MechanismKind.COMPUTED_FROM_INPUT:
             text = f"{what} is computed from the input {_where_text(mechanism)}"
             if not mechanism.was_tested:
                 return f"{text}; no output stands before the answer."
             text += f"; the output does not carry it{_also_prefix(mechanism.forced_prefix)}"
     tests = (
-        f"a forced output prefix moves {mechanism.forced_prefix}, "
-        f"a swapped input with the prefix held {mechanism.source_swap}"
+        f"the output follows a forced output prefix in {mechanism.forced_prefix}, "
+        f"a swapped input after the same prefix in {mechanism.source_swap}"
     )
     return f"{text} ({tests})."
 
 
 def _also_prefix(forced_prefix: Rate) -> str:
-    moves = bool(forced_prefix.total) and forced_prefix.value >= WORTH_A_CLAUSE
-    return ", though that moves it too" if moves else ""
+    changes = bool(forced_prefix.total) and forced_prefix.value >= WORTH_A_CLAUSE
+    return ", although a forced prefix changes it too" if changes else ""
 
 
 def _state_text(mechanism: Mechanism) -> str:
@@ -121,21 +122,21 @@ def _where_text(mechanism: Mechanism) -> str:
     """
     site, part = mechanism.site, mechanism.partial_site
     if site is None:
-        return "(too few runs tell its values apart to say where)"
+        return "(too few runs distinguish its values to localise it)"
     if not site.accepted:
         best = f"best {site.accuracy:.0%}, {patch_text(site.patch)}"
-        return f"(no place that was tried holds it; {best})"
+        return f"(no place that was tried stores it; {best})"
     when = "while reading" if any(p.while_reading for p in site.patch) else "at each step"
-    text = f"{when}, and held {patch_text(site.patch)}"
+    text = f"{when}, and stored {patch_text(site.patch)}"
     if part is not None:
-        text += f" ({position_text(part.patch[0].position)} alone: {part.accuracy:.0%})"
+        text += f" ({position_text(part.patch[0].position)} by itself: {part.accuracy:.0%})"
     return text
 
 
 def site_note(site: Site) -> str:
     """The evidence for a site: its controls, and the accuracy on other pairs."""
     if not site.patch:
-        return f"only {site.pairs} pairs of steps tell its values apart: too few to place it"
+        return f"only {site.pairs} pairs of steps distinguish its values: too few to localise it"
     if site.dims:
         return "; ".join(_subspace_notes(site))
     return "; ".join(_site_notes(site))
@@ -143,22 +144,30 @@ def site_note(site: Site) -> str:
 
 def _site_notes(site: Site) -> Iterable[str]:
     yield f"random direction {site.control:.0%}"
-    yield f"source of the same value keeps {site.same_value_control:.0%}"
+    yield _same_value_text(site)
     if site.third_token_accuracy.total >= 10:
-        yield f"where the source's own answer is wrong too {site.third_token_accuracy}"
+        yield _third_token_text(site)
     if not site.accepted:
-        yield "not accepted"
+        yield "rejected"
 
 
 def _subspace_notes(site: Site) -> Iterable[str]:
     yield f"{site.dims} of {site.d_model} directions at each place"
     yield f"random directions {site.control:.0%}"
     if site.third_token_accuracy.total:
-        yield f"where the source's own answer is wrong too {site.third_token_accuracy}"
+        yield _third_token_text(site)
     if site.unrestricted_accuracy.total:
-        yield f"on pairs as they come {site.unrestricted_accuracy}"
+        yield f"on unrestricted pairs {site.unrestricted_accuracy}"
     if not math.isnan(site.same_value_control):
-        yield f"source of the same value keeps {site.same_value_control:.0%}"
+        yield _same_value_text(site)
+
+
+def _same_value_text(site: Site) -> str:
+    return f"a source of the same value leaves {site.same_value_control:.0%} unchanged"
+
+
+def _third_token_text(site: Site) -> str:
+    return f"where the source writes a third token {site.third_token_accuracy}"
 
 
 def condition_text(rule: ForcedPrefixRule) -> str:
@@ -171,4 +180,4 @@ def condition_text(rule: ForcedPrefixRule) -> str:
 
 def effect_text(rule: ForcedPrefixRule) -> str:
     """What a model does where a forced-prefix rule fits, in words."""
-    return "the output ends" if rule.then is None else f"goes on as in {rule.then}"
+    return "the output ends" if rule.then is None else f"continues as in mode {rule.then}"
