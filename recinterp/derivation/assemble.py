@@ -7,7 +7,7 @@ that was started above the frame can return, so no rule is made for a frame that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -48,6 +48,7 @@ from recinterp.machine.nodes import (
     add_constant,
 )
 from recinterp.semantics.ast import Call, Construct
+from recinterp.tasks.template import SPECIALS
 
 Node: TypeAlias = Configuration | tuple[SuspendedFrame, Return]
 MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
@@ -89,24 +90,29 @@ def explore_configurations(
     while work or changed:
         while work:
             node = work.pop()
-            if node in graph.leaves:
-                continue
-            _check_size(node, graph, driver)
-            leaves = (
-                driver.drive_configuration(node)
-                if isinstance(node, Configuration)
-                else driver.resume_frame(*node)
-            )
-            leaves = [x for x in leaves if bound is None or _largest_value_size(x.target) <= bound]
-            graph.leaves[node] = leaves
-            targets = (x.target for x in leaves)
-            graph.returns[node] = {x: None for x in targets if isinstance(x, Return)}
-            work += [x.target for x in leaves if isinstance(x.target, Configuration)]
+            if node not in graph.leaves:
+                work += _drive_node(node, graph, driver, bound)
         changed = _propagate_returns(graph)
         work = [
             n for node in list(graph.leaves) for n in graph.next_of(node) if n not in graph.leaves
         ]
     return graph
+
+
+def _drive_node(
+    node: Node, graph: ConfigurationGraph, driver: Driver, bound: int | None
+) -> list[Configuration]:
+    """Enter a node's rules and returns into the graph; the configurations it goes on with."""
+    _check_size(node, graph, driver)
+    if isinstance(node, Configuration):
+        leaves = driver.drive_configuration(node)
+    else:
+        leaves = driver.resume_frame(*node)
+    leaves = [x for x in leaves if bound is None or _largest_value_size(x.target) <= bound]
+    targets = [x.target for x in leaves]
+    graph.leaves[node] = leaves
+    graph.returns[node] = {x: None for x in targets if isinstance(x, Return)}
+    return [x for x in targets if isinstance(x, Configuration)]
 
 
 def _largest_value_size(target: Configuration | Return) -> int:
@@ -160,26 +166,38 @@ class Assembler:
             for leaf in leaves:
                 self._add_rule(node, leaf)
         if self.frames:
-            for ret in sorted(self.graph.returns[self.start], key=str):
-                emit = (Emit(self._constant_word(ret.value)),) if ret.value else ()
-                name = f"{self._mode_name(ret)}-end"
-                self.rules.append(Rule(name, self._mode_name(ret), (TopIs(None),), emit, None))
+            self._add_final_returns()
         self._drop_stuck()
-        sign = -1 if self.grammar.reverse else 1
-        first: Expr = add_constant(Reg("n"), -1) if sign < 0 else Const(0)
-        used = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
-        arity = {self.grammar.token_of(c.name): len(c.args)
-                 for t in self.grammar.program.types for c in t.constructors}  # fmt: skip
-        vocab = tuple(x for x in self.grammar.task.vocab if x not in ("PAD", "BOS", "SEP", "EOS"))
+        also = (ALSO,) if any(f.also for f in self.frames) else ()
+        vocab = tuple(x for x in self.grammar.task.vocab if x not in SPECIALS)
         return Machine(
             vocab,
             self._mode_name(self.start),
-            tuple((name, first if name == "p" else Const(0)) for name in used),
-            (*self.frames.values(), *((ALSO,) if any(f.also for f in self.frames) else ())),
+            self._registers(),
+            (*self.frames.values(), *also),
             tuple(self.rules),
             limit=LIMIT if self.frames else Machine.limit,
-            arity=tuple(arity.get(x, 0) for x in vocab),
+            arity=self._arities(vocab),
         )
+
+    def _registers(self) -> tuple[tuple[str, Expr], ...]:
+        """Every register a rule sets, and p; p starts where reading begins, the others at 0."""
+        first: Expr = add_constant(Reg("n"), -1) if self.grammar.reverse else Const(0)
+        names = sorted({u.reg for r in self.rules for u in r.updates if isinstance(u, Set)} | {"p"})
+        return tuple((name, first if name == "p" else Const(0)) for name in names)
+
+    def _arities(self, vocab: Sequence[str]) -> tuple[int, ...]:
+        """How many subterms follow each token."""
+        constructors = (c for t in self.grammar.program.types for c in t.constructors)
+        arity = {self.grammar.token_of(c.name): len(c.args) for c in constructors}
+        return tuple(arity.get(x, 0) for x in vocab)
+
+    def _add_final_returns(self) -> None:
+        """Rules that halt where the start returns and the stack is empty."""
+        for ret in sorted(self.graph.returns[self.start], key=str):
+            mode = self._mode_name(ret)
+            emit = (Emit(self._constant_word(ret.value)),) if ret.value else ()
+            self.rules.append(Rule(f"{mode}-end", mode, (TopIs(None),), emit, None))
 
     def _constant_word(self, value: Construct) -> tuple[str, ...]:
         return (self.grammar.token_of(value.constructor),)
@@ -219,42 +237,42 @@ class Assembler:
         return add_constant(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
 
     def _add_rule(self, node: Node, leaf: RuleOutline) -> None:
-        guard: list[Atom] = []
-        updates: list[Update] = []
-        if isinstance(node, Configuration):
-            mode, seen = self._mode_name(node), ""
-            if leaf.took:
-                guard.append(TopIs(ALSO))
-                updates.append(Pop())
-        else:
-            frame, ret = node
-            mode, seen = self._mode_name(ret), f"-{self.frames[frame]}"
-            guard.append(TopIs(self.frames[frame]))
-            updates.append(Pop())
+        mode, label, entry = self._entry_of(node, leaf)
+        guard: list[Atom] = [entry] if entry is not None else []
         for place, tokens in leaf.reads:
             guard.append(In(self._place_expression(place), tokens))
-            seen += "-" + "".join(map(_plain_label, tokens[:1] if len(tokens) > 1 else tokens))
+            label += "-" + "".join(map(_plain_label, tokens[:1] if len(tokens) > 1 else tokens))
+        updates: list[Update] = [Pop()] if entry is not None else []
+        updates += self._updates_of(leaf)
         if leaf.word:
-            word = tuple(
-                x if isinstance(x, str) else Copy(self._place_expression(x)) for x in leaf.word
-            )
-            updates.insert(0, Emit(word))
-        for name, place in leaf.sets:
-            if self._place_expression(place) != Reg(name):
-                updates.append(Set(name, self._place_expression(place)))
-        if leaf.push is not None:
-            pushed, pointers = leaf.push
-            updates += [Push(ALSO, self._place_expression(p)) for p in pointers[:0:-1]]
-            at = self._place_expression(pointers[0]) if pointers else Const(0)
-            updates.append(Push(self.frames[pushed], at))
+            word = (x if isinstance(x, str) else Copy(self._place_expression(x)) for x in leaf.word)
+            updates.insert(0, Emit(tuple(word)))
         goto: str | None = None
         if isinstance(leaf.target, Configuration) or self.frames:
             goto = self._mode_name(leaf.target)
         elif leaf.target.value is not None:
             updates.insert(0, Emit(self._constant_word(leaf.target.value)))
-        self.rules.append(
-            Rule(f"{mode}{seen}", mode, tuple(guard), tuple(updates), goto, leaf.step)
-        )
+        name = f"{mode}{label}"
+        self.rules.append(Rule(name, mode, tuple(guard), tuple(updates), goto, leaf.step))
+
+    def _entry_of(self, node: Node, leaf: RuleOutline) -> tuple[str, str, TopIs | None]:
+        """The mode of a node, what it adds to the rule's name, and the frame that is popped."""
+        if isinstance(node, Configuration):
+            return self._mode_name(node), "", TopIs(ALSO) if leaf.took else None
+        frame, ret = node
+        label = self.frames[frame]
+        return self._mode_name(ret), f"-{label}", TopIs(label)
+
+    def _updates_of(self, leaf: RuleOutline) -> Iterator[Update]:
+        """The registers that a rule sets and the frames that it pushes."""
+        for name, place in leaf.sets:
+            if self._place_expression(place) != Reg(name):
+                yield Set(name, self._place_expression(place))
+        if leaf.push is not None:
+            pushed, pointers = leaf.push
+            yield from (Push(ALSO, self._place_expression(p)) for p in pointers[:0:-1])
+            at = self._place_expression(pointers[0]) if pointers else Const(0)
+            yield Push(self.frames[pushed], at)
 
 
 def _name_items(items: Sequence[Item], grammar: InputGrammar) -> str:

@@ -397,31 +397,48 @@ class Driver:
         recursive = self.known.is_recursive(call.function)
         if self.known.by_value and (asked or not bare) and is_closed(call):
             return whole(self.reduce.evaluate_closed(call))
-        if self.stack and recursive:
-            if self.known.is_deep(call.function) and not (bare and (asked or self._is_put(call))):
-                try:
-                    return iter(
-                        [
-                            self._push_frame(
-                                whole(Hole()), Configuration((Evaluate(call),)), path, None
-                            )
-                        ]
-                    )
-                except UnknownPlace as e:
-                    return iter([self._seek_place(e.place, whole(call), path)])
-            if not asked:
-                around = _first_expression(whole(Hole()))
-                parts = (
-                    self.reduce.split_accumulator(call)
-                    if bare
-                    else self.reduce.split_context(call, around)
-                )
-                if parts is not None:
-                    order = parts[::-1] if self.grammar.reverse else parts
-                    return Configuration((*order, *config.items[1:]), config.stop)
+        if self.stack and recursive and self._must_suspend(call, bare=bare, asked=asked):
+            return iter([self._suspend_context(call, whole, path)])
+        if self.stack and recursive and not asked:
+            split = self._split_output(call, whole, bare, config)
+            if split is not None:
+                return split
         if (path.word or (path.has_read and recursive)) and self._needs_input(whole(call)):
             return iter([self._end_rule(whole(call), path)])
         return whole(self.reduce.unfold_call(call))
+
+    def _must_suspend(self, call: Call, *, bare: bool, asked: bool) -> bool:
+        """Whether what waits for a call needs a frame, as the call is not written as it comes."""
+        is_written = bare and (asked or self._is_put(call))
+        return self.known.is_deep(call.function) and not is_written
+
+    def _suspend_context(
+        self, call: Call, whole: Callable[[Expr], Configuration], path: DrivingPath
+    ) -> RuleOutline:
+        """Push what waits for a call, and go on with the call."""
+        focus = Configuration((Evaluate(call),))
+        try:
+            return self._push_frame(whole(Hole()), focus, path, None)
+        except UnknownPlace as e:
+            return self._seek_place(e.place, whole(call), path)
+
+    def _split_output(
+        self,
+        call: Call,
+        whole: Callable[[Expr], Configuration],
+        bare: bool,
+        config: Configuration,
+    ) -> Configuration | None:
+        """The call and its context as items written one after the other; None if they are not."""
+        around = _first_expression(whole(Hole()))
+        if bare:
+            parts = self.reduce.split_accumulator(call)
+        else:
+            parts = self.reduce.split_context(call, around)
+        if parts is None:
+            return None
+        order = parts[::-1] if self.grammar.reverse else parts
+        return Configuration((*order, *config.items[1:]), config.stop)
 
     def _is_put(self, call: Call) -> bool:
         """Whether a call in place of the output is written as it comes, not worked out first."""

@@ -8,6 +8,7 @@ is: what it halts before would come first in the reversed input.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from recinterp.machine.machine import Machine
@@ -36,13 +37,9 @@ def derive_lookahead_machine(natural: Machine, last: tuple[str, ...]) -> Machine
 
     `last`: the tokens that end every input (`$` where only its end does).
     """
-    if not _reads_once(natural) or len(natural.modes) > 2:
-        return None
-    if any((r.goto is None) != (x in last) for r in natural.rules for x in _tokens_read(r)):
+    if not _is_expressible(natural, last):
         return None
     first, second = natural.start, natural.modes[-1]
-    if first != second and any(r.goto == first for r in natural.rules_of(second)):
-        return None
     keeps = {x for r in natural.rules_of(first) if r.goto == first for x in _tokens_read(r)}
     still = Find(add_constant(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
     rules = []
@@ -57,6 +54,16 @@ def derive_lookahead_machine(natural: Machine, last: tuple[str, ...]) -> Machine
     return minimise_machine(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
 
 
+def _is_expressible(natural: Machine, last: Sequence[str]) -> bool:
+    """Whether one pass with at most two modes, never back to the first, ends at the last token."""
+    if not _reads_once(natural) or len(natural.modes) > 2:
+        return False
+    if any((r.goto is None) != (x in last) for r in natural.rules for x in _tokens_read(r)):
+        return False
+    first, second = natural.start, natural.modes[-1]
+    return first == second or all(r.goto != first for r in natural.rules_of(second))
+
+
 def _tokens_read(rule: Rule) -> tuple[str, ...]:
     atom = rule.guard[0]
     assert isinstance(atom, In)
@@ -65,21 +72,21 @@ def _tokens_read(rule: Rule) -> tuple[str, ...]:
 
 def _reads_once(machine: Machine) -> bool:
     """Whether every rule reads the token at p alone, and moves on by one unless it halts."""
-    if machine.frames or [n for n, _ in machine.registers] != ["p"]:
-        return False
-    for rule in machine.rules:
-        match rule.guard:
-            case (In(at, tokens),) if at == HERE:
-                if END_OF_INPUT in tokens and (rule.word or rule.goto is not None):
-                    return False
-            case _:
+    one_pointer = not machine.frames and [n for n, _ in machine.registers] == ["p"]
+    return one_pointer and all(map(_reads_here, machine.rules))
+
+
+def _reads_here(rule: Rule) -> bool:
+    match rule.guard:
+        case (In(at, tokens),) if at == HERE:
+            if END_OF_INPUT in tokens and (rule.word or rule.goto is not None):
                 return False
-        others = [u for u in rule.updates if not isinstance(u, Emit)]
-        if rule.goto is not None and others != [ONWARD]:
+        case _:
             return False
-        if any(isinstance(x, Copy) and x.at != HERE for x in rule.word):
-            return False
-    return True
+    others = [u for u in rule.updates if not isinstance(u, Emit)]
+    if rule.goto is not None and others != [ONWARD]:
+        return False
+    return all(x.at == HERE for x in rule.word if isinstance(x, Copy))
 
 
 def _reverse_rule(rule: Rule, seen: tuple[Atom, ...], mode: str) -> Rule:

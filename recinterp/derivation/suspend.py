@@ -63,17 +63,14 @@ def _common_stop(
         prefer = (near or waiting)[0]
     same = [p for p in waiting if (p.reg, p.k) == (prefer.reg, prefer.k)]
     n = 1
-    while (
-        not short
-        and all(
-            len(p.skips) > n
-            and p.skips[:n] == prefer.skips[:n]
-            and p.skips[n][0] == prefer.skips[n][0]
-            for p in (*same, prefer)
-            if len(prefer.skips) > n
-        )
-        and len(prefer.skips) > n
-    ):
+    while not short and len(prefer.skips) > n and all(_agree(p, prefer, n) for p in same):
         n += 1
     *front, (type_, _) = prefer.skips[:n]
     return InputPlace(prefer.reg, prefer.k, (*front, (type_, 0)))
+
+
+def _agree(p: InputPlace, other: InputPlace, n: int) -> bool:
+    """Whether two places have the first n skips in common, and the type of the next."""
+    return (
+        len(p.skips) > n and p.skips[:n] == other.skips[:n] and p.skips[n][0] == other.skips[n][0]
+    )

@@ -8,7 +8,7 @@ differ say so about the same expression.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations_with_replacement
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,9 @@ from recinterp.machine.nodes import (
 from recinterp.tokens import END_OF_INPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from jaxtyping import Bool
 
     from recinterp.machine.machine import Machine
     from recinterp.machine.nodes import Node
@@ -77,20 +79,15 @@ def _find_overlap(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
     rules = machine.rules_of(mode)
     if len(rules) < 2:
         return None
-    guards = [(*r.guard, *(x for a in r.guard for x in _vote_atoms(a))) for r in rules]
-    number = {a: i for i, a in enumerate(dict.fromkeys(a for guard in guards for a in guard))}
-    apart = np.zeros((len(number), len(number)), dtype=bool)
-    for (a, i), (b, j) in combinations(number.items(), 2):
-        apart[i, j] = apart[j, i] = excludes(a, b)
-    for a, i in number.items():
-        apart[i, i] = excludes(a, a)
-    asked = np.zeros((len(rules), len(number)), dtype=np.float32)
+    atoms = dict.fromkeys(x for r in rules for x in _atoms_in(r.guard))
+    number = {a: i for i, a in enumerate(atoms)}
+    in_guard = np.zeros((len(rules), len(number)), dtype=np.float32)
     for k, rule in enumerate(rules):
-        asked[k, [number[a] for a in rule.guard]] = 1
-    excluded = asked @ apart > 0  # by a rule's guard, each atom
-    disjoint = excluded @ asked.T > 0
-    for k, rule in enumerate(rules):
-        for vote in (a for a in rule.guard if isinstance(a, AtLeast)):
+        in_guard[k, [number[a] for a in rule.guard]] = 1
+    excluded = in_guard @ _exclusion_table(tuple(number)) > 0  # by a rule's guard, each atom
+    disjoint = excluded @ in_guard.T > 0
+    for k, vote in ((k, a) for k, r in enumerate(rules) for a in r.guard):
+        if isinstance(vote, AtLeast):
             left = ~excluded[:, [number[a] for a in vote.atoms]]
             outvoted = left.sum(axis=1) < vote.least
             disjoint[k] |= outvoted
@@ -99,8 +96,17 @@ def _find_overlap(machine: Machine, mode: str) -> tuple[Rule, Rule] | None:
     return None if not len(both) else (rules[both[0][0]], rules[both[0][1]])
 
 
-def _vote_atoms(atom: Atom) -> tuple[Atom, ...]:
-    return atom.atoms if isinstance(atom, AtLeast) else ()
+def _exclusion_table(atoms: Sequence[Atom]) -> Bool[np.ndarray, "atoms atoms"]:
+    """Which two atoms cannot both hold; an atom may exclude itself."""
+    table = np.zeros((len(atoms), len(atoms)), dtype=bool)
+    for (i, a), (j, b) in combinations_with_replacement(enumerate(atoms), 2):
+        table[i, j] = table[j, i] = excludes(a, b)
+    return table
+
+
+def _atoms_in(guard: Sequence[Atom]) -> tuple[Atom, ...]:
+    """The atoms of a guard, and after them those that its votes count."""
+    return (*guard, *(x for a in guard if isinstance(a, AtLeast) for x in a.atoms))
 
 
 def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:

@@ -327,31 +327,37 @@ class Elaborator:
         heads = {f.name: self._function_head(f, names) for f in block}
         done: list[Function] = []
         places: dict[int, s.Pos] = {}
-        kept = []
+        bodies = []  # the ids in `places` stay unique only while their calls live
         for written in block:
-            peers = heads if written.recursive else {}
-            head = heads[written.name]
-            body = BodyElaborator(self.scope, peers)
-            env: dict[str, NamedTerm] = {}
-            params = []
-            for binder, param in zip(written.binders, head.params, strict=True):
-                name = body.fresh_name("x" if binder.name == "_" else binder.name)
-                params.append(Param(name, param.type))
-                if binder.name != "_":
-                    env[binder.name] = NamedTerm(Var(name), param.type)
-            try:
-                core = body.check_term(written.body, env, head.result)
-            except OpenTypeError as error:
-                _refuse_open_type(self.scope, error)
-            done.append(Function(head.name, tuple(params), head.result, core, None, head.block))
+            function, body = self._elaborate_function(written, heads)
+            done.append(function)
             places |= body.places
-            kept.append(body)
+            bodies.append(body)
         for name in names:
             self.scope.declare_name(next(f.pos for f in block if f.name == name), name)
         if block[0].recursive:
             wanted = [_struct_index(self.scope, f) for f in block]
             done = check_guard(self.scope, done, wanted, places, [f.pos for f in block])
         self.scope.functions |= {f.name: f for f in done}
+
+    def _elaborate_function(
+        self, written: s.SFunction, heads: Mapping[str, Function]
+    ) -> tuple[Function, BodyElaborator]:
+        """A function of a block with its body, its structural parameter still open."""
+        head = heads[written.name]
+        body = BodyElaborator(self.scope, heads if written.recursive else {})
+        env: dict[str, NamedTerm] = {}
+        params = []
+        for binder, param in zip(written.binders, head.params, strict=True):
+            name = body.fresh_name("x" if binder.name == "_" else binder.name)
+            params.append(Param(name, param.type))
+            if binder.name != "_":
+                env[binder.name] = NamedTerm(Var(name), param.type)
+        try:
+            core = body.check_term(written.body, env, head.result)
+        except OpenTypeError as error:
+            _refuse_open_type(self.scope, error)
+        return replace(head, params=tuple(params), body=core), body
 
     def _result_type(self, written: s.SFunction, params: Sequence[Param]) -> str:
         """The result type as written; that of a definition's body where it is left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 _FUNCTIONS = ("functions as values", "give the function a name with Definition or Fixpoint")
 _PROOFS = ("theorems and proofs", "keep only Inductive, Definition and Fixpoint sentences")
@@ -90,40 +90,56 @@ _BY_TOKEN = {
 def explain_misplaced_token(
     before: str, token: str, expected: Collection[str]
 ) -> tuple[str, str] | None:
-    """What a token that cannot stand here would begin in Gallina at large: (what, what instead).
+    """What a token that cannot stand here would begin in Gallina at large.
 
-    `before` is the text in front of it; None where it is a plain mistake.
+    Args:
+        before: The text in front of the token.
+        token: The token itself.
+        expected: Names of the terminals of the grammar that could stand here.
+
+    Returns:
+        What is outside the subset, and what to write instead; None for a plain mistake.
     """
     sentence = re.split(r"\.\s", before)[-1].split()
     first = sentence[0] if sentence else token
     if first not in READ:
         return advise_on_word(first)
+    return _explain_by_text(before, sentence, token, expected, first) or _explain_by_terminals(
+        sentence, token, expected, is_type=first == "Inductive"
+    )
+
+
+def _explain_by_text(
+    before: str, sentence: Sequence[str], token: str, expected: Collection[str], first: str
+) -> tuple[str, str] | None:
+    """The explanation that the text of the sentence so far suggests."""
     if token in _WORDS and "NAME" in expected:
         return f"{token!r} as a name", "choose another name"
     if re.search(r"\blet\s+(\(|\w+\s+|\(.*)?$", before) and token != "in":
         return "a let of a function or of a pattern", "name the function apart, or match"
     if re.search(r"\{\s*(measure|wf|struct)?[^}]*$", before) and first == "Fixpoint":
         return "recursion that is not structural", "write {struct x}, or recurse on a subterm"
-    if (
-        token in (".", ",")
-        and "COLON" not in expected
-        and "__ANON_0" in expected
-        and sentence[-1] != ":="
-    ):
-        return _PROOFS
+    ends_statement = token in (".", ",") and "COLON" not in expected and "__ANON_0" in expected
+    return _PROOFS if ends_statement and sentence[-1] != ":=" else None
+
+
+def _explain_by_terminals(
+    sentence: Sequence[str], token: str, expected: Collection[str], *, is_type: bool
+) -> tuple[str, str] | None:
+    """The explanation that the token and the terminals expected in its place suggest."""
     if token == "," and "RPAR" in expected:
         return "',' (the notation of pairs)", "write pair x y"
     if token in ("Set", "Type"):
         return "a name for a type", "write the type itself where it is used"
+    if token == "{" and is_type:
+        return "an implicit parameter", "write (A : Type)"
     if token == "{":
-        what = "an implicit parameter" if first == "Inductive" else "a dependent type"
-        return what, "write (A : Type)" if first == "Inductive" else "write a plain type"
-    if first == "Inductive" and len(sentence) == 2:
+        return "a dependent type", "write a plain type"
+    if is_type and len(sentence) == 2:
         return "a parameter without its sort", "write (A : Type)"
     if token == ":" and "RPAR" in expected:
         return "a type written inside a term", "leave it out, or write a typed let"
-    if first == "Inductive" and "SORT" in expected:
+    if is_type and "SORT" in expected:
         return "a type with indices", "write a plain type, `name : Set`"
-    if token in ("in", "as") and "WITH" not in expected:
-        return None
-    return _BY_TOKEN.get(token)
+    is_plain_mistake = token in ("in", "as") and "WITH" not in expected
+    return None if is_plain_mistake else _BY_TOKEN.get(token)

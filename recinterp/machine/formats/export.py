@@ -206,32 +206,12 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     """A rule's updates, all reading the old state."""
     pops = sum(isinstance(u, Pop) for u in rule.updates)
     if pops:
-        yield f"if len(stack) < {pops}:"
-        yield "    return None"
-    if rule.word:
-        pieces = ", ".join(
-            f"read({_expression_source(x.at)})" if isinstance(x, Copy) else repr(x)
-            for x in rule.word
-        )
-        yield f"word = [{pieces}]"
-        if any(isinstance(x, Copy) for x in rule.word):
-            yield f"if {END_OF_INPUT!r} in word:"
-            yield "    return None"
-    sets = [
-        (_register_name(u.reg), _expression_source(u.to))
-        for u in rule.updates
-        if isinstance(u, Set)
-    ]
-    pushed = ", ".join(
-        f"({u.frame!r}, {_expression_source(u.at)})" for u in rule.updates if isinstance(u, Push)
-    )
-    names = [x for x, _ in sets] + (["pushed"] if pushed else [])
-    values = [x for _, x in sets] + ([f"[{pushed}]"] if pushed else [])
-    if names:
-        yield f"{', '.join(names)} = {', '.join(values)}"
+        yield from (f"if len(stack) < {pops}:", "    return None")
+    yield from _word_lines(rule)
+    yield from _assignment_lines(rule)
     if pops:
         yield f"del stack[-{pops}:]"
-    if pushed:
+    if any(isinstance(u, Push) for u in rule.updates):
         yield "stack += pushed"
     if rule.word:
         yield "out += word"
@@ -239,6 +219,31 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
         yield "return None"
     else:
         yield "return out" if rule.goto is None else f"mode = {rule.goto!r}"
+
+
+def _word_lines(rule: Rule) -> Iterator[str]:
+    """What the rule emits, as the local `word`; a copy from outside the input abstains."""
+    if not rule.word:
+        return
+    pieces = (
+        f"read({_expression_source(x.at)})" if isinstance(x, Copy) else repr(x) for x in rule.word
+    )
+    yield f"word = [{', '.join(pieces)}]"
+    if any(isinstance(x, Copy) for x in rule.word):
+        yield from (f"if {END_OF_INPUT!r} in word:", "    return None")
+
+
+def _assignment_lines(rule: Rule) -> Iterator[str]:
+    """One assignment of all registers that are set, and of the frames to push as `pushed`."""
+    values = {
+        _register_name(u.reg): _expression_source(u.to) for u in rule.updates if isinstance(u, Set)
+    }
+    pushes = [u for u in rule.updates if isinstance(u, Push)]
+    if pushes:
+        frames = ", ".join(f"({u.frame!r}, {_expression_source(u.at)})" for u in pushes)
+        values["pushed"] = f"[{frames}]"
+    if values:
+        yield f"{', '.join(values)} = {', '.join(values.values())}"
 
 
 def _register_name(name: str) -> str:

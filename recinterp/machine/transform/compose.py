@@ -31,29 +31,47 @@ from recinterp.machine.nodes import (
 
 
 def compose_steps(machine: Machine, tidy: Callable[[Machine], Machine]) -> Machine:
-    """Replace modes that only pass on, or follow one silent rule, by what they do.
+    """Remove the first mode that only passes on or follows one silent rule, by composing rules.
 
     The latter only where that makes the machine, tidied, no larger than by a little.
     """
     for mode in machine.modes:
-        if mode == machine.start:
-            continue
-        into = [r for r in machine.rules if r.goto == mode]
-        out = machine.rules_of(mode)
-        if any(r.mode == mode for r in into) or not into:
-            continue
-        passes_on = len(out) == 1 and not out[0].guard
-        follows = len(into) == 1 and not into[0].word and not _moves_stack(into[0])
-        if not passes_on and not follows:
-            continue
-        joined = [[compose_rules(a, b) for b in out] for a in into]
-        if any(x is None for row in joined for x in row):
-            continue
-        kept = [r for r in machine.rules if r.goto != mode and r.mode != mode]
-        new = machine.with_rules([*kept, *(x for row in joined for x in row if x is not None)])
-        if passes_on or tidy(new).size <= machine.size + 2:
-            return new
+        if mode != machine.start:
+            smaller = _without_mode(machine, mode, tidy)
+            if smaller is not None:
+                return smaller
     return machine
+
+
+def _without_mode(
+    machine: Machine, mode: str, tidy: Callable[[Machine], Machine]
+) -> Machine | None:
+    """The machine with the rules of a mode composed with those that enter it, where that helps."""
+    leaving = machine.rules_of(mode)
+    passes_on = len(leaving) == 1 and not leaving[0].guard
+    rules = _compose_through(machine, mode, passes_on)
+    if rules is None:
+        return None
+    others = [r for r in machine.rules if mode not in (r.goto, r.mode)]
+    new = machine.with_rules([*others, *rules])
+    return new if passes_on or tidy(new).size <= machine.size + 2 else None
+
+
+def _compose_through(machine: Machine, mode: str, passes_on: bool) -> list[Rule] | None:
+    """Every rule that enters a mode composed with every one that leaves it; None if one cannot."""
+    entering = [r for r in machine.rules if r.goto == mode]
+    follows_silent_rule = len(entering) == 1 and _is_silent(entering[0])
+    if not entering or any(r.mode == mode for r in entering):
+        return None
+    if not passes_on and not follows_silent_rule:
+        return None
+    composed = [compose_rules(a, b) for a in entering for b in machine.rules_of(mode)]
+    rules = [r for r in composed if r is not None]
+    return rules if len(rules) == len(composed) else None
+
+
+def _is_silent(rule: Rule) -> bool:
+    return not rule.word and not _moves_stack(rule)
 
 
 def _moves_stack(rule: Rule) -> bool:
@@ -62,30 +80,40 @@ def _moves_stack(rule: Rule) -> bool:
 
 def compose_rules(first: Rule, then: Rule) -> Rule | None:
     """One rule that does two in turn; None where the second reads what the first brings about."""
-    nodes = [x for part in (*then.guard, *then.updates) for x in walk(part)]
-    pushes = [u for u in first.updates if isinstance(u, Push)]
-    pops = sum(isinstance(u, Pop) for u in first.updates)
-    if first.lost is not None:
-        return None
-    if any(isinstance(x, Out | TopIs) for x in nodes) and (first.word or _moves_stack(first)):
-        return None
-    if any(isinstance(x, Reg) and x.name in ("t", "height") for x in nodes):
-        return None
-    if _moves_stack(first) and any(isinstance(x, Pop) or x == Reg("top") for x in nodes):
+    if first.lost is not None or _reads_effects(then, first):
         return None
     env = {u.reg: u.to for u in first.updates if isinstance(u, Set)}
     guard = tuple(dict.fromkeys((*first.guard, *(substitute_in_atom(a, env) for a in then.guard))))
-    later = [substitute_in_update(u, env) for u in then.updates]
-    word = first.word + tuple(x for u in later if isinstance(u, Emit) for x in u.word)
-    sets = env | {u.reg: u.to for u in later if isinstance(u, Set)}
-    updates: list[Update] = [Emit(word)] if word else []
-    updates += [Pop()] * (pops + sum(isinstance(u, Pop) for u in later))
-    updates += [Set(name, e) for name, e in sets.items() if e != Reg(name)]
-    updates += [*pushes, *(u for u in later if isinstance(u, Push))]
-    updates += [u for u in then.updates if u == then.lost]
+    updates = _compose_updates(first, then, env)
     name = first.name if not then.guard else f"{first.name}-{then.name.partition('-')[2]}"
     origin = (first.origin if first.word else then.origin) or first.origin or then.origin
-    return Rule(name, first.mode, guard, tuple(updates), then.goto, origin, first.evidence)
+    return Rule(name, first.mode, guard, updates, then.goto, origin, first.evidence)
+
+
+def _reads_effects(then: Rule, first: Rule) -> bool:
+    """Whether a rule reads what another one changes, other than its registers."""
+    moves_stack = _moves_stack(first)
+    for node in (x for part in (*then.guard, *then.updates) for x in walk(part)):
+        if isinstance(node, Out | TopIs) and not _is_silent(first):
+            return True
+        if node in (Reg("t"), Reg("height")):
+            return True
+        if moves_stack and (isinstance(node, Pop) or node == Reg("top")):
+            return True
+    return False
+
+
+def _compose_updates(first: Rule, then: Rule, env: Mapping[str, Expr]) -> tuple[Update, ...]:
+    """The updates of two rules in turn; `env` is what the first one sets registers to."""
+    both = (*first.updates, *(substitute_in_update(u, env) for u in then.updates))
+    word = tuple(x for u in both if isinstance(u, Emit) for x in u.word)
+    sets = {u.reg: u.to for u in both if isinstance(u, Set)}
+    emit = [Emit(word)] if word else []
+    pops = [u for u in both if isinstance(u, Pop)]
+    set_ = [Set(name, e) for name, e in sets.items() if e != Reg(name)]
+    pushes = [u for u in both if isinstance(u, Push)]
+    lost = [] if then.lost is None else [then.lost]
+    return (*emit, *pops, *set_, *pushes, *lost)
 
 
 def substitute_registers(e: Expr, env: Mapping[str, Expr]) -> Expr:

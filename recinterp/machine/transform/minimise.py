@@ -8,7 +8,7 @@ subsequential form, given that each token is written as early as it can be.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -19,6 +19,7 @@ from recinterp.machine.nodes import (
     Const,
     Copy,
     Emit,
+    Expr,
     In,
     Push,
     Reg,
@@ -53,24 +54,22 @@ def minimise_machine(machine: Machine) -> Machine:
 def _absorb_first_rule(machine: Machine) -> Machine:
     """Without a first rule that only sets registers: they begin with those values."""
     first = machine.rules_of(machine.start)
-    if len(first) != 1 or first[0].guard or first[0].goto in (None, machine.start):
+    if len(first) != 1 or not _only_sets_registers(first[0]):
         return machine
     rule = first[0]
-    if any(r.goto == machine.start for r in machine.rules):
+    if rule.goto is None or any(r.goto == machine.start for r in machine.rules):
         return machine
-    if not all(isinstance(u, Set) for u in rule.updates):
+    sets = {u.reg: u.to for u in rule.updates if isinstance(u, Set)}
+    if sets.keys() & _registers_named(machine.domain):
         return machine
-    if {u.reg for u in rule.updates if isinstance(u, Set)} & _registers_named(machine.domain):
-        return machine
-    given = dict(machine.registers)
-    given |= {
-        u.reg: substitute_registers(u.to, dict(machine.registers))
-        for u in rule.updates
-        if isinstance(u, Set)
-    }
+    before = dict(machine.registers)
+    given = before | {reg: substitute_registers(to, before) for reg, to in sets.items()}
     rules = tuple(r for r in machine.rules if r is not rule)
-    start = rule.goto or machine.start
-    return replace(machine, start=start, registers=tuple(given.items()), rules=rules)
+    return replace(machine, start=rule.goto, registers=tuple(given.items()), rules=rules)
+
+
+def _only_sets_registers(rule: Rule) -> bool:
+    return not rule.guard and all(isinstance(u, Set) for u in rule.updates)
 
 
 def _registers_named(atoms: Iterable[Atom]) -> set[str]:
@@ -156,14 +155,22 @@ def _drop_unreachable(machine: Machine) -> Machine:
     ]
     alive = {r.mode for r in rules}
     rules += [r for r in machine.rules if r.mode not in alive]  # a mode that is named has a rule
-    seen, work = {machine.start}, [machine.start]
+    reached = _reached_modes(machine.start, rules)
+    return machine.with_rules([r for r in rules if r.mode in reached])
+
+
+def _reached_modes(start: str, rules: Iterable[Rule]) -> set[str]:
+    """The modes that the rules lead to from the start, itself included."""
+    goto: dict[str, set[str]] = {}
+    for r in rules:
+        if r.goto is not None:
+            goto.setdefault(r.mode, set()).add(r.goto)
+    reached, work = {start}, [start]
     while work:
-        mode = work.pop()
-        for r in rules:
-            if r.mode == mode and r.goto is not None and r.goto not in seen:
-                seen.add(r.goto)
-                work.append(r.goto)
-    return machine.with_rules([r for r in rules if r.mode in seen])
+        new = goto.get(work.pop(), set()) - reached
+        reached |= new
+        work += new
+    return reached
 
 
 def _drop_unread_pointers(machine: Machine) -> Machine:
@@ -213,16 +220,21 @@ def _token_actions(rule: Rule) -> tuple[frozenset[object], str | None]:
     """What a rule does, for each single token that its guards allow."""
     reads = [a for a in rule.guard if isinstance(a, In)]
     others = frozenset(a for a in rule.guard if not isinstance(a, In))
+    rest = Counter(u for u in rule.updates if not isinstance(u, Emit | Push))
+    pushes = tuple(u for u in rule.updates if isinstance(u, Push))
     found: set[object] = set()
-    for tokens in product(*(a.tokens for a in reads)):
-        known = {a.at: x for a, x in zip(reads, tokens, strict=True)}
-        if any(known[a.at] != x for a, x in zip(reads, tokens, strict=True)):
-            continue  # one place, read twice, cannot hold both
+    for known in _consistent_reads(reads):
         word = tuple(known.get(x.at, x) if isinstance(x, Copy) else x for x in rule.word)
-        rest = Counter(u for u in rule.updates if not isinstance(u, Emit | Push))
-        pushes = tuple(u for u in rule.updates if isinstance(u, Push))
         found.add((frozenset(known.items()), others, word, frozenset(rest.items()), pushes))
     return frozenset(found), rule.goto
+
+
+def _consistent_reads(reads: Sequence[In]) -> Iterator[dict[Expr, str]]:
+    """Every choice of one token for each atom: place -> token. One place cannot hold two."""
+    for tokens in product(*(a.tokens for a in reads)):
+        known = {a.at: x for a, x in zip(reads, tokens, strict=True)}
+        if all(known[a.at] == x for a, x in zip(reads, tokens, strict=True)):
+            yield known
 
 
 def _merge_blocks(machine: Machine, block: Mapping[str, int]) -> Machine:

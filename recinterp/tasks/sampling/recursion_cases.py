@@ -148,25 +148,28 @@ def _group_calls(pending: Sequence[Pending], kinds: Mapping[int, TermKind]) -> I
     """Calls joined where they share a variable, each renumbered from 0."""
     left = list(dict.fromkeys(pending))
     while left:
-        calls, seen = [left.pop(0)], set[int]()
-        grew = True
-        while grew:
-            seen = {v for _, args in calls for a in args for v in _list_variables(a)}
-            more = [c for c in left if seen & {v for a in c[1] for v in _list_variables(a)}]
-            calls += more
-            left = [c for c in left if c not in more]
-            grew = bool(more)
-        order = list(
-            dict.fromkeys(v for _, args in calls for a in args for v in _list_variables(a))
-        )
-        rename = {v: i for i, v in enumerate(order)}
-        renamed = tuple(
-            sorted(
-                {(f, tuple(_rename_variables(a, rename) for a in args)) for f, args in calls},
-                key=repr,
-            )
-        )
-        yield CallGroup(CallState(tuple(kinds[v] for v in order), renamed, True), tuple(order))
+        calls = _take_connected(left)
+        order = list(dict.fromkeys(v for call in calls for v in _call_variables(call)))
+        names = {v: i for i, v in enumerate(order)}
+        renamed = {(f, tuple(_rename_variables(a, names) for a in args)) for f, args in calls}
+        state = CallState(tuple(kinds[v] for v in order), tuple(sorted(renamed, key=repr)), True)
+        yield CallGroup(state, tuple(order))
+
+
+def _take_connected(left: list[Pending]) -> list[Pending]:
+    """The first call and all that share variables with it or with one another, out of `left`."""
+    calls = [left.pop(0)]
+    more = calls
+    while more:
+        seen = {v for call in calls for v in _call_variables(call)}
+        more = [c for c in left if seen & set(_call_variables(c))]
+        calls = [*calls, *more]
+        left[:] = [c for c in left if c not in more]
+    return calls
+
+
+def _call_variables(call: Pending) -> list[int]:
+    return [v for a in call[1] for v in _list_variables(a)]
 
 
 @dataclass
