@@ -22,17 +22,19 @@ def show_term(
     node: TermNode, program: Program, *, exact: bool = False, limit: int | None = None
 ) -> str:
     """The term as text; cut with … after `limit` characters."""
-    return _TermPrinter(program, exact, limit).join_pieces([(node, False)])
-
-
-def show_function(function: Function, program: Program) -> str:
-    """One function of a program as a coqc-readable `fix` or `fun`, unapplied."""
-    shower = _TermPrinter(program, True, None)
-    return shower.join_pieces(shower.function_pieces(function))
+    return TermPrinter(program, exact, limit).join_pieces([(node, False)])
 
 
 @dataclass(frozen=True)
-class _TermPrinter:
+class TermPrinter:
+    """Writes terms of a program.
+
+    Attributes:
+        program: The program whose types and functions the terms use.
+        exact: Whether to write what coqc reads back: anonymous fixes, explicit type arguments.
+        limit: Number of characters after which the text is cut with …; None for no limit.
+    """
+
     program: Program
     exact: bool
     limit: int | None
@@ -106,20 +108,6 @@ class _TermPrinter:
 
     def parameter_pieces(self, params: Sequence[Param]) -> list[Piece]:
         return [" ".join(f"({p.name} : {p.type})" for p in params)]
-
-    def function_pieces(self, function: Function) -> list[Piece]:
-        """The function itself: an anonymous fix, a fun, or a bare body."""
-        if function.is_recursive:
-            return self.fix_pieces(function)
-        if not function.params:
-            return ["(", (function.body, False), ")"]
-        return [
-            "(fun ",
-            *self.parameter_pieces(function.params),
-            " => ",
-            (function.body, False),
-            ")",
-        ]
 
     def fix_pieces(self, function: Function) -> list[Piece]:
         pieces: list[Piece] = ["(fix "]

@@ -352,16 +352,6 @@ class Task:
         full = [d == deepest[n] for d, n in zip(depths, lengths, strict=True)]
         return depths, lengths, full
 
-    def edge_case(self, tokens: Sequence[str]) -> str | None:
-        """Which edge case an input is: "full depth", or its base case where every input of its
-        length is as deep ("ends in nil"); None for all others.
-        """
-        if not self.full_depth(tokens):
-            return None
-        if len(self.depths(self.length(tokens))) > 1:
-            return "full depth"
-        return f"ends in {self.decode(tokens)[0].symbols[-1]}"
-
     def sample(
         self,
         n: int,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from recinterp.semantics.ast import Program
+from recinterp.semantics.ast import Function, Program
 from recinterp.semantics.evaluate import compile_program
-from recinterp.semantics.pretty import show_term
+from recinterp.semantics.pretty import TermPrinter, show_term
 from recinterp.semantics.terms import Term, symbols_of, value_of
 from recinterp.semantics.trace import ReductionTrace, term_expression
 
@@ -52,6 +52,16 @@ def run(sentences: list[str], folder: Path) -> Refused | None:
         if starts >= line:
             return Refused(sentence, done.stderr)
     return Refused("", done.stderr)
+
+
+def function_text(function: Function, program: Program) -> str:
+    """One function of a program as a `fix` or `fun` that coqc reads, unapplied."""
+    printer = TermPrinter(program, exact=True, limit=None)
+    if function.is_recursive:
+        return printer.join_pieces(printer.fix_pieces(function))
+    params = printer.parameter_pieces(function.params)
+    head = ["(fun ", *params, " => "] if params != [""] else ["("]
+    return printer.join_pieces([*head, (function.body, False), ")"])
 
 
 def module(name: str, sentences: list[str]) -> list[str]:

@@ -16,7 +16,6 @@ from recinterp.errors import (
 )
 from recinterp.semantics.ast import Arm, Call, Construct, Let, Match, Program, Var
 from recinterp.semantics.elaborate import elaborate_program
-from recinterp.semantics.pretty import show_function
 from tests.semantics import coqc
 
 TYPES = "Inductive b := T | F.\nInductive tree := L | N (l r : tree).\n"
@@ -25,7 +24,7 @@ TYPES = "Inductive b := T | F.\nInductive tree := L | N (l r : tree).\n"
 def last(text: str) -> str:
     """The last function of TYPES + text, as one line of Gallina."""
     program = elaborate_program(TYPES + text)
-    return show_function(program.functions[-1], program)
+    return coqc.function_text(program.functions[-1], program)
 
 
 def test_the_successor_as_five_kinds_of_expression() -> None:
@@ -208,7 +207,7 @@ def test_coqc_accepts_what_is_accepted(tmp_path: Path) -> None:
     for i, (text, _) in enumerate(NORMALISED.values()):
         program = elaborate_program(TYPES + text)
         f = program.functions[-1]
-        equal = coqc.same("cbv delta [f]", "f", show_function(f, program))
+        equal = coqc.same("cbv delta [f]", "f", coqc.function_text(f, program))
         sentences += coqc.module(f"N{i}", [text, equal])
     for i, text in enumerate(ACCEPTED):
         sentences += coqc.module(f"A{i}", [text])

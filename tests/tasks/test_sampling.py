@@ -160,9 +160,6 @@ def test_nothing_fits() -> None:
 def test_full_depth_is_the_edge_case() -> None:
     t = task("binary-successor", order="reverse")
     assert [x for x in t.inputs(4) if t.full_depth(x)] == [["01", *["X1"] * n] for n in range(4)]
-    assert t.edge_case(["01", "X1", "X1"]) == "full depth"
-    assert t.edge_case(["01", "X0", "X1"]) is None
-    assert task("list-map").edge_case(["a", "b"]) == "ends in nil"
     tree = task("tree-mirror")
     assert tree.full_depth(["Node", "a", "Leaf", "Node", "b", "Leaf", "Leaf"])
 

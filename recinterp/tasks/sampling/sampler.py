@@ -103,10 +103,6 @@ class Sampler:
         """The largest depth at a length; None where there is no input of that length."""
         return max(self._cells.count_by_depth(length), default=None)
 
-    def count_at(self, length: int, depth: int) -> int:
-        """The number of inputs of a length and depth."""
-        return self._cells.count_by_depth(length).get(depth, 0)
-
     def draw_sample(self, n: int, seed: int, wanted: SampleRequest) -> list[list[str]]:
         """`n` inputs as asked for. DomainError where none fits; UnknownNameError."""
         if wanted.distribution not in DISTRIBUTIONS:
