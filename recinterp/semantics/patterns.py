@@ -6,13 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm, Call, Construct, Constructor, Expr, Let, Match, Var, walk
-
-if TYPE_CHECKING:
-    from recinterp.semantics.elaborate import BodyElaborator
+from recinterp.semantics.scope import Scope
 
 LIST_SUGAR = {"::": "cons", "[]": "nil"}
 MOST_ROWS = 2_000
@@ -27,6 +25,24 @@ class NamedTerm:
 
 
 Env = Mapping[str, NamedTerm]
+
+
+class BranchElaborator(Protocol):
+    """What compiling a match needs of the function it stands in (`elaborate.BodyElaborator`)."""
+
+    scope: Scope
+
+    def fresh_name(self, base: str) -> str:
+        """A variable name that nothing else in the function has."""
+
+    def count_node(self, pos: s.Pos) -> None:
+        """Count one more node of the function's body."""
+
+    def check_term(self, term: s.STerm, env: Env, wanted: str) -> Expr:
+        """A branch as a core expression of the wanted type."""
+
+    def record_rebuilt_call(self, old: Call, new: Call) -> None:
+        """Note that a rebuilt call stands in the text where the old one stood."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ class PatternRow:
     @classmethod
     def of(
         cls,
-        body: BodyElaborator,
+        body: BranchElaborator,
         row: Sequence[s.SPattern],
         types: Sequence[str],
         clause: s.SClause,
@@ -69,7 +85,7 @@ class PatternRow:
         """The first alternative of a written row, checked against the columns' types."""
         return expand_row(body, row, types, clause)[0]
 
-    def bound_types(self, body: BodyElaborator) -> dict[str, str]:
+    def bound_types(self, body: BranchElaborator) -> dict[str, str]:
         """Variable -> type, of everything this row will bind."""
         found: dict[str, str] = {}
         work = list(zip(self.patterns, self.types, strict=True))
@@ -96,7 +112,7 @@ class PatternColumn:
 
 
 def expand_row(
-    body: BodyElaborator, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
+    body: BranchElaborator, row: Sequence[s.SPattern], types: Sequence[str], clause: s.SClause
 ) -> list[PatternRow]:
     """A written row as rows without or-patterns."""
     if len(row) != len(types):
@@ -113,14 +129,14 @@ def expand_row(
 
 
 def _rows_of_clause(
-    body: BodyElaborator, clause: s.SClause, types: Sequence[str]
+    body: BranchElaborator, clause: s.SClause, types: Sequence[str]
 ) -> list[PatternRow]:
     rows = [r for row in clause.rows for r in expand_row(body, row, types, clause)]
     _check_linear(body, rows, clause)
     return rows
 
 
-def _check_linear(body: BodyElaborator, rows: list[PatternRow], clause: s.SClause) -> None:
+def _check_linear(body: BranchElaborator, rows: list[PatternRow], clause: s.SClause) -> None:
     for row in rows:
         names = [n for p in row.patterns for n in _bound_names(p)]
         twice = next((n for n in names if names.count(n) > 1), None)
@@ -141,7 +157,7 @@ def _bound_names(pattern: Pattern) -> list[str]:
     return [*pattern.names, *inner]
 
 
-def _resolve_pattern(body: BodyElaborator, pattern: s.SPattern, type_: str) -> list[Pattern]:
+def _resolve_pattern(body: BranchElaborator, pattern: s.SPattern, type_: str) -> list[Pattern]:
     """The alternatives of a written pattern of a type; GallinaTypeError where it does not fit."""
     match pattern:
         case s.PAny():
@@ -164,7 +180,7 @@ def _resolve_pattern(body: BodyElaborator, pattern: s.SPattern, type_: str) -> l
 
 
 def _resolve_constructor(
-    body: BodyElaborator, pos: s.Pos, name: str, args: tuple[s.SPattern, ...], type_: str
+    body: BranchElaborator, pos: s.Pos, name: str, args: tuple[s.SPattern, ...], type_: str
 ) -> list[Pattern]:
     name = LIST_SUGAR.get(name, name)
     ind = body.scope.instances[type_]
@@ -192,7 +208,7 @@ def _resolve_constructor(
 
 @dataclass
 class _MatchCompiler:
-    body: BodyElaborator
+    body: BranchElaborator
     term: s.SMatch
     env: Env
     result: str
@@ -341,7 +357,7 @@ def _argument_hints(rows: list[PatternRow], constructor: str, arity: int) -> lis
 
 
 def compile_match(
-    body: BodyElaborator,
+    body: BranchElaborator,
     term: s.SMatch,
     scrutinees: Sequence[tuple[Expr, str]],
     env: Env,

@@ -11,18 +11,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from recinterp.semantics.terms import Value
 from recinterp.tasks.sampling.uniform import Slot, TermDrawer, WeightedChoice
 
 if TYPE_CHECKING:
-    from recinterp.tasks.sampling.depth_counts import DepthCounts
     from recinterp.tasks.sampling.length_counts import TermKind
     from recinterp.tasks.sampling.recursion_cases import CallState, PartialTerm, RecursionCase
 
 # Places of a state's variables -> those of each group's variables, those of each free variable.
 Build: TypeAlias = "Callable[[Sequence[Slot]], tuple[list[list[Slot]], list[Slot]]]"
+
+
+class Fillings(Protocol):
+    """The terms of each state by depth and length (`depth_counts.DepthCounts`)."""
+
+    def list_if_few(
+        self, state: CallState, depth: int, length: int
+    ) -> list[tuple[Value, ...]] | None:
+        """Every filling of a state, where there are few; None where there are many."""
+
+    def choose_case(self, state: CallState, depth: int, length: int) -> WeightedChoice:
+        """The cases of a state, each a `CaseDraw`, weighted by how many fillings it has."""
 
 
 class CaseDraw(NamedTuple):
@@ -47,7 +58,7 @@ class PartDraw:
 class DrawPlan:
     """How to draw the terms of a state of one depth and length."""
 
-    depths: DepthCounts
+    fillings: Fillings
     state: CallState
     depth: int
     length: int
@@ -55,12 +66,12 @@ class DrawPlan:
     @cached_property
     def listed(self) -> list[tuple[Value, ...]] | None:
         """All of them, where there are few."""
-        return self.depths.list_if_few(self.state, self.depth, self.length)
+        return self.fillings.list_if_few(self.state, self.depth, self.length)
 
     @cached_property
     def ways(self) -> WeightedChoice:
         """The cases."""
-        return self.depths.choose_case(self.state, self.depth, self.length)
+        return self.fillings.choose_case(self.state, self.depth, self.length)
 
 
 def draw_from_plan(plan: DrawPlan, rng: Random, drawer: TermDrawer) -> list[Any]:

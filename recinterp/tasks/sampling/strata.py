@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,7 +10,6 @@ from recinterp.tasks.sampling.depth_counts import DepthCounts
 from recinterp.tasks.sampling.uniform import LISTED
 
 if TYPE_CHECKING:
-    from recinterp.tasks.sampling.sampler import Sampler
     from recinterp.tasks.task import Task
 
 MEASURED = 20_000  # inputs of one length whose depths are measured: all of them, or a sample
@@ -26,6 +26,19 @@ class DepthStrata(Protocol):
 
     def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
         """All inputs of a small cell, None for a large one."""
+
+
+class InputSource(Protocol):
+    """What measuring needs of a sampler (`sampler.Sampler`)."""
+
+    def count_inputs(self, length: int) -> int:
+        """The number of inputs of exactly a length."""
+
+    def inputs_of_length(self, length: int) -> Iterator[list[str]]:
+        """Every input of exactly a length."""
+
+    def draw_input(self, rng: Random, length: int, depth: int | None) -> list[str]:
+        """One input of a length, and of a depth unless that is None."""
 
 
 class CountedStrata:
@@ -61,17 +74,17 @@ class CountedStrata:
 class MeasuredStrata:
     """Every input of a length measured, or MEASURED drawn ones where there are more."""
 
-    def __init__(self, task: Task, sampler: Sampler) -> None:
-        self.task, self.sampler = task, sampler
+    def __init__(self, task: Task, source: InputSource) -> None:
+        self.task, self.source = task, source
         self._cells: dict[int, dict[int, list[list[str]]]] = {}
 
     def _cells_of_length(self, length: int) -> dict[int, list[list[str]]]:
         if length not in self._cells:
-            if self.sampler.count_inputs(length) <= MEASURED:
-                inputs = list(self.sampler.inputs_of_length(length))
+            if self.source.count_inputs(length) <= MEASURED:
+                inputs = list(self.source.inputs_of_length(length))
             else:
                 rng = Random(length)
-                inputs = [self.sampler.draw_input(rng, length, None) for _ in range(MEASURED)]
+                inputs = [self.source.draw_input(rng, length, None) for _ in range(MEASURED)]
             cells: dict[int, list[list[str]]] = {}
             for tokens in inputs:
                 cells.setdefault(self.task.depth(tokens), []).append(tokens)
