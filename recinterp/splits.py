@@ -19,16 +19,13 @@ from hashlib import blake2b
 import numpy as np
 from jaxtyping import Int
 
-HELD_OUT_ONE_IN = 5
-FIT_PARTS, FIT_OF = 2, 3
-SELECTION_PARTS, SELECTION_OF = 2, 5
-VALIDATION_ONE_IN = 4
+FIT_PARTS, FIT_OF = 2, 3  # of three inputs, two are fitted on
 
 
 def held_out(tokens: Sequence[str]) -> bool:
     """Whether an input is held out of every fit: 1 in 5, by the blake2b hash of its tokens."""
     digest = blake2b("\x1f".join(tokens).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % HELD_OUT_ONE_IN == 0
+    return int.from_bytes(digest, "big") % 5 == 0
 
 
 def in_fit_split(tokens: Sequence[str]) -> bool:
@@ -38,7 +35,7 @@ def in_fit_split(tokens: Sequence[str]) -> bool:
 
 def in_selection_split(tokens: Sequence[str]) -> bool:
     """Whether an input may choose among sites; on the others the chosen site is reported."""
-    return _crc32_checksum(tokens) % SELECTION_OF < SELECTION_PARTS
+    return _crc32_checksum(tokens) % 5 < 2
 
 
 def validation_folds(count: int, folds: int, seed: int) -> Int[np.ndarray, "count"]:
@@ -48,7 +45,7 @@ def validation_folds(count: int, folds: int, seed: int) -> Int[np.ndarray, "coun
 
 def validation_indices(count: int, seed: int) -> frozenset[int]:
     """The indices, 1 in 4 of `count`, on which a machine merged from the others is validated."""
-    return frozenset(random.Random(seed).sample(range(count), count // VALIDATION_ONE_IN))
+    return frozenset(random.Random(seed).sample(range(count), count // 4))
 
 
 def _crc32_checksum(tokens: Sequence[str]) -> int:

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import nan, sqrt
 
-Z95 = 1.959963984540054
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -32,9 +30,10 @@ class Rate:
         """Wilson's 95 % interval; (0, 1) for 0 of 0. Source: Wilson, JASA 22 (1927)."""
         if not self.total:
             return (0.0, 1.0)
-        n, p, z2 = self.total, self.value, Z95 * Z95
+        z = 1.959963984540054  # the normal quantile that leaves 2.5 % on either side
+        n, p, z2 = self.total, self.value, z * z
         middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+        half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
         return (max(0.0, middle - half), min(1.0, middle + half))
 
     def __str__(self) -> str:

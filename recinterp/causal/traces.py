@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recinterp.machine.execution.batch import (
-    ABSTAINS,
-    HALTED,
     EncodedInputs,
     EventView,
     MachineBatch,
+    RunStatus,
     advance_batch,
     begin_batch,
 )
@@ -82,11 +81,11 @@ def trace_runs(
         before = _states(batch, rule, view, inputs) if rule.word or ends else ()
         batch.apply_rule(rule, view)
         for state, row in zip(before, view.rows.tolist(), strict=False):
-            if batch.status[row] != ABSTAINS:
+            if batch.status[row] != RunStatus.ABSTAINS:
                 states[row] += [state] * (len(rule.word) or 1)
 
     advance_batch(batch, fire, max_steps)
-    halted = (batch.status == HALTED).tolist()
+    halted = (batch.status == RunStatus.HALTED).tolist()
     return [
         _build_trace(tokens, emitting, out, ended=ended and len(emitting) > len(out))
         for tokens, emitting, out, ended in zip(

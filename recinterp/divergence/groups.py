@@ -16,11 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from recinterp.machine.execution.batch import (
-    HALTED,
-    LOST_WRONG,
     EncodedInputs,
     EventView,
     MachineBatch,
+    RunStatus,
     run_batch,
     step_budget,
 )
@@ -66,8 +65,8 @@ class RunPair:
     def diverges(self) -> Bool[np.ndarray, "rows"]:
         """Where the learned machine claims a wrong output, or that the output is wrong."""
         status = self.learned.status
-        wrong: Bool[np.ndarray, "rows"] = (status == HALTED) & (self.first < NEVER)
-        return wrong | (status == LOST_WRONG)
+        wrong: Bool[np.ndarray, "rows"] = (status == RunStatus.HALTED) & (self.first < NEVER)
+        return wrong | (status == RunStatus.LOST_WRONG)
 
     @cached_property
     def deviates(self) -> Bool[np.ndarray, "rows"]:

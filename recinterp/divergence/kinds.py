@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int
 
 from recinterp.divergence.config import DEFAULTS, DivergenceConfig
 from recinterp.divergence.results import ShortcutKind
-from recinterp.machine.execution.batch import HALTED
+from recinterp.machine.execution.batch import RunStatus
 
 if TYPE_CHECKING:
     from recinterp.machine.execution.batch import MachineBatch
@@ -93,7 +93,7 @@ def collect_facts(
         height[event.view.inputs] = np.maximum(height[event.view.inputs], event.view.height)
         if event.rule in rules:
             fires[event.view.inputs, event.view.t] = True
-    same, claimed = _common(truth, learned), learned.status == HALTED
+    same, claimed = _common(truth, learned), learned.status == RunStatus.HALTED
     return GroupFacts(
         depth=measures.depth,
         full_depth=measures.full_depth,
@@ -167,7 +167,7 @@ def _one_hot(value: Ints) -> Bool[np.ndarray, "rows value"]:
 
 def _copies_positions(group: Mask, learned: MachineBatch, min_inputs: int) -> bool:
     """Whether every output token stands at one place of the input, the same for a whole length."""
-    words, rows = learned.words, np.flatnonzero(group & (learned.status == HALTED))
+    words, rows = learned.words, np.flatnonzero(group & (learned.status == RunStatus.HALTED))
     n, seen = words.n[rows], False
     for length in np.unique(n).tolist():
         mine = rows[n == length]

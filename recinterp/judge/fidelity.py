@@ -20,7 +20,7 @@ from recinterp.judge.cached_model import CachedModel
 from recinterp.judge.nearest import NearestQuery
 from recinterp.judge.strata import build_strata
 from recinterp.machine import Machine
-from recinterp.machine.execution.batch import HALTED, LOST_WRONG, run_batch
+from recinterp.machine.execution.batch import RunStatus, run_batch
 from recinterp.stats import Rate
 from recinterp.tasks import Domain, Task
 from recinterp.tokens import Tokens
@@ -127,7 +127,7 @@ def _stratum(
 ) -> Stratum:
     truth = task.apply_many(inputs)
     batch = run_batch(machine, inputs)
-    said = [w if s == HALTED else None for w, s in zip(batch.prefixes(), batch.status, strict=True)]
+    said = batch.outputs()
     rows = list(zip(outputs, truth, said, strict=True))
     wrong = [y != z for y, z, _ in rows]
     told = zip(batch.prefixes(), batch.status.tolist(), truth, strict=True)
@@ -158,9 +158,9 @@ def will_fail(said: Sequence[str], status: int, true: Sequence[str]) -> bool | N
 
     said: what the run wrote; status: how it ended; true: the true output.
     """
-    if status == HALTED:
+    if status == RunStatus.HALTED:
         return list(said) != list(true)
-    return True if status == LOST_WRONG or list(said) != list(true[: len(said)]) else None
+    return True if status == RunStatus.LOST_WRONG or list(said) != list(true[: len(said)]) else None
 
 
 def _precision(hits: list[bool], model_fails: bool) -> Rate:

@@ -12,11 +12,10 @@ from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm as CoreArm
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Param, Program, Var
 from recinterp.semantics.guard import check_guard
+from recinterp.semantics.limits import LIMITS
 from recinterp.semantics.parse import nesting_error, parse_sentences
 from recinterp.semantics.patterns import LIST_SUGAR, Env, NamedTerm, PatternRow, compile_match
 from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
-
-LARGEST_BODY = 20_000
 
 
 class OpenTypeError(Exception):
@@ -60,7 +59,7 @@ class BodyElaborator:
     def count_node(self, pos: s.Pos) -> None:
         """Count one more node; OutsideSubsetError where matches spread out to too many."""
         self.size += 1
-        if self.size > LARGEST_BODY:
+        if self.size > LIMITS.max_body_nodes:
             self.scope.refuse_as_outside(
                 pos, "a body this large once its matches are spread out", "split it"
             )

@@ -16,10 +16,9 @@ from itertools import islice, product
 
 from recinterp.errors import NotStructuralError, OutsideSubsetError, SourceError
 from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Var
+from recinterp.semantics.limits import LIMITS
 from recinterp.semantics.scope import Scope
 from recinterp.semantics.surface_syntax import Pos
-
-MOST_CHOICES = 256
 
 
 class SubtermSize(Enum):
@@ -57,7 +56,7 @@ def check_guard(
     first: UnguardedCall | None = None
     computed: UnguardedCall | None = None
     apart = False
-    for structs in islice(product(*choices), MOST_CHOICES):
+    for structs in islice(product(*choices), LIMITS.max_structural_choices):
         if not _same_block(scope, block, structs):
             apart = True
             continue

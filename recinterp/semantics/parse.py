@@ -15,11 +15,8 @@ from lark.tree import Meta
 
 from recinterp.errors import GallinaSyntaxError, OutsideSubsetError, TaskError
 from recinterp.semantics import surface_syntax as s
+from recinterp.semantics.limits import LIMITS
 from recinterp.semantics.unsupported import advise_on_word, explain_misplaced_token
-
-LONGEST_SOURCE = 200_000
-DEEPEST_NESTING = 100
-COMMENT_MARK = re.compile(r'\(\*|\*\)|"')
 
 
 @cache
@@ -209,7 +206,7 @@ def blank_comments(source: str) -> str:
     GallinaSyntaxError where a comment is not closed.
     """
     out, opened, i = list(source), list[int](), 0
-    for found in COMMENT_MARK.finditer(source):
+    for found in re.finditer(r'\(\*|\*\)|"', source):
         if found.start() < i:
             continue
         if found[0] == "(*":
@@ -231,9 +228,9 @@ def blank_comments(source: str) -> str:
 
 def parse_sentences(source: str) -> tuple[s.Sentence, ...]:
     """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubsetError, with the place."""
-    if len(source) > LONGEST_SOURCE:
+    if len(source) > LIMITS.max_characters:
         raise GallinaSyntaxError(
-            "parse a program", f"it is longer than {LONGEST_SOURCE} characters"
+            "parse a program", f"it is longer than {LIMITS.max_characters} characters"
         )
     clean = blank_comments(source)
     _check_nesting(source, clean)
@@ -265,7 +262,7 @@ def _check_nesting(source: str, clean: str) -> None:
     for char in clean:
         line, column = (line + 1, 0) if char == "\n" else (line, column + 1)
         depth += (char in "([{") - (char in ")]}")
-        if depth > DEEPEST_NESTING:
+        if depth > LIMITS.max_nesting:
             raise nesting_error(source, line, column)
 
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.ast import Arm, Call, Construct, Constructor, Expr, Let, Match, Var, walk
+from recinterp.semantics.limits import LIMITS
 from recinterp.semantics.scope import Scope
 
 LIST_SUGAR = {"::": "cons", "[]": "nil"}
-MOST_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def expand_row(
     whole: list[tuple[Pattern, ...]] = [()]
     for column in columns:
         whole = [(*before, pattern) for before in whole for pattern in column]
-        if len(whole) > MOST_ROWS:
+        if len(whole) > LIMITS.max_pattern_rows:
             body.scope.refuse_as_outside(
                 clause.pos, "an or-pattern with this many cases", "split it"
             )
@@ -201,7 +201,7 @@ def _resolve_constructor(
     for arg, arg_type in zip(args[explicit:], types, strict=True):
         inner = _resolve_pattern(body, arg, arg_type)
         whole = [(*before, p) for before in whole for p in inner]
-        if len(whole) > MOST_ROWS:
+        if len(whole) > LIMITS.max_pattern_rows:
             body.scope.refuse_as_outside(pos, "an or-pattern with this many cases", "split it")
     return [ConstructorPattern(name, parts) for parts in whole]
 

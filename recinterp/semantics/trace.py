@@ -13,9 +13,6 @@ from recinterp.semantics.pretty import show_term
 from recinterp.semantics.reduce import Closed, StepReducer, TermNode
 from recinterp.semantics.terms import Term
 
-SHOWN_STEPS = 400
-SHOWN_WIDTH = 2_000
-
 
 @dataclass(frozen=True)
 class TraceStep:
@@ -34,12 +31,23 @@ class TraceStep:
 
 @dataclass(frozen=True)
 class ReductionTrace:
-    """The steps from a call to its normal form; iterate for `Step`s, or print it."""
+    """The steps from a call to its normal form; iterate for `TraceStep`s, or print it.
+
+    Attributes:
+        program: The program that is run.
+        function: Name of the function that is called.
+        arguments: The terms it is called on.
+        strategy: Order of reduction: "cbv" (leftmost-innermost) or "outermost".
+        max_shown_steps: Steps that text and HTML show; of a longer run, the middle is left out.
+        max_characters: Characters of a term in text, HTML and JSON, after which it is cut with ….
+    """
 
     program: Program
     function: str
     arguments: tuple[Term, ...]
     strategy: str = "cbv"
+    max_shown_steps: int = 400
+    max_characters: int = 2_000
 
     @cached_property
     def start_term(self) -> TermNode:
@@ -52,7 +60,7 @@ class ReductionTrace:
         index = 0
         while (done := reducer.contract_next()) is not None:
             index += 1
-            text = show_term(reducer.whole_term(), self.program, limit=SHOWN_WIDTH)
+            text = show_term(reducer.whole_term(), self.program, limit=self.max_characters)
             yield TraceStep(index, done.rule, done.name, text)
 
     def exact_steps(self) -> Iterator[tuple[str, str, str]]:
@@ -65,7 +73,7 @@ class ReductionTrace:
             yield done.rule, done.name, show_term(reducer.whole_term(), self.program, exact=True)
 
     @cached_property
-    def count_rules(self) -> dict[str, int]:
+    def rule_counts(self) -> dict[str, int]:
         """Rule -> how many steps are of it."""
         reducer = StepReducer(self.program, self.start_term, self.strategy)
         found: dict[str, int] = {}
@@ -75,7 +83,7 @@ class ReductionTrace:
 
     def __len__(self) -> int:
         """The number of steps."""
-        return sum(self.count_rules.values())
+        return sum(self.rule_counts.values())
 
     @cached_property
     def result(self) -> Term:
@@ -91,18 +99,19 @@ class ReductionTrace:
 
     def _text_rows(self) -> list[tuple[str, str]]:
         """(rule and name, term) for the call and each step; a long middle is left out."""
-        rows = [("", show_term(self.start_term, self.program, limit=SHOWN_WIDTH))]
-        total = len(self)
+        rows = [("", show_term(self.start_term, self.program, limit=self.max_characters))]
+        total, half = len(self), self.max_shown_steps // 2
         for step in self:
-            if SHOWN_STEPS // 2 < step.index <= total - SHOWN_STEPS // 2:
-                if step.index == SHOWN_STEPS // 2 + 1:
-                    rows.append(("…", f"({total - SHOWN_STEPS} steps are not shown)"))
+            if half < step.index <= total - half:
+                if step.index == half + 1:
+                    rows.append(("…", f"({total - 2 * half} steps are not shown)"))
                 continue
             rows.append((f"{step.rule} {step.name}", step.text))
         return rows
 
     def __repr__(self) -> str:
-        return f"Trace({show_term(self.start_term, self.program, limit=80)}: {len(self)} steps)"
+        start = show_term(self.start_term, self.program, limit=80)
+        return f"ReductionTrace({start}: {len(self)} steps)"
 
     def __str__(self) -> str:
         rows = self._text_rows()
@@ -125,7 +134,7 @@ class ReductionTrace:
         return {
             "function": self.function,
             "strategy": self.strategy,
-            "start": show_term(self.start_term, self.program, limit=SHOWN_WIDTH),
+            "start": show_term(self.start_term, self.program, limit=self.max_characters),
             "steps": [asdict(step) for step in self],
             "result": str(self.result),
         }

@@ -11,12 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from recinterp.machine.execution.batch import (
-    ABSTAINS,
-    HALTED,
-    LOST,
-    LOST_WRONG,
     EncodedInputs,
     MachineBatch,
+    RunStatus,
     Variant,
     run_batch,
     run_variants,
@@ -126,10 +123,10 @@ class Outcome:
         mine = _padded(self.batch.out, width, BEHIND)
         mine[np.arange(width)[None, :] >= self.batch.t[:, None]] = BEHIND
         differs = mine != _padded(y, width, BEHIND)
-        lost = np.isin(self.batch.status, (LOST, LOST_WRONG))
+        lost = np.isin(self.batch.status, (RunStatus.LOST, RunStatus.LOST_WRONG))
         differs &= ~(lost[:, None] & (np.arange(width)[None, :] >= self.batch.t[:, None]))
         first = np.where(differs.any(axis=1), differs.argmax(axis=1), NEVER)
-        stopped = self.batch.status == ABSTAINS
+        stopped = self.batch.status == RunStatus.ABSTAINS
         return np.where(stopped, np.minimum(first, self.batch.t), first)
 
     @cached_property
@@ -141,25 +138,25 @@ class Outcome:
     @cached_property
     def equal(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine halts with exactly the output seen."""
-        return (self.batch.status == HALTED) & (self.first_difference == NEVER)
+        return (self.batch.status == RunStatus.HALTED) & (self.first_difference == NEVER)
 
     @cached_property
     def abstained(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine makes no full claim and what it does claim is right."""
-        return (self.batch.status != HALTED) & (
-            (self.first_difference == NEVER) | (self.batch.status == ABSTAINS)
+        return (self.batch.status != RunStatus.HALTED) & (
+            (self.first_difference == NEVER) | (self.batch.status == RunStatus.ABSTAINS)
         )
 
     @cached_property
     def failures_flagged(self) -> Bool[np.ndarray, "rows"]:
         """Where it gives up saying that the output is not the true one, and it is not."""
-        said = self.batch.status == LOST_WRONG
+        said = self.batch.status == RunStatus.LOST_WRONG
         return said & self.abstained & self._failed
 
     @cached_property
     def wrong(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine claims something that was not seen."""
-        false_alarm = (self.batch.status == LOST_WRONG) & ~self._failed
+        false_alarm = (self.batch.status == RunStatus.LOST_WRONG) & ~self._failed
         return (~self.equal & ~self.abstained) | false_alarm
 
     @property

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recinterp.machine import AtLeast, Cmp, Const, In, Machine, Reg
-from recinterp.machine.execution.batch import HALTED, LOST, LOST_WRONG, run_batch
+from recinterp.machine.execution.batch import RunStatus, run_batch
 from recinterp.machine.execution.interpreter import run_machine, start_run
 from recinterp.machine.formats.export import from_json, to_json, to_python
 from recinterp.machine.nodes import Atom
@@ -18,7 +18,7 @@ from recinterp.machine.transform.simplify_votes import simplify_votes_given
 from recinterp.machine.validate import simplify_guard
 from tests.machine.strategies import guards, machines, words
 
-STATUS = {"halted": HALTED, "lost": LOST, "lost wrong": LOST_WRONG}
+STATUS = {"halted": RunStatus.HALTED, "lost": RunStatus.LOST, "lost wrong": RunStatus.LOST_WRONG}
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(few, max_examples=400)
 TWO_FRAMES = """vocab A/0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,17 +41,13 @@ if TYPE_CHECKING:
     from recinterp.machine.machine import Machine
 
 __all__ = [
-    "ABSTAINS",
-    "HALTED",
-    "LOST",
-    "LOST_WRONG",
-    "RUNNING",
     "EncodedInputs",
     "Event",
     "EventView",
     "Flags",
     "Ints",
     "MachineBatch",
+    "RunStatus",
     "Variant",
     "accepts_inputs",
     "advance_batch",
@@ -59,9 +56,7 @@ __all__ = [
     "run_variants",
     "step_budget",
 ]  # fmt: skip
-PATIENCE = 4  # steps for each token that can be read or written, before a run is taken to circle
-RUNNING, HALTED, ABSTAINS, LOST, LOST_WRONG = range(5)
-OPS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
+_COMPARISONS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
     "=": np.equal,
     "!=": np.not_equal,
     "<": np.less,
@@ -69,6 +64,16 @@ OPS: dict[str, Callable[[Ints, Ints | int], Flags]] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
+
+
+class RunStatus(IntEnum):
+    """Where a run of a batch stands, as a number in its `status` array."""
+
+    RUNNING = 0
+    HALTED = 1
+    ABSTAINS = 2
+    LOST = 3
+    LOST_WRONG = 4
 
 
 @dataclass
@@ -132,7 +137,8 @@ class EventView:
                 on_top: Flags = self.frame == (-1 if frame is None else self.frames.index(frame))
                 return on_top
             case Cmp(a, op, b):
-                return OPS[op](self.evaluate(a), b.k if isinstance(b, Const) else self.evaluate(b))
+                other = b.k if isinstance(b, Const) else self.evaluate(b)
+                return _COMPARISONS[op](self.evaluate(a), other)
             case AtLeast(least, atoms):
                 votes = np.array([self.holds(x) for x in atoms], dtype=np.int8)
                 enough: Flags = votes.reshape(len(atoms), len(self.rows)).sum(axis=0) >= least
@@ -206,9 +212,8 @@ class MachineBatch:
 
     def outputs(self) -> list[list[str] | None]:
         """Each run's output, None where it abstains or is lost."""
-        return [
-            w if s == HALTED else None for w, s in zip(self.prefixes(), self.status, strict=True)
-        ]
+        halted = (self.status == RunStatus.HALTED).tolist()
+        return [w if h else None for w, h in zip(self.prefixes(), halted, strict=True)]
 
     def prefixes(self) -> list[list[str]]:
         """What each run has written."""
@@ -228,7 +233,7 @@ class MachineBatch:
         bad |= view.height < pops
         pushed = [(u.frame, view.evaluate(u.at)) for u in rule.updates if isinstance(u, Push)]
         sets = {u.reg: view.evaluate(u.to) for u in rule.updates if isinstance(u, Set)}
-        self.status[view.rows[bad]] = ABSTAINS
+        self.status[view.rows[bad]] = RunStatus.ABSTAINS
         good = ~bad
         rows = view.rows[good]
         for k, column in enumerate(word):
@@ -242,9 +247,9 @@ class MachineBatch:
 
     def _enter_mode(self, rule: Rule, rows: Ints) -> None:
         if rule.lost is not None:
-            self.status[rows] = LOST_WRONG if rule.lost.wrong else LOST
+            self.status[rows] = RunStatus.LOST_WRONG if rule.lost.wrong else RunStatus.LOST
         elif rule.goto is None:
-            self.status[rows] = HALTED
+            self.status[rows] = RunStatus.HALTED
         else:
             self.mode[rows] = self.machine.modes.index(rule.goto)
 
@@ -289,15 +294,22 @@ def run_batch(
     return advance_batch(batch, fire, max_steps)
 
 
-def step_budget(words: EncodedInputs, written: int) -> int:
-    """Steps after which a run on some inputs circles, where outputs have so many tokens at most."""
-    return PATIENCE * (2 + int(words.n.max(initial=0)) + written)
+def step_budget(words: EncodedInputs, written: int, *, steps_per_token: int = 4) -> int:
+    """Steps after which a run on some inputs is taken not to terminate.
+
+    Args:
+        words: The inputs.
+        written: Tokens of the longest output that is expected.
+        steps_per_token: Steps for each token that can be read or written; a run that takes more
+            goes in circles.
+    """
+    return steps_per_token * (2 + int(words.n.max(initial=0)) + written)
 
 
 def accepts_inputs(machine: Machine, inputs: Sequence[Sequence[str]]) -> Flags:
     """Which inputs are written in the machine's vocabulary and lie in its domain."""
     words = EncodedInputs(inputs, machine.vocab, machine.arity)
-    return begin_batch(machine, words, np.arange(len(words.n))).status == RUNNING
+    return begin_batch(machine, words, np.arange(len(words.n))).status == RunStatus.RUNNING
 
 
 def run_variants(
@@ -322,13 +334,13 @@ def advance_batch(
     machine = batch.machine
     number = {id(r): i for i, r in enumerate(machine.rules)}
     for _ in range(max_steps or machine.limit):
-        running = np.flatnonzero(batch.status == RUNNING)
+        running = np.flatnonzero(batch.status == RunStatus.RUNNING)
         if not len(running):
             return batch
         modes = batch.mode[running]
         for mode in np.unique(modes):
             _step_mode(batch, machine.modes[mode], number, running[modes == mode], fire)
-    batch.status[batch.status == RUNNING] = ABSTAINS
+    batch.status[batch.status == RunStatus.RUNNING] = RunStatus.ABSTAINS
     return batch
 
 
@@ -357,7 +369,7 @@ def begin_batch(machine: Machine, words: EncodedInputs, source: Ints) -> Machine
     everything = batch.view_rows(np.arange(size))
     batch.registers = {name: everything.evaluate(e).copy() for name, e in machine.registers}
     outside = ~(words.known[source] & batch.view_rows(np.arange(size)).all_hold(machine.domain))
-    batch.status[outside] = ABSTAINS
+    batch.status[outside] = RunStatus.ABSTAINS
     return batch
 
 
@@ -386,4 +398,4 @@ def _step_mode(
             continue
         free = free & ~fires
         fire(number[id(rule)], rule, view if fires.all() else view.select(fires))
-    batch.status[rows[free]] = ABSTAINS
+    batch.status[rows[free]] = RunStatus.ABSTAINS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from jaxtyping import Bool
 
-from recinterp.machine.execution.batch import HALTED
+from recinterp.machine.execution.batch import RunStatus
 from recinterp.machine.nodes import Cmp, Const, Reg
 from recinterp.splits import validation_folds
 from recinterp.synthesis.dataset import is_reliably_wrong
@@ -79,7 +79,7 @@ def fit_guard_trees(
     fold = validation_folds(len(dataset.inputs), folds, seed)
     paths = [_path(scenes, fold == k) for k in range(folds)]
     most = max(max(p) for p in paths)
-    ends = dataset.run(base).batch.status == HALTED
+    ends = dataset.run(base).batch.status == RunStatus.HALTED
     right = {
         leaves: ends & np.logical_or.reduce([_at(p, leaves) for p in paths])
         for leaves in range(len(scenes), most + 1)

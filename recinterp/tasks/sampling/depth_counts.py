@@ -28,7 +28,7 @@ from recinterp.tasks.sampling.recursion_cases import (
     RecursionCase,
     RecursionStates,
 )
-from recinterp.tasks.sampling.uniform import LISTED, TermDrawer, WeightedChoice
+from recinterp.tasks.sampling.uniform import TermDrawer, WeightedChoice
 
 Part: TypeAlias = "CallState | TermKind"  # of an input: what has a depth, and what is free
 
@@ -222,7 +222,10 @@ class DepthCounts:
         self, state: CallState, depth: int, length: int
     ) -> list[tuple[Value, ...]] | None:
         """Every filling of a state, where there are few; None where there are many."""
-        few = self.count_fillings(state, depth, length) <= LISTED and depth < LISTED
+        few = (
+            self.count_fillings(state, depth, length) <= self.drawer.max_listed
+            and depth < self.drawer.max_listed
+        )
         return self.list_fillings(state, depth, length) if few else None
 
     def list_fillings(self, state: CallState, depth: int, length: int) -> list[tuple[Value, ...]]:

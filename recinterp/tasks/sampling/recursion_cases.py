@@ -19,10 +19,6 @@ from typing import TypeAlias
 from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Program, Var, walk
 from recinterp.tasks.sampling.length_counts import LengthGrammar, TermKind
 
-MOST_STATES = 200
-MOST_CASES = 2_000
-LARGEST_ARGUMENT = 8
-
 # A variable's index, None where nothing is known, or (constructor's number, *arguments).
 PartialTerm: TypeAlias = "int | tuple[PartialTerm, ...] | None"
 Pending: TypeAlias = "tuple[str, tuple[PartialTerm, ...]]"  # a call: function, arguments
@@ -73,12 +69,27 @@ class RecursionCase:
 
 @dataclass
 class RecursionStates:
-    """The states of a program from one function on, and the cases of each."""
+    """The states of a program from one function on, and the cases of each.
+
+    Attributes:
+        program: The program.
+        grammar: Kinds of terms, and how many there are.
+        own: The functions whose unfoldings count as a level of depth.
+        function: The function that is called first.
+        cases: The cases of each state.
+        max_states: States beyond which depths are measured instead. Shipped tasks have under ten.
+        max_cases: Cases of one state beyond which depths are measured instead.
+        max_argument_size: Constructors of an argument that are distinguished; what has grown larger
+            (an accumulator) is forgotten, so that states are finitely many.
+    """
 
     program: Program
     grammar: LengthGrammar
     own: frozenset[str]
     function: str
+    max_states: int = 200
+    max_cases: int = 2_000
+    max_argument_size: int = 8
     cases: dict[CallState, tuple[RecursionCase, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,14 +101,14 @@ class RecursionStates:
         while work:
             state = work.pop()
             if state not in self.cases:
-                if len(self.cases) >= MOST_STATES:
+                if len(self.cases) >= self.max_states:
                     raise ComputedDepth
                 self.cases[state] = tuple(self._expand_state(state))
                 work += [g.state for case in self.cases[state] for g in case.groups]
 
     def _expand_state(self, state: CallState) -> Iterator[RecursionCase]:
         work = [_PartialCase(tuple(range(len(state.kinds))), dict(enumerate(state.kinds)), 0)]
-        for done in range(MOST_CASES):
+        for done in range(self.max_cases):
             if not work:
                 return
             partial = work.pop()
@@ -107,7 +118,7 @@ class RecursionStates:
                 work += partial.split_variable(split.variable, self.grammar)
             else:
                 yield partial.finish_case(pending)
-            if done == MOST_CASES - 1:
+            if done == self.max_cases - 1:
                 raise ComputedDepth
 
 
@@ -208,7 +219,7 @@ class _SymbolicRunner:
                 return env[name]
             case Construct(constructor=name, type=type_, args=args):
                 number = self.shapes.program.ids[type_, name]
-                return _forget_large((number, *(self.run_expression(a, env) for a in args)))
+                return self._forget_large((number, *(self.run_expression(a, env) for a in args)))
             case Call(function=name, args=args):
                 return self.run_call(name, [self.run_expression(a, env) for a in args])
             case Let(name=name, value=value, body=body):
@@ -216,9 +227,14 @@ class _SymbolicRunner:
             case Match():
                 return self.run_match(expr, env)
 
+    def _forget_large(self, known: PartialTerm) -> PartialTerm:
+        """None for a term that has grown too large to be distinguished, as accumulators do."""
+        is_large = _term_size(known) > self.shapes.max_argument_size
+        return None if isinstance(known, tuple) and is_large else known
+
     def run_call(self, name: str, args: list[PartialTerm]) -> PartialTerm:
         if name in self.shapes.own:
-            self.found.append((name, tuple(_forget_large(a) for a in args)))
+            self.found.append((name, tuple(self._forget_large(a) for a in args)))
             return None
         if not _reaches_own(self.shapes.program, name, self.shapes.own):
             return None
@@ -259,11 +275,6 @@ def _reaches_own(program: Program, name: str, own: frozenset[str]) -> bool:
             seen.add(here)
             work += [e.function for e in walk(program.function(here).body) if isinstance(e, Call)]
     return False
-
-
-def _forget_large(known: PartialTerm) -> PartialTerm:
-    """Forget what has grown too large to be told apart (accumulators)."""
-    return known if not isinstance(known, tuple) or _term_size(known) <= LARGEST_ARGUMENT else None
 
 
 def _term_size(known: PartialTerm) -> int:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from recinterp.tasks.task import Task
 
 DISTRIBUTIONS = ("balanced", "uniform", "natural")
-TRIES = 500
 Cell: TypeAlias = "tuple[int, int | None]"  # length and depth
 SamplePlan: TypeAlias = (
     "tuple[WeightedChoice, dict[int, WeightedChoice]]"  # of a length; and of a depth, by length
@@ -60,7 +59,14 @@ class SampleRequest:
 
 
 class Sampler:
-    """Lists and samples the inputs of one task."""
+    """Lists and samples the inputs of one task.
+
+    Attributes:
+        max_draws: Draws from a large cell after which it is taken to hold no input that is not
+            excluded.
+    """
+
+    max_draws = 500
 
     def __init__(
         self, task: Task, program: Program, encoding: Encoding, own: frozenset[str]
@@ -170,7 +176,7 @@ class Sampler:
         accepted = self._list_allowed(length, depth, exclude) if depth is not None else None
         if accepted is not None:
             return list(rng.choice(accepted)) if accepted else None
-        tries = (self.draw_input(rng, length, depth) for _ in range(TRIES))
+        tries = (self.draw_input(rng, length, depth) for _ in range(self.max_draws))
         return next((tokens for tokens in tries if not exclude(tokens)), None)
 
     def _list_allowed(self, length: int, depth: int, exclude: Exclude) -> list[list[str]] | None:

@@ -7,12 +7,9 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 from recinterp.tasks.sampling.depth_counts import DepthCounts
-from recinterp.tasks.sampling.uniform import LISTED
 
 if TYPE_CHECKING:
     from recinterp.tasks.task import Task
-
-MEASURED = 20_000  # inputs of one length whose depths are measured: all of them, or a sample
 
 
 class DepthStrata(Protocol):
@@ -65,26 +62,28 @@ class CountedStrata:
         return self.task.write(self.levels.draw_arguments(rng, depth + 1, length))
 
     def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
-        if self.count_by_depth(length)[depth] > LISTED:
+        if self.count_by_depth(length)[depth] > self.levels.drawer.max_listed:
             return None
         root = self.levels.shapes.root
         return [self.task.write(v) for v in self.levels.list_fillings(root, depth + 1, length)]
 
 
 class MeasuredStrata:
-    """Every input of a length measured, or MEASURED drawn ones where there are more."""
+    """Every input of a length measured, or `max_measured` drawn ones where there are more."""
 
-    def __init__(self, task: Task, source: InputSource) -> None:
-        self.task, self.source = task, source
+    def __init__(self, task: Task, source: InputSource, *, max_measured: int = 20_000) -> None:
+        self.task, self.source, self.max_measured = task, source, max_measured
         self._cells: dict[int, dict[int, list[list[str]]]] = {}
 
     def _cells_of_length(self, length: int) -> dict[int, list[list[str]]]:
         if length not in self._cells:
-            if self.source.count_inputs(length) <= MEASURED:
+            if self.source.count_inputs(length) <= self.max_measured:
                 inputs = list(self.source.inputs_of_length(length))
             else:
                 rng = Random(length)
-                inputs = [self.source.draw_input(rng, length, None) for _ in range(MEASURED)]
+                inputs = [
+                    self.source.draw_input(rng, length, None) for _ in range(self.max_measured)
+                ]
             cells: dict[int, list[list[str]]] = {}
             for tokens in inputs:
                 cells.setdefault(self.task.depth(tokens), []).append(tokens)

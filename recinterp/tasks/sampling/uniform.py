@@ -14,8 +14,6 @@ from recinterp.semantics.terms import Value
 from recinterp.tasks.sampling.length_counts import LengthGrammar, TermKind
 
 Slot: TypeAlias = "tuple[list[Any], int]"  # where a term goes: a list, and an index in it
-LISTED = 256  # terms of a kind and length, where there are at most so many, are listed once
-BIGGEST_FLOAT = 2**52
 
 
 @dataclass(frozen=True)
@@ -40,16 +38,23 @@ class WeightedChoice:
         """One of them, each as likely as its count says."""
         if len(self.items) == 1:
             return self.items[0]
-        total = self.sums[-1]
-        at = int(rng.random() * total) if total < BIGGEST_FLOAT else rng.randrange(total)
+        total, exact_in_floats = self.sums[-1], 2**52
+        at = int(rng.random() * total) if total < exact_in_floats else rng.randrange(total)
         return self.items[bisect_right(self.sums, at)]
 
 
 @dataclass
 class TermDrawer:
-    """Draws terms; what it learns of the choices at each length is counted."""
+    """Draws terms; the choices at each length are computed once.
+
+    Attributes:
+        grammar: The productions of each kind, and how many terms they have.
+        max_listed: Terms of one kind and length up to which they are listed, and drawn from the
+            list: faster than building them, and small enough to hold for every length.
+    """
 
     grammar: LengthGrammar
+    max_listed: int = 256
     _terms: dict[tuple[TermKind, int], WeightedChoice] = field(default_factory=dict)
     _splits: dict[tuple[tuple[TermKind, ...], int], WeightedChoice] = field(default_factory=dict)
     _listed: dict[tuple[TermKind, int], list[Value] | None] = field(default_factory=dict)
@@ -81,7 +86,7 @@ class TermDrawer:
         """Every term of a kind and length, where there are few."""
         key = (kind, length)
         if key not in self._listed:
-            few = self.grammar.count_terms(kind, length) <= LISTED
+            few = self.grammar.count_terms(kind, length) <= self.max_listed
             self._listed[key] = self.grammar.list_terms(kind, length) if few else None
         return self._listed[key]
 
