@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from recinterp.derivation.assemble import Assembler, explore_configurations
 from recinterp.derivation.drive import Driver
 from recinterp.derivation.grammar import InputGrammar
+from recinterp.derivation.limits import LIMITS
 from recinterp.derivation.lookahead import derive_lookahead_machine
 from recinterp.derivation.path import NeedsStack, UnknownPlace, unbounded_error
 from recinterp.derivation.program import ProgramFacts
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from recinterp.tasks.task import Task
 
 __all__ = ["derive_machine", "flush_stack_form"]
-LISTED, DRAWN = 2_000, 200  # inputs on which a bound on results has to be enough
 
 
 def derive_machine(task: Task, longest: int | None = None) -> Machine:
@@ -82,7 +82,10 @@ def flush_stack_form(task: Task) -> Machine:
 
 def _derive_within_length(task: Task, longest: int) -> Machine:
     """The machine on inputs up to a length: its results are bounded by what they need there."""
-    inputs = [*islice(task.inputs(longest), LISTED), *task.sample(DRAWN, max_length=longest)]
+    inputs = [
+        *islice(task.inputs(longest), LIMITS.checked_inputs),
+        *task.sample(LIMITS.checked_samples, max_length=longest),
+    ]
     outputs = task.apply_many(inputs)
     grammar, known = InputGrammar(task), ProgramFacts(task.program, by_value=True)
     bound, machine = 2, None

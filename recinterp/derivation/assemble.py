@@ -13,15 +13,15 @@ from typing import TypeAlias
 
 from recinterp.derivation.drive import Driver
 from recinterp.derivation.grammar import InputGrammar
+from recinterp.derivation.limits import LIMITS
 from recinterp.derivation.path import NeedsStack, RuleOutline, SuspendedFrame, unbounded_error
-from recinterp.derivation.program import STRIP
 from recinterp.derivation.terms import (
-    SAVED,
     Configuration,
     Evaluate,
     InputPlace,
     InputSubterm,
     Item,
+    Mark,
     Owned,
     Return,
     Seek,
@@ -51,9 +51,6 @@ from recinterp.semantics.ast import Call, Construct
 from recinterp.tasks.template import SPECIALS
 
 Node: TypeAlias = Configuration | tuple[SuspendedFrame, Return]
-MOST, LARGEST = (100, 800), (40, 100)  # configurations and their size, without and with a stack
-ALSO = "also"  # the frames that hold what does not fit in the one above
-LIMIT = 1_000_000  # with a stack, where looking for a place again and again takes many steps
 
 
 @dataclass
@@ -124,10 +121,11 @@ def _largest_value_size(target: Configuration | Return) -> int:
 
 def _check_size(node: Node, graph: ConfigurationGraph, driver: Driver) -> None:
     config = node if isinstance(node, Configuration) else node[0].config
-    if (
-        configuration_size(config) <= LARGEST[driver.stack]
-        and len(graph.leaves) < MOST[driver.stack]
-    ):
+    if driver.stack:
+        max_size, max_nodes = LIMITS.max_stack_size, LIMITS.max_stack_configurations
+    else:
+        max_size, max_nodes = LIMITS.max_size, LIMITS.max_configurations
+    if configuration_size(config) <= max_size and len(graph.leaves) < max_nodes:
         return
     raise unbounded_error(driver.grammar.task.function) if driver.stack else NeedsStack
 
@@ -149,7 +147,17 @@ def _propagate_returns(graph: ConfigurationGraph) -> bool:
 
 @dataclass
 class Assembler:
-    """Names configurations and frames, and writes their leaves as rules."""
+    """Names configurations and frames, and writes their leaves as rules.
+
+    Attributes:
+        grammar: The encoding of inputs and outputs.
+        graph: The configurations that are reached, with their leaves and returns.
+        start: The configuration of a whole run.
+        modes: The name of each configuration and return that has one.
+        frames: The label of each suspended configuration.
+        rules: The rules written so far.
+        also_label: The label of frames that hold what does not fit in the one above.
+    """
 
     grammar: InputGrammar
     graph: ConfigurationGraph
@@ -157,6 +165,7 @@ class Assembler:
     modes: dict[Configuration | Return, str] = field(default_factory=dict)
     frames: dict[SuspendedFrame, str] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
+    also_label: str = "also"
 
     def build_machine(self) -> Machine:
         """The machine."""
@@ -168,7 +177,7 @@ class Assembler:
         if self.frames:
             self._add_final_returns()
         self._drop_stuck()
-        also = (ALSO,) if any(f.also for f in self.frames) else ()
+        also = (self.also_label,) if any(f.also for f in self.frames) else ()
         vocab = tuple(x for x in self.grammar.task.vocab if x not in SPECIALS)
         return Machine(
             vocab,
@@ -176,7 +185,7 @@ class Assembler:
             self._registers(),
             (*self.frames.values(), *also),
             tuple(self.rules),
-            limit=LIMIT if self.frames else Machine.limit,
+            limit=LIMITS.stack_machine_steps if self.frames else Machine.limit,
             arity=self._arities(vocab),
         )
 
@@ -234,7 +243,7 @@ class Assembler:
 
     def _place_expression(self, place: InputPlace) -> Expr:
         k = -place.k if self.grammar.reverse else place.k
-        return add_constant(Reg("top") if place.reg == SAVED else Reg(place.reg), k)
+        return add_constant(Reg("top") if place.reg == Mark.SAVED else Reg(place.reg), k)
 
     def _add_rule(self, node: Node, leaf: RuleOutline) -> None:
         mode, label, entry = self._entry_of(node, leaf)
@@ -258,7 +267,7 @@ class Assembler:
     def _entry_of(self, node: Node, leaf: RuleOutline) -> tuple[str, str, TopIs | None]:
         """The mode of a node, what it adds to the rule's name, and the frame that is popped."""
         if isinstance(node, Configuration):
-            return self._mode_name(node), "", TopIs(ALSO) if leaf.took else None
+            return self._mode_name(node), "", TopIs(self.also_label) if leaf.took else None
         frame, ret = node
         label = self.frames[frame]
         return self._mode_name(ret), f"-{label}", TopIs(label)
@@ -270,7 +279,7 @@ class Assembler:
                 yield Set(name, self._place_expression(place))
         if leaf.push is not None:
             pushed, pointers = leaf.push
-            yield from (Push(ALSO, self._place_expression(p)) for p in pointers[:0:-1])
+            yield from (Push(self.also_label, self._place_expression(p)) for p in pointers[:0:-1])
             at = self._place_expression(pointers[0]) if pointers else Const(0)
             yield Push(self.frames[pushed], at)
 
@@ -298,7 +307,7 @@ def _item_name(item: Item, grammar: InputGrammar) -> list[str]:
     parts: list[str] = []
     for x in subexpressions(item):
         match x:
-            case Call(f) if not f.startswith(STRIP):
+            case Call(f) if not f.startswith(Mark.STRIP):
                 parts.append(_plain_label(f))
             case Owned(owner=owner) if owner:
                 parts.append(_plain_label(owner))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from recinterp.derivation.grammar import BARE, InputGrammar
+from recinterp.derivation.grammar import InputGrammar
+from recinterp.derivation.limits import LIMITS
 from recinterp.derivation.path import (
     DrivingPath,
     NeedsStack,
@@ -26,13 +27,13 @@ from recinterp.derivation.program import ProgramFacts
 from recinterp.derivation.reduce import SymbolicReducer, select_branch
 from recinterp.derivation.suspend import suspend_configuration
 from recinterp.derivation.terms import (
-    SAVED,
     Configuration,
     Evaluate,
     Hole,
     InputPlace,
     InputSubterm,
     Item,
+    Mark,
     Owned,
     Return,
     Seek,
@@ -48,8 +49,6 @@ from recinterp.derivation.terms import (
 )
 from recinterp.errors import NotDerivableError
 from recinterp.semantics.ast import Call, Construct, Expr, Let
-
-LONGEST = 60  # tokens written between two that are read
 
 
 class Driver:
@@ -136,7 +135,7 @@ class Driver:
         if not path.word:
             path.step = path.last
         path.word.append(piece)
-        if len(path.word) > LONGEST:
+        if len(path.word) > LIMITS.max_written:
             raise NeedsStack if not self.stack else unbounded_error(self.grammar.task.function)
 
     def _copy_fixed(self, path: DrivingPath, place: InputPlace, width: int) -> None:
@@ -150,7 +149,7 @@ class Driver:
         """The pieces of a constructor that stands in the input: its token is copied from there."""
         pieces = self.reduce.output_items(e)
         before, _ = self.grammar.written_tokens(e.constructor, e.type)
-        if self.grammar.reverse or not before or BARE in head.type:
+        if self.grammar.reverse or not before or Mark.BARE in head.type:
             return pieces
         for token in before[:-1]:
             self._write_piece(path, token)
@@ -250,7 +249,7 @@ class Driver:
             for offset, tokens in case.reads:
                 here.reads.append((base.shift(offset), tokens))
             args = tuple(InputSubterm(p, t) for p, t in zip(inner, case.children, strict=True))
-            value = Construct(case.constructor, type_.partition(BARE)[0], args)
+            value = Construct(case.constructor, type_.partition(Mark.BARE)[0], args)
             here.known[base.reg, base.k, type_] = value
 
             def on(p: InputPlace, end: InputPlace = end) -> InputPlace:
@@ -460,4 +459,4 @@ def _first_expression(config: Configuration) -> Expr:
 
 def _bind_to_top_frame(place: InputPlace, config: Configuration) -> Configuration:
     """The configuration with what a register stands for being the top frame's pointer."""
-    return rewrite_config(config, lambda p: replace(p, reg=SAVED) if p.reg == place.reg else p)
+    return rewrite_config(config, lambda p: replace(p, reg=Mark.SAVED) if p.reg == place.reg else p)

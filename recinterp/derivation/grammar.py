@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from recinterp.derivation.terms import InputPlace
+from recinterp.derivation.terms import InputPlace, Mark
 from recinterp.tasks.encoding import CLOSE, OPEN, Encoding, list_shape
 from recinterp.tokens import ARG_SEP, END_OF_INPUT
 
 if TYPE_CHECKING:
     from recinterp.tasks.task import Task
-
-BARE = " bare, ends at "  # marks the type of an argument that is written as its bare data
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class InputGrammar:
             last = count == len(types) - 1
             type_ = types[i]
             if self.encoding.is_bare(type_):
-                type_ += BARE + (END_OF_INPUT if last else ARG_SEP)
+                type_ += Mark.BARE + (END_OF_INPUT if last else ARG_SEP)
             found.append((i, type_, place))
             place = place.skip_subtree(type_, self.fixed_width(type_)).shift(1)
         return tuple((t, at) for _, t, at in sorted(found))
@@ -70,7 +68,7 @@ class InputGrammar:
         `$` for a list that is written as its data: only the end of the input ends it.
         """
         type_ = self.arguments[0][0]
-        if BARE in type_:
+        if Mark.BARE in type_:
             return (END_OF_INPUT,)
         seen, work, last = {type_}, [type_], list[str]()
         while work:
@@ -89,7 +87,7 @@ class InputGrammar:
     def forms_of(self, type_: str) -> tuple[ConstructorForm, ...]:
         """How a term of a type can begin in the input."""
         if type_ not in self._cases:
-            name, _, end = type_.partition(BARE)
+            name, _, end = type_.partition(Mark.BARE)
             self._cases[type_] = (
                 self._bare_cases(name, type_, end) if end else self._plain_cases(name)
             )
@@ -116,11 +114,11 @@ class InputGrammar:
 
     def is_enumeration(self, type_: str) -> bool:
         """Whether a type has constants only."""
-        return BARE not in type_ and self.program.type(type_).is_enumeration
+        return Mark.BARE not in type_ and self.program.type(type_).is_enumeration
 
     def fixed_width(self, type_: str, above: tuple[str, ...] = ()) -> int | None:
         """The number of tokens of every term of a type, None where they differ."""
-        if BARE in type_ or type_ in above:
+        if Mark.BARE in type_ or type_ in above:
             return None
         widths = set()
         for case in self.forms_of(type_):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from recinterp.derivation.terms import (
-    BELOW,
     Configuration,
     InputPlace,
+    Mark,
     Return,
     Seek,
     Take,
@@ -17,8 +17,6 @@ from recinterp.derivation.terms import (
 )
 from recinterp.errors import NotDerivableError
 from recinterp.semantics.ast import Construct
-
-REGISTERS = "pqrsuvw"
 
 
 class NeedsStack(Exception):
@@ -115,16 +113,18 @@ def rename_registers(
     config: Configuration,
 ) -> tuple[Configuration, tuple[tuple[str, InputPlace], ...]]:
     """The configuration over registers p, q, r, ... in order of use, and what each stands for."""
-    names: dict[tuple[str, int], str] = {}
+    registers, names = "pqrsuvw", dict[tuple[str, int], str]()
     first = Configuration(
         tuple(i for i in config.items if not isinstance(i, Take | Seek)), config.stop
     )
     for p in (*places_of(first), *places_of(config)):
         if (p.reg, p.k) not in names:
-            if len(names) == len(REGISTERS):
+            if len(names) == len(registers):
                 raise NeedsStack
-            names[p.reg, p.k] = REGISTERS[len(names)]
+            names[p.reg, p.k] = registers[len(names)]
     renamed = rewrite_config(config, lambda p: InputPlace(names[p.reg, p.k], 0, p.skips))
     return renamed, tuple(
-        (name, InputPlace(reg, k)) for (reg, k), name in names.items() if not reg.startswith(BELOW)
+        (name, InputPlace(reg, k))
+        for (reg, k), name in names.items()
+        if not reg.startswith(Mark.BELOW)
     )

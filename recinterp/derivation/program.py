@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from recinterp.derivation.terms import Owned
+from recinterp.derivation.terms import Mark, Owned
 from recinterp.semantics.ast import (
     Arm,
     Call,
@@ -21,9 +21,6 @@ from recinterp.semantics.ast import (
     children,
     walk,
 )
-
-END_OF = "the end of "  # a constructor that ends a list without being written
-STRIP = "strip "  # the function that replaces a list's last constructor by that
 
 
 class ProgramFacts:
@@ -64,14 +61,14 @@ class ProgramFacts:
         arms = []
         for c in ind.constructors:
             names = tuple(f"x{i}" for i in range(len(c.args)))
-            body: Expr = Construct(END_OF + ind.name, ind.name)
+            body: Expr = Construct(Mark.END_OF + ind.name, ind.name)
             if names:
-                tail = Call(STRIP + ind.name, (Var(names[-1]),))
+                tail = Call(Mark.STRIP + ind.name, (Var(names[-1]),))
                 body = Construct(c.name, ind.name, (*map(Var, names[:-1]), tail))
             arms.append(Arm(c.name, names, body))
-        arms.append(Arm(END_OF + ind.name, (), Construct(END_OF + ind.name, ind.name)))
+        arms.append(Arm(Mark.END_OF + ind.name, (), Construct(Mark.END_OF + ind.name, ind.name)))
         body = Owned(Var("l"), ind.name, tuple(arms), ind.name, owner="")
-        name = STRIP + ind.name
+        name = Mark.STRIP + ind.name
         return Function(name, (Param("l", ind.name),), ind.name, body, 0, (name,))
 
     @cached_property

@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import TypeAlias, cast
 
 from recinterp.derivation.grammar import InputGrammar
-from recinterp.derivation.program import END_OF, STRIP, ProgramFacts
+from recinterp.derivation.limits import LIMITS
+from recinterp.derivation.program import ProgramFacts
 from recinterp.derivation.terms import (
     Hole,
     InputSubterm,
     Item,
+    Mark,
     Opaque,
     WriteToken,
     fill_hole,
@@ -28,8 +30,6 @@ from recinterp.semantics.ast import Call, Construct, Expr, Let, Match, Var
 
 Context: TypeAlias = Callable[[Expr], Expr]
 Profile: TypeAlias = tuple[tuple[str, tuple[Expr, ...]], ...]
-MOST_MADE = 8  # constructors that one may be turned into
-PROBE = 60  # unfoldings looked ahead before a call is taken to need input
 
 
 class SymbolicReducer:
@@ -101,7 +101,7 @@ class SymbolicReducer:
 
     def reduce_outermost(self, e: Expr) -> Expr:
         """e reduced, outermost first, until its constructor shows or it has to read."""
-        for _ in range(PROBE):
+        for _ in range(LIMITS.max_unfoldings):
             redex, context, _ = self.find_redex(e)
             match redex:
                 case Call():
@@ -129,7 +129,7 @@ class SymbolicReducer:
 
     # what is written
     def output_items(self, e: Construct) -> tuple[Item, ...]:
-        if e.constructor.startswith(END_OF):
+        if e.constructor.startswith(Mark.END_OF):
             return ()
         before, after = self.grammar.written_tokens(e.constructor, e.type)
         found: tuple[Item, ...] = (*map(WriteToken, before), *e.args, *map(WriteToken, after))
@@ -140,12 +140,12 @@ class SymbolicReducer:
         """What ends a list without being written."""
         if self.grammar.bare_output and type_ == self.grammar.function.result:
             return Construct(self.known.constant_of(type_), type_)
-        return Construct(END_OF + type_, type_)
+        return Construct(Mark.END_OF + type_, type_)
 
     def strip_end(self, e: Expr, type_: str) -> Expr:
         if self.grammar.bare_output and type_ == self.grammar.function.result:
             return e
-        return Call(STRIP + type_, (e,))
+        return Call(Mark.STRIP + type_, (e,))
 
     def split_accumulator(self, call: Call) -> tuple[Item, ...] | None:
         """f x (a list) as: f x (the end), then the list."""
@@ -165,7 +165,7 @@ class SymbolicReducer:
         type_ = self.known.functions[call.function].result
         if self.grammar.encoding.brackets or not self.known.is_linear(type_):
             return None
-        strip = Call(STRIP + type_, (Hole(),))
+        strip = Call(Mark.STRIP + type_, (Hole(),))
         if context in (strip, self.reduce_outermost(strip)):
             return None
         for c in self.grammar.program.type(type_).constructors:
@@ -201,7 +201,11 @@ class SymbolicReducer:
             onward = self.reduce_outermost(fill_hole(context, unknown[-1]))
             made: list[Expr] = []
             while here != onward:
-                if not isinstance(here, Construct) or not here.args or len(made) == MOST_MADE:
+                if (
+                    not isinstance(here, Construct)
+                    or not here.args
+                    or len(made) == LIMITS.max_list_constructors
+                ):
                     return None
                 front = tuple(map(self.reduce_outermost, here.args[:-1]))
                 if any(x == unknown[-1] for e in front for x in subexpressions(e)):
@@ -257,7 +261,7 @@ class SymbolicReducer:
 
 def select_branch(match: Match, made: Construct) -> Expr:
     """The branch of a match on a constructor."""
-    if made.constructor.startswith(END_OF) and all(
+    if made.constructor.startswith(Mark.END_OF) and all(
         a.constructor != made.constructor for a in match.arms
     ):
         raise NotDerivableError(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from recinterp.derivation.path import DrivingPath, SuspendedFrame, UnknownPlace
 from recinterp.derivation.terms import (
-    BELOW,
-    SAVED,
     Configuration,
     InputPlace,
+    Mark,
     WriteToken,
     places_of,
     rewrite_config,
@@ -32,7 +31,7 @@ def suspend_configuration(
         if not p.skips:
             real = path.resolve_place(p)
             low[real.reg] = min(real.k, low.get(real.reg, real.k))
-    name = {reg: f"{BELOW}{i}" if i else SAVED for i, reg in enumerate(low)}
+    name = {reg: f"{Mark.BELOW}{i}" if i else Mark.SAVED for i, reg in enumerate(low)}
 
     def on(p: InputPlace) -> InputPlace:
         if not p.skips:

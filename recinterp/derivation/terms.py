@@ -8,13 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TypeAlias
 
 from recinterp.semantics.ast import Arm, Call, Construct, Expr, Let, Match, Var
 
 Skips: TypeAlias = tuple[tuple[str, int], ...]
-BELOW = "%"  # marks a place whose pointer is in a frame below that
-SAVED = "top"  # the register that stands for the pointer of the frame on top of the stack
+
+
+class Mark(StrEnum):
+    """Names that derivations make up; none can be a name of a program.
+
+    Attributes:
+        BELOW: Begins the register of a place whose pointer is in a frame below the top.
+        SAVED: The register that stands for the pointer of the frame on top of the stack.
+        BARE: Joins the type of an argument that is written as its bare data to what ends it.
+        END_OF: Begins the constructor that ends a list without being written.
+        STRIP: Begins the function that replaces a list's last constructor by that.
+    """
+
+    BELOW = "%"
+    SAVED = "top"
+    BARE = " bare, ends at "
+    END_OF = "the end of "
+    STRIP = "strip "
 
 
 @dataclass(frozen=True)

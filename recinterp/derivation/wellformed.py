@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recinterp.derivation.grammar import BARE, InputGrammar
+from recinterp.derivation.grammar import InputGrammar
+from recinterp.derivation.terms import Mark
 from recinterp.machine.nodes import Atom, Cmp, Const, Expr, Find, In, Reg, Span, add_constant
 from recinterp.tokens import ARG_SEP
 
@@ -42,7 +43,7 @@ def _one_argument(
 ) -> tuple[list[Atom], Expr] | None:
     """What must hold of the argument that starts there, and where it ends."""
     if grammar.encoding.is_bare(type_):
-        _, cons = grammar.forms_of(type_ + BARE + ARG_SEP)
+        _, cons = grammar.forms_of(type_ + Mark.BARE + ARG_SEP)
         return [], Find(start, step, cons.reads[0][1])
     if grammar.encoding.brackets:
         return None
