@@ -11,7 +11,7 @@ from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.mechanism import decide_mechanism
 from recinterp.causal.pairs import Pair, PairSampler
 from recinterp.causal.prediction import measure_interventional_match
-from recinterp.causal.results import Mechanism, MechanismKind, Site
+from recinterp.causal.results import Mechanism, MechanismKind, PatchLocation, Site
 from recinterp.causal.sites import find_sites
 from recinterp.causal.traces import trace_run
 from recinterp.causal.variables import Variable, VariableKind, counterfactual_output, list_variables
