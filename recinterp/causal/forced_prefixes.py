@@ -79,7 +79,8 @@ def predict_token(at: PrefixedState, rules: Sequence[ForcedPrefixRule] = ()) -> 
         at: the state with the prefix.
         rules: forced-prefix rules; the first that fits decides.
 
-    Returns: The token, EOS where the output ends, or None where the machine makes no prediction.
+    Returns:
+        The token, EOS where the output ends, or None where the machine makes no prediction.
     """
     features = at.features() if rules and at.t else {}
     first = next((rule for rule in rules if features and rule.fits(features)), None)
@@ -102,7 +103,8 @@ def predict_next_token(
         prefix: the output so far, the machine's own or another.
         forced_prefix_rules: the rules for prefixes that are not the machine's own.
 
-    Returns: The token, EOS where the output ends, or None where the machine makes no prediction.
+    Returns:
+        The token, EOS where the output ends, or None where the machine makes no prediction.
     """
     run, t = trace_run(machine, tokens), len(prefix)
     if t < len(run.emitting_states):
@@ -123,7 +125,8 @@ def learn_forced_prefix_rules(
             inputs and counted on the others.
         config: the thresholds.
 
-    Returns: The rules in order; the first that fits decides.
+    Returns:
+        The rules in order; the first that fits decides.
     """
     trials = list(_run_trials(adapter, sampler, config))
     fitting = [trial for trial in trials if in_fit_split(trial.at.state.tokens)]

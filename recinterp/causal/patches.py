@@ -113,7 +113,8 @@ def interchange_accuracy(
         pairs: base and source steps.
         spec: what is put in, and where.
 
-    Reference: Geiger et al., Causal abstractions of neural networks (2021).
+    Reference:
+        Geiger et al., Causal abstractions of neural networks (2021).
     """
     if not pairs:
         return Rate(0, 0)

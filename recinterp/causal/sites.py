@@ -53,11 +53,13 @@ def find_sites(
         sampler: draws pairs of steps of the machine's runs.
         config: the thresholds.
 
-    Returns: The sites in the order of the variables: of each the first place in the order of
+    Returns:
+        The sites in the order of the variables: of each the first place in the order of
         computation, a joint one where no single place suffices, and for what is read off the input
         the last place as well. Sites that do not pass are returned as not accepted.
 
-    Reference: Geiger et al., Causal abstractions of neural networks (2021).
+    Reference:
+        Geiger et al., Causal abstractions of neural networks (2021).
     """
     found: list[Site] = []
     for variable in sampler.variables:

@@ -57,9 +57,11 @@ def localise_subspaces(
         sites: the sites of complete activations.
         config: the thresholds of sites and subspaces.
 
-    Returns: All sites, those of one variable together; a subspace has `dims` above 0.
+    Returns:
+        All sites, those of one variable together; a subspace has `dims` above 0.
 
-    Reference: Geiger et al. (2023), DAS.
+    Reference:
+        Geiger et al. (2023), DAS.
     """
     if adapter.n_layers < 2 or hooks_needed(adapter):
         return tuple(sites)

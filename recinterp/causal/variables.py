@@ -241,7 +241,8 @@ def counterfactual_output(run: MachineRun, variable: Variable, to: Value, t: int
         to: its value.
         t: index of the output token.
 
-    Returns: The token, EOS where the output ends there, or None where there is no such token.
+    Returns:
+        The token, EOS where the output ends there, or None where there is no such token.
     """
     changed = CounterfactualRun(
         run.machine,
@@ -285,7 +286,8 @@ def resume_until(run: MachineRun, t: int, *, max_silent_steps: int = 64) -> str 
         t: index of the output token.
         max_silent_steps: rule applications after which the token is given up.
 
-    Returns: The token, EOS where the output ends there, or None where there is no such token.
+    Returns:
+        The token, EOS where the output ends there, or None where there is no such token.
     """
     for _ in range(max_silent_steps):
         if len(run.out) > t:
@@ -308,7 +310,8 @@ def resume_from(state: MachineRun, tokens: Sequence[str], t: int, out: Sequence[
         t: index of the output token.
         out: the output so far.
 
-    Returns: The token, EOS where the output ends there, or None where there is no such token.
+    Returns:
+        The token, EOS where the output ends there, or None where there is no such token.
     """
     return resume_until(replace(copy_run(state), tokens=tuple(tokens), out=list(out)), t)
 
