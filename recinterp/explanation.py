@@ -20,7 +20,7 @@ from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
     from recinterp.causal.results import ForcedPrefixRule, Mechanism, Site
-    from recinterp.probe.heads import Head, LayerFinding
+    from recinterp.probe.results import Head, LayerFinding
     from recinterp.view.notebook.ablation import AblationWidget
     from recinterp.view.notebook.plots import Plots
     from recinterp.view.notebook.standalone import StandalonePage

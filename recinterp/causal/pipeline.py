@@ -15,7 +15,7 @@ from recinterp.causal.results import ForcedPrefixRule, Mechanism, MechanismKind,
 from recinterp.causal.sites import find_sites
 from recinterp.causal.subspaces import localise_subspaces
 from recinterp.causal.variables import tie_output_index_to_pointer
-from recinterp.probe.heads import Head, LayerFinding, probe_heads
+from recinterp.probe import Head, LayerFinding, probe_heads
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:

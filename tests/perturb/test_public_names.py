@@ -15,8 +15,8 @@ PathPatch Plan Redirect Reference Steer Swap Swept Transplant Unit head layer_ou
 learn_subspaces mlp pointer run stratum stream sweep
 """
 PROBE = """
-Alignment Head HeadReport Landmark LayerFinding Origin OriginMap head_scores landmarks origin_map
-probe_heads
+Alignment Head HeadConfig HeadReport HeadRole Landmark LayerFinding Origin OriginMap head_scores
+landmarks origin_map probe_heads
 """
 
 

@@ -9,6 +9,7 @@ from recinterp.models import Adapter, TrainingRun
 from recinterp.perturb import head
 from recinterp.perturb.liveness import is_live
 from recinterp.probe import probe_heads
+from recinterp.view.report.sentences.heads import head_note
 from recinterp.view.report.sentences.network import location_text
 
 NAMES = ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
@@ -57,7 +58,7 @@ def test_encoder_heads_are_scored_at_input_positions_and_by_ablation(
     for h in ex.heads[:2]:
         assert h.effect == 0.0
         assert not h.recursion
-        assert "% of the effect" not in h.note
+        assert "% of the effect" not in head_note(h)
         assert h.score > h.controls["untrained attention"]
         assert h.landmark.startswith(("p", "n-1-p"))
     assert max(h.controls["ablated"] for h in ex.heads[:2]) > 0

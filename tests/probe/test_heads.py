@@ -7,6 +7,7 @@ import pytest
 from recinterp.models import Adapter, load
 from recinterp.perturb.controls import untrained_twin
 from recinterp.probe import HeadReport, head_scores, probe_heads
+from recinterp.view.report.sentences.heads import layer_sentence
 from tests.perturb.hand_set import Words, planted
 
 pytestmark = pytest.mark.backend
@@ -21,21 +22,22 @@ def report(kind: str, n_layers: int = 1) -> HeadReport:
 def test_hand_set_reader_passes_both_tests(kind: str, landmark: str) -> None:
     found = report(kind)
     assert [h.name for h in found.recursion] == ["L0H0"]
-    reader, idle = found.heads
+    reader, inactive = found.heads
     assert (reader.role, reader.landmark) == ("reader", landmark)
     assert reader.score == 1.0
     assert reader.effect == pytest.approx(1.0)
     assert reader.controls["random direction"] < 0.2
     assert reader.controls["random head"] == 0.0
-    assert (idle.role, idle.effect, idle.recursion) == ("idle", 0.0, False)
+    assert (inactive.role, inactive.effect, inactive.recursion) == ("inactive", 0.0, False)
     assert found.gate.value == 1.0
 
 
 def test_layer_without_weights_does_not_carry_the_recursion() -> None:
     found = report("copy", n_layers=2)
     assert [(layer.layer, layer.carries) for layer in found.layers] == [(0, True), (1, False)]
-    assert "L0H0" in found.layers[0].text
-    assert [h.role for h in found.heads] == ["reader", "idle", "idle", "idle"]
+    assert found.layers[0].recursion_heads == ("L0H0",)
+    assert layer_sentence(found.layers[0]).startswith("layer 0 carries the recursion through L0H0")
+    assert [h.role for h in found.heads] == ["reader", "inactive", "inactive", "inactive"]
 
 
 def test_untrained_models_have_no_recursion_head() -> None:

@@ -27,7 +27,7 @@ from recinterp.divergence import (
 )
 from recinterp.explanation import Explanation
 from recinterp.judge import Fidelity, Stratum
-from recinterp.probe.heads import Head, LayerFinding
+from recinterp.probe import Head, HeadRole, LayerFinding
 from recinterp.stats import Rate
 from recinterp.view.notebook.session import Session
 from tests.view.machines import SUCCESSOR, capped
@@ -78,14 +78,16 @@ def stratum(name: str, n: int, right: int) -> Stratum:
 
 def head(layer: int, index: int, recursion: bool) -> Head:
     return Head(
-        layer,
-        index,
-        role="reader" if recursion else "",
+        layer=layer,
+        head=index,
+        role=HeadRole.READER if recursion else HeadRole.INACTIVE,
         score=0.91 if recursion else 0.12,
         effect=0.62 if recursion else 0.03,
         controls={"untrained attention": 0.02, "random direction": 0.04},
         recursion=recursion,
-        note="reads t + 1" if recursion else "",
+        follows=recursion,
+        passes_gate=True,
+        landmark="t + 1" if recursion else "",
     )
 
 
@@ -169,7 +171,7 @@ def explanation(**changes: Any) -> Explanation:
             Rate(4, 90),
         ),
         heads=(head(0, 0, False), head(0, 1, False), head(1, 0, True), head(1, 1, False)),
-        layers=(LayerFinding(1, Rate(61, 120), 0.5, 0.1, True, "layer 1 carries it"),),
+        layers=(LayerFinding(layer=1, moved=Rate(61, 120), effect=0.5, control=0.1, carries=True),),
         sites=(SITE,),
         forced_prefix_rules=(OVERRIDE,),
         mechanism=MECHANISM,

@@ -28,6 +28,7 @@ from recinterp.view.notebook.standalone import (
     StandalonePage,
     build_widget_page,
 )
+from recinterp.view.report.sentences.heads import head_note
 from recinterp.view.report.sentences.summary import domain_text
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ def build_setup(session: Session, *, max_pointers: int = 12) -> dict[str, Any]:
                 "layer": which[0],
                 "head": which[1],
                 "name": session.name(which),
-                "role": head.role if head else "",
-                "note": head.note if head else "",
+                "role": head.role.value if head else "",
+                "note": head_note(head) if head else "",
                 "recursion": head is not None and head.recursion,
             }
         )

@@ -13,6 +13,7 @@ from recinterp.stats import Rate
 from recinterp.view.diagram.graph import MachineGraph
 from recinterp.view.diagram.outline import render_outline
 from recinterp.view.diagram.side_by_side import align_machines
+from recinterp.view.report.sentences.heads import head_note, layer_sentence
 from recinterp.view.report.sentences.kinds import kind_does, shortcut_does
 from recinterp.view.report.sentences.network import (
     condition_text,
@@ -256,7 +257,7 @@ def build_report(ex: Explanation) -> Report:
             )
             for o in ex.forced_prefix_rules
         ),
-        layers=tuple(str(finding.text) for finding in ex.layers),
+        layers=tuple(map(layer_sentence, ex.layers)),
         rejected_hypotheses=tuple(dict.fromkeys(ex.rejected_hypotheses)),
         equivalent_machines=tuple(map(str, ex.equivalent_machines)),
         probes=ex.probes,
@@ -312,7 +313,7 @@ def _optional(rate: Rate | None) -> Share | None:
 
 def _head(h: Head) -> HeadRow:
     controls = {k: float(v) for k, v in h.controls.items()}
-    return HeadRow(h.name, h.role, h.score, h.effect, controls, h.recursion, h.note)
+    return HeadRow(h.name, h.role.value, h.score, h.effect, controls, h.recursion, head_note(h))
 
 
 def _site(s: Site) -> SiteRow:
