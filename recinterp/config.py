@@ -8,6 +8,8 @@ from recinterp.causal.config import DEFAULTS as CAUSAL
 from recinterp.causal.config import CausalConfig
 from recinterp.divergence.config import DEFAULTS as DIVERGENCE
 from recinterp.divergence.config import DivergenceConfig
+from recinterp.probe.config import DEFAULTS as HEADS
+from recinterp.probe.config import HeadConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +24,14 @@ class ExplainConfig:
             inputs are compared as well, because counterexamples are read from those.
         causal: sizes and thresholds of the network half: sites, mechanism, forced-prefix rules.
         divergence: thresholds of the verdict and of the kinds of shortcut.
+        heads: thresholds of the roles of heads.
     """
 
     max_enumerated: int = 70_000
     sample_size: int = 20_000
     causal: CausalConfig = CAUSAL
     divergence: DivergenceConfig = DIVERGENCE
+    heads: HeadConfig = HEADS
 
 
 DEFAULTS = ExplainConfig()

@@ -75,7 +75,7 @@ def explain(
     told("asking the model and searching for its machine")
     built = synthesize(Oracle(seen), task, asked, seed=seed)
     told("looking inside: heads, sites, mechanism")
-    inside = analyse_network(model, task, built, seed, config.causal)
+    inside = analyse_network(model, task, built, seed, config.causal, config.heads)
     told("judging the frozen machine")
     found = _judged(model, seen, task, built, asked, seed, inside)
     told("comparing on the whole domain")

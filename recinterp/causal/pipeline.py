@@ -15,7 +15,8 @@ from recinterp.causal.results import ForcedPrefixRule, Mechanism, MechanismKind,
 from recinterp.causal.sites import find_sites
 from recinterp.causal.subspaces import localise_subspaces
 from recinterp.causal.variables import tie_output_index_to_pointer
-from recinterp.probe import Head, LayerFinding, probe_heads
+from recinterp.probe import Head, HeadConfig, LayerFinding, probe_heads
+from recinterp.probe.config import DEFAULTS as HEADS
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def analyse_network(
     result: SynthesisResult,
     seed: int,
     config: CausalConfig = DEFAULTS,
+    head_config: HeadConfig = HEADS,
 ) -> NetworkFindings:
     """Find heads, sites and mechanism of a model, and how well its machine predicts interventions.
 
@@ -66,6 +68,7 @@ def analyse_network(
         result: the machine that was learned from its outputs, and the inputs it was learned on.
         seed: seed of every draw.
         config: the thresholds.
+        head_config: the thresholds of head roles.
     """
     from torch import nn
 
@@ -75,11 +78,16 @@ def analyse_network(
     from recinterp.models.torch_threads import fitting_threads
 
     with fitting_threads(model):
-        return _analyse(Adapter(model, task), task, result, seed, config)
+        return _analyse(Adapter(model, task), task, result, seed, config, head_config)
 
 
 def _analyse(
-    adapter: Adapter, task: Task, result: SynthesisResult, seed: int, config: CausalConfig
+    adapter: Adapter,
+    task: Task,
+    result: SynthesisResult,
+    seed: int,
+    config: CausalConfig,
+    head_config: HeadConfig,
 ) -> NetworkFindings:
     inputs, max_steps = result.dataset.inputs, result.dataset.most
     measured = _thin_out(inputs, config.measured_inputs)
@@ -88,7 +96,7 @@ def _analyse(
     sampler = PairSampler(task, machine, fitted, seed, max_steps, config.pairs)
     measuring = sampler.restricted_to(measured)
 
-    heads = probe_heads(adapter, task, measured, seed)
+    heads = probe_heads(adapter, task, measured, seed, config=head_config)
     sites = find_sites(adapter, measuring, config.sites)
     subspaces = localise_subspaces(adapter, sampler, sites, config)
     mechanism = decide_mechanism(adapter, measuring, sites=sites, config=config)
