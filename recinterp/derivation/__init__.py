@@ -99,7 +99,7 @@ def _derive_within_length(task: Task, longest: int) -> Machine:
             raise NotDerivableError(
                 f"derive a machine for {task.function} on inputs of up to {longest} tokens",
                 "what is still to be computed is too much for one stack of pointers there too",
-                "shorter inputs, or a function whose intermediate results are constants",
+                "take shorter inputs, or a function whose intermediate results are constants",
             ) from None
     fits = Cmp(Reg("n"), "<=", Const(longest + task.arity - 1))
     return replace(minimise_machine(machine), domain=(*well_formedness_atoms(grammar), fits))

@@ -343,7 +343,7 @@ class Driver:
             raise NotDerivableError(
                 f"derive a machine for {self.grammar.task.function}",
                 "a suspended call needs two places that are not yet known",
-                "one argument that is walked while the others wait",
+                "rewrite it so that one argument is walked while the others wait",
             )
         return self._make_jump(self._seek_first(place, config, path), path, None)
 
@@ -381,7 +381,8 @@ class Driver:
             case Let(name, _, value, body):
                 return whole(substitute(body, {name: value}))
         raise NotDerivableError(
-            f"derive a machine for {self.grammar.task.function}", f"stuck at {redex}"
+            f"derive a machine for {self.grammar.task.function}",
+            f"the derivation is stuck at {redex}",
         )
 
     def _reduce_call(

@@ -42,8 +42,8 @@ def unbounded_error(function: str) -> NotDerivableError:
     return NotDerivableError(
         f"derive a machine for {function}",
         "what is still to be computed grows in a way that one stack of pointers does not hold",
-        "functions whose intermediate results are constants, or lists built left to right; "
-        "of others, task.within(longest) has a machine for inputs up to a length",
+        "functions whose intermediate results are constants, or lists built left to right, have "
+        "machines; of others, task.within(longest) has one for inputs up to a length",
     )
 
 

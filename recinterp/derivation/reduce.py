@@ -265,7 +265,9 @@ def select_branch(match: Match, made: Construct) -> Expr:
         a.constructor != made.constructor for a in match.arms
     ):
         raise NotDerivableError(
-            "derive a machine", "a list is read again after another was put at its end"
+            "derive a machine",
+            "a list is read again after another was put at its end",
+            "read the list before it is extended",
         )
     arm = match.arm(made.constructor)
     return substitute(arm.body, dict(zip(arm.names, made.args, strict=True)))

@@ -53,11 +53,13 @@ def check_machine(machine: Machine) -> None:
     modes = {r.mode for r in machine.rules}
     if machine.start not in modes:
         raise MachineError(
-            f"machine, start {machine.start}", "no rule starts there", f"modes: {sorted(modes)}"
+            "build a machine",
+            f"no rule starts in its first mode {machine.start}",
+            f"start in one of the modes {', '.join(sorted(modes))}",
         )
     if END_OF_INPUT in machine.vocab:
-        wrong = f"{END_OF_INPUT} is what reading outside gives"
-        raise MachineError("machine, vocab", wrong, "another name")
+        problem = f"its vocab has the token {END_OF_INPUT}, which reading outside the input gives"
+        raise MachineError("build a machine", problem, "give the token another name")
     for rule in machine.rules:
         _check_names(machine, rule, modes)
     _check_initial_values(machine)
@@ -65,8 +67,8 @@ def check_machine(machine: Machine) -> None:
         pair = _find_overlap(machine, mode)
         if pair is not None:
             raise OverlappingRulesError(
-                f"machine, mode {mode}",
-                f"rules {pair[0].name} and {pair[1].name} can both fire",
+                "build a machine",
+                f"rules {pair[0].name} and {pair[1].name} of mode {mode} can both fire",
                 "add to each a guard on the same expression, with values that differ",
             )
 
@@ -111,37 +113,48 @@ def _atoms_in(guard: Sequence[Atom]) -> tuple[Atom, ...]:
 
 def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
     registers = {name for name, _ in machine.registers} | set(READ_ONLY)
-    asked = f"machine, rule {rule.name}"
+    operation = f"build a machine with rule {rule.name}"
+    modes_text = ", ".join(sorted(modes))
     if rule.goto is not None and rule.goto not in modes:
-        raise MachineError(asked, f"no rule starts in mode {rule.goto}", f"modes: {sorted(modes)}")
+        raise MachineError(
+            operation, f"no rule starts in mode {rule.goto}", f"go to one of {modes_text}"
+        )
     for node in (n for part in (*rule.guard, *rule.updates) for n in walk(part)):
         known = {"token": machine.vocab, "register": registers, "frame": machine.frames}
         for kind, name, line in _names_used(node):
             if name not in known[kind]:
-                raise MachineError(asked, f"there is no {kind} {name!r}", f"declare it: {line}")
+                raise MachineError(
+                    operation, f"there is no {kind} {name!r}", f"declare it by a line `{line}`"
+                )
         if isinstance(node, Set) and node.reg in READ_ONLY:
-            raise MachineError(asked, f"{node.reg} is read-only", "set a register of your own")
+            raise MachineError(
+                operation, f"it sets {node.reg}, which is read-only", "set a register of your own"
+            )
         if isinstance(node, AtLeast):
-            _check_vote(asked, node)
+            _check_vote(operation, node)
 
 
 def _check_initial_values(machine: Machine) -> None:
-    """Registers begin before there are any; the domain is asked once they have."""
-    begins = {f"machine, register {name}": (walk(e), READ_ONLY) for name, e in machine.registers}
+    """First values may read no register; the domain is tested once all have their first values."""
+    first = {f"start register {name}": (walk(e), READ_ONLY) for name, e in machine.registers}
     known = (*READ_ONLY, *(name for name, _ in machine.registers))
-    asks = {"machine, domain": ((x for a in machine.domain for x in walk(a)), known)}
-    for asked, (nodes, taken) in {**begins, **asks}.items():
+    domain = {"test a machine's domain": ((x for a in machine.domain for x in walk(a)), known)}
+    for operation, (nodes, readable) in {**first, **domain}.items():
         for node in nodes:
-            if isinstance(node, Reg) and node.name not in taken:
-                raise MachineError(asked, f"{node.name} has no value yet", f"one of {list(taken)}")
+            if isinstance(node, Reg) and node.name not in readable:
+                raise MachineError(
+                    operation,
+                    f"{node.name} has no value yet",
+                    f"read only {', '.join(readable)} there",
+                )
 
 
-def _check_vote(asked: str, vote: AtLeast) -> None:
+def _check_vote(operation: str, vote: AtLeast) -> None:
     if not 1 <= vote.least <= len(vote.atoms):
-        what = f"{vote.least} of {len(vote.atoms)} atoms always or never hold"
-        raise MachineError(asked, what, "ask for 1 of them up to all")
+        problem = f"a vote for {vote.least} of {len(vote.atoms)} atoms always or never holds"
+        raise MachineError(operation, problem, "vote for one of them up to all")
     if any(isinstance(x, TopIs) for x in vote.atoms):
-        raise MachineError(asked, "a vote asks for the frame on top", "guard on `height`")
+        raise MachineError(operation, "a vote reads the frame on top", "guard on `height` instead")
 
 
 def _names_used(node: Node) -> Iterator[tuple[str, str, str]]:
@@ -243,7 +256,8 @@ def negate_atom(atom: Atom, vocab: tuple[str, ...]) -> Atom:
             return Cmp(a, {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[op], b)
         case AtLeast(least, atoms):
             return AtLeast(len(atoms) - least + 1, tuple(negate_atom(x, vocab) for x in atoms))
-    raise MachineError("negation of a guard", "TopIs has no single opposite", "guard on `height`")
+    problem = "the frame on top has no single opposite"
+    raise MachineError("negate a guard", problem, "guard on `height` instead")
 
 
 def simplify_guard(guard: tuple[Atom, ...]) -> tuple[Atom, ...]:

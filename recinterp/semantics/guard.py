@@ -168,26 +168,26 @@ def _describe_refusal(
     outside = "is outside the subset that is read"
     if fault is None:
         names = ", ".join(f.name for f in block)
-        wrong = f"recursion of {names} on types of different Inductive sentences {outside}"
-        accepted = "declare the types together, or the functions apart"
-        return _source_error(scope, OutsideSubsetError, heads[0], wrong, accepted)
+        problem = f"recursion of {names} on types of different Inductive sentences {outside}"
+        hint = "declare the types together, or the functions apart"
+        return _source_error(scope, OutsideSubsetError, heads[0], problem, hint)
     pos, callee = places.get(id(fault.call), heads[0]), fault.call.function
     if fault.size is SubtermSize.COMPUTED:
-        wrong = f"a recursive call of {callee} on a computed argument {outside}"
-        accepted = "match on the argument and call on a name that the match binds"
-        return _source_error(scope, OutsideSubsetError, pos, wrong, accepted)
+        problem = f"a recursive call of {callee} on a computed argument {outside}"
+        hint = "match on the argument and call on a name that the match binds"
+        return _source_error(scope, OutsideSubsetError, pos, problem, hint)
     place = f"{fault.struct!r} itself" if fault.size is SubtermSize.WHOLE else "something else"
-    wrong = (
+    problem = (
         f"not structurally recursive: the call of {callee} is not on a strict subterm of "
         f"{fault.struct!r} but on {place}"
     )
-    accepted = f"match on {fault.struct!r} and call on a name that the match binds"
-    return _source_error(scope, NotStructuralError, pos, wrong, accepted)
+    hint = f"match on {fault.struct!r} and call on a name that the match binds"
+    return _source_error(scope, NotStructuralError, pos, problem, hint)
 
 
 def _source_error(
-    scope: Scope, kind: type[SourceError], pos: Pos, wrong: str, accepted: str
+    scope: Scope, kind: type[SourceError], pos: Pos, problem: str, hint: str
 ) -> SourceError:
     return kind(
-        "check a program", wrong, accepted, source=scope.source, line=pos.line, column=pos.column
+        "check a program", problem, hint, source=scope.source, line=pos.line, column=pos.column
     )

@@ -230,7 +230,9 @@ def parse_sentences(source: str) -> tuple[s.Sentence, ...]:
     """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubsetError, with the place."""
     if len(source) > LIMITS.max_characters:
         raise GallinaSyntaxError(
-            "parse a program", f"it is longer than {LIMITS.max_characters} characters"
+            "parse a program",
+            f"it is longer than {LIMITS.max_characters} characters",
+            "split it",
         )
     clean = blank_comments(source)
     _check_nesting(source, clean)
@@ -251,9 +253,14 @@ def parse_sentences(source: str) -> tuple[s.Sentence, ...]:
 
 def nesting_error(source: str, line: int = 1, column: int = 1) -> OutsideSubsetError:
     """The refusal of a text that nests deeper than this reader can follow."""
-    wrong = "nesting this deep is outside the subset that is read"
+    problem = "nesting this deep is outside the subset that is read"
     return OutsideSubsetError(
-        "parse a program", wrong, "give parts of it names", source=source, line=line, column=column
+        "parse a program",
+        problem,
+        "give parts of it names",
+        source=source,
+        line=line,
+        column=column,
     )
 
 
@@ -267,10 +274,10 @@ def _check_nesting(source: str, clean: str) -> None:
 
 
 def _syntax_error(
-    source: str, line: int, column: int, wrong: str, accepted: str
+    source: str, line: int, column: int, problem: str, hint: str
 ) -> GallinaSyntaxError:
     return GallinaSyntaxError(
-        "parse a program", wrong, accepted, source=source, line=line, column=column
+        "parse a program", problem, hint, source=source, line=line, column=column
     )
 
 
@@ -300,8 +307,8 @@ def _unexpected_error(
     token = error.token
     if token.type == "$END":
         lines = source.splitlines() or [""]
-        wrong, instead = "the text ends inside a sentence", "close it with 'end' or '.'"
-        return _syntax_error(source, len(lines), len(lines[-1]) + 1, wrong, instead)
+        problem, instead = "the text ends inside a sentence", "close it with 'end' or '.'"
+        return _syntax_error(source, len(lines), len(lines[-1]) + 1, problem, instead)
     before = clean[: token.start_pos or 0]
     known = (
         advise_on_word(str(token))
@@ -311,8 +318,10 @@ def _unexpected_error(
     if known:
         return _outside_error(source, _Outside(token, *known))
     wanted = ", ".join(sorted(_terminal_text(t) for t in error.expected - {"OUTSIDE"})[:12])
-    wrong = f"{str(token)!r} cannot stand here"
-    return _syntax_error(source, token.line or 0, token.column or 0, wrong, f"expected {wanted}")
+    problem = f"{str(token)!r} cannot stand here"
+    return _syntax_error(
+        source, token.line or 0, token.column or 0, problem, f"write one of {wanted}"
+    )
 
 
 def _terminal_text(name: str) -> str:
@@ -334,4 +343,6 @@ def read_source(source: str | Path) -> str:
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TaskError("read a program", f"{source}: {error}", "a .v file in UTF-8") from None
+        raise TaskError(
+            "read a program", f"{source} cannot be read ({error})", "pass a .v file in UTF-8"
+        ) from None

@@ -111,7 +111,7 @@ class StepReducer:
 
     def __init__(self, program: Program, term: TermNode, strategy: str = "cbv") -> None:
         if strategy not in STRATEGIES:
-            raise UnknownNameError("strategy", strategy, STRATEGIES)
+            raise UnknownNameError("reduce by this strategy", strategy, STRATEGIES)
         self.program = program
         self.eager = strategy == "cbv"
         self.focus: TermNode = term

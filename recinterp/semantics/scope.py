@@ -95,21 +95,21 @@ class Scope:
     functions: dict[str, Function] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
 
-    def refuse(self, pos: s.Pos, wrong: str, accepted: str = "") -> NoReturn:
+    def refuse(self, pos: s.Pos, problem: str, hint: str = "") -> NoReturn:
         """Raise GallinaTypeError at a place."""
-        raise self._source_error(GallinaTypeError, pos, wrong, accepted)
+        raise self._source_error(GallinaTypeError, pos, problem, hint)
 
-    def refuse_as_outside(self, pos: s.Pos, wrong: str, accepted: str) -> NoReturn:
+    def refuse_as_outside(self, pos: s.Pos, problem: str, hint: str) -> NoReturn:
         """Raise OutsideSubsetError at a place."""
         raise self._source_error(
-            OutsideSubsetError, pos, f"{wrong} is outside the subset that is read", accepted
+            OutsideSubsetError, pos, f"{problem} is outside the subset that is read", hint
         )
 
     def _source_error(
-        self, kind: type[SourceError], pos: s.Pos, wrong: str, accepted: str
+        self, kind: type[SourceError], pos: s.Pos, problem: str, hint: str
     ) -> SourceError:
         return kind(
-            "check a program", wrong, accepted, source=self.source, line=pos.line, column=pos.column
+            "check a program", problem, hint, source=self.source, line=pos.line, column=pos.column
         )
 
     def declare_name(self, pos: s.Pos, name: str) -> None:

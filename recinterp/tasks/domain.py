@@ -52,8 +52,9 @@ class Matching:
         try:
             re.compile(self.pattern)
         except re.error as error:
-            wrong = f"{self.pattern!r} is no regular expression ({error})"
-            raise DomainError("exclude by a pattern", wrong, r"for instance r'\bX1 X0\b'") from None
+            problem = f"{self.pattern!r} is no regular expression ({error})"
+            hint = r"write one, for instance r'\bX1 X0\b'"
+            raise DomainError("exclude inputs by a pattern", problem, hint) from None
 
     def __call__(self, tokens: Sequence[str]) -> bool:
         """Whether the pattern is found in these tokens."""
@@ -79,7 +80,7 @@ class Domain:
     def inputs(self, task: Task, limit: int | None = None) -> Iterator[list[str]]:
         """Every input of the domain, shortest first, at most `limit`. DomainError with no bound."""
         if self.max_length is None and limit is None:
-            raise DomainError("list a domain", "it has no max_length", "give max_length or limit")
+            raise DomainError("list a domain", "it has no max_length", "pass max_length or limit")
         left = limit
         for tokens in self._candidate_inputs(task):
             if left == 0:
@@ -123,8 +124,8 @@ class Domain:
             case None:
                 pass
             case other:
-                wrong = f"exclude is {other!r}, which has no finite description"
-                raise DomainError("save a domain", wrong, "use FullDepth, Listed or Matching")
+                problem = f"exclude is {other!r}, which has no finite description"
+                raise DomainError("save a domain", problem, "use FullDepth, Listed or Matching")
         return {"max_length": self.max_length, "max_depth": self.max_depth, "exclude": exclude}
 
     @classmethod
@@ -135,7 +136,7 @@ class Domain:
         if described and "full_depth_from" in described:
             if task is None:
                 raise DomainError(
-                    "load a domain", "it excludes by depth and no task is given", "pass task="
+                    "load a domain", "it excludes by depth and no task is given", "pass task=…"
                 )
             exclude = FullDepth(task, int(described["full_depth_from"]))
         elif described and "matching" in described:

@@ -75,16 +75,24 @@ class Encoding:
         for name, token in self.shown:
             if name not in self.tokens_by_constructor or name not in set(self.program.symbols):
                 raise TaskError(
-                    "tokens", f"{name!r} is no constructor", f"one of {', '.join(names)}"
+                    "show constructors as other tokens",
+                    f"{name!r} is no constructor",
+                    f"name one of {', '.join(names)}",
                 )
             if not token or any(ch.isspace() for ch in token):
-                raise TaskError("tokens", f"{token!r} is no token", "text without blanks")
+                raise TaskError(
+                    "show constructors as other tokens",
+                    f"{token!r} is no token",
+                    "write text without blanks",
+                )
         seen: dict[str, str] = {}
         for name in names:
             token = self.tokens_by_constructor[name]
             if token in seen or token in (*specials, OPEN, CLOSE, ARG_SEP, END_OF_INPUT, TRUNCATED):
                 raise TaskError(
-                    "tokens", f"{name!r} is shown as {token!r}, which is taken", "another token"
+                    "show constructors as other tokens",
+                    f"{name!r} is shown as {token!r}, which is taken",
+                    "choose another token",
                 )
             seen[token] = name
 
@@ -283,10 +291,10 @@ class _Reader:
         return value_from(numbered)
 
     def _refuse_token(
-        self, i: int, wrong: str, accepted: Sequence[str] | Mapping[str, object]
+        self, i: int, problem: str, expected: Sequence[str] | Mapping[str, object]
     ) -> None:
-        hint = f"one of {', '.join(accepted)}" if accepted else ""
-        raise InvalidInputError("read tokens as a term", wrong, hint, position=self.offset + i)
+        hint = f"write one of {', '.join(expected)}" if expected else ""
+        raise InvalidInputError("read tokens as a term", problem, hint, position=self.offset + i)
 
 
 def _read_chain(
@@ -374,6 +382,10 @@ def split_arguments(tokens: Sequence[str], arity: int) -> list[list[str]]:
         rest = rest[at + 1 :]
     parts.append(rest)
     if len(parts) != arity:
-        raise InvalidInputError("read an input", f"{len(parts)} arguments, not {arity}",
-                        f"arguments joined by {ARG_SEP!r}", position=len(tokens))  # fmt: skip
+        raise InvalidInputError(
+            "read an input",
+            f"it has {len(parts)} arguments, not {arity}",
+            f"join the arguments by {ARG_SEP!r}",
+            position=len(tokens),
+        )
     return parts

@@ -63,7 +63,7 @@ def tasks() -> tuple[str, ...]:
 def task(name: str, order: str = "natural") -> Task:
     """A shipped task by name; UnknownNameError lists the nearest where there is none."""
     if name not in SHIPPED_TASKS:
-        raise UnknownNameError("task", name, SHIPPED_TASKS)
+        raise UnknownNameError("load a task", name, SHIPPED_TASKS)
     shipped = SHIPPED_TASKS[name]
     source = files("recinterp.tasks").joinpath("programs", shipped.file).read_text(encoding="utf-8")
     return Task.from_gallina(source, shipped.function, order, shipped.tokens, name=name)

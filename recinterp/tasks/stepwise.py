@@ -42,7 +42,7 @@ def stepwise_source(program: Program, function: str, k: int) -> tuple[str, str]:
     TaskError where k < 1.
     """
     if k < 1:
-        raise TaskError("stepwise", f"k is {k}", "k >= 1")
+        raise TaskError("make a stepwise task", f"k is {k}", "pass k >= 1")
     cut = _MatchSplitter(program)
     cut.drop_unreached(function)
     return _StepwiseWriter(program, cut).write_program(program.function(function).result, k)

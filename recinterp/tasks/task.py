@@ -76,7 +76,7 @@ class Task:
         """
         text = read_source(source)
         if order not in ORDERS:
-            raise UnknownNameError("order of a task", order, ORDERS)
+            raise UnknownNameError("make a task in this order", order, ORDERS)
         shown = tuple(sorted((tokens or {}).items()))
         task = cls(name or function, text, function, order, shown, bare_lists, brackets)
         task._check_task()
@@ -88,7 +88,9 @@ class Task:
             raise UnknownNameError("make a task", self.function, program.function_names)
         if not self.arity:
             raise TaskError(
-                "make a task", f"{self.function!r} takes no argument", "name a function"
+                "make a task",
+                f"{self.function!r} takes no argument",
+                "name a function that takes one or more",
             )
         types = [*self._types, self._function.result]
         self._encoding.check_tokens(types, (*SPECIALS,))
@@ -216,7 +218,9 @@ class Task:
                 continue
             term = value_term(node, type_, self.program)
             if term is None:
-                raise TaskError("read a term", f"{text!r} calls a function", "constructors alone")
+                raise TaskError(
+                    "read a term", f"{text!r} calls a function", "write constructors only"
+                )
             return term
         assert first is not None
         raise first
@@ -226,7 +230,9 @@ class Task:
         given = tuple(t.type for t in terms)
         if given != self._types:
             raise TaskError(
-                "encode", f"got ({', '.join(given)})", f"the task takes ({', '.join(self._types)})"
+                "encode the arguments",
+                f"they have types ({', '.join(given)})",
+                f"the task takes ({', '.join(self._types)})",
             )
         return self.write([value_of(t) for t in terms])
 
@@ -249,7 +255,9 @@ class Task:
         """The tokens of a result."""
         if term.type != self._function.result:
             raise TaskError(
-                "encode an output", f"it is a {term.type}", f"a {self._function.result} is needed"
+                "encode an output",
+                f"it has type {term.type}",
+                f"pass a term of type {self._function.result}",
             )
         return self._encoding.write_value(value_of(term), term.type)
 
@@ -372,7 +380,7 @@ class Task:
         DomainError where nothing fits.
         """
         if n < 0:
-            raise DomainError("sample", f"n is {n}", "n >= 0")
+            raise DomainError("sample inputs", f"n is {n}", "pass n >= 0")
         wanted = SampleRequest(depth, length, distribution, max_length, max_depth, exclude)
         return self._sampler.draw_sample(n, seed, wanted)
 

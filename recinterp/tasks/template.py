@@ -20,13 +20,15 @@ def check_template(template: str) -> None:
         1,
         2,
     ):
-        raise TaskError("template", f"{template!r} needs each of {', '.join(names)} once", TEMPLATE)
+        problem = f"the template {template!r} does not have each of {', '.join(names)} once"
+        raise TaskError("give a task a template", problem, f"the default is {TEMPLATE}")
     left = template
     for name in ("{bos}", *names):
         left = left.replace(name, "")
     places = [template.index(name) for name in names[:3]] + [template.rindex("{eos}")]
     if left or places != sorted(places):
-        raise TaskError("template", f"{template!r} is no template", TEMPLATE)
+        problem = f"{template!r} is no template: text or an order that no model is trained on"
+        raise TaskError("give a task a template", problem, f"the default is {TEMPLATE}")
 
 
 def split_template(template: str) -> tuple[list[str], list[str]]:
@@ -54,9 +56,15 @@ def check_ids(
 ) -> tuple[tuple[str, int], ...]:
     """Token, id pairs of a model trained elsewhere. TaskError where one is missing or shared."""
     if missing := sorted(needed - set(ids)):
-        raise TaskError("with_vocab", f"no id for {', '.join(missing)}", "give every token an id")
+        raise TaskError(
+            "give a task a vocabulary",
+            f"there is no id for {', '.join(missing)}",
+            "give every token one",
+        )
     words = {token: int(ids[token]) for token in needed}
     # Specials may share an id among themselves (PAD and EOS often do), never with a word.
     if len(set(words.values())) < len(words) or set(words.values()) & set(specials.values()):
-        raise TaskError("with_vocab", "two tokens share an id", "give each token its own")
+        raise TaskError(
+            "give a task a vocabulary", "two tokens share an id", "give each token its own"
+        )
     return tuple(sorted((words | dict(specials)).items()))

@@ -160,7 +160,7 @@ def compare_values(a: int, op: str, b: int) -> bool:
             return a > b
         case ">=":
             return a >= b
-    raise MachineError(f"comparison {op!r}", "there is no such comparison", "= != < <= > >=")
+    raise MachineError("compare two values", f"there is no comparison {op!r}", "use = != < <= > >=")
 
 
 def start_run(machine: Machine, tokens: Sequence[str]) -> MachineRun:
@@ -211,13 +211,15 @@ def _refuse_unknown(machine: Machine, forced: Mapping[str, int | str]) -> None:
     for name, value in forced.items():
         if name not in known or name in READ_ONLY:
             raise MachineError(
-                f"run(set={{{name!r}: …}})", "there is no such register", f"one of {sorted(known)}"
+                f"run a machine with {name} set",
+                "there is no such register",
+                f"set one of {', '.join(sorted(known))}",
             )
         if name == "mode" and value not in machine.modes:
             raise MachineError(
-                f"run(set={{'mode': {value!r}}})",
+                f"run a machine with mode set to {value!r}",
                 "there is no such mode",
-                f"one of {machine.modes}",
+                f"set it to one of {', '.join(machine.modes)}",
             )
 
 

@@ -93,9 +93,12 @@ def from_json(data: Json) -> Machine:
     try:
         machine = _node_from_json(data)
     except (TypeError, KeyError, ValueError) as e:
-        raise MachineError("read a machine from JSON", str(e), "what to_json writes") from None
+        problem = f"its data does not fit ({e})"
+        raise MachineError("read a machine from JSON", problem, "pass what to_json wrote") from None
     if not isinstance(machine, Machine):
-        raise MachineError("read a machine from JSON", "it is no machine", "what to_json writes")
+        raise MachineError(
+            "read a machine from JSON", "it is no machine", "pass what to_json wrote"
+        )
     return machine
 
 

@@ -56,7 +56,7 @@ class Builder(Transformer[Token, Fields]):
         for needed in ("vocab", "start"):
             if needed not in fields:
                 raise MachineError(
-                    "machine text", f"it has no `{needed}` line", f"add one: {needed} …"
+                    "read machine text", f"it has no `{needed}` line", f"add a line `{needed} …`"
                 )
         return fields | {"rules": tuple(rules)}
 
@@ -97,7 +97,9 @@ class Builder(Transformer[Token, Fields]):
         ends = [v for k, v in rest if k == "goto"]
         if len(ends) != 1:
             raise MachineError(
-                f"machine, rule {name}", "it has no single `goto MODE` or `halt`", "end it with one"
+                f"read rule {name}",
+                "it does not end in one `goto MODE` or `halt`",
+                "end it with one of them",
             )
         updates = tuple(v for k, v in rest if k == "update")
         return (
@@ -200,7 +202,7 @@ class Builder(Transformer[Token, Fields]):
 
 def parse_fields(text: str) -> Fields:
     """The arguments of `Machine` from its text. Errors: MachineSyntaxError, with a caret."""
-    asked = "machine text"
+    operation = "machine text"
     try:
         return Builder().transform(_build_parser().parse(text.strip() + "\n"))
     except UnexpectedInput as e:
@@ -212,9 +214,9 @@ def parse_fields(text: str) -> Fields:
         )
         line, column = max(e.line, 1), max(e.column, 1)
         raise MachineSyntaxError(
-            asked,
-            "this does not parse here",
-            f"expected one of {', '.join(wanted)}" if wanted else "",
+            operation,
+            "the text does not parse here",
+            f"write one of {', '.join(wanted)} here" if wanted else "",
             source=text.strip(),
             line=line,
             column=column,
@@ -222,7 +224,7 @@ def parse_fields(text: str) -> Fields:
     except VisitError as e:
         if isinstance(e.orig_exc, RecinterpError):
             raise e.orig_exc from None
-        raise MachineError(asked, str(e.orig_exc)) from None
+        raise MachineError(operation, str(e.orig_exc)) from None
 
 
 @cache

@@ -45,7 +45,7 @@ LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_'.\-]*")
 def reverse_machine(machine: Machine) -> Machine:
     """The machine for reversed words. Errors: MachineError for one with a stack."""
     if machine.frames:
-        raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
+        raise MachineError("reverse a machine", "it has a stack", "reverse a finite-state one")
     turn = _Reversal(machine)
     rules = tuple(turn.reverse_rule(r) for r in machine.rules)
     start = (*((name, turn.reverse_register(name, e)) for name, e in machine.registers),)
@@ -125,7 +125,9 @@ class _Reversal:
             case AtLeast(least, atoms):
                 return AtLeast(least, tuple(map(self.reverse_atom, atoms)))
         raise MachineError(
-            "flip a machine", "a guard reads the output or the stack", "flip one that does not"
+            "reverse a machine",
+            "a guard reads the output or the stack",
+            "reverse a machine that reads its input only",
         )
 
     def reverse_rule(self, rule: Rule) -> Rule:
@@ -143,7 +145,7 @@ class _Reversal:
                 return [Set(reg, self.reverse_register(reg, to))]
             case Lost():
                 return [update]
-        raise MachineError("flip a machine", "it has a stack of its own", "flip a finite-state one")
+        raise MachineError("reverse a machine", "it has a stack", "reverse a finite-state one")
 
     def push_frame(self, piece: str | Copy) -> Push:
         """The frame that stands for a token to be written at the end."""

@@ -112,7 +112,9 @@ class Sampler:
     def draw_sample(self, n: int, seed: int, wanted: SampleRequest) -> list[list[str]]:
         """`n` inputs as asked for. DomainError where none fits; UnknownNameError."""
         if wanted.distribution not in DISTRIBUTIONS:
-            raise UnknownNameError("distribution", wanted.distribution, DISTRIBUTIONS)
+            raise UnknownNameError(
+                "sample from this distribution", wanted.distribution, DISTRIBUTIONS
+            )
         rng, dead = Random(seed), set[Cell]()
         if wanted not in self._plans:
             self._plans[wanted] = self._plan_sample(wanted, dead)
@@ -121,7 +123,9 @@ class Sampler:
         while len(out) < n:
             if plan is None:
                 raise DomainError(
-                    "sample", f"no input fits {_request_text(wanted)}", "ask for less"
+                    "sample inputs",
+                    f"no input fits {_request_text(wanted)}",
+                    "widen the depth, the length or what is excluded",
                 )
             length = plan[0].draw_item(rng)
             depth = plan[1][length].draw_item(rng) if plan[1] else None
