@@ -127,9 +127,7 @@ def _check_names(machine: Machine, rule: Rule, modes: set[str]) -> None:
                     operation, f"there is no {kind} {name!r}", f"declare it by a line `{line}`"
                 )
         if isinstance(node, Set) and node.reg in READ_ONLY:
-            raise MachineError(
-                operation, f"it sets {node.reg}, which is read-only", "set a register of your own"
-            )
+            raise MachineError(operation, f"{node.reg} is read-only", "set a register of your own")
         if isinstance(node, AtLeast):
             _check_vote(operation, node)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,25 @@ ORDERS = ("natural", "reverse")
 
 @dataclass(frozen=True)
 class Task:
-    """Ground truth for one function. Make it with `from_gallina` or `recinterp.task(name)`.
+    """Ground truth for one function: its program, its tokens, its token ids, its inputs.
 
-    `shown`: constructor -> token pairs; `given_ids`: token -> id pairs where a model trained
-    elsewhere has ids of its own; tasks are equal where all of this is.
+    Make one with `recinterp.task(name)` or `Task.from_gallina(source, function)`. Tasks are equal
+    if all fields but `longest` are.
+
+    Attributes:
+        name: Name of the task, of a shipped one or given by the user.
+        source: The Gallina text.
+        function: Name of the function in it whose value is the output.
+        order: Order of the tokens of each argument and of the output: "natural" (constructors in
+            prefix order) or "reverse".
+        shown: Pairs of a constructor and the token shown in its place, for those that differ.
+        bare_lists: Whether a list of labels, as a whole argument or output, is its labels only.
+        brackets: Whether every constructor with arguments is written between brackets.
+        given_ids: Pairs of a token and its id, where a model trained elsewhere has its own.
+        bos: Id of BOS, or None if the template has no {bos}.
+        template: How input and output are joined into one sequence of a decoder-only model.
+        longest: Number of tokens up to which the derived machine has to be right; None for all
+            inputs. See `within`.
     """
 
     name: str
@@ -69,10 +85,27 @@ class Task:
         brackets: bool = False,
         name: str | None = None,
     ) -> Task:
-        """A task from Gallina text, or from a path to a .v file.
+        """Make a task from Gallina text, or from a path to a .v file.
 
-        `tokens` maps constructors to the tokens shown instead. Raises SourceError with the place
-        where the text is refused, UnknownNameError for the function, TaskError for the rest.
+        Args:
+            source: The text, or the path.
+            function: Name of the function that is the task.
+            order: "natural" or "reverse": whether arguments and output are written from the
+                outermost constructor on, or backwards.
+            tokens: Constructor -> the token shown in its place.
+            bare_lists: Whether a list of labels, as a whole argument or output, is written as its
+                labels only: `cons a (cons b nil)` as `a b`.
+            brackets: Whether every constructor with arguments is written between brackets.
+            name: Name of the task; the function's by default.
+
+        Returns:
+            The task, with token ids numbered from 0 in the order of `vocab`.
+
+        Raises:
+            SourceError: The text is refused; the error has the line and column.
+            UnknownNameError: There is no such function or order.
+            TaskError: The file cannot be read, the function takes no argument, or two
+                constructors would share a token.
         """
         text = read_source(source)
         if order not in ORDERS:
@@ -95,6 +128,22 @@ class Task:
         types = [*self._types, self._function.result]
         self._encoding.check_tokens(types, (*SPECIALS,))
 
+    def __repr__(self) -> str:
+        """Name, order, function and its type, tokens, and an example: what a reader needs first."""
+        types = " -> ".join([*self._types, self._function.result])
+        plural = "s" if self.arity > 1 else ""
+        lines = [
+            f"Task {self.name!r} ({self.order} order, {self.arity} argument{plural})",
+            f"  function  {self.function} : {types}",
+            f"  tokens    {_shorten(self.constructors)}",
+            f"  template  {self.template}",
+        ]
+        long_enough = (n for n in range(3, DEFAULT_LENGTH + 1) if self.count(n))
+        for length in islice(long_enough, 1):
+            (example,) = self.sample(1, length=length)
+            lines.append(f"  example   {' '.join(example)} -> {' '.join(self.apply(example))}")
+        return "\n".join(lines)
+
     # the program
     @cached_property
     def _elaborated(self) -> Elaborator:
@@ -102,7 +151,7 @@ class Task:
 
     @cached_property
     def program(self) -> Program:
-        """The checked program (see recinterp.semantics.ast)."""
+        """The checked program; `recinterp.semantics.ast` says how to read it."""
         return self._elaborated.program
 
     @cached_property
@@ -115,7 +164,7 @@ class Task:
 
     @property
     def arity(self) -> int:
-        """The number of arguments."""
+        """The number of arguments of the function."""
         return len(self._types)
 
     @property
@@ -175,10 +224,21 @@ class Task:
         bos: int | None = None,
         template: str = TEMPLATE,
     ) -> Task:
-        """The same task with the token ids and the template of a model trained elsewhere.
+        """The task with the token ids and the template of a model trained elsewhere.
 
-        `template` is made of {bos} {input} {sep} {output} {eos}; {bos} is dropped where bos is
-        None. Raises TaskError where a token is missing, or two tokens share an id.
+        Args:
+            ids: Token -> id, for every constructor token (and `,` where there are two arguments).
+            pad: Id of PAD. Specials may share an id among themselves.
+            sep: Id of SEP, which stands between input and output.
+            eos: Id of EOS, which ends the output.
+            bos: Id of BOS; None if the model has none, {bos} is dropped from the template then.
+            template: How input and output are joined, made of {bos} {input} {sep} {output} {eos}.
+
+        Returns:
+            A new task; this one is unchanged.
+
+        Raises:
+            TaskError: A token is missing, two tokens share an id, or the template makes no sense.
         """
         needed = set(self.vocab) - set(SPECIALS)
         specials = {"PAD": pad, "SEP": sep, "EOS": eos} | ({} if bos is None else {"BOS": bos})
@@ -195,17 +255,42 @@ class Task:
         return dict(self.ids).__getitem__
 
     def prompt(self, tokens: Sequence[str]) -> list[int]:
-        """Ids of an input up to and including SEP: what a decoder-only model is given."""
+        """The ids of an input up to and including SEP: what a decoder-only model is given.
+
+        Args:
+            tokens: Tokens of an input.
+
+        Returns:
+            The ids, without padding.
+        """
         return render_ids(self._layout[0], tokens, self._id, self.bos)
 
     def target(self, tokens: Sequence[str]) -> list[int]:
-        """Ids of an output's tokens (a list of tokens, as `apply` gives it), and EOS."""
+        """The ids that a model should write after the prompt.
+
+        Args:
+            tokens: Tokens of an output, as `apply` gives them.
+
+        Returns:
+            The ids of the output's tokens, and of EOS.
+        """
         end = render_ids(self._layout[1], (), self._id, self.bos)
         return [*map(self._id, tokens), *end]
 
     # terms
     def term(self, text: str) -> Term:
-        """A term of one of the task's types from Gallina text; SourceError otherwise."""
+        """Read a term of one of the task's types from Gallina text.
+
+        Args:
+            text: Constructors and brackets: "X1 (X0 One)".
+
+        Returns:
+            The term, of the first type of the arguments and the output that it fits.
+
+        Raises:
+            SourceError: The text is no term of any of the types.
+            TaskError: The text calls a function.
+        """
         first: SourceError | None = None
         for wanted in dict.fromkeys((*self._types, self._function.result)):
             plain = read_plain(text, wanted, self.program)
@@ -226,7 +311,17 @@ class Task:
         raise first
 
     def encode(self, *terms: Term) -> list[str]:
-        """The tokens of the task's arguments; TaskError where their number or types are wrong."""
+        """Write the arguments as the tokens of an input.
+
+        Args:
+            *terms: One term for each argument of the function.
+
+        Returns:
+            The tokens, arguments joined by `,`.
+
+        Raises:
+            TaskError: The number of terms or their types are not the function's.
+        """
         given = tuple(t.type for t in terms)
         if given != self._types:
             raise TaskError(
@@ -237,7 +332,14 @@ class Task:
         return self.write([value_of(t) for t in terms])
 
     def write(self, values: Sequence[Value]) -> list[str]:
-        """The tokens of the arguments, given as values (see recinterp.semantics.terms)."""
+        """Write arguments that are given as values (see `recinterp.semantics.terms`).
+
+        Args:
+            values: One value for each argument of the function.
+
+        Returns:
+            The tokens, arguments joined by `,`.
+        """
         out: list[str] = []
         for i, (value, type_) in enumerate(zip(values, self._types, strict=True)):
             out += [ARG_SEP] if i else []
@@ -245,14 +347,34 @@ class Task:
         return out
 
     def decode(self, tokens: Sequence[str]) -> tuple[Term, ...]:
-        """The arguments that tokens write. Raises InvalidInputError with the position."""
+        """Read the arguments that the tokens of an input stand for.
+
+        Args:
+            tokens: Tokens of an input.
+
+        Returns:
+            One term for each argument of the function.
+
+        Raises:
+            InvalidInputError: The tokens are no input; the error has the position.
+        """
         return tuple(
             term_from(v, t, self.program)
             for v, t in zip(self._read_arguments(tokens), self._types, strict=True)
         )
 
     def encode_output(self, term: Term) -> list[str]:
-        """The tokens of a result."""
+        """Write a result as the tokens of an output.
+
+        Args:
+            term: A term of the function's result type.
+
+        Returns:
+            The tokens, without EOS.
+
+        Raises:
+            TaskError: The term is of another type.
+        """
         if term.type != self._function.result:
             raise TaskError(
                 "encode an output",
@@ -262,7 +384,17 @@ class Task:
         return self._encoding.write_value(value_of(term), term.type)
 
     def decode_output(self, tokens: Sequence[str]) -> Term:
-        """The result that tokens write. Raises InvalidInputError with the position."""
+        """Read the result that the tokens of an output stand for.
+
+        Args:
+            tokens: Tokens of an output, without EOS.
+
+        Returns:
+            The term.
+
+        Raises:
+            InvalidInputError: The tokens are no term of the result type.
+        """
         result = self._function.result
         return term_from(self._encoding.read_value(tokens, result), result, self.program)
 
@@ -276,49 +408,118 @@ class Task:
         return values
 
     def well_formed(self, tokens: Sequence[str]) -> None:
-        """None for an input of the task; InvalidInputError with the position otherwise."""
+        """Check that tokens are an input of the task.
+
+        Args:
+            tokens: The tokens.
+
+        Raises:
+            InvalidInputError: They are not; the error has the position of the first fault.
+        """
         self._read_arguments(tokens)
 
     # ground truth
     def apply(self, tokens: Sequence[str]) -> list[str]:
-        """The output: the normal form, written as tokens. Raises InvalidInputError."""
+        """Compute the true output of an input: the normal form of the call, as tokens.
+
+        Args:
+            tokens: Tokens of an input.
+
+        Returns:
+            Tokens of the output, without EOS.
+
+        Raises:
+            InvalidInputError: The tokens are no input.
+        """
         value = self._compiled.run_function(self.function, self._read_arguments(tokens))
         return self._encoding.write_value(value, self._function.result)
 
     def apply_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The output for each input."""
+        """Compute the true output of each input.
+
+        Args:
+            inputs: Tokens of N inputs.
+
+        Returns:
+            Tokens of N outputs, without EOS.
+
+        Raises:
+            InvalidInputError: One of them is no input.
+        """
         run, read, function = self._compiled.run_function, self._read_arguments, self.function
         write = self._encoding.writer_of(self._function.result)
         return [write(run(function, read(tokens))) for tokens in inputs]
 
     def trace(self, tokens: Sequence[str], strategy: str = "cbv") -> ReductionTrace:
-        """The δ, β, ι, ζ steps from the call to its normal form; strategy "cbv" or "outermost"."""
+        """The δ, β, ι and ζ steps from the call to its normal form.
+
+        Args:
+            tokens: Tokens of an input.
+            strategy: Order of reduction: "cbv" (leftmost-innermost) or "outermost".
+
+        Returns:
+            The trace; print it, iterate over its steps, or show it in a notebook.
+
+        Raises:
+            InvalidInputError: The tokens are no input.
+            UnknownNameError: There is no such strategy; raised when the steps are taken.
+        """
         return ReductionTrace(self.program, self.function, self.decode(tokens), strategy)
 
     def depth(self, tokens: Sequence[str]) -> int:
-        """The longest chain of nested unfoldings of the task's own functions, minus one."""
+        """The recursion depth of an input.
+
+        Args:
+            tokens: Tokens of an input.
+
+        Returns:
+            The longest chain of nested unfoldings of the task's own recursive functions, minus
+            one: 0 where the call ends without recursion.
+
+        Raises:
+            InvalidInputError: The tokens are no input.
+        """
         return max(0, self._compiled.measure_depth(self.function, self._read_arguments(tokens)))
 
     def stepwise(self, k: int) -> Task:
         """The task "reduce k ι-match steps, leftmost-outermost", on the terms this one's runs pass.
 
         A call not reduced yet is a token, the function's name: for the binary successor and k = 1,
-        `succ X1 01 -> X0 succ 01`. TaskError where k < 1.
+        `succ X1 01 -> X0 succ 01`.
+
+        Args:
+            k: Number of steps, 1 or more.
+
+        Returns:
+            A task with a program of its own.
+
+        Raises:
+            TaskError: k is below 1.
         """
         return stepwise_task(self, k)
 
     @cached_property
     def machine(self) -> Machine:
-        """The ground-truth machine, derived from the program. Errors: NotDerivableError.
+        """The ground-truth machine, derived from the program.
 
         Some functions have one only on inputs up to a length: `task.within(longest).machine`.
+
+        Raises:
+            NotDerivableError: The function needs more than pointers and one stack.
         """
         from recinterp.derivation import derive_machine
 
         return derive_machine(self, self.longest)
 
     def within(self, longest: int | None) -> Task:
-        """The same task, its machine asked about inputs of at most so many tokens."""
+        """The task with a machine that has to be right only up to a length.
+
+        Args:
+            longest: Number of tokens of the longest input; None for all inputs.
+
+        Returns:
+            A task that is equal to this one.
+        """
         return replace(self, longest=longest)
 
     # inputs
@@ -327,33 +528,77 @@ class Task:
         return Sampler(self, self.program, self._encoding, self.own)
 
     def length(self, tokens: Sequence[str]) -> int:
-        """The length of an input: its tokens, without commas."""
+        """The length of an input.
+
+        Args:
+            tokens: Tokens of an input.
+
+        Returns:
+            The number of its tokens, commas between arguments left out.
+        """
         return len(tokens) - (self.arity - 1)
 
     def inputs(self, max_length: int | None) -> Iterator[list[str]]:
-        """Every input up to a length, shortest first; without end where the length is None."""
+        """Iterate over every input up to a length, shortest first.
+
+        Args:
+            max_length: Length of the longest inputs; None to go on without end.
+
+        Returns:
+            An iterator over token lists.
+        """
         return self._sampler.iterate_inputs(max_length)
 
     def count(self, length: int) -> int:
-        """The number of inputs of exactly that length."""
+        """The number of inputs of exactly one length.
+
+        Args:
+            length: The length, in tokens without commas.
+        """
         return self._sampler.count_inputs(length)
 
     def depths(self, length: int) -> dict[int, int]:
-        """Depth -> how many inputs of that length have it; only depths that occur."""
+        """How many inputs of one length have each recursion depth.
+
+        Args:
+            length: The length, in tokens without commas.
+
+        Returns:
+            Depth -> number of inputs, for depths that occur. Where the depth hangs on computed
+            values and there are more than 20,000 inputs, they are counted in a sample of those.
+        """
         return self._sampler.depths_at(length)
 
     def inputs_of(self, length: int) -> Iterator[list[str]]:
-        """Every input of exactly that length."""
+        """Iterate over every input of exactly one length.
+
+        Args:
+            length: The length, in tokens without commas.
+
+        Returns:
+            An iterator over token lists.
+        """
         return self._sampler.inputs_of_length(length)
 
     def full_depth(self, tokens: Sequence[str]) -> bool:
-        """Whether an input is as deep as inputs of its length get: the edge cases of its task."""
+        """Whether no input of the same length is deeper: the edge cases of a task.
+
+        Args:
+            tokens: Tokens of an input.
+        """
         return self.depth(tokens) == self._sampler.max_depth(self.length(tokens))
 
     def measure_many(
         self, inputs: Sequence[Sequence[str]]
     ) -> tuple[list[int], list[int], list[bool]]:
-        """Each input's depth, its length, and whether no input of that length is deeper."""
+        """Measure many inputs at once.
+
+        Args:
+            inputs: Tokens of N inputs.
+
+        Returns:
+            Depths, lengths, and whether no input of the same length is deeper: three lists of N.
+        """
         lengths = [self.length(x) for x in inputs]
         deepest = {n: self._sampler.max_depth(n) for n in set(lengths)}
         depths = [self.depth(x) for x in inputs]
@@ -372,12 +617,26 @@ class Task:
         max_depth: int | None = None,
         exclude: Exclude | None = None,
     ) -> list[list[str]]:
-        """`n` inputs, drawn with replacement; the same seed gives the same inputs.
+        """Draw inputs with replacement; the same seed gives the same inputs.
 
-        "balanced": length uniform, then depth uniform over what the length permits; "uniform":
-        length uniform, then any input of it; "natural": any input up to max_length, each as likely
-        (for binary numbers: uniform integers). `depth` and `length` fix them exactly. Raises
-        DomainError where nothing fits.
+        Args:
+            n: Number of inputs.
+            seed: Seed of the draw.
+            depth: Recursion depth that every input has; None for any.
+            length: Length that every input has, in tokens; None for any up to `max_length`.
+            distribution: "balanced": length uniform, then depth uniform over those of the length;
+                "uniform": length uniform, then each input of it as likely; "natural": each input
+                up to `max_length` as likely (for binary numbers: uniform integers).
+            max_length: Length of the longest inputs, in tokens.
+            max_depth: Recursion depth of the deepest inputs; None for any.
+            exclude: A predicate on tokens; inputs it holds of are not drawn.
+
+        Returns:
+            `n` token lists.
+
+        Raises:
+            DomainError: No input fits, or n is negative.
+            UnknownNameError: There is no such distribution.
         """
         if n < 0:
             raise DomainError("sample inputs", f"n is {n}", "pass n >= 0")
@@ -386,13 +645,20 @@ class Task:
 
     # saved form
     def to_json(self) -> dict[str, Any]:
-        """What a checkpoint records: enough to make the same task again."""
+        """What a checkpoint records: plain data, enough to make the task again."""
         data = {part.name: getattr(self, part.name) for part in fields(self)}
         return data | {"tokens": dict(data.pop("shown")), "ids": dict(data.pop("given_ids"))}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
-        """The task that to_json described."""
+        """Make the task that `to_json` described.
+
+        Args:
+            data: What `to_json` gave.
+
+        Raises:
+            TaskError: The data describe no task.
+        """
         names = ("source", "function", "order", "tokens", "bare_lists", "brackets", "name")
         task = cls.from_gallina(**{name: data[name] for name in names})
         check_template(data["template"])
@@ -403,3 +669,13 @@ class Task:
             template=data["template"],
             longest=data.get("longest"),
         )
+
+
+def _shorten(tokens: Sequence[str], max_characters: int = 80) -> str:
+    """The tokens on one line; the last ones as a number where they do not fit."""
+    line = ""
+    for i, token in enumerate(tokens):
+        if len(line) + len(token) > max_characters:
+            return f"{line}… ({len(tokens) - i} more)"
+        line += f"{token} "
+    return line.rstrip()

@@ -113,7 +113,7 @@ def test_depth_a_hundred_thousand() -> None:
 
 def test_a_deep_trace_steps_at_a_constant_cost() -> None:
     trace = task("binary-successor").trace(["X1"] * 5_000 + ["01"])
-    assert trace.count_rules == {"δ": 1, "ι-fix": 5_001, "β": 5_001, "ι-match": 5_001}
+    assert trace.rule_counts == {"δ": 1, "ι-fix": 5_001, "β": 5_001, "ι-match": 5_001}
 
 
 def test_deep_trees_and_lists() -> None:
