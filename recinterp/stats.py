@@ -1,4 +1,4 @@
-"""A share with its counts: hits of total, and the Wilson 95 % interval."""
+"""A rate with its counts: hits of total, and the Wilson 95 % interval."""
 
 from __future__ import annotations
 
@@ -9,25 +9,39 @@ from math import nan, sqrt
 
 @dataclass(frozen=True)
 class Rate:
-    """`hits` of `total`; the value is NaN where nothing was counted."""
+    """A rate that knows its counts.
+
+    Attributes:
+        hits: How often it was the case.
+        total: How often it was counted.
+    """
 
     hits: int
     total: int
 
     @classmethod
     def of(cls, flags: Iterable[bool]) -> Rate:
-        """Count the true ones."""
-        seen = [bool(flag) for flag in flags]
-        return cls(sum(seen), len(seen))
+        """The rate of the true ones among some flags.
+
+        Args:
+            flags: One flag for each case that is counted.
+        """
+        counted = [bool(flag) for flag in flags]
+        return cls(sum(counted), len(counted))
 
     @property
     def value(self) -> float:
-        """The share in [0, 1], NaN for 0 of 0."""
+        """hits / total, in [0, 1]; NaN for 0 of 0."""
         return self.hits / self.total if self.total else nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval; (0, 1) for 0 of 0. Source: Wilson, JASA 22 (1927)."""
+        """Wilson's 95 % interval of the rate; (0, 1) for 0 of 0.
+
+        Reference:
+            Wilson, Probable inference, the law of succession, and statistical inference, JASA 22
+            (1927).
+        """
         if not self.total:
             return (0.0, 1.0)
         z = 1.959963984540054  # the normal quantile that leaves 2.5 % on either side

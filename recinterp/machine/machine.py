@@ -21,11 +21,21 @@ from recinterp.machine.validate import check_machine
 
 @dataclass(frozen=True)
 class Machine:
-    """An executable machine; refuses overlapping guards, unknown modes, registers and frames.
+    """An executable abstract state machine.
 
-    vocab: the tokens it reads and writes; arity: how many subtrees follow each (for `Span`);
-    registers: name and first value; domain: atoms that must hold at the start, else it abstains;
-    limit: the most steps a run may take.
+    Attributes:
+        vocab: The tokens that it reads and writes.
+        start: The mode of the first step.
+        registers: Each register's name and first value.
+        frames: The labels of the frames that it may push on its stack; empty without a stack.
+        rules: The rules, grouped by mode; of one mode at most one can fire in a state.
+        domain: Atoms that must hold of the input at the start; the machine abstains otherwise.
+        limit: Number of steps after which a run abstains.
+        arity: How many subtrees follow each token of `vocab`, which `Span` needs.
+
+    Raises:
+        OverlappingRulesError: Two rules of one mode can fire in the same state.
+        MachineError: A rule names a mode, token, register or frame that there is not.
     """
 
     vocab: tuple[str, ...]
@@ -44,7 +54,7 @@ class Machine:
 
     @cached_property
     def modes(self) -> tuple[str, ...]:
-        """The control states, the start first."""
+        """The control states, the start first; rules are grouped in this order."""
         return tuple(dict.fromkeys([self.start, *(r.mode for r in self.rules)]))
 
     @cached_property
@@ -58,11 +68,22 @@ class Machine:
         )
 
     def rules_of(self, mode: str) -> tuple[Rule, ...]:
-        """The rules that can fire in a mode."""
+        """The rules of one mode.
+
+        Args:
+            mode: Name of a control state; an unknown one has no rules.
+        """
         return self._rules_by_mode.get(mode, ())
 
     def guards_of(self, mode: str) -> tuple[tuple[Atom, ...], tuple[Guarded, ...]]:
-        """The distinct atoms of a mode, and its rules with their guards as numbers of those."""
+        """The distinct atoms of a mode, and its rules with their guards as numbers of those.
+
+        Args:
+            mode: Name of a control state; an unknown one has no rules.
+
+        Returns:
+            The atoms, and for each rule the indices of its guard's atoms.
+        """
         return self._guards_by_mode.get(mode, ((), ()))
 
     @cached_property
@@ -79,36 +100,74 @@ class Machine:
         return {m: tuple(r for r in self.rules if r.mode == m) for m in self.modes}
 
     def with_rules(self, rules: Sequence[Rule]) -> Machine:
-        """The same machine with other rules."""
+        """A machine that differs from this one in its rules.
+
+        Args:
+            rules: All its rules.
+
+        Raises:
+            MachineError: The rules do not fit the machine, or overlap.
+        """
         return replace(self, rules=tuple(rules))
 
     @cached_property
     def pointer_class(self) -> str:
-        """local, search (needs `Find`) or counting (needs `Span`)."""
+        """What its pointers do: "local" (steps), "search" (`Find`) or "counting" (`Span`)."""
         nodes = {type(x) for r in self.rules for part in (*r.guard, *r.updates) for x in walk(part)}
         return "counting" if Span in nodes else "search" if Find in nodes else "local"
 
     def run(
         self, tokens: Sequence[str], set: Mapping[str, int | str] | None = None, *, at: int = 0
     ) -> list[str] | None:
-        """The output, or None where it abstains or is lost.
+        """Run the machine on one input.
 
-        `set` forces registers (and `mode`, `height` aside) when `at` tokens have been written.
+        Args:
+            tokens: Tokens of the input.
+            set: Register (or `mode`) -> the value it is forced to, once.
+            at: Number of written tokens at which `set` takes effect.
+
+        Returns:
+            Tokens of the output; None where the machine abstains or is lost.
+
+        Raises:
+            MachineError: `set` names a register or a mode that there is not.
         """
         done = run_machine(self, tokens, set=set, at=at)
         return done.out if done.status == "halted" else None
 
     def known_prefix(self, tokens: Sequence[str]) -> list[str]:
-        """What it claims of the output, up to where it abstains or is lost."""
+        """The part of the output that the machine claims.
+
+        Args:
+            tokens: Tokens of the input.
+
+        Returns:
+            The tokens written up to where the run halts, abstains or is lost.
+        """
         return run_machine(self, tokens).out
 
     def run_many(self, inputs: Sequence[Sequence[str]]) -> list[list[str] | None]:
-        """`run_machine` over many inputs at once, vectorised."""
+        """Run the machine on many inputs at once, vectorised.
+
+        Args:
+            inputs: Tokens of N inputs.
+
+        Returns:
+            N outputs, each as `run` gives it.
+        """
         return run_batch(self, inputs).outputs()
 
     @classmethod
     def parse(cls, text: str) -> Machine:
-        """A machine from its ASM text. Errors: MachineSyntaxError with line and column."""
+        """Read a machine from its text, which `str(machine)` writes.
+
+        Args:
+            text: The text; `recinterp.machine.formats.writer` shows an example.
+
+        Raises:
+            MachineSyntaxError: The text does not parse; the error has the line and column.
+            MachineError: It parses, and its rules do not make a machine.
+        """
         return cls(**parse_fields(text))
 
     def __str__(self) -> str:

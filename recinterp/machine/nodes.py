@@ -7,7 +7,7 @@ read the old state and happen together. No rule enabled: the machine abstains.
     Rule("carry-X1", "carry", (In(Reg("p"), ("X1",)),),
          (Emit(("X0",)), Set("p", Add(Reg("p"), Const(1)))), "carry")
 
-is written  `carry-X1: in(p) = X1 -> emit X0, p := p + 1, goto carry`  (see `text.py`).
+is written  `carry-X1: in(p) = X1 -> emit X0, p := p + 1, goto carry`  (see `formats/writer.py`).
 
 Source: E. Börger, R. Stärk, Abstract State Machines (2003), control-state ASMs.
 """
@@ -26,21 +26,37 @@ READ_ONLY = ("n", "t", "top", "height")  # input length, output length, top poin
 
 @dataclass(frozen=True)
 class Const:
-    """A number."""
+    """A number.
+
+    Attributes:
+        k: The number.
+    """
 
     k: int
 
 
 @dataclass(frozen=True)
 class Reg:
-    """A register, or one of the read-only `n`, `t` (= len(out)), `top`, `height`."""
+    """A register, or a read-only quantity.
+
+    Attributes:
+        name: Name of the register; read-only are `n` (length of the input), `t` (length of the
+            output), `top` (pointer of the frame on top) and `height` (of the stack).
+    """
 
     name: str
 
 
 @dataclass(frozen=True)
 class Add:
-    """base + sign * of + k."""
+    """base + sign * of + k.
+
+    Attributes:
+        base: The first summand.
+        of: The second summand.
+        sign: 1 to add it, -1 to subtract it.
+        k: A number added to both.
+    """
 
     base: Expr
     of: Expr
@@ -53,6 +69,11 @@ class Find:
     """First position from `start`, going by `step`, whose token is not in `skip`.
 
     `n` if there is none to the right, -1 if there is none to the left.
+
+    Attributes:
+        start: The position where the search begins.
+        step: 1 to go to the right, -1 to go to the left.
+        skip: The tokens that are passed over.
     """
 
     start: Expr
@@ -62,9 +83,13 @@ class Find:
 
 @dataclass(frozen=True)
 class Span:
-    """The position just behind the subtree that starts at `at` and goes on by `step`.
+    """The position just after the subtree that starts at `at` and goes on by `step`.
 
     It hides a recursion of its own. A subtree that the input ends in reaches beyond it: n + 1, -2.
+
+    Attributes:
+        at: The position of the subtree's first token.
+        step: 1 where the subtree goes on to the right, -1 to the left.
     """
 
     at: Expr
@@ -76,7 +101,12 @@ Expr: TypeAlias = Const | Reg | Add | Find | Span
 
 @dataclass(frozen=True)
 class In:
-    """The input token at `at` is one of `tokens` (`$`: outside the input)."""
+    """The input token at `at` is one of `tokens`.
+
+    Attributes:
+        at: The position that is read.
+        tokens: The tokens that hold; `$` stands for a position outside the input.
+    """
 
     at: Expr
     tokens: tuple[str, ...]
@@ -84,7 +114,12 @@ class In:
 
 @dataclass(frozen=True)
 class Out:
-    """The token `back` places before the end of the output is one of `tokens` (1: the last)."""
+    """A token that was written is one of `tokens`.
+
+    Attributes:
+        back: Which token, counted from the end of the output: 1 for the last.
+        tokens: The tokens that hold; `$` stands for a position before the output.
+    """
 
     back: int
     tokens: tuple[str, ...]
@@ -92,7 +127,13 @@ class Out:
 
 @dataclass(frozen=True)
 class Cmp:
-    """a op b, with op one of = != < <= > >=."""
+    """A comparison of two expressions.
+
+    Attributes:
+        a: The left expression.
+        op: One of = != < <= > >=.
+        b: The right expression.
+    """
 
     a: Expr
     op: str
@@ -101,14 +142,23 @@ class Cmp:
 
 @dataclass(frozen=True)
 class TopIs:
-    """The frame on top of the stack has this label; None: the stack is empty."""
+    """The frame on top of the stack has this label.
+
+    Attributes:
+        frame: The label; None where the stack is to be empty.
+    """
 
     frame: str | None
 
 
 @dataclass(frozen=True)
 class AtLeast:
-    """A vote: `least` of some atoms hold, or more."""
+    """A vote: at least so many of some atoms hold.
+
+    Attributes:
+        least: How many have to hold.
+        atoms: The atoms that are counted.
+    """
 
     least: int
     atoms: tuple[Atom, ...]
@@ -119,21 +169,34 @@ Atom: TypeAlias = In | Out | Cmp | TopIs | AtLeast
 
 @dataclass(frozen=True)
 class Copy:
-    """Whatever token stands at `at` in the input."""
+    """Whatever token stands at `at` in the input.
+
+    Attributes:
+        at: The position that is copied from.
+    """
 
     at: Expr
 
 
 @dataclass(frozen=True)
 class Emit:
-    """Append a word, token by token, to the output."""
+    """Append a word, token by token, to the output.
+
+    Attributes:
+        word: The tokens, some of them copied from the input.
+    """
 
     word: tuple[str | Copy, ...]
 
 
 @dataclass(frozen=True)
 class Set:
-    """Register `reg` becomes `to`."""
+    """Give a register a new value.
+
+    Attributes:
+        reg: Name of the register.
+        to: The value, which reads the old state.
+    """
 
     reg: str
     to: Expr
@@ -141,7 +204,12 @@ class Set:
 
 @dataclass(frozen=True)
 class Push:
-    """Push a frame with a label and a pointer."""
+    """Push a frame with a label and a pointer.
+
+    Attributes:
+        frame: The label.
+        at: The pointer, which reads the old state.
+    """
 
     frame: str
     at: Expr
@@ -154,7 +222,11 @@ class Pop:
 
 @dataclass(frozen=True)
 class Lost:
-    """The rest of this output is unknown; `wrong`: but it is not the true one."""
+    """The machine does not know the rest of this output.
+
+    Attributes:
+        wrong: Whether it claims that the output is not the true one.
+    """
 
     wrong: bool = False
 
@@ -165,7 +237,17 @@ Node: TypeAlias = Expr | Atom | Update | Copy
 
 @dataclass(frozen=True)
 class Rule:
-    """mode, guard -> updates, goto. `goto` None halts; `origin` is the ι-step that owns it."""
+    """mode, guard -> updates, goto.
+
+    Attributes:
+        name: Name of the rule.
+        mode: The control state in which it can fire.
+        guard: Atoms that all have to hold.
+        updates: What it changes; all read the old state and happen together.
+        goto: The next control state; None halts.
+        origin: The ι-step of the program that the rule carries out, if one is known.
+        evidence: What speaks for a learned rule, if it is recorded.
+    """
 
     name: str
     mode: str
@@ -237,7 +319,15 @@ def subtract(a: Expr, b: Expr, k: int = 0) -> Expr:
 
 @dataclass(frozen=True)
 class MachineState:
-    """Where a run stands before a rule fires."""
+    """Where a run stands before a rule fires.
+
+    Attributes:
+        mode: The control state.
+        registers: The value of each register.
+        stack: Label and pointer of each frame, the bottom first.
+        out: The tokens written so far.
+        rule: The rule that fires now; None where the machine abstains.
+    """
 
     mode: str
     registers: Mapping[str, int]

@@ -18,24 +18,33 @@ DEFAULT_LENGTH = 16
 
 @dataclass(frozen=True)
 class FullDepth:
-    """Excludes the inputs of maximal depth for their length, from a length on (all-X1, say)."""
+    """Excludes the inputs of maximal depth for their length (of the successor, all-X1).
+
+    Attributes:
+        task: The task whose depths count.
+        from_length: Length in tokens from which on they are excluded; shorter ones stay.
+    """
 
     task: Task
     from_length: int = 3
 
     def __call__(self, tokens: Sequence[str]) -> bool:
-        """Whether these tokens are such an input."""
+        """Whether the tokens of an input are excluded."""
         return self.task.length(tokens) >= self.from_length and self.task.full_depth(tokens)
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Excludes inputs that are listed."""
+    """Excludes inputs that are listed.
+
+    Attributes:
+        inputs: The tokens of each excluded input.
+    """
 
     inputs: frozenset[tuple[str, ...]]
 
     def __call__(self, tokens: Sequence[str]) -> bool:
-        """Whether these tokens are listed."""
+        """Whether the tokens of an input are excluded."""
         return tuple(tokens) in self.inputs
 
 
@@ -43,7 +52,11 @@ class Listed:
 class Matching:
     """Excludes inputs whose tokens, joined by spaces, a regular expression finds a match in.
 
-    Errors: DomainError for what is no regular expression.
+    Attributes:
+        pattern: The regular expression, as `re.search` takes it.
+
+    Raises:
+        DomainError: It is no regular expression.
     """
 
     pattern: str
@@ -57,20 +70,35 @@ class Matching:
             raise DomainError("exclude inputs by a pattern", problem, hint) from None
 
     def __call__(self, tokens: Sequence[str]) -> bool:
-        """Whether the pattern is found in these tokens."""
+        """Whether the tokens of an input are excluded."""
         return re.search(self.pattern, " ".join(tokens)) is not None
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Inputs of at most `max_length` tokens and `max_depth`, without those `exclude` is true of."""
+    """A set of inputs: those up to a length and a depth that a predicate does not exclude.
+
+    Attributes:
+        max_length: Length of the longest inputs, in tokens without commas; None for no bound.
+        max_depth: Recursion depth of the deepest inputs; None for no bound.
+        exclude: A predicate on the tokens of an input that holds of those left out; None to leave
+            out none. `FullDepth`, `Listed` and `Matching` can be saved with a model.
+    """
 
     max_length: int | None = None
     max_depth: int | None = None
     exclude: Exclude | None = None
 
     def contains(self, task: Task, tokens: Sequence[str]) -> bool:
-        """Whether a well-formed input lies in the domain."""
+        """Whether an input lies in the domain.
+
+        Args:
+            task: The task that the input is of.
+            tokens: Tokens of a well-formed input.
+
+        Raises:
+            InvalidInputError: The depth counts, and the tokens are no input of the task.
+        """
         if self.max_length is not None and task.length(tokens) > self.max_length:
             return False
         if self.max_depth is not None and task.depth(tokens) > self.max_depth:
@@ -78,7 +106,18 @@ class Domain:
         return self.exclude is None or not self.exclude(tokens)
 
     def inputs(self, task: Task, limit: int | None = None) -> Iterator[list[str]]:
-        """Every input of the domain, shortest first, at most `limit`. DomainError with no bound."""
+        """Iterate over the inputs of the domain, shortest first.
+
+        Args:
+            task: The task whose inputs they are.
+            limit: Number of inputs after which to stop; None for all.
+
+        Returns:
+            An iterator over token lists.
+
+        Raises:
+            DomainError: Neither max_length nor limit bounds them.
+        """
         if self.max_length is None and limit is None:
             raise DomainError("list a domain", "it has no max_length", "pass max_length or limit")
         left = limit
@@ -101,7 +140,20 @@ class Domain:
     def sample(
         self, task: Task, n: int, seed: int = 0, distribution: str = "balanced"
     ) -> list[list[str]]:
-        """`n` inputs of the domain. DomainError where it holds none."""
+        """Draw inputs of the domain with replacement; the same seed gives the same inputs.
+
+        Args:
+            task: The task whose inputs they are.
+            n: Number of inputs.
+            seed: Seed of the draw.
+            distribution: "balanced", "uniform" or "natural", as `Task.sample` explains.
+
+        Returns:
+            `n` token lists, of at most 16 tokens where the domain has no max_length.
+
+        Raises:
+            DomainError: The domain holds no input.
+        """
         return task.sample(
             n,
             seed=seed,
@@ -112,7 +164,11 @@ class Domain:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A finite description; DomainError where `exclude` is a predicate of the user's own."""
+        """The domain as plain data.
+
+        Raises:
+            DomainError: `exclude` is a predicate of the user's own, which has no description.
+        """
         exclude: Any = None
         match self.exclude:
             case FullDepth(from_length=from_length):
@@ -130,7 +186,15 @@ class Domain:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], task: Task | None = None) -> Domain:
-        """The domain that to_json described; `task` is needed where it excludes by depth."""
+        """Make the domain that `to_json` described.
+
+        Args:
+            data: What `to_json` gave.
+            task: The task of the domain, needed where it excludes by depth.
+
+        Raises:
+            DomainError: It excludes by depth, and no task is given.
+        """
         exclude: Exclude | None = None
         described = data.get("exclude")
         if described and "full_depth_from" in described:

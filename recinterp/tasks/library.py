@@ -19,7 +19,14 @@ TREE = "Node a Node b Leaf Leaf Node c Leaf Leaf"
 
 @dataclass(frozen=True)
 class ShippedTask:
-    """A shipped task: its .v file, the function in it, tokens shown instead, a worked example."""
+    """A shipped task.
+
+    Attributes:
+        file: Name of its .v file in `programs/`.
+        function: Name of the function in it.
+        tokens: Constructor -> the token shown in its place.
+        example: A worked example, `input -> output`, in natural order.
+    """
 
     file: str
     function: str
@@ -55,13 +62,24 @@ SHIPPED_TASKS: Mapping[str, ShippedTask] = {
 
 
 def tasks() -> tuple[str, ...]:
-    """The names of the shipped tasks."""
+    """The names of the shipped tasks, in alphabetical order."""
     return tuple(sorted(SHIPPED_TASKS))
 
 
 @cache
 def task(name: str, order: str = "natural") -> Task:
-    """A shipped task by name; UnknownNameError lists the nearest where there is none."""
+    """Load a shipped task.
+
+    Args:
+        name: One of `recinterp.tasks()`.
+        order: Order of tokens: "natural" (outermost constructor first) or "reverse".
+
+    Returns:
+        The task; the same object for the same arguments.
+
+    Raises:
+        UnknownNameError: There is no such task or order; the nearest names are listed.
+    """
     if name not in SHIPPED_TASKS:
         raise UnknownNameError("load a task", name, SHIPPED_TASKS)
     shipped = SHIPPED_TASKS[name]
