@@ -28,8 +28,8 @@ from recinterp.machine.nodes import (
 from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.tokens import END_OF_INPUT
 
-HERE = Reg("p")
-ONWARD = Set("p", add_constant(HERE, 1))
+_HERE = Reg("p")
+_ONWARD = Set("p", add_constant(_HERE, 1))
 
 
 def derive_lookahead_machine(natural: Machine, last: tuple[str, ...]) -> Machine | None:
@@ -41,7 +41,7 @@ def derive_lookahead_machine(natural: Machine, last: tuple[str, ...]) -> Machine
         return None
     first, second = natural.start, natural.modes[-1]
     keeps = {x for r in natural.rules_of(first) if r.goto == first for x in _tokens_read(r)}
-    still = Find(add_constant(HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
+    still = Find(add_constant(_HERE, 1), 1, tuple(x for x in natural.vocab if x in keeps))
     rules = []
     for rule in natural.rules:
         if END_OF_INPUT in _tokens_read(rule):
@@ -50,7 +50,7 @@ def derive_lookahead_machine(natural: Machine, last: tuple[str, ...]) -> Machine
         if first != second:
             seen = (Cmp(still, "=" if rule.mode == first else "!=", Reg("n")),)
         rules.append(_reverse_rule(rule, seen, first))
-    end = Rule(f"{first}-end", first, (In(HERE, (END_OF_INPUT,)),), (), None)
+    end = Rule(f"{first}-end", first, (In(_HERE, (END_OF_INPUT,)),), (), None)
     return minimise_machine(replace(natural, registers=(("p", Const(0)),), rules=(*rules, end)))
 
 
@@ -78,18 +78,18 @@ def _reads_once(machine: Machine) -> bool:
 
 def _reads_here(rule: Rule) -> bool:
     match rule.guard:
-        case (In(at, tokens),) if at == HERE:
+        case (In(at, tokens),) if at == _HERE:
             if END_OF_INPUT in tokens and (rule.word or rule.goto is not None):
                 return False
         case _:
             return False
     others = [u for u in rule.updates if not isinstance(u, Emit)]
-    if rule.goto is not None and others != [ONWARD]:
+    if rule.goto is not None and others != [_ONWARD]:
         return False
-    return all(x.at == HERE for x in rule.word if isinstance(x, Copy))
+    return all(x.at == _HERE for x in rule.word if isinstance(x, Copy))
 
 
 def _reverse_rule(rule: Rule, seen: tuple[Atom, ...], mode: str) -> Rule:
     word = rule.word[::-1]
-    updates = (Emit(word), ONWARD) if word else (ONWARD,)
+    updates = (Emit(word), _ONWARD) if word else (_ONWARD,)
     return replace(rule, mode=mode, guard=(*rule.guard, *seen), updates=updates, goto=mode)

@@ -49,36 +49,10 @@ LIBRARY_CONSTRUCTORS = frozenset(
 ELIMINATORS = ("_rect", "_rec", "_ind", "_sind")
 # Words that Coq keeps for itself, or that printing a variable under would change its meaning.
 KEYWORDS = frozenset(
-    [
-        "as",
-        "at",
-        "cofix",
-        "else",
-        "end",
-        "exists",
-        "fix",
-        "for",
-        "forall",
-        "fun",
-        "if",
-        "in",
-        "let",
-        "match",
-        "return",
-        "then",
-        "using",
-        "where",
-        "with",
-        "Prop",
-        "SProp",
-        "Set",
-        "Type",
-        "Definition",
-        "Fixpoint",
-        "Inductive",
-        "IF",
-        "mod",
-    ]
+    """
+    as at cofix else end exists fix for forall fun if in let match return then using where with
+    Prop SProp Set Type Definition Fixpoint Inductive IF mod
+    """.split()  # noqa: SIM905 (one a line is longer than the rest of the file)
 )
 
 

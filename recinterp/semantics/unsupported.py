@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
 
-_FUNCTIONS = ("functions as values", "give the function a name with Definition or Fixpoint")
-_PROOFS = ("theorems and proofs", "keep only Inductive, Definition and Fixpoint sentences")
-_COMMANDS = ("this command", "keep only Inductive, Definition and Fixpoint sentences")
-_SECTIONS = (
-    "sections, modules and variables",
-    "write each definition at the top level, at a concrete type",
-)
-_NOTATION = ("notations", "write the constructor or function by its name")
-_RECORDS = ("records and classes", "write an Inductive with one constructor")
 
-_ADVICE = {
-    "fun": _FUNCTIONS,
+class _Construct(Enum):
+    """Constructs outside the subset that several words begin: (what it is, what to write)."""
+
+    FUNCTIONS = ("functions as values", "give the function a name with Definition or Fixpoint")
+    PROOFS = ("theorems and proofs", "keep only Inductive, Definition and Fixpoint sentences")
+    COMMANDS = ("this command", "keep only Inductive, Definition and Fixpoint sentences")
+    SECTIONS = (
+        "sections, modules and variables",
+        "write each definition at the top level, at a concrete type",
+    )
+    NOTATION = ("notations", "write the constructor or function by its name")
+    RECORDS = ("records and classes", "write an Inductive with one constructor")
+
+
+_WORDS_OF = {
+    _Construct.RECORDS: "Record Structure Class Instance Canonical Coercion Existing",
+    _Construct.NOTATION: "Notation Infix Reserved Delimit Bind Close Declare",
+    _Construct.SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom"
+    " Hypothesis Context",
+    _Construct.PROOFS: "Theorem Lemma Example Fact Remark Corollary Proposition Goal Proof Qed"
+    " Defined Abort Admitted Admit Ltac Hint Obligation",
+}
+_ADVICE: Mapping[str, tuple[str, str]] = {
+    "fun": _Construct.FUNCTIONS.value,
     "forall": ("dependent and polymorphic types", "write the function at one concrete type"),
     "fix": ("a nested fix", "write it as a Fixpoint of its own, and pass it what it needs"),
     "cofix": ("coinduction", "write an Inductive and a Fixpoint"),
@@ -35,17 +49,8 @@ _ADVICE = {
     "%": ("scopes", "leave out the scope"),
     "#": ("attributes", "leave them out"),
     "Let": ("sections, modules and variables", "write Definition"),
+    **{word: kind.value for kind, words in _WORDS_OF.items() for word in words.split()},
 }  # fmt: skip
-_GROUPS = {
-    _RECORDS: "Record Structure Class Instance Canonical Coercion Existing",
-    _NOTATION: "Notation Infix Reserved Delimit Bind Close Declare",
-    _SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom Hypothesis"
-    " Context",
-    _PROOFS: "Theorem Lemma Example Fact Remark Corollary Proposition Goal Proof Qed Defined Abort"
-    " Admitted Admit Ltac Hint Obligation",
-}
-for _what, _words in _GROUPS.items():
-    _ADVICE |= dict.fromkeys(_words.split(), _what)
 
 
 def advise_on_word(word: str) -> tuple[str, str]:
@@ -55,32 +60,16 @@ def advise_on_word(word: str) -> tuple[str, str]:
     elif word.isdigit():
         what, instead = "number literals", "write the constructors, S (S O) for 2"
     elif word[0].isalpha() and word.isascii():
-        what, instead = _COMMANDS
+        what, instead = _Construct.COMMANDS.value
     elif not word.isascii():
         what, instead = "characters outside ASCII", "write ASCII names"
     else:
-        what, instead = _NOTATION
+        what, instead = _Construct.NOTATION.value
     return f"{word!r} ({what})", instead
 
 
-READ = ("Inductive", "Fixpoint", "Definition")
-# Words of commands that coqc takes as names too.
-_WORDS = frozenset(
-    [
-        "Inductive",
-        "Fixpoint",
-        "Definition",
-        "Arguments",
-        "Require",
-        "Import",
-        "From",
-        "Open",
-        "Scope",
-        "struct",
-    ]
-)
 _BY_TOKEN = {
-    "->": _FUNCTIONS,
+    "->": _Construct.FUNCTIONS.value,
     ":=": ("arguments by name", "write them in their order"),
     "in": ("a dependent match", "leave out what stands between the term and 'with'"),
     "as": ("a dependent match", "leave out what stands between the term and 'with'"),
@@ -102,7 +91,7 @@ def explain_misplaced_token(
     """
     sentence = re.split(r"\.\s", before)[-1].split()
     first = sentence[0] if sentence else token
-    if first not in READ:
+    if first not in ("Inductive", "Fixpoint", "Definition"):
         return advise_on_word(first)
     return _explain_by_text(before, sentence, token, expected, first) or _explain_by_terminals(
         sentence, token, expected, is_type=first == "Inductive"
@@ -113,14 +102,16 @@ def _explain_by_text(
     before: str, sentence: Sequence[str], token: str, expected: Collection[str], first: str
 ) -> tuple[str, str] | None:
     """The explanation that the text of the sentence so far suggests."""
-    if token in _WORDS and "NAME" in expected:
+    # Words of commands that coqc takes as names too.
+    name = r"Inductive|Fixpoint|Definition|Arguments|Require|Import|From|Open|Scope|struct"
+    if re.fullmatch(name, token) and "NAME" in expected:
         return f"{token!r} as a name", "choose another name"
     if re.search(r"\blet\s+(\(|\w+\s+|\(.*)?$", before) and token != "in":
         return "a let of a function or of a pattern", "name the function apart, or match"
     if re.search(r"\{\s*(measure|wf|struct)?[^}]*$", before) and first == "Fixpoint":
         return "recursion that is not structural", "write {struct x}, or recurse on a subterm"
     ends_statement = token in (".", ",") and "COLON" not in expected and "__ANON_0" in expected
-    return _PROOFS if ends_statement and sentence[-1] != ":=" else None
+    return _Construct.PROOFS.value if ends_statement and sentence[-1] != ":=" else None
 
 
 def _explain_by_terminals(

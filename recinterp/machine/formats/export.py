@@ -39,22 +39,6 @@ from recinterp.machine.nodes import (
 from recinterp.tokens import END_OF_INPUT
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
-TAKEN = {"tokens", "out", "stack", "n", "read", "find", "span", "mode", "word", "pushed", "arity"}
-TAKEN |= {
-    "len",
-    "max",
-    "min",
-    "all",
-    "x",
-    "at",
-    "step",
-    "skip",
-    "open_",
-    "sum",
-    "map",
-    "bool",
-    "range",
-}
 NODES: dict[str, Callable[..., object]] = {
     kind.__name__: kind
     for kind in (
@@ -250,9 +234,12 @@ def _assignment_lines(rule: Rule) -> Iterator[str]:
 
 
 def _register_name(name: str) -> str:
-    """A register's name, kept apart from the function's own."""
+    """A register's name in the source, distinct from every other name in it."""
+    names = "tokens out stack n read find span mode word pushed arity x at step skip open_"
+    builtins = "len max min all sum map bool range"
     plain = name.replace("'", "_prime")
-    return f"{plain}_" if plain in TAKEN or keyword.iskeyword(plain) or plain != name else plain
+    taken = plain in f"{names} {builtins}".split() or keyword.iskeyword(plain)
+    return f"{plain}_" if taken or plain != name else plain
 
 
 def _expression_source(e: Expr) -> str:

@@ -48,36 +48,6 @@ if TYPE_CHECKING:
 
     from recinterp.machine.machine import Machine
 
-PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_']*|\$|…")
-KEYWORDS = frozenset(
-    [
-        "in",
-        "out",
-        "top",
-        "stack",
-        "is",
-        "empty",
-        "of",
-        "emit",
-        "push",
-        "pop",
-        "lost",
-        "wrong",
-        "goto",
-        "halt",
-        "find",
-        "span",
-        "and",
-        "mode",
-        "vocab",
-        "start",
-        "registers",
-        "frames",
-        "domain",
-        "limit",
-    ]
-)
-
 
 def machine_text(machine: Machine) -> str:
     """The machine as text that `parse` reads back."""
@@ -169,8 +139,13 @@ def expression_text(e: Expr) -> str:
 
 
 def token_text(x: str) -> str:
-    """A token, quoted unless it is a plain word."""
-    return x if PLAIN.fullmatch(x) and x not in KEYWORDS else _quote_text(x)
+    """A token, quoted unless it is a plain word that is no keyword of the text form."""
+    keyword = (
+        r"in|out|top|stack|is|empty|of|emit|push|pop|lost|wrong|goto|halt|find|span|and|mode|vocab"
+        r"|start|registers|frames|domain|limit"
+    )
+    is_plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_']*|\$|…", x) is not None
+    return x if is_plain and not re.fullmatch(keyword, x) else _quote_text(x)
 
 
 def _quote_text(text: str) -> str:
