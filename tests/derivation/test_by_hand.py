@@ -92,7 +92,7 @@ def short(name: str, order: str = "natural", size: int = 7) -> list[list[str]]:
     return Inputs(task(name, order)).every(size, 2_000)
 
 
-def test_the_capped_successor_has_five_control_states_and_is_right_up_to_depth_three() -> None:
+def test_capped_successor_is_right_up_to_depth_three() -> None:
     machine, t = Machine.parse(CAPPED), task("binary-successor")
     assert machine.modes == ("c0", "c1", "c2", "c3", "copy")
     for word in short("binary-successor", size=9):
@@ -100,12 +100,12 @@ def test_the_capped_successor_has_five_control_states_and_is_right_up_to_depth_t
     assert machine.run(["X1", "X1", "X1", "X1", "01"]) == ["X0", "X0", "X0", "X1", "01"]
 
 
-def test_a_counter_that_saturates_is_the_same_function() -> None:
+def test_saturating_counter_computes_capped_successor() -> None:
     words = short("binary-successor", size=9)
     assert Machine.parse(COUNTED).run_many(words) == Machine.parse(CAPPED).run_many(words)
 
 
-def test_the_reverse_successor_by_lookahead_is_the_derived_one() -> None:
+def test_lookahead_successor_equals_derived_machine() -> None:
     t = task("binary-successor", "reverse")
     words = short("binary-successor", "reverse", 9)
     machine = Machine.parse(REVERSE)
@@ -113,14 +113,14 @@ def test_the_reverse_successor_by_lookahead_is_the_derived_one() -> None:
     assert machine.run_many(words) == t.apply_many(words) == t.machine.run_many(words)
 
 
-def test_inorder_with_a_stack_is_the_derived_one() -> None:
+def test_inorder_with_stack_equals_derived_machine() -> None:
     t, words = task("tree-inorder"), short("tree-inorder")
     machine = Machine.parse(INORDER)
     assert machine.pointer_class == "local"
     assert machine.run_many(words) == t.apply_many(words) == t.machine.run_many(words)
 
 
-def test_a_machine_may_say_that_it_is_lost_and_what_it_knows_until_then() -> None:
+def test_lost_machine_claims_its_prefix() -> None:
     machine = Machine.parse(CUT)
     deep = [
         "Node",
@@ -160,14 +160,14 @@ def test_a_machine_may_say_that_it_is_lost_and_what_it_knows_until_then() -> Non
     assert machine.known_prefix(late) == ["a"]
 
 
-def test_registers_can_be_forced_in_the_middle_of_a_run() -> None:
+def test_registers_can_be_forced_during_a_run() -> None:
     machine = Machine.parse(COUNTED)
     word = ["X1", "X1", "X1", "X1", "01"]
     assert machine.run(word, set={"c": 3}, at=1) == ["X0", "X1", "X1", "X1", "01"]
     assert machine.run(word, set={"mode": "copy"}, at=2) == ["X0", "X0", "X1", "X1", "01"]
 
 
-def test_a_run_is_seen_step_by_step() -> None:
+def test_runs_yield_every_state() -> None:
     seen = [s for s, _ in machine_states(Machine.parse(INORDER), ["Node", "a", "Leaf", "Leaf"])]
     assert [s.rule.name for s in seen if s.rule] == ["down", "up", "done"]
     assert [s.stack for s in seen] == [(), (("then", 1),), ()]
@@ -176,14 +176,14 @@ def test_a_run_is_seen_step_by_step() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_what_is_printed_reads_back(name: str) -> None:
+def test_printed_machines_parse_back(name: str) -> None:
     machine = Machine.parse(ALL[name])
     assert Machine.parse(str(machine)) == machine
 
 
 @pytest.mark.parametrize("write", [str, lambda m: str(to_json(m)), to_python, draw])
 @pytest.mark.parametrize("name", ALL)
-def test_every_export_names_every_mode(name: str, write: Callable[[Machine], str]) -> None:
+def test_exports_name_every_mode(name: str, write: Callable[[Machine], str]) -> None:
     machine = Machine.parse(ALL[name])
     text = write(machine)
     assert all(mode in text for mode in machine.modes)

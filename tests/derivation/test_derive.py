@@ -115,32 +115,32 @@ def agree(t: Task, machine: Machine, size: int, random: int, longest: int = 30) 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", tasks())
-def test_library_machines_are_the_program(name: str, order: str) -> None:
+def test_shipped_machines_compute_the_program(name: str, order: str) -> None:
     agree(task(name, order), machine_of(name, order), size=6, random=100)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", tasks())
-def test_library_machines_are_the_program_on_10_000_larger_inputs(name: str, order: str) -> None:
+def test_shipped_machines_compute_the_program_on_large_inputs(name: str, order: str) -> None:
     agree(task(name, order), machine_of(name, order), size=7, random=10_000)
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_the_flush_form_is_the_program_in_reverse_order(name: str) -> None:
+def test_flush_form_computes_the_program_in_reverse_order(name: str) -> None:
     agree(task(name, "reverse"), flush_stack_form(task(name, "reverse")), size=4, random=40)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("function", BOTH.split())
-def test_machines_of_further_programs(function: str, order: str) -> None:
+def test_machines_of_further_programs_compute_them(function: str, order: str) -> None:
     t = program(function, order)
     agree(t, derive_machine(t), size=4, random=30, longest=15)
 
 
 @pytest.mark.parametrize("function", ["tree_map", "length", "even", "leb"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_bracketed_terms(function: str, order: str) -> None:
+def test_machines_read_bracketed_terms(function: str, order: str) -> None:
     t = program(function, order, brackets=True, bare_lists=False)
     inputs = [t.encode(*terms) for terms in _terms(t)]
     assert derive_machine(t).run_many(inputs) == t.apply_many(inputs)
@@ -152,23 +152,21 @@ def _terms(t: Task) -> list:
 
 
 @pytest.mark.parametrize("function", ["rev", "app", "zip", "palindrome"])
-def test_lists_that_are_written_with_their_constructors(function: str) -> None:
+def test_machines_read_lists_with_constructors(function: str) -> None:
     t = program(function, "natural", bare_lists=False)
     agree(t, derive_machine(t), size=9, random=50, longest=15)
 
 
 @pytest.mark.parametrize("function", ["sort", "value"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_one_stack_does_not_hold_is_refused(function: str, order: str) -> None:
+def test_functions_beyond_one_stack_are_not_derivable(function: str, order: str) -> None:
     with pytest.raises(NotDerivableError, match=function):
         derive_machine(program(function, order))
 
 
 @pytest.mark.parametrize(("function", "longest"), [("sort", 4), ("value", 3), ("height", 9)])
 @pytest.mark.parametrize("order", ORDERS)
-def test_up_to_a_length_results_are_bounded_and_there_is_a_machine(
-    function: str, longest: int, order: str
-) -> None:
+def test_length_bound_makes_functions_derivable(function: str, longest: int, order: str) -> None:
     t = program(function, order).within(longest)
     inputs = list(t.inputs(longest))
     assert t.machine.run_many(inputs) == t.apply_many(inputs)
@@ -177,21 +175,21 @@ def test_up_to_a_length_results_are_bounded_and_there_is_a_machine(
     assert Machine.parse(str(t.machine)) == t.machine
 
 
-def test_a_bound_changes_nothing_where_none_is_needed() -> None:
+def test_length_bound_leaves_derivable_machines_unchanged() -> None:
     t = task("binary-successor")
     assert t.within(5).machine == t.machine
     assert t.within(5) == t  # the same function on the same tokens
     assert Task.from_json(t.within(5).to_json()).longest == 5
 
 
-def test_the_successor_is_two_modes() -> None:
+def test_successor_machine_has_two_modes() -> None:
     text = str(machine_of("binary-successor", "natural"))
     assert 'succ-X1: in(p) = X1 -> emit X0, p := p + 1, goto succ  @"ι succ X1"' in text
     assert machine_of("binary-successor", "natural").modes == ("succ", "copy")
     assert len(machine_of("binary-successor", "natural").rules) == 5
 
 
-def test_the_reverse_successor_looks_ahead_once() -> None:
+def test_reverse_successor_looks_ahead_once() -> None:
     machine = machine_of("binary-successor", "reverse")
     assert "find(p + 1, +1, {X1}) = n" in str(machine)
     assert not machine.frames
@@ -202,7 +200,7 @@ def test_the_reverse_successor_looks_ahead_once() -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", tasks())
-def test_pointers_are_local_but_for_one_lookahead(name: str, order: str) -> None:
+def test_derived_pointers_are_local_except_lookahead(name: str, order: str) -> None:
     machine = machine_of(name, order)
     nodes = [x for r in machine.rules for part in (*r.guard, *r.updates) for x in walk(part)]
     assert not any(isinstance(x, Span) for x in nodes)
@@ -212,7 +210,7 @@ def test_pointers_are_local_but_for_one_lookahead(name: str, order: str) -> None
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", tasks())
-def test_derived_machines_are_minimal_already_and_read_back(name: str, order: str) -> None:
+def test_derived_machines_are_minimal_and_parse_back(name: str, order: str) -> None:
     from recinterp.machine.transform.minimise import minimise_machine
 
     machine = machine_of(name, order)
@@ -230,7 +228,7 @@ def _fired(machine: Machine, made: Inputs) -> set[str]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_ill_formed_numbers_are_abstained_on(order: str) -> None:
+def test_machines_abstain_on_ill_formed_numbers(order: str) -> None:
     machine = machine_of("binary-successor", order)
     well = {tuple(x) for x in Inputs(task("binary-successor", order)).every(6)}
     for size in range(5):
@@ -243,7 +241,7 @@ NOT_TOLD = 0.01  # of corrupted trees: a leaf where a label belongs is copied li
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", tasks())
-def test_corrupted_inputs_are_abstained_on(name: str, order: str) -> None:
+def test_machines_abstain_on_corrupted_inputs(name: str, order: str) -> None:
     """Every word up to a length, and inputs with one or two tokens put in, cut or changed."""
     t, machine = task(name, order), machine_of(name, order)
     words = _corrupted(t, machine)
@@ -272,7 +270,7 @@ def _reads(t: Task, word: list[str]) -> bool:
     return True
 
 
-def test_a_machine_does_not_depend_on_the_hash_seed() -> None:
+def test_derivation_is_independent_of_hash_seed() -> None:
     """Two interpreters, each of which iterates over sets in an order of its own."""
     said = [
         subprocess.run(

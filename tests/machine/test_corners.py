@@ -33,20 +33,20 @@ WORDS = [[], ["a"], ["b"], ["a", "b"], ["b", "a"], ["a", "a", "b"], ["b", "a", "
         "  e: -> emit a b, halt\n",
     ],
 )
-def test_a_turned_machine_writes_what_the_machine_does(rules: str) -> None:
+def test_reversed_machine_computes_reversed_words(rules: str) -> None:
     machine = Machine.parse(HEAD + rules)
     turned = reverse_machine(machine).run_many([x[::-1] for x in WORDS])
     assert [y[::-1] for y in turned if y] == [y for y in machine.run_many(WORDS) if y]
     assert any(turned)
 
 
-def test_a_turned_machine_takes_as_many_steps_as_it_needs() -> None:
+def test_reversed_machine_has_enough_steps() -> None:
     machine = Machine.parse("vocab a b\nstart m\nlimit 1\nmode m\n  e: -> emit a b, halt\n")
     assert reverse_machine(machine).run(["a"]) == ["b", "a"]
 
 
 @pytest.mark.parametrize("shown", [("+0", "+1"), ("copied", "-1"), (".", "'x"), ("top", "mode")])
-def test_tokens_of_any_look_are_turned_and_read_back(shown: tuple[str, str]) -> None:
+def test_unusual_tokens_are_reversed_and_parse_back(shown: tuple[str, str]) -> None:
     task = ri.task("binary-successor")
     own = ri.Task.from_gallina(
         task.source, function="succ", tokens=dict(zip(("X0", "X1"), shown, strict=True))
@@ -59,7 +59,7 @@ def test_tokens_of_any_look_are_turned_and_read_back(shown: tuple[str, str]) -> 
 
 
 @pytest.mark.parametrize("name", ["flush", "admit", "copied"])
-def test_a_function_may_be_called_as_a_mode_of_ours(name: str) -> None:
+def test_function_may_share_a_reserved_mode_name(name: str) -> None:
     task = ri.task("binary-successor")
     own = ri.Task.from_gallina(task.source.replace("succ", name), function=name, order="reverse")
     inputs = [list(x) for x in own.inputs(6)]
@@ -69,7 +69,7 @@ def test_a_function_may_be_called_as_a_mode_of_ours(name: str) -> None:
     assert restrict_to_reliable_inputs(own.machine, dataset).run(inputs[0]) == own.apply(inputs[0])
 
 
-def test_the_end_is_no_token() -> None:
+def test_end_marker_is_refused_as_token() -> None:
     task = ri.task("binary-successor")
     with pytest.raises(TaskError, match="taken"):
         ri.Task.from_gallina(task.source, function="succ", tokens={"X0": "$"})
@@ -80,24 +80,24 @@ def test_the_end_is_no_token() -> None:
     assert machine.run_many([["$"], []]) == [None, ["a"]]
 
 
-def test_comments_may_stand_on_lines_of_their_own() -> None:
+def test_parser_skips_comment_lines() -> None:
     text = "# a machine\nvocab a b\n# its start\nstart m\nmode m\n  # one rule\n  e: -> halt\n"
     assert Machine.parse(text).run(["a"]) == []
 
 
 @pytest.mark.parametrize("line", ["domain in(q) = a", "registers p := 0, q := p"])
-def test_what_has_no_value_yet_is_refused(line: str) -> None:
+def test_registers_without_value_are_refused(line: str) -> None:
     with pytest.raises(MachineError, match="no value yet"):
         Machine.parse(f"vocab a b\nstart m\n{line}\nmode m\n  e: -> halt\n")
 
 
-def test_two_machines_may_differ_on_the_empty_word() -> None:
+def test_difference_on_empty_input_is_found() -> None:
     one = Machine.parse(HEAD + "  e: -> emit a, halt\n")
     other = Machine.parse(HEAD + "  e: n = 0 -> emit b, halt\n  f: n > 0 -> emit a, halt\n")
     assert "no difference" not in str(ri.diff(one, other, domain=ri.Domain(max_length=1)))
 
 
-def test_what_is_read_behind_the_output_is_read_as_before_it_grew() -> None:
+def test_output_reads_see_the_old_output() -> None:
     machine = Machine.parse(
         HEAD + "  e: n > 2 -> emit a in(t) in(t + 1), halt\n  f: n <= 2 -> halt\n"
     )
@@ -110,7 +110,7 @@ def test_what_is_read_behind_the_output_is_read_as_before_it_grew() -> None:
     assert machine_of(base, seen, roots).run_many(WORDS) == machine.run_many(WORDS)
 
 
-def test_a_place_that_is_read_twice_holds_one_token() -> None:
+def test_position_read_twice_holds_one_token() -> None:
     text = HEAD + (
         "  e: in(0) in {a, b} and in(0) in {b} -> emit b, goto k\n"
         "  f: in(0) in {a, $} -> emit a, goto l\n"
@@ -121,7 +121,7 @@ def test_a_place_that_is_read_twice_holds_one_token() -> None:
     assert minimise_machine(machine).run_many(WORDS) == machine.run_many(WORDS)
 
 
-def test_registers_keep_apart_in_python() -> None:
+def test_python_export_renames_clashing_registers() -> None:
     text = (
         "vocab a b\nstart m\nregisters range := 0, p' := 1, p_prime := 2\nmode m\n"
         "  e: in(range) = a and p' = 1 and p_prime = 2 -> emit b, halt\n"
@@ -131,7 +131,7 @@ def test_registers_keep_apart_in_python() -> None:
     assert scope["run"](["a"]) == machine.run(["a"]) == ["b"]  # type: ignore[operator]
 
 
-def test_frames_that_are_treated_in_other_modes_stay_apart() -> None:
+def test_frames_used_in_different_modes_are_not_merged() -> None:
     machine = Machine.parse(
         "vocab a b\nstart m\nframes F G\nmode m\n"
         "  x: in(0) = a -> push F(0), goto k\n  y: in(0) = b -> push G(0), goto k\n"

@@ -29,7 +29,7 @@ def machine(*rules: str) -> Machine:
         ("in(p) = A and p = 0", "in(p) = A and t = 1"),
     ],
 )
-def test_two_rules_that_may_both_fire_are_refused(one: str, other: str) -> None:
+def test_overlapping_rules_are_refused(one: str, other: str) -> None:
     with pytest.raises(OverlappingRulesError, match="r1 and r2"):
         machine(f"r1: {one} -> halt", f"r2: {other} -> halt")
 
@@ -51,7 +51,7 @@ def test_two_rules_that_may_both_fire_are_refused(one: str, other: str) -> None:
         ("3 of [in(p) = A, p < 3, n > 4]", "in(p) = B"),
     ],
 )
-def test_two_rules_that_exclude_each_other_are_not(one: str, other: str) -> None:
+def test_disjoint_rules_are_accepted(one: str, other: str) -> None:
     assert len(machine(f"r1: {one} -> halt", f"r2: {other} -> halt").rules) == 2
 
 
@@ -70,7 +70,7 @@ def test_two_rules_that_exclude_each_other_are_not(one: str, other: str) -> None
         ("r: 1 of [top is F, p < 2] -> halt", "frame"),
     ],
 )
-def test_names_that_are_not_there_are_named(rule: str, named: str) -> None:
+def test_errors_name_what_is_undeclared(rule: str, named: str) -> None:
     with pytest.raises(MachineError, match=named):
         machine(rule)
 
@@ -83,12 +83,12 @@ def test_names_that_are_not_there_are_named(rule: str, named: str) -> None:
         ("2 of [in(p) = A, p < 3, n > 4]", "in(p) = B"),
     ],
 )
-def test_votes_that_can_both_be_won_overlap(one: str, other: str) -> None:
+def test_overlapping_votes_are_refused(one: str, other: str) -> None:
     with pytest.raises(OverlappingRulesError):
         machine(f"r1: {one} -> halt", f"r2: {other} -> halt")
 
 
-def test_a_syntax_error_has_line_column_and_caret() -> None:
+def test_syntax_error_has_line_column_and_caret() -> None:
     with pytest.raises(MachineSyntaxError) as caught:
         Machine.parse(HEAD + "mode m\n  r: in(p) = A => halt\n")
     assert (caught.value.line, caught.value.column) == (6, 16)
@@ -96,7 +96,7 @@ def test_a_syntax_error_has_line_column_and_caret() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "mode m", "start m\nmode m\n  r: -> halt", "vocab A\nstart"])
-def test_text_that_is_no_machine(text: str) -> None:
+def test_incomplete_machine_text_is_refused(text: str) -> None:
     with pytest.raises(MachineError):
         Machine.parse(text)
 
@@ -104,19 +104,19 @@ def test_text_that_is_no_machine(text: str) -> None:
 @pytest.mark.parametrize(
     "data", [None, 3, [], {"is": "Rule"}, {"is": "path"}, {"is": "Const", "k": 1}]
 )
-def test_json_that_is_no_machine(data: object) -> None:
+def test_json_without_machine_is_refused(data: object) -> None:
     with pytest.raises(MachineError):
         from_json(data)
 
 
-def test_json_of_a_machine_that_is_not_well_formed() -> None:
+def test_json_of_ill_formed_machine_is_refused() -> None:
     data = to_json(machine("r: in(p) = A -> halt"))
     data["vocab"] = ["B"]
     with pytest.raises(MachineError):
         from_json(data)
 
 
-def test_a_bound_that_an_equation_implies_is_not_said() -> None:
+def test_simplified_guard_drops_implied_bounds() -> None:
     n, long, not_seven, seven = Reg("n"), Const(5), Const(7), Const(8)
     said = simplify_guard((Cmp(n, ">=", long), Cmp(n, "!=", not_seven), Cmp(n, "=", seven)))
     assert said == (Cmp(n, "=", seven),)

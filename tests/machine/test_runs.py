@@ -34,7 +34,7 @@ inputs = st.lists(words, min_size=1, max_size=8)
 
 @few
 @given(machines())
-def test_the_text_form_reads_back_as_the_same_machine(machine: Machine) -> None:
+def test_machine_text_parses_back(machine: Machine) -> None:
     again = Machine.parse(str(machine))
     assert again == machine
     assert again.arity == machine.arity
@@ -43,7 +43,7 @@ def test_the_text_form_reads_back_as_the_same_machine(machine: Machine) -> None:
 
 @few
 @given(machines(), inputs)
-def test_many_runs_at_once_are_the_single_runs(machine: Machine, batch: list[list[str]]) -> None:
+def test_batch_equals_single_runs(machine: Machine, batch: list[list[str]]) -> None:
     together = run_batch(machine, batch)
     for i, word in enumerate(batch):
         alone = run_machine(machine, word)
@@ -56,7 +56,7 @@ def test_many_runs_at_once_are_the_single_runs(machine: Machine, batch: list[lis
 
 @few
 @given(machines(), inputs)
-def test_an_unknown_token_makes_both_kinds_of_run_abstain(machine: Machine, batch: list) -> None:
+def test_unknown_tokens_make_runs_abstain(machine: Machine, batch: list) -> None:
     strange = [[*word, "unheard of"] for word in batch]
     assert machine.run_many(strange) == [None] * len(batch)
     assert [machine.run(word) for word in strange] == [None] * len(batch)
@@ -66,7 +66,7 @@ def test_an_unknown_token_makes_both_kinds_of_run_abstain(machine: Machine, batc
 @given(machines(), inputs)
 @example(Machine.parse(TWO_FRAMES.format("top is G and top is G")), [["A"]])
 @example(Machine.parse(TWO_FRAMES.format("top is G and top is F")), [["A"]])
-def test_minimising_changes_no_run(machine: Machine, batch: list[list[str]]) -> None:
+def test_minimised_machine_runs_alike(machine: Machine, batch: list[list[str]]) -> None:
     machine = replace(machine, limit=400)  # so that no run is cut that fewer steps would end
     small = minimise_machine(machine)
     assert len(small.rules) <= len(machine.rules) + 2
@@ -80,7 +80,7 @@ def test_minimising_changes_no_run(machine: Machine, batch: list[list[str]]) -> 
 
 @many
 @given(machines(), words, st.integers(0, 4), guards)
-def test_a_simplified_guard_holds_where_the_guard_does(
+def test_simplified_guard_is_equivalent(
     machine: Machine, word: list[str], at: int, guard: list[Atom]
 ) -> None:
     """Whatever is said twice, or of one place in several ways."""
@@ -91,7 +91,7 @@ def test_a_simplified_guard_holds_where_the_guard_does(
 
 @many
 @given(machines(), words, st.integers(-1, 8), guards, guards)
-def test_a_guard_said_shorter_holds_where_it_did(
+def test_simplified_votes_are_equivalent(
     machine: Machine, word: list[str], at: int, guard: list[Atom], known: list[Atom]
 ) -> None:
     """Whatever its own atoms, and what is known beside them, decide of its votes."""
@@ -102,7 +102,7 @@ def test_a_guard_said_shorter_holds_where_it_did(
         assert all(map(state.holds, guard)) == all(map(state.holds, given_))
 
 
-def test_votes_are_said_without_what_is_decided() -> None:
+def test_simplified_votes_drop_decided_atoms() -> None:
     p, q = Reg("p"), Reg("q")
     vote = AtLeast(2, (In(p, ("A",)), In(q, ("A",)), In(q, ("B",)), Cmp(p, "=", Const(3))))
     assert simplify_votes_given((In(p, ("A",)), vote)) == (
@@ -121,7 +121,7 @@ def test_votes_are_said_without_what_is_decided() -> None:
 
 @few
 @given(machines(), inputs)
-def test_exported_python_and_json_do_the_same(machine: Machine, batch: list[list[str]]) -> None:
+def test_exported_python_and_json_run_alike(machine: Machine, batch: list[list[str]]) -> None:
     names: dict = {}
     exec(to_python(machine), names)
     assert [names["run"](word) for word in batch] == machine.run_many(batch)

@@ -75,12 +75,12 @@ def generated() -> tuple[list[list[str]], Counter[str]]:
     return modules, used
 
 
-def test_coqc_is_the_one_named() -> None:
+def test_coqc_has_the_named_version() -> None:
     assert coqc.version().startswith("8.")
 
 
 @pytest.mark.parametrize("part", range(6))
-def test_generated_programs(
+def test_coqc_takes_every_step_of_generated_programs(
     generated: tuple[list[list[str]], Counter[str]], part: int, tmp_path: Path
 ) -> None:
     """Accepted programs are accepted, broken ones refused; normal forms and steps are equal."""
@@ -88,7 +88,9 @@ def test_generated_programs(
     assert coqc.run([s for m in modules for s in m], tmp_path) is None
 
 
-def test_every_construct_is_exercised(generated: tuple[list[list[str]], Counter[str]]) -> None:
+def test_generated_programs_exercise_every_construct(
+    generated: tuple[list[list[str]], Counter[str]],
+) -> None:
     used = generated[1]
     assert {c: used[c] for c in CONSTRUCTS if used[c] < EACH_CONSTRUCT} == {}
     assert used["broken guard"] >= PROGRAMS // 5 - used["outside"]
@@ -96,7 +98,7 @@ def test_every_construct_is_exercised(generated: tuple[list[list[str]], Counter[
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_library_task(name: str, tmp_path: Path) -> None:
+def test_coqc_takes_every_step_of_shipped_tasks(name: str, tmp_path: Path) -> None:
     """The shipped file compiles; its function's normal forms and steps are Coq's."""
     t = task(name)
     sentences = [t.source]
@@ -132,7 +134,7 @@ def test_a_wrongly_labelled_step_fails(name: str, tokens: str, tmp_path: Path) -
     assert coqc.run(sentences, tmp_path) is None
 
 
-def test_the_suite_can_fail(tmp_path: Path) -> None:
+def test_comparison_with_coqc_can_fail(tmp_path: Path) -> None:
     t = task("binary-successor")
     sentences = [t.source, coqc.same("cbv", "succ One", "X1 One")]
     refused = coqc.run(sentences, tmp_path)

@@ -59,12 +59,12 @@ sources = st.one_of(
 
 @settings(max_examples=500, **SETTINGS)
 @given(sources)
-def test_fuzzed_source(source: str) -> None:
+def test_mutated_source_raises_only_source_errors(source: str) -> None:
     reads_or_refuses(source)
 
 
 @pytest.mark.long
 @settings(max_examples=10_000, **SETTINGS)
 @given(sources)
-def test_much_fuzzed_source(source: str) -> None:
+def test_heavily_mutated_source_raises_only_source_errors(source: str) -> None:
     reads_or_refuses(source)

@@ -27,7 +27,7 @@ def last(text: str) -> str:
     return coqc.function_text(program.functions[-1], program)
 
 
-def test_the_successor_as_five_kinds_of_expression() -> None:
+def test_successor_elaborates_to_core_expressions() -> None:
     program: Program = elaborate_program(
         "Inductive bin := One | X0 (n : bin) | X1 (n : bin).\n"
         "Fixpoint succ (n : bin) : bin :=\n"
@@ -83,16 +83,16 @@ NORMALISED = {
 
 
 @pytest.mark.parametrize(("text", "body"), NORMALISED.values(), ids=NORMALISED.keys())
-def test_matches_become_one_level_deep(text: str, body: str) -> None:
+def test_nested_matches_become_one_level_deep(text: str, body: str) -> None:
     assert last(text).endswith(f"=> {body})")
 
 
-def test_a_let_stays() -> None:
+def test_lets_are_preserved() -> None:
     program = elaborate_program(TYPES + "Definition f (x : b) : b := let y := x in y.")
     assert program.function("f").body == Let("y", "b", Var("x"), Var("y"))
 
 
-def test_parameters_are_instantiated() -> None:
+def test_type_parameters_are_instantiated() -> None:
     program = elaborate_program(
         TYPES + "Inductive seq (A : Type) := nil | cons (x : A) (s : seq A).\n"
         "Definition f (s : seq b) : seq b := match s with nil _ => nil b | cons _ x t => cons b x t end."
@@ -148,7 +148,9 @@ REFUSED: dict[str, tuple[str, type[SourceError], int, int]] = {
 
 
 @pytest.mark.parametrize(("text", "kind", "line", "column"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(text: str, kind: type[SourceError], line: int, column: int) -> None:
+def test_refusals_have_kind_line_and_column(
+    text: str, kind: type[SourceError], line: int, column: int
+) -> None:
     with pytest.raises(SourceError) as caught:
         elaborate_program(TYPES + text)
     error = caught.value
@@ -176,18 +178,18 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize("text", ACCEPTED)
-def test_accepted(text: str) -> None:
+def test_programs_of_the_subset_are_accepted(text: str) -> None:
     elaborate_program(TYPES + text)
 
 
-def test_a_long_chain_of_lets_is_an_error_of_ours() -> None:
+def test_long_chain_of_lets_raises_source_error() -> None:
     with pytest.raises(OutsideSubsetError):
         elaborate_program(TYPES + "Definition f (x : b) : b := " + "let x := x in " * 5_000 + "x.")
 
 
 @pytest.mark.coqc
 @pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
-def test_coqc_refuses_what_is_not_merely_outside(tmp_path: Path) -> None:
+def test_coqc_refuses_all_but_unsupported_programs(tmp_path: Path) -> None:
     """Every refusal but OutsideSubsetError is one that coqc makes too (text that does not parse
     aside).
     """
@@ -201,7 +203,7 @@ def test_coqc_refuses_what_is_not_merely_outside(tmp_path: Path) -> None:
 
 @pytest.mark.coqc
 @pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
-def test_coqc_accepts_what_is_accepted(tmp_path: Path) -> None:
+def test_coqc_accepts_accepted_programs(tmp_path: Path) -> None:
     """And gives it the body that it has here."""
     sentences = [TYPES]
     for i, (text, _) in enumerate(NORMALISED.values()):

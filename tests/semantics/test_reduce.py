@@ -29,7 +29,7 @@ def generated(seed: int) -> tuple[Generated, Elaborator] | None:
         return None
 
 
-def test_the_successor_step_by_step() -> None:
+def test_successor_reduces_step_by_step() -> None:
     """succ (X1 One): δ once, then ι-fix, β and ι-match for each level."""
     trace = task("binary-successor").trace(["X1", "01"])
     assert [(s.rule, s.name) for s in trace] == [
@@ -48,7 +48,7 @@ def test_the_successor_step_by_step() -> None:
     assert str(trace.result) == "X0 (X0 One)"
 
 
-def test_cbv_reduces_arguments_first_and_outermost_does_not() -> None:
+def test_cbv_reduces_arguments_before_outermost_does() -> None:
     t = task("tree-inorder")
     tokens = ["Node", "a", "Leaf", "Node", "b", "Leaf", "Leaf"]
     eager = [(s.rule, s.name) for s in t.trace(tokens)]
@@ -71,7 +71,7 @@ def test_a_fix_waits_for_a_constructor() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_compiled_deep_and_both_strategies_agree(seed: int) -> None:
+def test_evaluators_and_strategies_agree(seed: int) -> None:
     found = generated(seed)
     if found is None:
         pytest.skip("the generator made a program outside the subset")
@@ -96,7 +96,7 @@ def test_compiled_deep_and_both_strategies_agree(seed: int) -> None:
                 assert trace.result.symbols == symbols_of(value, read.program)
 
 
-def test_depth_a_hundred_thousand() -> None:
+def test_evaluates_recursion_a_hundred_thousand_deep() -> None:
     n = 100_000
     for order in ("natural", "reverse"):
         t = task("binary-successor", order=order)
@@ -111,12 +111,12 @@ def test_depth_a_hundred_thousand() -> None:
         assert t.term(str(term)) == term
 
 
-def test_a_deep_trace_steps_at_a_constant_cost() -> None:
+def test_step_cost_does_not_grow_with_depth() -> None:
     trace = task("binary-successor").trace(["X1"] * 5_000 + ["01"])
     assert trace.rule_counts == {"δ": 1, "ι-fix": 5_001, "β": 5_001, "ι-match": 5_001}
 
 
-def test_deep_trees_and_lists() -> None:
+def test_evaluates_deep_trees_and_lists() -> None:
     t = task("tree-inorder")
     tokens = ["Node", "a", "Leaf"] * 5_000 + ["Leaf"]
     assert t.apply(tokens) == ["a"] * 5_000
@@ -125,7 +125,7 @@ def test_deep_trees_and_lists() -> None:
     assert reverse.apply(["a", "b"] * 30_000) == ["b", "a"] * 30_000
 
 
-def test_depth_counts_own_recursion_and_no_helper() -> None:
+def test_depth_counts_own_recursion_only() -> None:
     """A left spine of 3 nodes: inorder nests 4 unfoldings; append's own do not count."""
     tokens = ["Node", "a", "Node", "b", "Node", "c", "Leaf", "Leaf", "Leaf", "Leaf"]
     assert task("tree-inorder").depth(tokens) == 3
@@ -134,7 +134,7 @@ def test_depth_counts_own_recursion_and_no_helper() -> None:
     assert task("ring-arithmetic").depth(["Num", "Two"]) == 0
 
 
-def test_a_let_is_a_zeta_step_and_a_definition_a_delta_and_betas() -> None:
+def test_lets_take_zeta_and_definitions_delta_and_beta_steps() -> None:
     t = Task.from_gallina(
         "Inductive b := T | F.\nDefinition f (x y : b) : b := let z := x in if z then y else z.",
         "f",
@@ -143,7 +143,7 @@ def test_a_let_is_a_zeta_step_and_a_definition_a_delta_and_betas() -> None:
     assert rules == ["δ", "β", "β", "ζ", "ι-match"]
 
 
-def test_mutual_recursion_unfolds_to_its_own_fix() -> None:
+def test_mutual_recursion_unfolds_to_one_fix() -> None:
     source = (
         "Fixpoint even (n : nat) : bool := match n with O => true | S m => odd m end\n"
         "with odd (n : nat) : bool := match n with O => false | S m => even m end."
@@ -158,7 +158,7 @@ def test_mutual_recursion_unfolds_to_its_own_fix() -> None:
     ]
 
 
-def test_trace_as_html_and_data() -> None:
+def test_trace_exports_html_and_json() -> None:
     trace = task("binary-successor").trace(["X1", "01"])
     assert trace.to_html().count("<tr>") == 8
     assert "http" not in trace.to_html()
@@ -167,18 +167,18 @@ def test_trace_as_html_and_data() -> None:
     assert data["steps"][0] == {"index": 1, "rule": "δ", "name": "succ", "text": "succ (X1 One)"}
 
 
-def test_a_long_trace_is_shown_without_its_middle() -> None:
+def test_long_traces_omit_their_middle() -> None:
     lines = str(task("binary-successor").trace(["X1"] * 300 + ["01"])).splitlines()
     assert len(lines) == 402
     assert "steps are not shown" in lines[201]
 
 
-def test_an_unknown_strategy() -> None:
+def test_unknown_strategy_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="outermost"):
         list(task("binary-successor").trace(["01"], "outer"))
 
 
-def test_nesting_that_python_cannot_compile_still_runs() -> None:
+def test_runs_nesting_too_deep_for_python() -> None:
     """A hundred matches inside one another: Python's own compiler gives up, the interpreter does
     not.
     """

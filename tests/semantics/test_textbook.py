@@ -73,7 +73,7 @@ def sentences(name: str) -> list[str]:
 @pytest.mark.coqc
 @pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_coqc_reduces_them_alike(part: int, tmp_path: Path) -> None:
+def test_coqc_takes_every_step_of_textbook_functions(part: int, tmp_path: Path) -> None:
     assert coqc.run([s for name in NAMES[part::PARTS] for s in sentences(name)], tmp_path) is None
 
 
@@ -82,13 +82,13 @@ def without(order: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_their_machines(name: str) -> None:
+def test_textbook_machines_compute_their_functions(name: str) -> None:
     agree(name, "natural")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
-def test_their_machines_in_reverse_order(name: str) -> None:
+def test_textbook_machines_in_reverse_order(name: str) -> None:
     agree(name, "reverse")
 
 
@@ -104,7 +104,7 @@ def agree(name: str, order: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("order", ["natural", "reverse"])
-def test_one_stack_of_pointers_does_not_hold_the_others(order: str) -> None:
+def test_functions_beyond_one_stack_are_refused(order: str) -> None:
     for name, function in without(order) - SLOW:
         with pytest.raises(NotDerivableError, match=function):
             task_of(name, function, order).machine
@@ -118,7 +118,7 @@ NEVER = """
 
 
 @pytest.mark.long
-def test_most_of_them_have_a_machine_up_to_a_length() -> None:
+def test_refused_functions_have_machines_up_to_a_length() -> None:
     for name, function in without("natural") - SLOW:
         t = task_of(name, function).within(6)
         inputs = list(t.inputs(6))
@@ -128,7 +128,7 @@ def test_most_of_them_have_a_machine_up_to_a_length() -> None:
             assert (name, function) in listed(NEVER)
 
 
-def test_every_listed_function_is_there() -> None:
+def test_listed_textbook_functions_exist() -> None:
     there = {(name, function) for name in NAMES for function in functions(name)}
     assert listed(NEITHER) | listed(NATURAL_ONLY_FAILS) | SLOW <= there
     assert len(there) >= 150

@@ -39,7 +39,7 @@ def test_encode_and_decode_are_inverse(name: str, way: tuple[str, bool], seed: i
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(tasks()), st.integers(0, 10**6))
-def test_every_way_of_writing_gives_the_same_terms(name: str, seed: int) -> None:
+def test_every_encoding_decodes_to_the_same_term(name: str, seed: int) -> None:
     (plain,) = written(name, "natural", False).sample(1, seed=seed, max_length=15)
     arguments = written(name, "natural", False).decode(plain)
     results = set()
@@ -51,7 +51,7 @@ def test_every_way_of_writing_gives_the_same_terms(name: str, seed: int) -> None
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(tasks()), st.sampled_from(WRITTEN), st.data())
-def test_any_tokens_are_an_input_or_refused_with_a_position(
+def test_random_tokens_decode_or_raise_a_position(
     name: str, way: tuple[str, bool], data: st.DataObject
 ) -> None:
     t = written(name, *way)
@@ -69,7 +69,7 @@ def test_any_tokens_are_an_input_or_refused_with_a_position(
 
 @pytest.mark.parametrize("name", tasks())
 @pytest.mark.parametrize("order", ["natural", "reverse"])
-def test_the_worked_example(name: str, order: str) -> None:
+def test_worked_examples_hold(name: str, order: str) -> None:
     given_, _, out = SHIPPED_TASKS[name].example.partition(" -> ")
     arguments = [a.split() for a in given_.split(",")]
     expected = out.split()
@@ -97,13 +97,13 @@ def test_the_worked_example(name: str, order: str) -> None:
         ("list-reverse", "natural", "a Z", 1),
     ],
 )
-def test_where_the_fault_is(name: str, order: str, tokens: str, position: int) -> None:
+def test_errors_name_the_faulty_position(name: str, order: str, tokens: str, position: int) -> None:
     with pytest.raises(InvalidInputError) as caught:
         task(name, order=order).apply(tokens.split())
     assert caught.value.position == position
 
 
-def test_brackets() -> None:
+def test_bracketed_encoding() -> None:
     t = written("tree-mirror", "natural", True)
     assert t.apply(["(", "Node", "a", "(", "Node", "b", "Leaf", "Leaf", ")", "Leaf", ")"]) == (
         ["(", "Node", "a", "Leaf", "(", "Node", "b", "Leaf", "Leaf", ")", ")"]
@@ -113,7 +113,7 @@ def test_brackets() -> None:
             t.apply(wrong.split())
 
 
-def test_lists_bare_and_not() -> None:
+def test_lists_encode_bare_or_with_constructors() -> None:
     bare = task("list-reverse")
     full = Task.from_gallina(bare.source, "reverse", bare_lists=False)
     assert bare.apply(["a", "b"]) == ["b", "a"]
@@ -123,7 +123,7 @@ def test_lists_bare_and_not() -> None:
     assert set(full.constructors) == {"nil", "cons", "a", "b", "c", "d"}
 
 
-def test_tokens_shown_for_constructors() -> None:
+def test_constructors_may_be_shown_as_other_tokens() -> None:
     source = task("binary-successor").source
     t = Task.from_gallina(source, "succ", tokens={"One": "1", "X0": "zero"})
     assert t.apply(["zero", "1"]) == ["X1", "1"]
@@ -132,7 +132,7 @@ def test_tokens_shown_for_constructors() -> None:
             Task.from_gallina(source, "succ", tokens=wrong)
 
 
-def test_ids_and_templates() -> None:
+def test_with_vocab_sets_ids_and_template() -> None:
     t = task("binary-successor")
     assert t.vocab == ("01", "X0", "X1", "PAD", "BOS", "SEP", "EOS")
     assert t.prompt(["X1", "01"]) == [2, 0, t.sep]
@@ -150,7 +150,7 @@ def test_ids_and_templates() -> None:
         t.with_vocab(ids, pad=0, sep=1, eos=2, template="{input}{output}{eos}")
 
 
-def test_saved_and_made_again() -> None:
+def test_task_json_roundtrip() -> None:
     for name in tasks():
         t = written(name, "reverse", True)
         assert Task.from_json(t.to_json()) == t
@@ -158,7 +158,7 @@ def test_saved_and_made_again() -> None:
     assert Task.from_json(changed.to_json()) == changed
 
 
-def test_unknown_names() -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="binary-successor"):
         task("binary-succesor")
     with pytest.raises(UnknownNameError, match="natural"):
@@ -171,7 +171,7 @@ def test_unknown_names() -> None:
         Task.from_gallina("Definition two : nat := S (S O).", "two")
 
 
-def test_terms_of_the_wrong_type() -> None:
+def test_terms_of_wrong_type_are_refused() -> None:
     t = task("list-append")
     with pytest.raises(TaskError):
         t.encode(t.term("nil"))

@@ -42,14 +42,14 @@ def measured(t: Task) -> dict[int, Counter[int]]:
 
 @pytest.mark.parametrize("name", tasks())
 @pytest.mark.parametrize("order", ["natural", "reverse"])
-def test_counts_are_those_of_enumeration(name: str, order: str) -> None:
+def test_counts_equal_enumeration(name: str, order: str) -> None:
     t = task(name, order=order)
     for length, depths in measured(t).items():
         assert t.depths(length) == dict(depths)
 
 
 @pytest.mark.parametrize("source", [FIB, COMPUTED])
-def test_counts_where_the_program_does_not_tell_depths(source: str) -> None:
+def test_counts_equal_enumeration_for_computed_depths(source: str) -> None:
     t = Task.from_gallina(source, "f")
     for length, depths in measured(t).items():
         assert t.depths(length) == dict(depths)
@@ -58,7 +58,7 @@ def test_counts_where_the_program_does_not_tell_depths(source: str) -> None:
         assert (t.depth(tokens), len(tokens)) == (depth, 8)
 
 
-def test_inputs_shortest_first_and_all_of_them() -> None:
+def test_inputs_are_complete_and_shortest_first() -> None:
     t = task("binary-successor")
     inputs = list(t.inputs(6))
     assert len(inputs) == 63
@@ -68,7 +68,7 @@ def test_inputs_shortest_first_and_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_length_and_depth_are_exact(name: str) -> None:
+def test_samples_have_exact_length_and_depth(name: str) -> None:
     t = task(name)
     rng = Random(name)
     for length in rng.sample(range(1, 30), 8):
@@ -79,7 +79,7 @@ def test_length_and_depth_are_exact(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["binary-successor", "binary-addition", "tree-inorder"])
-def test_inputs_of_a_cell_are_equally_likely(name: str) -> None:
+def test_samples_are_uniform_within_a_stratum(name: str) -> None:
     """Chi-squared against the uniform, on a cell of some dozens of inputs."""
     t = task(name)
     length = next(n for n in range(5, 40) if 20 <= max(t.depths(n).values(), default=0) <= 600)
@@ -91,7 +91,7 @@ def test_inputs_of_a_cell_are_equally_likely(name: str) -> None:
     assert statistic < cells + 5 * (2 * cells) ** 0.5
 
 
-def test_balanced_is_even_over_lengths_and_depths() -> None:
+def test_balanced_sampling_is_even_over_lengths_and_depths() -> None:
     t = task("binary-successor")
     sample = t.sample(16_000, seed=1, max_length=8)
     lengths = Counter(len(x) for x in sample)
@@ -100,7 +100,7 @@ def test_balanced_is_even_over_lengths_and_depths() -> None:
     assert all(170 < depths[d] < 330 for d in range(8))
 
 
-def test_natural_is_uniform_integers_and_uniform_is_uniform_lengths() -> None:
+def test_natural_and_uniform_distributions() -> None:
     t = task("binary-successor")
     natural = Counter(len(x) for x in t.sample(8_000, distribution="natural", max_length=8))
     assert 3_800 < natural[8] < 4_250  # half of the numbers below 256 have 8 digits
@@ -110,7 +110,7 @@ def test_natural_is_uniform_integers_and_uniform_is_uniform_lengths() -> None:
     assert 0.45 < sum(t.depth(x) == 0 for x in longest) / len(longest) < 0.55
 
 
-def test_large_lengths_are_counted_not_listed() -> None:
+def test_large_lengths_are_sampled_without_listing() -> None:
     t = task("binary-successor")
     assert t.count(400) == 2**399
     (tokens,) = t.sample(1, length=400, depth=200)
@@ -119,7 +119,7 @@ def test_large_lengths_are_counted_not_listed() -> None:
     assert task("tree-inorder").depth(tree) == 12
 
 
-def test_the_same_seed_gives_the_same_inputs() -> None:
+def test_sampling_is_deterministic() -> None:
     for name in tasks():
         first = task(name).sample(20, seed=7)
         fresh = Task.from_json(task(name).to_json())
@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_inputs() -> None:
         assert task(name).sample(20, seed=8) != first
 
 
-def test_exclusion_and_caps() -> None:
+def test_sampling_respects_exclusion_and_max_depth() -> None:
     t = task("binary-successor")
     exclude = FullDepth(t)
     sample = t.sample(2_000, seed=1, max_length=8, exclude=exclude)
@@ -140,7 +140,7 @@ def test_exclusion_and_caps() -> None:
     assert all(not held_out(x) for x in t.sample(300, exclude=held_out))
 
 
-def test_nothing_fits() -> None:
+def test_sampling_nothing_is_refused() -> None:
     t = task("binary-successor")
     for asked in (
         {"length": 3, "depth": 3},
@@ -157,7 +157,7 @@ def test_nothing_fits() -> None:
         t.sample(1, distribution="balance")
 
 
-def test_full_depth_is_the_edge_case() -> None:
+def test_full_depth_finds_edge_cases() -> None:
     t = task("binary-successor", order="reverse")
     assert [x for x in t.inputs(4) if t.full_depth(x)] == [["01", *["X1"] * n] for n in range(4)]
     tree = task("tree-mirror")
@@ -165,7 +165,7 @@ def test_full_depth_is_the_edge_case() -> None:
 
 
 @pytest.mark.parametrize("name", ["binary-successor", "binary-addition", "tree-inorder"])
-def test_many_are_measured_as_one_is(name: str) -> None:
+def test_measure_many_equals_single_measurements(name: str) -> None:
     t = task(name)
     inputs = t.sample(300, seed=0)
     depths, lengths, full = t.measure_many(inputs)
@@ -176,7 +176,7 @@ def test_many_are_measured_as_one_is(name: str) -> None:
     assert not all(full)
 
 
-def test_domains() -> None:
+def test_domains_contain_inputs_and_roundtrip() -> None:
     t = task("binary-successor")
     domain = Domain(max_length=5, max_depth=2, exclude=FullDepth(t))
     inside = [x for x in t.inputs(6) if domain.contains(t, x)]
@@ -201,14 +201,14 @@ def test_domains() -> None:
         Domain.from_json(domain.to_json())
 
 
-def test_the_split_is_public_and_one_in_five() -> None:
+def test_one_in_five_inputs_is_held_out() -> None:
     inputs = list(task("binary-successor").inputs(12))
     share = sum(held_out(x) for x in inputs) / len(inputs)
     assert 0.18 < share < 0.22
     assert [held_out(x) for x in inputs[:8]] == [held_out(tuple(x)) for x in inputs[:8]]
 
 
-def test_a_domain_says_what_it_holds_at_its_edges() -> None:
+def test_domain_edges() -> None:
     t = task("list-reverse")
     assert Domain(max_length=0).sample(t, 2) == [[], []]
     assert list(Domain(max_length=13, max_depth=3).inputs(t)) == list(t.inputs(3))

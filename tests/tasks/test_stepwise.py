@@ -16,7 +16,7 @@ from tests.machine.inputs import Inputs
 from tests.semantics import coqc
 
 
-def test_one_and_two_steps() -> None:
+def test_stepwise_takes_one_and_two_steps() -> None:
     t = task("binary-successor")
     assert t.stepwise(1).apply(["succ", "X1", "01"]) == ["X0", "succ", "01"]
     assert t.stepwise(2).apply(["succ", "X1", "01"]) == ["X0", "X0", "01"]
@@ -29,7 +29,7 @@ def test_one_and_two_steps() -> None:
 @pytest.mark.parametrize(
     "name", ["binary-successor", "peano-addition", "list-map", "tree-inorder", "tree-mirror"]
 )
-def test_every_step_is_the_reducers(name: str) -> None:
+def test_stepwise_equals_the_reducer(name: str) -> None:
     """These functions match once, so that their calls are just what the reducer passes through."""
     t = task(name)
     step = t.stepwise(1)
@@ -46,7 +46,7 @@ def test_every_step_is_the_reducers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_enough_steps_reach_the_normal_form(name: str) -> None:
+def test_enough_steps_reach_normal_form(name: str) -> None:
     t = task(name)
     step = t.stepwise(3)
     plain = Task.from_gallina(t.source, t.function, tokens=dict(t.shown), bare_lists=False)
@@ -73,20 +73,20 @@ MACHINES = [
 
 
 @pytest.mark.parametrize(("name", "order"), MACHINES)
-def test_derived_machines_take_the_step(name: str, order: str) -> None:
+def test_stepwise_machines_compute_the_step(name: str, order: str) -> None:
     """Where one stack of pointers suffices; elsewhere a step looks ahead beyond what is held."""
     step = task(name, order).stepwise(1)
     inputs = Inputs(step).every(5, 200) + Inputs(step).random(50, 12)
     assert step.machine.run_many(inputs) == step.apply_many(inputs)
 
 
-def test_two_steps_have_a_machine_too() -> None:
+def test_two_steps_are_derivable() -> None:
     step = task("binary-successor").stepwise(2)
     inputs = Inputs(step).every(7, 500)
     assert step.machine.run_many(inputs) == step.apply_many(inputs)
 
 
-def test_names_that_the_program_has_taken() -> None:
+def test_stepwise_avoids_names_of_the_program() -> None:
     source = (
         "Inductive x := y | t (x0 : x) | step_x (n : x).\n"
         "Fixpoint yes (truth : x) : x :=\n"
@@ -96,7 +96,7 @@ def test_names_that_the_program_has_taken() -> None:
     assert step.apply(["yes", "t", "y"]) == ["step_x", "yes", "y"]
 
 
-def test_steps_are_counted_from_one() -> None:
+def test_zero_steps_are_refused() -> None:
     with pytest.raises(TaskError):
         task("binary-successor").stepwise(0)
 
@@ -104,5 +104,5 @@ def test_steps_are_counted_from_one() -> None:
 @pytest.mark.coqc
 @pytest.mark.skipif(coqc.COQC is None, reason=coqc.ABSENT)
 @pytest.mark.parametrize("name", tasks())
-def test_coqc_accepts_it(name: str, tmp_path: Path) -> None:
+def test_coqc_accepts_stepwise_programs(name: str, tmp_path: Path) -> None:
     assert coqc.run([task(name).stepwise(2).source], tmp_path) is None
