@@ -1,4 +1,4 @@
-"""Every split of inputs into parts, each a public function of the input alone or of a seed.
+"""Every split of inputs into parts, each a public function of the input itself or of a seed.
 
 | function | parts | for |
 | --- | --- | --- |

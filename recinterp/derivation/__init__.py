@@ -1,4 +1,4 @@
-"""The ground-truth machine, from the program alone: driven by its output, and then made small.
+"""The ground-truth machine, from the program only: driven by its output, and then made small.
 
 Demand the next output constructor: unfold calls until one shows, write it, go on with the rest.
 What is still to be written is a configuration; where only finitely many are reached, the machine
@@ -119,7 +119,7 @@ def _compile_strategy(
 ) -> Machine:
     """The machine of one strategy.
 
-    Errors: Grows where it needs a stack, Unknown, NotDerivableError.
+    Errors: NeedsStack, UnknownPlace, NotDerivableError.
     """
     return minimise_machine(_assemble_machine(grammar, known, stack=stack, to_the_end=to_the_end))
 
@@ -132,7 +132,10 @@ def _assemble_machine(
     to_the_end: bool = False,
     bound: int | None = None,
 ) -> Machine:
-    """The same before it is made small. bound: of intermediate results, in constructors."""
+    """The machine of one strategy before it is made small.
+
+    bound: of intermediate results, in constructors.
+    """
     arguments = grammar.arguments
     call = Call(
         grammar.function.name, tuple(InputSubterm(place, type_) for type_, place in arguments)

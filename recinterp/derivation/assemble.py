@@ -55,7 +55,7 @@ Node: TypeAlias = Configuration | tuple[SuspendedFrame, Return]
 
 @dataclass
 class ConfigurationGraph:
-    """What was found of the configurations so far."""
+    """The configurations found so far, with their leaves and returns."""
 
     leaves: dict[Node, list[RuleOutline]] = field(default_factory=dict)
     returns: dict[Node, dict[Return, None]] = field(
@@ -77,7 +77,7 @@ class ConfigurationGraph:
 def explore_configurations(
     driver: Driver, start: Configuration, bound: int | None = None
 ) -> ConfigurationGraph:
-    """Drive everything that can be reached. Errors: Grows, NotDerivableError.
+    """Drive everything that can be reached. Errors: NeedsStack, NotDerivableError.
 
     bound: constructors of the largest intermediate result that is followed.
     """

@@ -353,12 +353,12 @@ class Driver:
     ) -> Configuration | Iterator[RuleOutline]:
         """One δβ, ι or ζ step in the first item; leaves where it cannot be had without reading."""
         head, rest = config.items[0], config.items[1:]
-        asked = isinstance(head, Evaluate)
-        redex, context, bare = self.reduce.find_redex(_first_expression(config), whole=asked)
+        evaluates = isinstance(head, Evaluate)
+        redex, context, bare = self.reduce.find_redex(_first_expression(config), whole=evaluates)
 
         def whole(e: Expr) -> Configuration:
             filled = context(e)
-            return Configuration((Evaluate(filled) if asked else filled, *rest), config.stop)
+            return Configuration((Evaluate(filled) if evaluates else filled, *rest), config.stop)
 
         match redex:
             case InputSubterm(place, type_):
@@ -373,7 +373,7 @@ class Driver:
                     return iter([self._end_rule(config, path)])  # part by part
                 return self._read_subterm(redex, config, path, start)
             case Call():
-                return self._reduce_call(redex, whole, bare, asked, config, path)
+                return self._reduce_call(redex, whole, bare, evaluates, config, path)
             case Owned(scrutinee=Construct() as made, owner=owner):
                 if owner:
                     path.last = f"ι {owner} {made.constructor}"
@@ -390,16 +390,16 @@ class Driver:
         call: Call,
         whole: Callable[[Expr], Configuration],
         bare: bool,
-        asked: bool,
+        evaluates: bool,
         config: Configuration,
         path: DrivingPath,
     ) -> Configuration | Iterator[RuleOutline]:
         recursive = self.known.is_recursive(call.function)
-        if self.known.by_value and (asked or not bare) and is_closed(call):
+        if self.known.by_value and (evaluates or not bare) and is_closed(call):
             return whole(self.reduce.evaluate_closed(call))
-        if self.stack and recursive and self._must_suspend(call, bare=bare, asked=asked):
+        if self.stack and recursive and self._must_suspend(call, bare=bare, evaluates=evaluates):
             return iter([self._suspend_context(call, whole, path)])
-        if self.stack and recursive and not asked:
+        if self.stack and recursive and not evaluates:
             split = self._split_output(call, whole, bare, config)
             if split is not None:
                 return split
@@ -407,9 +407,9 @@ class Driver:
             return iter([self._end_rule(whole(call), path)])
         return whole(self.reduce.unfold_call(call))
 
-    def _must_suspend(self, call: Call, *, bare: bool, asked: bool) -> bool:
+    def _must_suspend(self, call: Call, *, bare: bool, evaluates: bool) -> bool:
         """Whether what waits for a call needs a frame, as the call is not written as it comes."""
-        is_written = bare and (asked or self._is_put(call))
+        is_written = bare and (evaluates or self._is_put(call))
         return self.known.is_deep(call.function) and not is_written
 
     def _suspend_context(

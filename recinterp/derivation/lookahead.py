@@ -71,7 +71,7 @@ def _tokens_read(rule: Rule) -> tuple[str, ...]:
 
 
 def _reads_once(machine: Machine) -> bool:
-    """Whether every rule reads the token at p alone, and moves on by one unless it halts."""
+    """Whether every rule reads the token at p only, and moves on by one unless it halts."""
     one_pointer = not machine.frames and [n for n, _ in machine.registers] == ["p"]
     return one_pointer and all(map(_reads_here, machine.rules))
 

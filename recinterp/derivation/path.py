@@ -1,4 +1,4 @@
-"""What a rule is made of while it is found: what was read and written, where it goes on."""
+"""Rules while they are found: what was read and written, and where each goes on."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RuleOutline:
 
 @dataclass
 class DrivingPath:
-    """What has been read and written since the configuration started."""
+    """The tokens read and written since the configuration started."""
 
     reads: list[tuple[InputPlace, tuple[str, ...]]] = field(default_factory=list)
     word: list[str | InputPlace] = field(default_factory=list)

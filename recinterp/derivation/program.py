@@ -1,4 +1,4 @@
-"""What is known of a program's functions before any machine is made of them."""
+"""Properties of a program's functions, found before any machine is made of them."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class SymbolicReducer:
         return e
 
     def evaluate_closed(self, e: Expr) -> Expr:
-        """What an expression comes to in which nothing has to be read."""
+        """The value of an expression in which nothing has to be read."""
         while not is_value(e):
             redex, context, _ = self.find_redex(e, whole=True)
             match redex:
@@ -137,7 +137,7 @@ class SymbolicReducer:
 
     # lists that end in lists
     def list_end(self, type_: str) -> Construct:
-        """What ends a list without being written."""
+        """The constructor that ends a list without being written."""
         if self.grammar.bare_output and type_ == self.grammar.function.result:
             return Construct(self.known.constant_of(type_), type_)
         return Construct(Mark.END_OF + type_, type_)
@@ -188,7 +188,7 @@ class SymbolicReducer:
 
     # functions of lists, element by element
     def context_profile(self, context: Expr, type_: str) -> Profile | None:
-        """What a context makes of each constructor of a list, where it goes on as it began."""
+        """What each constructor of a list becomes in a context that goes on as it began."""
         if self.grammar.encoding.brackets or not self.known.is_linear(type_):
             return None
         found: list[tuple[str, tuple[Expr, ...]]] = []

@@ -24,7 +24,7 @@ def suspend_configuration(
     prefer: InputPlace | None,
     short: bool,
 ) -> tuple[SuspendedFrame, tuple[InputPlace, ...], InputPlace | None]:
-    """The frame, its pointers, and where the focus must stop. Errors: Unknown, with the place."""
+    """The frame, its pointers, and where the focus must stop. Errors: UnknownPlace."""
     stop = _common_stop(frame, focus, prefer, short)
     low: dict[str, int] = {}
     for p in places_of(frame):

@@ -101,7 +101,7 @@ class WriteToken:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate to a term of constructors alone, and return it."""
+    """Evaluate to a term of constructors only, and return it."""
 
     expr: Expr
 
@@ -133,13 +133,13 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Return:
-    """Done with what was asked; `value`: the term of constructors that came out, if one was."""
+    """The end of a configuration; `value`: the term of constructors it evaluates to, if it does."""
 
     value: Construct | None = None
 
 
 def rewrite_places(e: Item, on: Callable[[InputPlace], InputPlace]) -> Item:
-    """The same item with its places changed."""
+    """An item with its places changed."""
 
     def go(x: Expr) -> Expr:
         return _map_leaves(
@@ -163,7 +163,7 @@ def rewrite_places(e: Item, on: Callable[[InputPlace], InputPlace]) -> Item:
 
 
 def rewrite_config(c: Configuration, on: Callable[[InputPlace], InputPlace]) -> Configuration:
-    """The same configuration with its places changed."""
+    """A configuration with its places changed."""
     return Configuration(
         tuple(rewrite_places(i, on) for i in c.items), None if c.stop is None else on(c.stop)
     )
@@ -249,7 +249,7 @@ def is_closed(e: Expr) -> bool:
 
 
 def is_value(e: Expr) -> bool:
-    """Whether an expression is made of constructors alone."""
+    """Whether an expression is made of constructors only."""
     return all(isinstance(x, Construct) for x in subexpressions(e))
 
 

@@ -1,4 +1,4 @@
-"""What can be asked of an input before the run: a machine abstains where it is ill-formed."""
+"""Tests of an input before the run: a machine abstains where it is ill-formed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def well_formedness_atoms(grammar: InputGrammar) -> tuple[Atom, ...]:
 
     The test of numbers and lists is exact. That of trees counts subtrees, and leaves it to the run
     to find one of the wrong type: a leaf where a label belongs, which is only copied, is not found.
-    It goes from the left where that says it, and else in the direction of reading.
+    It goes from the left where that is enough, and else in the direction of reading.
     """
     if grammar.reverse:
         forwards = _argument_atoms(grammar, 1)
@@ -41,7 +41,7 @@ def _argument_atoms(grammar: InputGrammar, step: int) -> tuple[Atom, ...] | None
 def _one_argument(
     grammar: InputGrammar, type_: str, start: Expr, step: int
 ) -> tuple[list[Atom], Expr] | None:
-    """What must hold of the argument that starts there, and where it ends."""
+    """The atoms of the argument that starts there, and where it ends."""
     if grammar.encoding.is_bare(type_):
         _, cons = grammar.forms_of(type_ + Mark.BARE + ARG_SEP)
         return [], Find(start, step, cons.reads[0][1])

@@ -112,7 +112,7 @@ class Machine:
 
     @cached_property
     def pointer_class(self) -> str:
-        """What its pointers do: "local" (steps), "search" (`Find`) or "counting" (`Span`)."""
+        """How its pointers move: "local" (steps), "search" (`Find`) or "counting" (`Span`)."""
         nodes = {type(x) for r in self.rules for part in (*r.guard, *r.updates) for x in walk(part)}
         return "counting" if Span in nodes else "search" if Find in nodes else "local"
 

@@ -259,7 +259,7 @@ class Rule:
 
     @property
     def word(self) -> tuple[str | Copy, ...]:
-        """What the rule emits."""
+        """The word that the rule emits."""
         return tuple(x for u in self.updates if isinstance(u, Emit) for x in u.word)
 
     @property

@@ -1,8 +1,8 @@
 """A machine is refused here if it names what it has not, or if two guards of a mode can both hold.
 
 Disjointness is decided atom by atom: two guards exclude each other when they read the same thing
-and no value satisfies both. That is sound (what passes is disjoint), and asks that rules which
-differ say so about the same expression.
+and no value satisfies both. That is sound (what passes is disjoint), and requires that rules which
+differ test the same expression.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _names_used(node: Node) -> Iterator[tuple[str, str, str]]:
 
 @lru_cache(maxsize=1 << 17)
 def excludes(a: Atom, b: Atom) -> bool:
-    """Whether two atoms cannot both hold; asked again for every machine that shares them."""
+    """Whether two atoms cannot both hold; cached, as many machines share them."""
     match a, b:
         case In(at, xs), In(other, ys):
             return at == other and not set(xs) & set(ys)
@@ -213,7 +213,7 @@ def _intervals_meet(one: tuple[Interval, ...], other: tuple[Interval, ...]) -> b
 
 
 def _position_bounds(at: Expr) -> tuple[Cmp, Cmp]:
-    """What reading a token of the input says about where it was read."""
+    """The bounds on a position that reading a token of the input there implies."""
     return Cmp(at, "<", Reg("n")), Cmp(at, ">=", Const(0))
 
 
@@ -279,7 +279,7 @@ def _is_implied(atom: Atom, given: Atom) -> bool:
 
 
 def _atom_subject(atom: Atom) -> object:
-    """What an atom is about: atoms with the same subject can be said as one."""
+    """The subject of an atom: atoms with the same subject can be joined into one."""
     match atom:
         case In(at=at):
             return ("in", at)

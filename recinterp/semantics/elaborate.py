@@ -19,7 +19,7 @@ from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
 
 
 class OpenTypeError(Exception):
-    """The type of a term cannot be read off the term alone; `pos` is where it stays open."""
+    """The type of a term cannot be read off the term by itself; `pos` is where it stays open."""
 
     def __init__(self, pos: s.Pos) -> None:
         self.pos = pos
@@ -27,7 +27,7 @@ class OpenTypeError(Exception):
 
 @dataclass
 class BodyElaborator:
-    """Elaborates the body of one function; `places` says where each call stands in the text."""
+    """Elaborates the body of one function; `places` maps each call to its place in the text."""
 
     scope: Scope
     peers: Mapping[str, Function]
@@ -74,7 +74,7 @@ class BodyElaborator:
         return expr
 
     def infer_term(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:  # noqa: RET503 (what refuses never returns)
-        """The term as a core expression, and its type. Raises Open where that cannot be known."""
+        """The term as a core expression, and its type. Raises OpenTypeError where it is unknown."""
         self.count_node(term.pos)
         match term:
             case s.SName():

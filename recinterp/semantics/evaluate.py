@@ -1,9 +1,9 @@
 """A program run fast: each function as a Python function over values, call by value.
 
-Recursion that outgrows Python's stack is taken over by `deep`, which interprets the same program
-on a stack of its own; both are held equal to the small steps of `reduce` by the tests. Compiled
-with `counting`, every function carries the number of own unfoldings it is nested in, and `deepest`
-records the largest: that is a task's recursion depth.
+Recursion that outgrows Python's stack is taken over by `evaluate_on_stack`, which interprets the
+same program on a stack of its own; tests hold both equal to the small steps of `StepReducer`. In
+the counting version every function carries the number of own unfoldings it is nested in, and
+`deepest` records the largest: that is a task's recursion depth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from recinterp.semantics.terms import Value
 
 @dataclass(frozen=True)
 class CompiledProgram:
-    """`run(function, args)` gives its value; with `counting`, `depth` gives its recursion depth."""
+    """The functions of a program in Python, in two versions: plain, and counting depths.
+
+    Attributes:
+        program: The program.
+        functions: Each function as a Python function over values; empty where Python's compiler
+            cannot nest so deep.
+        counted: The versions that count, which take the nesting as a further argument.
+        deepest: One number, the deepest nesting of the run under way.
+        own: The functions whose unfoldings are counted.
+    """
 
     program: Program
     functions: Mapping[str, Callable[..., Value]]
@@ -90,7 +99,7 @@ class _FunctionWriter:
         return "\n".join(lines + self.block_lines(function.body, " ", "return "))
 
     def block_lines(self, expr: Expr, pad: str, to: str) -> list[str]:
-        """Lines that leave the value of `expr` where `to` says (`return `, or `name = `)."""
+        """Lines that leave the value of `expr` in `to`: `return `, or `name = `."""
         if isinstance(expr, Match):
             before, scrutinee = self.named_value(expr.scrutinee, pad)
             return before + self.arm_lines(expr, scrutinee, pad, to)

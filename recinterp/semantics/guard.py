@@ -22,7 +22,7 @@ from recinterp.semantics.surface_syntax import Pos
 
 
 class SubtermSize(Enum):
-    """What is known of a variable, against the structural argument."""
+    """The size of a variable's value, compared with the structural argument."""
 
     WHOLE = "the structural argument itself"
     STRICT = "a strict subterm of the structural argument"
@@ -55,17 +55,17 @@ def check_guard(
     ]
     first: UnguardedCall | None = None
     computed: UnguardedCall | None = None
-    apart = False
+    blocks_differ = False
     for structs in islice(product(*choices), LIMITS.max_structural_choices):
         if not _same_block(scope, block, structs):
-            apart = True
+            blocks_differ = True
             continue
         fault = _find_fault(scope, block, dict(zip((f.name for f in block), structs, strict=True)))
         if fault is None:
             return [replace(f, struct=i) for f, i in zip(block, structs, strict=True)]
         first = first or fault
         computed = computed or (fault if fault.size is SubtermSize.COMPUTED else None)
-    fault = computed or (None if apart else first)
+    fault = computed or (None if blocks_differ else first)
     raise _describe_refusal(scope, block, fault, places, heads)
 
 
@@ -169,7 +169,7 @@ def _describe_refusal(
     if fault is None:
         names = ", ".join(f.name for f in block)
         problem = f"recursion of {names} on types of different Inductive sentences {outside}"
-        hint = "declare the types together, or the functions apart"
+        hint = "declare the types together, or the functions in sentences of their own"
         return _source_error(scope, OutsideSubsetError, heads[0], problem, hint)
     pos, callee = places.get(id(fault.call), heads[0]), fault.call.function
     if fault.size is SubtermSize.COMPUTED:

@@ -18,7 +18,7 @@ LIST_SUGAR = {"::": "cons", "[]": "nil"}
 
 @dataclass(frozen=True)
 class NamedTerm:
-    """What a surface name stands for: a core expression and its type."""
+    """A surface name's meaning: a core expression and its type."""
 
     expr: Expr
     type: str
@@ -28,7 +28,7 @@ Env = Mapping[str, NamedTerm]
 
 
 class BranchElaborator(Protocol):
-    """What compiling a match needs of the function it stands in (`elaborate.BodyElaborator`)."""
+    """The part of `elaborate.BodyElaborator` that compiling a match needs."""
 
     scope: Scope
 
@@ -100,7 +100,7 @@ class PatternRow:
 
 @dataclass(frozen=True)
 class PatternColumn:
-    """What a column of patterns is matched against.
+    """The expression that a column of patterns is matched against.
 
     With `alias`, nothing is matched: the column's names stand for `expr`, a constructor applied to
     what a matched computed term was found to be made of.
@@ -142,7 +142,9 @@ def _check_linear(body: BranchElaborator, rows: list[PatternRow], clause: s.SCla
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice:
             body.scope.refuse(
-                clause.pos, f"{twice!r} is bound twice in one pattern", "name each part apart"
+                clause.pos,
+                f"{twice!r} is bound twice in one pattern",
+                "give each part a name of its own",
             )
         if row.bound_types(body) != rows[0].bound_types(body):
             body.scope.refuse(clause.pos, "the alternatives bind different names")
@@ -293,7 +295,7 @@ class _MatchCompiler:
 def replace_variable(
     expr: Expr, name: str, value: Expr, note: Callable[[Call, Call], None]
 ) -> Expr:
-    """`expr` with a variable replaced; `note` is told of each call that was made anew."""
+    """`expr` with a variable replaced; `note` gets each call and what it was rebuilt as."""
 
     def go(at: Expr) -> Expr:
         match at:

@@ -53,8 +53,12 @@ TermNode: TypeAlias = "Expr | Unfolded | Lambda | Closed"
 
 @dataclass(frozen=True)
 class Reduction:
-    """One step: `rule` is δ, ι-fix, β, ι-match or ζ; `name` says of what (function, constructor,
-    variable).
+    """One step.
+
+    Attributes:
+        rule: δ, ι-fix, β, ι-match or ζ.
+        name: The function (δ, ι-fix), constructor (ι-match) or variable (β, ζ) that it reduces.
+        function: The function that δ, ι-fix or β reduces; empty for ι-match and ζ.
     """
 
     rule: str
@@ -103,10 +107,10 @@ class _ReductionFrame:
 
 
 class StepReducer:
-    """A term in the middle of its reduction: `step()` until it gives None.
+    """A term in the middle of its reduction: `contract_next()` until it gives None.
 
-    The term is kept as a focus and the frames around it, so that a step costs the size of one
-    function body, however deep the term is.
+    The term is represented as a focus and the frames around it, so that a step costs the size of
+    one function body, however deep the term is.
     """
 
     def __init__(self, program: Program, term: TermNode, strategy: str = "cbv") -> None:

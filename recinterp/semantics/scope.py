@@ -1,4 +1,4 @@
-"""What names mean: declared types (with parameters), their constructors, and functions."""
+"""The meaning of names: declared types (with parameters), their constructors, and functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the text says, before names, types and matches are resolved; every node knows its place."""
+"""The syntax tree of a text, before names are resolved; every node knows its place."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class PAny:
 
 @dataclass(frozen=True)
 class PName:
-    """A name alone: a constant constructor, or a variable."""
+    """A name by itself: a constant constructor, or a variable."""
 
     pos: Pos
     name: str

@@ -81,7 +81,7 @@ def gallina_text(type_: str, symbols: Sequence[str], program: Program) -> str:
 def read_plain(text: str, type_: str, program: Program) -> Term | None:
     """The term that text of constructors and brackets writes, however deep; None for anything else.
 
-    What None is returned for, the elaborator reads, or says what is wrong with it.
+    Text that gives None is read by the elaborator, or refused with a reason.
     """
     pieces = re.findall(r"[A-Za-z_][\w']*|\S", text)
     symbols: list[str] = []

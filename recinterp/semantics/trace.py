@@ -87,7 +87,7 @@ class ReductionTrace:
 
     @cached_property
     def result(self) -> Term:
-        """The normal form, by the steps alone."""
+        """The normal form, computed by the steps only."""
         reducer = StepReducer(self.program, self.start_term, self.strategy)
         while reducer.contract_next() is not None:
             pass

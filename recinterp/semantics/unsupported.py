@@ -1,4 +1,4 @@
-"""What of Gallina is outside the subset, by what gives it away, and what to write instead."""
+"""Constructs of Gallina outside the subset, by the word that shows them; what to write instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 
 
-class _Construct(Enum):
+class _UnsupportedKind(Enum):
     """Constructs outside the subset that several words begin: (what it is, what to write)."""
 
     FUNCTIONS = ("functions as values", "give the function a name with Definition or Fixpoint")
@@ -22,15 +22,15 @@ class _Construct(Enum):
 
 
 _WORDS_OF = {
-    _Construct.RECORDS: "Record Structure Class Instance Canonical Coercion Existing",
-    _Construct.NOTATION: "Notation Infix Reserved Delimit Bind Close Declare",
-    _Construct.SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom"
+    _UnsupportedKind.RECORDS: "Record Structure Class Instance Canonical Coercion Existing",
+    _UnsupportedKind.NOTATION: "Notation Infix Reserved Delimit Bind Close Declare",
+    _UnsupportedKind.SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom"
     " Hypothesis Context",
-    _Construct.PROOFS: "Theorem Lemma Example Fact Remark Corollary Proposition Goal Proof Qed"
-    " Defined Abort Admitted Admit Ltac Hint Obligation",
+    _UnsupportedKind.PROOFS: "Theorem Lemma Example Fact Remark Corollary Proposition Goal Proof"
+    " Qed Defined Abort Admitted Admit Ltac Hint Obligation",
 }
 _ADVICE: Mapping[str, tuple[str, str]] = {
-    "fun": _Construct.FUNCTIONS.value,
+    "fun": _UnsupportedKind.FUNCTIONS.value,
     "forall": ("dependent and polymorphic types", "write the function at one concrete type"),
     "fix": ("a nested fix", "write it as a Fixpoint of its own, and pass it what it needs"),
     "cofix": ("coinduction", "write an Inductive and a Fixpoint"),
@@ -60,16 +60,16 @@ def advise_on_word(word: str) -> tuple[str, str]:
     elif word.isdigit():
         what, instead = "number literals", "write the constructors, S (S O) for 2"
     elif word[0].isalpha() and word.isascii():
-        what, instead = _Construct.COMMANDS.value
+        what, instead = _UnsupportedKind.COMMANDS.value
     elif not word.isascii():
         what, instead = "characters outside ASCII", "write ASCII names"
     else:
-        what, instead = _Construct.NOTATION.value
+        what, instead = _UnsupportedKind.NOTATION.value
     return f"{word!r} ({what})", instead
 
 
 _BY_TOKEN = {
-    "->": _Construct.FUNCTIONS.value,
+    "->": _UnsupportedKind.FUNCTIONS.value,
     ":=": ("arguments by name", "write them in their order"),
     "in": ("a dependent match", "leave out what stands between the term and 'with'"),
     "as": ("a dependent match", "leave out what stands between the term and 'with'"),
@@ -79,7 +79,7 @@ _BY_TOKEN = {
 def explain_misplaced_token(
     before: str, token: str, expected: Collection[str]
 ) -> tuple[str, str] | None:
-    """What a token that cannot stand here would begin in Gallina at large.
+    """Explain a token that cannot stand here by what it would begin in Gallina at large.
 
     Args:
         before: The text in front of the token.
@@ -107,11 +107,11 @@ def _explain_by_text(
     if re.fullmatch(name, token) and "NAME" in expected:
         return f"{token!r} as a name", "choose another name"
     if re.search(r"\blet\s+(\(|\w+\s+|\(.*)?$", before) and token != "in":
-        return "a let of a function or of a pattern", "name the function apart, or match"
+        return "a let of a function or of a pattern", "define the function by itself, or match"
     if re.search(r"\{\s*(measure|wf|struct)?[^}]*$", before) and first == "Fixpoint":
         return "recursion that is not structural", "write {struct x}, or recurse on a subterm"
     ends_statement = token in (".", ",") and "COLON" not in expected and "__ANON_0" in expected
-    return _Construct.PROOFS.value if ends_statement and sentence[-1] != ":=" else None
+    return _UnsupportedKind.PROOFS.value if ends_statement and sentence[-1] != ":=" else None
 
 
 def _explain_by_terminals(

@@ -43,7 +43,7 @@ class Encoding:
         return tuple(self.tokens_by_constructor[name] for name in self.program.symbols)
 
     def is_bare(self, type_: str) -> bool:
-        """Whether a whole argument, or the result, of this type is written as its data alone."""
+        """Whether a whole argument, or the result, of this type is written as its data only."""
         if type_ not in self._bare:
             self._bare[type_] = self.bare_lists and list_shape(self.program, type_) is not None
         return self._bare[type_]
@@ -101,7 +101,7 @@ class Encoding:
         return self.writer_of(type_)(value)
 
     def writer_of(self, type_: str) -> Callable[[Value], list[str]]:
-        """What writes the values of a type."""
+        """The function that writes the values of a type."""
         if type_ not in self._writer_cache:
             self._writer_cache[type_] = self._make_writer(type_)
         return self._writer_cache[type_]
@@ -300,7 +300,7 @@ class _Reader:
 def _read_chain(
     tokens: Sequence[str], ends: Mapping[str, Value], links: Mapping[str, int], reverse: bool
 ) -> Value | None:
-    """The value, or None where the tokens are ill-formed (the slow reader then says where)."""
+    """The value, or None where the tokens are ill-formed (the slow reader then finds where)."""
     inwards = iter(tokens) if reverse else reversed(tokens)
     try:
         value = ends[next(inwards)]
@@ -314,7 +314,7 @@ def _read_chain(
 def _read_quickly(
     tokens: list[str], table: Mapping[str, tuple[int, tuple[str, ...], str]], type_: str
 ) -> Value | None:
-    """The value, or None where the tokens are ill-formed (the slow reader then says where)."""
+    """The value, or None where the tokens are ill-formed (the slow reader then finds where)."""
     values: list[Value] = []
     types: list[str] = []
     try:

@@ -151,7 +151,7 @@ class _MatchSplitter:
             used = [n for n in used if any(n in _free_variables(arm.body) for arm in expr.arms)]
         rest = [n for n in used if n != head]
         params = (Param(head, expr.type), *(Param(n, types[n]) for n in rest))
-        # Known before its branches are cut, so that names stay apart.
+        # Known before its branches are cut, so that names stay distinct.
         self.matching[name] = Function(name, params, expr.result, expr, 0)
         arms = self._flatten_arms(expr, function, types)
         whole = replace(expr, scrutinee=Var(head), arms=arms)

@@ -151,7 +151,7 @@ class Task:
 
     @cached_property
     def program(self) -> Program:
-        """The checked program; `recinterp.semantics.ast` says how to read it."""
+        """The checked program; `recinterp.semantics.ast` explains how to read it."""
         return self._elaborated.program
 
     @cached_property
@@ -645,7 +645,7 @@ class Task:
 
     # saved form
     def to_json(self) -> dict[str, Any]:
-        """What a checkpoint records: plain data, enough to make the task again."""
+        """The task as plain data, enough to make it again; checkpoints record it."""
         data = {part.name: getattr(self, part.name) for part in fields(self)}
         return data | {"tokens": dict(data.pop("shown")), "ids": dict(data.pop("given_ids"))}
 

@@ -1,8 +1,8 @@
 """Many runs at once: the state of every run is a row of a few integer arrays.
 
 Rows that stand in the same mode are advanced together, rule by rule; a row takes part until its
-run halts, is lost or abstains. `Batch.events` keeps, where asked, which rule fired in which state:
-what the reconstruction reads its guards from.
+run halts, is lost or abstains. `MachineBatch.events` records, on request, which rule fired in which
+state: synthesis reads its guards from them.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class EventView:
     frames: tuple[str, ...]
 
     def evaluate(self, e: Expr) -> Ints:
-        """What an expression denotes, row by row."""
+        """The value of an expression, row by row."""
         match e:
             case Const(k):
                 return np.full(len(self.rows), k)
@@ -152,7 +152,7 @@ class EventView:
         return held
 
     def select(self, index: Ints | Flags) -> EventView:
-        """The same view of some of its rows."""
+        """A view of some of the rows."""
         return EventView(
             self.words,
             self.rows[index],
@@ -216,7 +216,7 @@ class MachineBatch:
         return [w if h else None for w, h in zip(self.prefixes(), halted, strict=True)]
 
     def prefixes(self) -> list[list[str]]:
-        """What each run has written."""
+        """The tokens that each run has written."""
         names = self.words.vocab
         return [
             [names[x] for x in row[:t]]
@@ -380,7 +380,7 @@ def _step_mode(
     rows: Ints,
     fire: Callable[[int, Rule, EventView], None],
 ) -> None:
-    """Fire in each row the rule of a mode that can; grown rules share atoms, asked once each."""
+    """Fire in each row the rule of a mode that can; rules share atoms, each is tested once."""
     view = batch.view_rows(rows)
     atoms, guards = batch.machine.guards_of(mode)
     known: list[Flags | None] = [None] * len(atoms)

@@ -1,6 +1,6 @@
 """One run of a machine on one input, step by step: the semantics, written to be read.
 
-`batch.py` does the same for many inputs at once; a property test holds the two equal.
+`batch.py` runs many inputs at once; a property test holds the two equal.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class MachineRun:
         return self.tokens[at] if 0 <= at < len(self.tokens) else END_OF_INPUT
 
     def evaluate(self, e: Expr) -> int:
-        """What an expression denotes now."""
+        """The value of an expression now."""
         match e:
             case Const(k):
                 return k
@@ -109,7 +109,7 @@ class MachineRun:
                 return sum(map(self.holds, atoms)) >= least
 
     def enabled_rule(self) -> Rule | None:
-        """The one rule that can fire. Grown rules share their atoms: each is asked once."""
+        """The one rule that can fire. Grown rules share their atoms: each is tested once."""
         atoms, guards = self.machine.guards_of(self.mode)
         known: list[bool | None] = [None] * len(atoms)
         for rule, guard in guards:

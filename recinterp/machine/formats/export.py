@@ -209,7 +209,7 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
 
 
 def _word_lines(rule: Rule) -> Iterator[str]:
-    """What the rule emits, as the local `word`; a copy from outside the input abstains."""
+    """The word that the rule emits, as the local `word`; a copy from outside the input abstains."""
     if not rule.word:
         return
     pieces = (

@@ -33,7 +33,10 @@ from recinterp.machine.transform.compose import compose_steps, substitute_regist
 
 
 def minimise_machine(machine: Machine) -> Machine:
-    """The same function with fewer rules and modes: equal outputs, halting and abstention."""
+    """A machine of the same function with fewer rules and modes.
+
+    Outputs, halting and abstention are equal on every input.
+    """
     while True:
         before = machine
         for step in (
@@ -217,7 +220,7 @@ def _merge_modes(machine: Machine) -> Machine:
 
 
 def _token_actions(rule: Rule) -> tuple[frozenset[object], str | None]:
-    """What a rule does, for each single token that its guards allow."""
+    """The effects of a rule, for each single token that its guards allow."""
     reads = [a for a in rule.guard if isinstance(a, In)]
     others = frozenset(a for a in rule.guard if not isinstance(a, In))
     rest = Counter(u for u in rule.updates if not isinstance(u, Emit | Push))
@@ -241,7 +244,7 @@ def _merge_blocks(machine: Machine, block: Mapping[str, int]) -> Machine:
     groups: dict[int, list[str]] = {}
     for mode in machine.modes:
         groups.setdefault(block[mode], []).append(mode)
-    order = (machine.start, "copy")  # whose name is kept
+    order = (machine.start, "copy")  # the modes whose names a block takes first
     name = {i: min(g, key=lambda m: (m not in order[:1], m not in order, len(m), m))
             for i, g in groups.items()}  # fmt: skip
     rules = []
@@ -250,13 +253,13 @@ def _merge_blocks(machine: Machine, block: Mapping[str, int]) -> Machine:
         origins = [r.origin for m in group for r in machine.rules_of(m)]
         for r in machine.rules_of(chosen):
             goto = None if r.goto is None else name[block[r.goto]]
-            kept = (
+            origin = (
                 r.origin
                 if len({*origins}) == 1 or len(group) == 1
                 else _merged_origin(machine, group, r)
             )
             label = r.name.replace(chosen, name[i], 1) if r.name.startswith(chosen) else r.name
-            rules.append(replace(r, name=label, mode=name[i], goto=goto, origin=kept))
+            rules.append(replace(r, name=label, mode=name[i], goto=goto, origin=origin))
     return replace(machine, start=name[block[machine.start]], rules=tuple(rules))
 
 
@@ -287,7 +290,7 @@ def _merge_frames(machine: Machine) -> Machine:
         for other in names[names.index(one) + 1 :] if one in names else ():
             both = {TopIs(one), TopIs(other)}
             if alike[one] != alike[other] or any(both <= {*r.guard} for r in rules):
-                continue  # a rule that asks for both never fires, and would for one
+                continue  # a rule that tests for both never fires, and would for one
             seen = {f: _frame_treatment(rules, f, {other: one}) for f in (one, other)}
             if seen[one] and seen[one] == seen[other]:
                 rules = _rename_frames(rules, {other: one})

@@ -113,7 +113,7 @@ class _Reversal:
         return mirror_position(self.reverse_value(e))
 
     def reverse_register(self, register: str, e: Expr) -> Expr:
-        """What a register holds now: positions are mirrored, other numbers are not."""
+        """The value of a register: positions are mirrored, other numbers are not."""
         return self.reverse_position(e) if register in self.pointers else self.reverse_value(e)
 
     def reverse_atom(self, atom: Atom) -> Atom:

@@ -1,4 +1,4 @@
-"""Guards simplified shorter: votes without the atoms that the rest of a guard decides."""
+"""Shorter guards: votes without the atoms that the rest of a guard decides."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def simplify_votes_given(guard: Sequence[Atom], given: Sequence[Atom] = ()) -> t
 
 
 def _simplify_vote(vote: AtLeast, known: Sequence[Atom]) -> tuple[Atom, ...]:
-    """What is left of a vote, where so much is known."""
+    """The part of a vote that known atoms leave open."""
     implied = [x for x in vote.atoms if any(implies(k, x) for k in known)]
     open_ = [x for x in vote.atoms if x not in implied and not any(excludes(k, x) for k in known)]
     least = vote.least - len(implied)

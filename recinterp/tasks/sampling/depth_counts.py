@@ -1,4 +1,4 @@
-"""Counting and drawing inputs of an exact length and depth, from the cases of `shapes`.
+"""Counting and drawing inputs of an exact length and depth, from recursion cases.
 
 `upto[state][d][n]` counts the ways to fill a state's variables with n tokens in all so that it
 recurses at most d levels; exact depths are differences. A draw walks down from the root, choosing
@@ -179,7 +179,7 @@ class DepthCounts:
         later = self._choose_shares(rest, depth, length - size, due and level != depth)
         if isinstance(first, CallState):
             return PartDraw(size, later, self._plan_for(first, level, size))
-        return PartDraw(size, later, None, self.drawer.list_if_few(first, size))
+        return PartDraw(size, later, None, self.drawer.list_if_small(first, size))
 
     def _case_choice(self, state: CallState, depth: int, length: int) -> WeightedChoice:
         key = (state, depth, length)
@@ -218,15 +218,15 @@ class DepthCounts:
         return [(d, n) for d in range(1, depth + 1) if (n := self.count_fillings(part, d, size))]
 
     # listing
-    def list_if_few(
+    def list_if_small(
         self, state: CallState, depth: int, length: int
     ) -> list[tuple[Value, ...]] | None:
-        """Every filling of a state, where there are few; None where there are many."""
-        few = (
+        """Every filling of a state, where they fit in a list; None for more."""
+        is_small = (
             self.count_fillings(state, depth, length) <= self.drawer.max_listed
             and depth < self.drawer.max_listed
         )
-        return self.list_fillings(state, depth, length) if few else None
+        return self.list_fillings(state, depth, length) if is_small else None
 
     def list_fillings(self, state: CallState, depth: int, length: int) -> list[tuple[Value, ...]]:
         """Every filling of a state of exactly that depth and length."""

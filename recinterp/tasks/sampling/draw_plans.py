@@ -1,8 +1,8 @@
-"""Drawing inputs fast: what `depths` counts, looked up once and then followed.
+"""Drawing inputs fast: what `depth_counts` counts, looked up once and then followed.
 
-A `Plan` is a state at a depth and a length. It is followed from the root down: choose a case, share
-length and depth among its parts, build its constructors, go on with its groups. Every case is built
-by a Python function of its own, written and compiled when it is first drawn.
+A `DrawPlan` is a state at a depth and a length. It is followed from the root down: choose a case,
+share length and depth among its parts, build its constructors, go on with its groups. Every case is
+built by a Python function of its own, written and compiled when it is first drawn.
 """
 
 from __future__ import annotations
@@ -27,17 +27,23 @@ Build: TypeAlias = "Callable[[Sequence[Slot]], tuple[list[list[Slot]], list[Slot
 class Fillings(Protocol):
     """The terms of each state by depth and length (`depth_counts.DepthCounts`)."""
 
-    def list_if_few(
+    def list_if_small(
         self, state: CallState, depth: int, length: int
     ) -> list[tuple[Value, ...]] | None:
-        """Every filling of a state, where there are few; None where there are many."""
+        """Every filling of a state, where they fit in a list; None for more."""
 
     def choose_case(self, state: CallState, depth: int, length: int) -> WeightedChoice:
         """The cases of a state, each a `CaseDraw`, weighted by how many fillings it has."""
 
 
 class CaseDraw(NamedTuple):
-    """A case: how it is built, the kinds of its free variables, the choice for its first part."""
+    """How to draw a case.
+
+    Attributes:
+        build: The function that writes its constructors into places.
+        kinds: The kinds of its free variables.
+        first: The choice for its first part; None if it has no parts.
+    """
 
     build: Build
     kinds: tuple[TermKind, ...]
@@ -46,17 +52,31 @@ class CaseDraw(NamedTuple):
 
 @dataclass(eq=False)
 class PartDraw:
-    """What one part of a case gets, and the choice for the next part."""
+    """One part of a case: its length, and the choice for the next part.
+
+    Attributes:
+        size: Number of tokens of the part.
+        rest: The choice for the next part; None for the last.
+        plan: How to draw the part, if it is a state.
+        listed: The terms to draw the part from, if it is free and they fit in a list.
+    """
 
     size: int
     rest: WeightedChoice | None
     plan: DrawPlan | None
-    few: list[Value] | None = None
+    listed: list[Value] | None = None
 
 
 @dataclass(eq=False)
 class DrawPlan:
-    """How to draw the terms of a state of one depth and length."""
+    """How to draw the terms of a state of one depth and length.
+
+    Attributes:
+        fillings: Where cases and lists are looked up.
+        state: The state.
+        depth: Levels of recursion of its terms.
+        length: Tokens of its terms in all.
+    """
 
     fillings: Fillings
     state: CallState
@@ -65,8 +85,8 @@ class DrawPlan:
 
     @cached_property
     def listed(self) -> list[tuple[Value, ...]] | None:
-        """All of them, where there are few."""
-        return self.fillings.list_if_few(self.state, self.depth, self.length)
+        """The terms that can be drawn, where they fit in a list."""
+        return self.fillings.list_if_small(self.state, self.depth, self.length)
 
     @cached_property
     def ways(self) -> WeightedChoice:
@@ -103,10 +123,10 @@ def draw_from_plan(plan: DrawPlan, rng: Random, drawer: TermDrawer) -> list[Any]
             left.append(share)
             step = share.rest
         for slot, kind, share in zip(free, way.kinds, left, strict=True):
-            if share.few is None:
+            if share.listed is None:
                 drawer.draw_into(rng, kind, share.size, slot)
             else:
-                slot[0][slot[1]] = share.few[int(random() * len(share.few))]
+                slot[0][slot[1]] = share.listed[int(random() * len(share.listed))]
     return holes
 
 

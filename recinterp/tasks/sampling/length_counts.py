@@ -39,7 +39,7 @@ class Production:
 
 @dataclass
 class LengthGrammar:
-    """Productions and counts for every kind; counts grow as longer lengths are asked for."""
+    """Productions and counts for every kind; the counts are extended as longer lengths come."""
 
     encoding: Encoding
     _productions: dict[TermKind, tuple[Production, ...]] = field(default_factory=dict)

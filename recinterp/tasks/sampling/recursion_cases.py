@@ -5,7 +5,7 @@ the variables into constructors until only further own calls are left: each way 
 `RecursionCase`, with a skeleton for every variable, the calls that follow (grouped by the
 variables they share), and variables that no call looks at. A state's depth is one more than the
 deepest of its groups. The successor has one state {succ x} with cases One, X0 y (y free) and X1 y
-(then {succ y}). Where the depth hangs on something computed, `Unsupported` is raised and
+(then {succ y}). Where the depth hangs on something computed, `ComputedDepth` is raised and
 the caller measures depths instead.
 """
 
@@ -35,7 +35,7 @@ class _SplitVariable(Exception):
 
 @dataclass(frozen=True)
 class CallState:
-    """Calls on terms of these kinds; `own` tells whether unfolding them counts as a level."""
+    """Calls on terms of these kinds; `own`: whether unfolding them counts as a level."""
 
     kinds: tuple[TermKind, ...]
     calls: tuple[Pending, ...]
@@ -194,7 +194,7 @@ class _SymbolicRunner:
     def collect_own_calls(self, calls: Sequence[Pending]) -> list[Pending]:
         """The own calls that unfolding `calls` once leads to.
 
-        Raises _SplitVariable, Unsupported.
+        Raises _SplitVariable, ComputedDepth.
         """
         for function, args in calls:
             self.enter_function(function, [self.resolve_term(a) for a in args])

@@ -30,7 +30,16 @@ SamplePlan: TypeAlias = (
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What a sample asks for."""
+    """Which inputs a sample is drawn from; `Task.sample` explains each field.
+
+    Attributes:
+        depth: Recursion depth of every input; None for any.
+        length: Length of every input in tokens; None for any.
+        distribution: One of DISTRIBUTIONS.
+        max_length: Length of the longest inputs in tokens.
+        max_depth: Recursion depth of the deepest inputs; None for any.
+        exclude: Predicate on tokens that holds of what is not drawn; None to draw from all.
+    """
 
     depth: int | None
     length: int | None
@@ -52,7 +61,7 @@ class SampleRequest:
         return WeightedChoice.of([(depth, 1 if even else n) for depth, n in found.items()])
 
     def permits(self, depth: int) -> bool:
-        """Whether a depth is asked for."""
+        """Whether inputs of a depth may be drawn."""
         return (self.depth is None or depth == self.depth) and (
             self.max_depth is None or depth <= self.max_depth
         )
@@ -110,7 +119,7 @@ class Sampler:
         return max(self._cells.count_by_depth(length), default=None)
 
     def draw_sample(self, n: int, seed: int, wanted: SampleRequest) -> list[list[str]]:
-        """`n` inputs as asked for. DomainError where none fits; UnknownNameError."""
+        """`n` inputs that fit the request. Raises DomainError where none fits, UnknownNameError."""
         if wanted.distribution not in DISTRIBUTIONS:
             raise UnknownNameError(
                 "sample from this distribution", wanted.distribution, DISTRIBUTIONS
@@ -187,7 +196,7 @@ class Sampler:
         """The inputs of a small cell that are not excluded; None for a large cell."""
         key = (length, depth, exclude)
         if key not in self._allowed:
-            cell = self._cells.list_if_few(length, depth)
+            cell = self._cells.list_if_small(length, depth)
             self._allowed[key] = None if cell is None else [x for x in cell if not exclude(x)]
         return self._allowed[key]
 
@@ -199,11 +208,11 @@ class Sampler:
 
 
 def _request_text(wanted: SampleRequest) -> str:
-    asked = {
+    bounds = {
         "length": wanted.length,
         "depth": wanted.depth,
         "max_length": wanted.max_length if wanted.length is None else None,
         "max_depth": wanted.max_depth,
         "exclude": wanted.exclude,
     }
-    return ", ".join(f"{k}={v!r}" for k, v in asked.items() if v is not None)
+    return ", ".join(f"{k}={v!r}" for k, v in bounds.items() if v is not None)

@@ -21,7 +21,7 @@ class DepthStrata(Protocol):
     def draw_input(self, rng: Random, length: int, depth: int) -> list[str]:
         """One input of a cell, each as likely."""
 
-    def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
+    def list_if_small(self, length: int, depth: int) -> list[list[str]] | None:
         """All inputs of a small cell, None for a large one."""
 
 
@@ -61,7 +61,7 @@ class CountedStrata:
     def draw_input(self, rng: Random, length: int, depth: int) -> list[str]:
         return self.task.write(self.levels.draw_arguments(rng, depth + 1, length))
 
-    def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
+    def list_if_small(self, length: int, depth: int) -> list[list[str]] | None:
         if self.count_by_depth(length)[depth] > self.levels.drawer.max_listed:
             return None
         root = self.levels.shapes.root
@@ -96,5 +96,5 @@ class MeasuredStrata:
     def draw_input(self, rng: Random, length: int, depth: int) -> list[str]:
         return list(rng.choice(self._cells_of_length(length)[depth]))
 
-    def list_if_few(self, length: int, depth: int) -> list[list[str]] | None:
+    def list_if_small(self, length: int, depth: int) -> list[list[str]] | None:
         return self._cells_of_length(length)[depth]

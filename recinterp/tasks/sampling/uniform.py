@@ -35,7 +35,7 @@ class WeightedChoice:
         return self.items[0] if len(self.items) == 1 else None
 
     def draw_item(self, rng: Random) -> Any:
-        """One of them, each as likely as its count says."""
+        """One alternative, each with the probability that its count gives it."""
         if len(self.items) == 1:
             return self.items[0]
         total, exact_in_floats = self.sums[-1], 2**52
@@ -72,7 +72,7 @@ class TermDrawer:
         work = [(kind, length, slot)]
         while work:
             kind, length, (parent, at) = work.pop()
-            listed = self.list_if_few(kind, length)
+            listed = self.list_if_small(kind, length)
             if listed is not None:
                 parent[at] = listed[int(rng.random() * len(listed))]
                 continue
@@ -82,12 +82,12 @@ class TermDrawer:
             for i, (arg, size) in enumerate(zip(production.args, sizes, strict=True), 1):
                 work.append((arg, size, (node, i)))
 
-    def list_if_few(self, kind: TermKind, length: int) -> list[Value] | None:
-        """Every term of a kind and length, where there are few."""
+    def list_if_small(self, kind: TermKind, length: int) -> list[Value] | None:
+        """Every term of a kind and length, where they fit in a list; None for more."""
         key = (kind, length)
         if key not in self._listed:
-            few = self.grammar.count_terms(kind, length) <= self.max_listed
-            self._listed[key] = self.grammar.list_terms(kind, length) if few else None
+            is_small = self.grammar.count_terms(kind, length) <= self.max_listed
+            self._listed[key] = self.grammar.list_terms(kind, length) if is_small else None
         return self._listed[key]
 
     def _production_choice(self, kind: TermKind, length: int) -> WeightedChoice:
