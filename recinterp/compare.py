@@ -1,4 +1,4 @@
-"""`ri.diff(a, b)`: where two machines, or two explanations, part."""
+"""`ri.diff(a, b)`: where two machines, or two explanations, differ."""
 
 from __future__ import annotations
 
@@ -17,70 +17,96 @@ if TYPE_CHECKING:
     from recinterp.explanation import Explanation
     from recinterp.tasks import Domain
 
-MOST = 200_000  # inputs compared
-SHOWN = 10  # differing inputs kept
 
+@dataclass(frozen=True, kw_only=True)
+class OutputDifference:
+    """One input on which two machines differ.
 
-@dataclass(frozen=True)
-class Difference:
-    """One input and the two outputs (None: no claim)."""
+    Attributes:
+        input: The input's tokens.
+        a: The output of the first machine; None where it abstains.
+        b: The output of the second machine; None where it abstains.
+    """
 
     input: tuple[str, ...]
     a: tuple[str, ...] | None
     b: tuple[str, ...] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """How often two machines agree, and the shortest inputs on which they do not.
 
-    agree: equal outputs, or no claim on both sides; both_claim: of the inputs on which both make a
-    claim, those with equal outputs; exhaustive: whether every input of the domain was compared.
+    Attributes:
+        agree: The inputs with equal outputs, or on which both machines abstain, of all inputs.
+        both_claim: The inputs with equal outputs, of those on which neither machine abstains.
+        shortest: The shortest inputs on which the machines differ, the shortest first.
+        exhaustive: Whether every input of the domain was compared.
     """
 
     agree: Rate
     both_claim: Rate
-    shortest: tuple[Difference, ...]
+    shortest: tuple[OutputDifference, ...]
     exhaustive: bool
 
     def __str__(self) -> str:
         if not self.shortest:
             return f"no difference on {self.agree.total} inputs"
         first = self.shortest[0]
-        shown = [" ".join(y) if y is not None else "no claim" for y in (first.a, first.b)]
-        where = f"{' '.join(first.input)} -> {shown[0]} | {shown[1]}"
+        outputs = [" ".join(y) if y is not None else "no claim" for y in (first.a, first.b)]
+        where = f"{' '.join(first.input)} -> {outputs[0]} | {outputs[1]}"
         return f"agree on {self.agree}; shortest difference: {where}"
 
 
 def diff(
-    a: Machine | Explanation, b: Machine | Explanation, *, domain: Domain | None = None
+    a: Machine | Explanation,
+    b: Machine | Explanation,
+    *,
+    domain: Domain | None = None,
+    max_inputs: int = 200_000,
+    max_listed: int = 10,
 ) -> Comparison:
-    """Compare two machines or two explanations on every input of a domain, shortest first.
+    """Compare two machines, or the machines of two explanations, input by input.
 
-    Errors: DomainError where two machines are compared without a domain that has a max_length.
+    Args:
+        a: A machine or an explanation.
+        b: Another one.
+        domain: The inputs to compare on, shortest first; by default the first explanation's.
+        max_inputs: How many inputs are compared, at most.
+        max_listed: How many of the inputs on which they differ are listed, at most.
+
+    Returns:
+        How often they agree, and the shortest inputs on which they do not.
+
+    Raises:
+        DomainError: If two machines are compared without a domain that has a `max_length`.
     """
-    one, other = _machine(a), _machine(b)
-    inputs = list(islice(_inputs(a, b, domain), MOST + 1))
-    outs, others = one.run_many(inputs[:MOST]), other.run_many(inputs[:MOST])
-    rows = list(zip(inputs, outs, others, strict=False))
-    apart = [Difference(tuple(x), _frozen(y), _frozen(z)) for x, y, z in rows if y != z]
+    one, other = _machine_of(a), _machine_of(b)
+    inputs = list(islice(_shared_inputs(a, b, domain), max_inputs + 1))
+    compared = inputs[:max_inputs]
+    rows = list(zip(compared, one.run_many(compared), other.run_many(compared), strict=True))
+    differences = [
+        OutputDifference(input=tuple(x), a=_as_tuple(y), b=_as_tuple(z))
+        for x, y, z in rows
+        if y != z
+    ]
     return Comparison(
-        Rate(len(rows) - len(apart), len(rows)),
-        Rate.of(y == z for _, y, z in rows if y is not None and z is not None),
-        tuple(sorted(apart, key=lambda d: len(d.input))[:SHOWN]),
-        len(inputs) <= MOST,
+        agree=Rate(len(rows) - len(differences), len(rows)),
+        both_claim=Rate.of(y == z for _, y, z in rows if y is not None and z is not None),
+        shortest=tuple(sorted(differences, key=lambda d: len(d.input))[:max_listed]),
+        exhaustive=len(inputs) <= max_inputs,
     )
 
 
-def _frozen(tokens: list[str] | None) -> tuple[str, ...] | None:
+def _as_tuple(tokens: list[str] | None) -> tuple[str, ...] | None:
     return None if tokens is None else tuple(tokens)
 
 
-def _machine(x: Machine | Explanation) -> Machine:
+def _machine_of(x: Machine | Explanation) -> Machine:
     return x if isinstance(x, Machine) else x.machine
 
 
-def _inputs(
+def _shared_inputs(
     a: Machine | Explanation, b: Machine | Explanation, domain: Domain | None
 ) -> Iterator[list[str]]:
     explained = next((x for x in (a, b) if not isinstance(x, Machine)), None)
@@ -88,25 +114,27 @@ def _inputs(
         return (domain or explained.domain).inputs(explained.task)
     if domain is None or domain.max_length is None:
         raise DomainError(
-            "diff of two machines", "no domain was given", "domain=ri.Domain(max_length=…)"
+            "compare two machines", "no domain was given", "pass domain=ri.Domain(max_length=…)"
         )
     if domain.max_depth is not None:
         raise DomainError(
-            "diff of two machines", "without a task there is no depth", "a domain of lengths alone"
+            "compare two machines",
+            "the domain has a max_depth, and without a task inputs have no depth",
+            "pass a domain with only a max_length",
         )
-    inputs = _words(_machine(a), _machine(b), domain.max_length)
-    return (w for w in inputs if domain.exclude is None or not domain.exclude(w))
+    inputs = _accepted_inputs(_machine_of(a), _machine_of(b), domain.max_length)
+    return (x for x in inputs if domain.exclude is None or not domain.exclude(x))
 
 
-def _words(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
-    """Every word over the vocabulary that both machines take as an input.
+def _accepted_inputs(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:
+    """Every sequence over the vocabulary that both machines accept as an input.
 
-    A comma between two arguments is none of the tokens that are counted.
+    A comma between two arguments does not count as a token of the length.
     """
     vocab = tuple(dict.fromkeys((*a.vocab, *b.vocab)))
     for length in range(longest + 1 + (ARG_SEP in vocab)):
         every = product(vocab, repeat=length)
         words = (w for w in every if length - w.count(ARG_SEP) <= longest)
         while chunk := [list(w) for w in islice(words, 20_000)]:
-            taken = accepts_inputs(a, chunk) & accepts_inputs(b, chunk)
-            yield from (w for w, both in zip(chunk, taken, strict=True) if both)
+            accepted = accepts_inputs(a, chunk) & accepts_inputs(b, chunk)
+            yield from (w for w, both in zip(chunk, accepted, strict=True) if both)

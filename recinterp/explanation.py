@@ -1,12 +1,12 @@
-"""Explanation: what `explain` found, how it is saved and loaded, and the doors to its views."""
+"""Explanation: what `explain` found, how it is saved and loaded, and its views."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Accuracy, Diff
@@ -27,16 +27,34 @@ if TYPE_CHECKING:
     from recinterp.view.notebook.stepper import StepWidget
 
 FORMAT = "recinterp-explanation/2"
+OWN_FORMS = ("task", "domain", "model")  # saved in another way, or not at all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What `explain` found.
+    """What `explain` found: a machine, the evidence for it, and where the network runs it.
 
-    Of behaviour: machine, diff, fidelity; rivals: machines that nothing in the domain tells from
-    this one, with a longer input that would. Of the network: heads, layers, sites, mechanism;
-    forced_prefix_rules: what it does behind outputs that it would not have written. config: the
-    thresholds it was made with.
+    Attributes:
+        model_name: The checkpoint's name; the type's name for a model without a checkpoint.
+        task: The function that the model was meant to learn.
+        domain: The inputs in question.
+        machine: The learned machine, which predicts the model's outputs.
+        truth: The ground-truth machine, derived from the task's program.
+        diff: Where the learned machine and the model differ from the ground truth; the verdict.
+        fidelity: How well the machine predicts the model, on held-out inputs.
+        heads: Every attention head, with its role and the evidence; empty for a plain function.
+        layers: For layers whose heads carry the recursion only together, what was found.
+        sites: Where the machine's variables are stored in the activations.
+        mechanism: Whether the state is computed from the input or read off the output.
+        forced_prefix_rules: What the model does after output prefixes that it would not have
+            written itself, where that is not what the machine does there.
+        rejected_hypotheses: The other machines that were considered, each with the reason.
+        equivalent_machines: Machines that agree with this one on the whole domain, each with a
+            longer input on which they differ.
+        query_count: The number of inputs that the machine was built from.
+        seconds: How long it took.
+        config: The thresholds it was made with.
+        model: The model; None for an explanation that was loaded without it.
     """
 
     model_name: str
@@ -52,9 +70,9 @@ class Explanation:
     mechanism: Mechanism
     forced_prefix_rules: tuple[ForcedPrefixRule, ...]
     rejected_hypotheses: tuple[str, ...]
-    probes: int
-    seconds: float
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
+    query_count: int
+    seconds: float
     config: ExplainConfig = DEFAULTS
     model: object = field(default=None, repr=False, compare=False)
 
@@ -69,22 +87,35 @@ class Explanation:
         return Accuracy.of(self.diff.errors)
 
     def will_fail(self, inputs: Sequence[Sequence[str]]) -> list[bool | None]:
-        """Whether the model gets each input wrong; None where the machine does not say.
+        """Whether the model's output is wrong, as the machine predicts it.
 
-        True where it foretells another output than the true one; also where it foretells none, but
-        at least 95 % of the outputs seen there were wrong.
+        Args:
+            inputs: Inputs of the task, in tokens.
+
+        Returns:
+            For each input True or False; None where the machine abstains. It is True also where
+            the machine predicts no output, but at least 95 % of the outputs observed in that
+            region were wrong.
         """
-        words = [list(x) for x in inputs]
-        batch = run_batch(self.machine, words)
-        truth = self.task.apply_many(words)
+        given = [list(x) for x in inputs]
+        batch = run_batch(self.machine, given)
+        truth = self.task.apply_many(given)
         rows = zip(batch.prefixes(), batch.status, truth, strict=True)
-        return [will_fail(said, int(status), true) for said, status, true in rows]
+        return [will_fail(predicted, int(status), true) for predicted, status, true in rows]
 
-    def foretell(self, tokens: Sequence[str], prefix: Sequence[str]) -> str | None:
-        """The next token on an input behind any output, as machine and overrides have it.
+    def predict_next(self, tokens: Sequence[str], prefix: Sequence[str]) -> str | None:
+        """The model's next token after any output prefix, as machine and rules predict it.
 
-        "EOS" where the output ends; None where the machine is lost, or would have ended before.
-        Errors: InvalidInputError for what is no input.
+        Args:
+            tokens: An input of the task.
+            prefix: The output so far, which the model need not have written itself.
+
+        Returns:
+            The token; "EOS" where the output ends; None where the machine abstains, or would have
+            ended before.
+
+        Raises:
+            InvalidInputError: If the tokens are not an input of the task.
         """
         from recinterp.causal.forced_prefixes import predict_next_token
 
@@ -94,34 +125,59 @@ class Explanation:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the model to one JSON file, whole or not at all."""
+        """Write everything but the model to one JSON file, whole or not at all.
 
-        kept = {
-            k: to_plain(v) for k, v in vars(self).items() if k not in ("model", "task", "domain")
-        }
-        said = {
+        Args:
+            path: The file to write.
+
+        Raises:
+            UnwritableFileError: If the file cannot be written.
+            DomainError: If the domain is defined by a Python function, which JSON cannot hold.
+        """
+        data = {
             "format": FORMAT,
             "task": self.task.to_json(),
             "domain": self.domain.to_json(),
-            **kept,
+            **{name: to_plain(getattr(self, name)) for name in _plain_fields()},
         }
-        write_text(path, json.dumps(said, ensure_ascii=False, indent=1))
+        write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
 
     @classmethod
     def load(cls, path: str | Path, model: object = None) -> Explanation:
-        """Read one back. Errors: CheckpointError if the file is missing, truncated or foreign."""
+        """Read an explanation that `save` wrote.
+
+        Args:
+            path: The file to read.
+            model: The model that was explained, which the notebook views query.
+
+        Returns:
+            The explanation.
+
+        Raises:
+            CheckpointError: If the file is missing, truncated, or not an explanation.
+        """
         try:
-            said = json.loads(Path(path).read_text(encoding="utf-8"))
-            if said.pop("format") != FORMAT:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            if data["format"] != FORMAT:
                 raise ValueError("another format")
-            return cls(**_read(said), model=model)
+            task = Task.from_json(data["task"])
+            domain = Domain.from_json(data["domain"], task)
+            rest = {name: from_plain(hint, data[name]) for name, hint in _plain_fields().items()}
+            return cls(task=task, domain=domain, model=model, **rest)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise CheckpointError(
-                f"load {path}", f"not an explanation ({e})", "a file from ex.save(path)"
+                f"load {path}", f"it is not an explanation ({e})", "pass a file from ex.save(path)"
             ) from None
 
     def to_html(self, path: str | Path) -> None:
-        """Write the report as one HTML page that needs nothing else."""
+        """Write the report as one HTML page that needs nothing else.
+
+        Args:
+            path: The file to write.
+
+        Raises:
+            UnwritableFileError: If the file cannot be written.
+        """
         from recinterp.view import explanation_html
 
         explanation_html(self, path)
@@ -129,8 +185,14 @@ class Explanation:
     def ablate(self, *, warm_up: bool = True) -> AblationWidget:
         """A widget: switch heads off and watch output, machine, accuracy and attention change.
 
-        warm_up: run now what every click needs once. Errors: ModelNotLoadedError where the model is
-        not at hand.
+        Args:
+            warm_up: Whether to run now what every click needs once, so that the first is quick.
+
+        Returns:
+            The widget, to be shown in a notebook; its `static()` needs no kernel.
+
+        Raises:
+            ModelNotLoadedError: If the explanation has no hooked model.
         """
         from recinterp.view.notebook.ablation import ablation_widget
 
@@ -139,16 +201,31 @@ class Explanation:
     def step(self, tokens: Sequence[str]) -> StepWidget:
         """A widget: true reduction, learned machine and attention on one input, in lockstep.
 
-        Errors: InvalidInputError for what is no input; without the model it leaves its part out.
+        Args:
+            tokens: An input of the task.
+
+        Returns:
+            The widget; without a hooked model it leaves the model's part out.
+
+        Raises:
+            InvalidInputError: If the tokens are not an input of the task.
         """
         from recinterp.view.notebook.stepper import step_widget
 
         return step_widget(self, tokens)
 
     def attention(self, tokens: Sequence[str]) -> StandalonePage:
-        """Every head's attention on one input and the model's own output, as one page.
+        """Every head's attention on one input and the model's own output.
 
-        Errors: ModelNotLoadedError, InvalidInputError.
+        Args:
+            tokens: An input of the task.
+
+        Returns:
+            An HTML page, which a notebook shows in a frame.
+
+        Raises:
+            ModelNotLoadedError: If the explanation has no hooked model.
+            InvalidInputError: If the tokens are not an input of the task.
         """
         from recinterp.view.notebook.attention import build_attention_page
 
@@ -172,27 +249,11 @@ class Explanation:
         return explanation_text(self)
 
 
-def _read(said: dict[str, Any]) -> dict[str, Any]:
-    """An explanation's fields from its JSON."""
-    from recinterp.causal.pipeline import NetworkFindings
+def _plain_fields() -> dict[str, Any]:
+    """The type of each field that is saved as plain data: all but task, domain and model."""
+    from recinterp.causal.results import ForcedPrefixRule, Mechanism, Site
+    from recinterp.probe.results import Head, LayerFinding
 
-    task = Task.from_json(said["task"])
-    parts = dict(_parts(NetworkFindings))
-    plain = {k: from_plain(hint, said[k]) for k, hint in parts.items()}
-    rest = {k: said[k] for k in ("model_name", "probes", "seconds")}
-    return {**plain, **rest, "task": task, "domain": Domain.from_json(said["domain"], task)}
-
-
-def _parts(network: type) -> Iterator[tuple[str, Any]]:
-    from typing import get_type_hints
-
-    hints = get_type_hints(network)
-    yield from (
-        (k, hints[k]) for k in ("heads", "layers", "sites", "mechanism", "forced_prefix_rules")
-    )
-    yield from (("machine", Machine), ("truth", Machine), ("diff", Diff), ("fidelity", Fidelity))
-    yield from (
-        ("rejected_hypotheses", tuple[str, ...]),
-        ("equivalent_machines", tuple[EquivalentMachine, ...]),
-        ("config", ExplainConfig),
-    )
+    types = (ForcedPrefixRule, Head, LayerFinding, Mechanism, Site)
+    hints = get_type_hints(Explanation, localns={t.__name__: t for t in types})
+    return {f.name: hints[f.name] for f in fields(Explanation) if f.name not in OWN_FORMS}

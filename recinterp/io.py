@@ -15,7 +15,11 @@ from recinterp.errors import UnreadableFileError, UnwritableFileError
 
 
 def to_plain(value: object) -> Any:
-    """Dataclasses become objects, tuples lists, enums their values; what can be parsed its text."""
+    """A value as plain data, for `json.dumps`.
+
+    Dataclasses become objects, tuples lists, enums their values; what has a text form (see
+    `from_plain`), such as a machine, becomes its text.
+    """
     if _has_text_form(type(value)):
         return str(value)
     if isinstance(value, Enum):
@@ -30,7 +34,15 @@ def to_plain(value: object) -> Any:
 
 
 def from_plain(hint: Any, value: Any) -> Any:
-    """The inverse of `to_plain`. Errors: KeyError, TypeError, ValueError for another type."""
+    """A value of a type, from the plain data that `to_plain` made of it.
+
+    Args:
+        hint: The type.
+        value: The plain data, as `json.loads` returns it.
+
+    Raises:
+        KeyError, TypeError, ValueError: If the data is not that of the type.
+    """
     origin, args = get_origin(hint), get_args(hint)
     if _has_text_form(hint):
         return hint.parse(value)
@@ -49,8 +61,6 @@ def from_plain(hint: Any, value: Any) -> Any:
         return [from_plain(args[0], v) for v in value]
     if origin is not None and origin is not Literal and issubclass(origin, Mapping):
         return {from_plain(args[0], k): from_plain(args[1], v) for k, v in value.items()}
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
     if hint is int and isinstance(value, str):  # a mapping's key
         return int(value)
     return float("nan") if hint is float and value is None else value
@@ -62,13 +72,24 @@ def _has_text_form(kind: Any) -> bool:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write text under another name, then rename: a reader never meets half a file."""
-    target = Path(path)
+    """Write text under another name, then rename, so that no reader meets half a file.
+
+    Args:
+        path: The file to write.
+        text: Its content, written as UTF-8.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UnwritableFileError: If the file cannot be written.
+    """
+    target, operation = Path(path), f"write {path}"
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as e:
         raise UnwritableFileError(
-            f"write {target}", _reason(e), "an existing, writable folder"
+            operation, _reason(e), "pass a path in an existing, writable folder"
         ) from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -77,7 +98,7 @@ def write_text(path: str | Path, text: str) -> Path:
         os.replace(name, target)
     except OSError as e:
         Path(name).unlink(missing_ok=True)
-        raise UnwritableFileError(f"write {target}", _reason(e), "a path to a file") from None
+        raise UnwritableFileError(operation, _reason(e), "pass a path to a file") from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -85,26 +106,45 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def check_writable(path: Path | None) -> None:
-    """Raise UnwritableFileError now rather than after a minute's work. None is always fine."""
+    """Find out now, rather than after a minute's work, whether a file can be written.
+
+    Args:
+        path: The file that is going to be written; None is always fine.
+
+    Raises:
+        UnwritableFileError: If it cannot be written.
+    """
     if path is None:
         return
-    asked = f"write {path}"
+    operation = f"write {path}"
     if path.is_dir():
-        raise UnwritableFileError(asked, "it is a folder", "a path to a file")
+        raise UnwritableFileError(operation, "it is a folder", "pass a path to a file")
     if not path.parent.is_dir():
-        raise UnwritableFileError(asked, f"there is no folder {path.parent}", "make it first")
+        raise UnwritableFileError(
+            operation, f"there is no folder {path.parent}", "create the folder first"
+        )
     if not os.access(path.parent, os.W_OK):
-        raise UnwritableFileError(asked, f"the folder {path.parent} is read-only", "another folder")
+        raise UnwritableFileError(
+            operation, f"the folder {path.parent} is read-only", "pass a path in another folder"
+        )
 
 
 def read_text(path: Path) -> str:
-    """A text file's content. Raises UnreadableFileError where it is missing or no text."""
+    """The content of a text file.
+
+    Args:
+        path: The file to read, in UTF-8.
+
+    Raises:
+        UnreadableFileError: If it is missing, or not UTF-8 text.
+    """
+    operation, hint = f"read {path}", "pass a path to a text file"
     try:
         return path.read_text(encoding="utf-8")
     except OSError as e:
-        raise UnreadableFileError(f"read {path}", _reason(e), "a text file") from None
+        raise UnreadableFileError(operation, _reason(e), hint) from None
     except UnicodeDecodeError:
-        raise UnreadableFileError(f"read {path}", "it is not UTF-8 text", "a text file") from None
+        raise UnreadableFileError(operation, "it is not UTF-8 text", hint) from None
 
 
 def _reason(e: OSError) -> str:

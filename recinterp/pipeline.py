@@ -1,8 +1,8 @@
-"""`explain(model, task)`: a trained model's machine, its departures, how far to trust them.
+"""`explain(model, task)`: which algorithm a trained model runs, and how far to trust the answer.
 
-Build, freeze, judge, then enumerate: the machine is made from probes that are not held out; only
-then is it judged on held-out inputs and compared with model and truth on the whole domain. What
-enumeration finds goes into `diff.unexplained`, never into the machine.
+Search, freeze, judge, then enumerate: the machine is made from queries that are not held out; only
+then is it judged on held-out inputs, and compared with the model and the ground truth on the whole
+domain. What enumeration finds goes into `diff.unexplained`, never into the machine.
 """
 
 from __future__ import annotations
@@ -16,25 +16,31 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from recinterp.config import DEFAULTS, ExplainConfig
-from recinterp.divergence.results import Diff
 from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
 from recinterp.errors import DomainError, NotDerivableError
 from recinterp.explanation import Explanation
 from recinterp.judge.cached_model import CachedModel
-from recinterp.judge.fidelity import Fidelity, fidelity, resolve_domain, training_domain
+from recinterp.judge.fidelity import Fidelity, resolve_domain, training_domain
+from recinterp.judge.fidelity import fidelity as measure_fidelity
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import SynthesisResult, queries_and_answers, synthesize
+from recinterp.synthesis.search import queries_and_answers, synthesize
 from recinterp.tasks import Domain, Task
+from recinterp.tokens import Tokens
 
 if TYPE_CHECKING:
     from recinterp.causal.pipeline import NetworkFindings
+    from recinterp.machine import Machine
 
 Progress: TypeAlias = Callable[[str], None]
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Inside, no search for cycles: millions of runs and atoms are kept, and none is in a cycle."""
+def without_garbage_collection() -> Iterator[None]:
+    """Switch Python's cyclic garbage collector off, and on again at the end.
+
+    The search allocates millions of objects, none of them in a cycle. The collector would look
+    through all of them again and again, and would free nothing.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -44,7 +50,7 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@uncollected()
+@without_garbage_collection()
 def explain(
     model: object,
     task: Task,
@@ -54,109 +60,147 @@ def explain(
     config: ExplainConfig = DEFAULTS,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Explain a trained model: its machine, where that leaves the recursion, and where it lives.
+    """Find the machine that a trained model runs, and where it differs from the ground truth.
 
-    model: a hooked TransformerLens model, or any function from inputs to outputs (then only the
-    behavioural half); task: what it was meant to learn; domain: what is asked about, by default the
-    lengths a checkpoint of ours was trained on; seed: same seed, same explanation; config: every
-    threshold; progress: told each stage's name. Errors: DomainError without a domain,
-    IncompatibleModelError for one that does not fit.
+    Args:
+        model: A hooked TransformerLens model, or any function from a list of inputs to the list of
+            their outputs, both in tokens. A function is explained by its behaviour only: heads,
+            sites and mechanism stay empty.
+        task: The function that the model was meant to learn.
+        domain: The inputs in question. By default, those of the lengths that the checkpoint
+            records; required for a model without a checkpoint of this library.
+        seed: Seeds everything that is drawn: the same seed gives the same explanation.
+        config: Every threshold; it is recorded with the explanation.
+        progress: Called with the name of each stage as it begins.
+
+    Returns:
+        The machine, its evidence, and what was found inside the network.
+
+    Raises:
+        DomainError: If there is no domain, or it holds no input or has no `max_length`.
+        IncompatibleModelError: If the model does not fit the task.
     """
     from recinterp.causal.pipeline import analyse_network
 
-    began, told = time.perf_counter(), progress or (lambda _: None)
-    asked = resolve_domain(model, domain)
-    if asked.max_length is None:
-        raise DomainError("explain a model", "the domain has no max_length", "Domain(max_length=…)")
-    if next(asked.inputs(task), None) is None:
-        raise DomainError("explain a model", f"{asked} holds no input", "a larger domain")
-    seen = CachedModel.of(model, task)
-    task = with_truth(task, asked)
-    told("asking the model and searching for its machine")
-    built = synthesize(Oracle(seen), task, asked, seed=seed)
-    told("looking inside: heads, sites, mechanism")
-    inside = analyse_network(model, task, built, seed, config.causal, config.heads)
-    told("judging the frozen machine")
-    found = _judged(model, seen, task, built, asked, seed, inside)
-    told("comparing on the whole domain")
-    diff = _compared(model, seen, task, built, asked, seed, inside, config)
+    began = time.perf_counter()
+    begin_stage = progress or (lambda stage: None)
+    domain = check_domain(resolve_domain(model, domain), task)
+    cached_model = CachedModel.of(model, task)
+    task = with_ground_truth_machine(task, domain)
+
+    begin_stage("querying the model and searching for its machine")
+    search = synthesize(Oracle(cached_model), task, domain, seed=seed)
+    machine = search.chosen.machine
+
+    begin_stage("analysing the network: heads, sites, mechanism")
+    network = analyse_network(model, task, search, seed, config.causal, config.heads)
+
+    begin_stage("judging the frozen machine on held-out inputs")
+    queries = queries_and_answers(search.dataset)
+    fidelity = measure_fidelity(cached_model, task, machine, domain, seed=seed, queries=queries)
+
+    begin_stage("comparing model, machine and ground truth on the domain")
+    compared = compare_outputs(cached_model, task, machine, domain, seed, config)
+    diff = judge_divergence(
+        compared,
+        search.truth,
+        network.mechanism.kind,
+        trained_length=trained_length(model),
+        config=config.divergence,
+    )
     return Explanation(
-        name_of(model), task, asked, built.chosen.machine, built.truth, diff, found,
-        inside.heads, inside.layers, inside.sites, inside.mechanism, inside.forced_prefix_rules,
-        tuple(map(str, built.rejected_hypotheses)), len(built.dataset.inputs),
-        time.perf_counter() - began, built.equivalent_machines, config, model,
-    )  # fmt: skip
+        model_name=name_model(model),
+        task=task,
+        domain=domain,
+        machine=machine,
+        truth=search.truth,
+        diff=diff,
+        fidelity=add_interventional_rates(fidelity, network),
+        heads=network.heads,
+        layers=network.layers,
+        sites=network.sites,
+        mechanism=network.mechanism,
+        forced_prefix_rules=network.forced_prefix_rules,
+        rejected_hypotheses=tuple(map(str, search.rejected_hypotheses)),
+        equivalent_machines=search.equivalent_machines,
+        query_count=len(search.dataset.inputs),
+        seconds=time.perf_counter() - began,
+        config=config,
+        model=model,
+    )
 
 
-def with_truth(task: Task, domain: Domain) -> Task:
-    """The task, with a true machine for the domain where it has none for every input."""
+def check_domain(domain: Domain, task: Task) -> Domain:
+    """The domain itself. Raises DomainError if it cannot be enumerated or holds no input."""
+    if domain.max_length is None:
+        raise DomainError(
+            "explain a model", "the domain has no max_length", "pass Domain(max_length=…)"
+        )
+    if next(domain.inputs(task), None) is None:
+        raise DomainError("explain a model", f"{domain} holds no input", "pass a larger domain")
+    return domain
+
+
+def with_ground_truth_machine(task: Task, domain: Domain) -> Task:
+    """The task; restricted to the domain's lengths where no machine is right on every input."""
     try:
-        task.machine  # noqa: B018  (derived here, and kept)
+        task.machine  # noqa: B018  (derived here, and cached)
     except NotDerivableError:
         return task.within(domain.max_length)
     return task
 
 
-def name_of(model: object) -> str:
-    """The checkpoint's name, or the type's."""
-    checkpoint = getattr(model, "checkpoint", None)
-    return str(checkpoint.name) if checkpoint is not None else type(model).__name__
-
-
-def _judged(
-    model: object,
-    seen: CachedModel,
+def compare_outputs(
+    cached_model: CachedModel,
     task: Task,
-    built: SynthesisResult,
-    asked: Domain,
+    machine: Machine,
+    domain: Domain,
     seed: int,
-    inside: NetworkFindings,
-) -> Fidelity:
-    judged = fidelity(
-        seen,
-        task, built.chosen.machine, asked, seed=seed, queries=queries_and_answers(built.dataset),
-    )  # fmt: skip
-    return replace(
-        judged,
-        interventional=inside.interventional,
-        unpredicted_changes=inside.unpredicted_changes,
-        carried_state_contrast=inside.carried_state_contrast,
-    )
-
-
-def _compared(
-    model: object,
-    seen: CachedModel,
-    task: Task,
-    built: SynthesisResult,
-    asked: Domain,
-    seed: int,
-    inside: NetworkFindings,
     config: ExplainConfig,
-) -> Diff:
-    most, size = config.max_enumerated, config.sample_size
-    inputs = list(islice(asked.inputs(task), most + 1))
-    exhaustive = len(inputs) <= most
-    if not exhaustive:
-        drawn = asked.sample(task, size, seed=seed)
-        inputs = [list(x) for x in dict.fromkeys(tuple(x) for x in [*inputs[: size // 4], *drawn])]
-    machine = built.chosen.machine
+) -> ComparedOutputs:
+    """What model, machine and ground truth write on the domain: on all of it, or on a sample."""
+    inputs, exhaustive = enumerate_or_sample(task, domain, seed, config)
     expected, claimed = task.apply_many(inputs), machine.run_many(inputs)
-    compared = ComparedOutputs(
+    return ComparedOutputs(
         task=task,
         machine=machine,
         inputs=inputs,
-        outputs=seen(inputs),
+        outputs=cached_model(inputs),
         expected=expected,
         claimed=claimed,
         exhaustive=exhaustive,
     )
+
+
+def enumerate_or_sample(
+    task: Task, domain: Domain, seed: int, config: ExplainConfig
+) -> tuple[list[Tokens], bool]:
+    """The inputs that are compared, and whether they are all of the domain."""
+    inputs = list(islice(domain.inputs(task), config.max_enumerated + 1))
+    if len(inputs) <= config.max_enumerated:
+        return inputs, True
+    shortest = inputs[: config.sample_size // 4]
+    drawn = domain.sample(task, config.sample_size, seed=seed)
+    return [list(x) for x in dict.fromkeys(tuple(x) for x in [*shortest, *drawn])], False
+
+
+def trained_length(model: object) -> int | None:
+    """The longest input that the model was trained on, in tokens; None where it is not known."""
     trained, _ = training_domain(model)
-    trained_length = None if trained is None else trained.max_length
-    return judge_divergence(
-        compared,
-        built.truth,
-        inside.mechanism.kind,
-        trained_length=trained_length,
-        config=config.divergence,
+    return None if trained is None else trained.max_length
+
+
+def name_model(model: object) -> str:
+    """The checkpoint's name; the type's name where there is no checkpoint."""
+    checkpoint = getattr(model, "checkpoint", None)
+    return str(checkpoint.name) if checkpoint is not None else type(model).__name__
+
+
+def add_interventional_rates(fidelity: Fidelity, network: NetworkFindings) -> Fidelity:
+    """The fidelity with the rates that were measured by interventions on the network."""
+    return replace(
+        fidelity,
+        interventional=network.interventional,
+        unpredicted_changes=network.unpredicted_changes,
+        carried_state_contrast=network.carried_state_contrast,
     )

@@ -176,7 +176,7 @@ def explanation(**changes: Any) -> Explanation:
         forced_prefix_rules=(OVERRIDE,),
         mechanism=MECHANISM,
         rejected_hypotheses=("saturating counter in a register: the same function, larger (31)",),
-        probes=791,
+        query_count=791,
         seconds=31.4,
     )
     return replace(found, **changes)

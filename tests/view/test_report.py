@@ -27,7 +27,6 @@ from recinterp.view.report.data import (
     Cell,
     Share,
     build_report,
-    first_difference,
 )
 from recinterp.view.report.heatmap import heat_svg, heat_text, percent
 from recinterp.view.report.text import to_text
@@ -278,12 +277,6 @@ def test_further_departures_are_one_line_each() -> None:
 def test_text_fits_its_width() -> None:
     for width in (80, 100, 140):
         assert max(map(len, explanation_text(explanation(), width).splitlines())) <= width
-
-
-def test_the_first_difference_of_a_prefix_is_its_end() -> None:
-    assert first_difference("abc", "abd") == 2
-    assert first_difference("ab", "abc") == 2
-    assert first_difference("", "a") == 0
 
 
 def test_a_percentage_never_rounds_some_to_none_or_most_to_all() -> None:

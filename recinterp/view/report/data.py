@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.stats import Rate
+from recinterp.tokens import first_difference
 from recinterp.view.diagram.graph import MachineGraph
 from recinterp.view.diagram.outline import render_outline
 from recinterp.view.diagram.side_by_side import align_machines
@@ -68,12 +69,12 @@ class Case:
     def of(cls, found: Shortcut) -> Case:
         """A shortcut's counterexample, which the machine predicts."""
         true, wrote = tuple(found.expected), tuple(found.model_output)
-        return cls(tuple(found.counterexample), true, wrote, first_difference(true, wrote), wrote)
+        return cls(tuple(found.counterexample), true, wrote, _first_error(true, wrote), wrote)
 
     @classmethod
     def listed(cls, d: Divergence) -> Case:
         """A listed input."""
-        first = first_difference(d.expected, d.model_output)
+        first = _first_error(d.expected, d.model_output)
         return cls(d.input, d.expected, d.model_output, first, d.machine_output)
 
 
@@ -260,7 +261,7 @@ def build_report(ex: Explanation) -> Report:
         layers=tuple(map(layer_sentence, ex.layers)),
         rejected_hypotheses=tuple(dict.fromkeys(ex.rejected_hypotheses)),
         equivalent_machines=tuple(map(str, ex.equivalent_machines)),
-        probes=ex.probes,
+        probes=ex.query_count,
         trust=trust(ex),
         seconds=ex.seconds,
     )
@@ -270,10 +271,10 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def first_difference(a: Sequence[str], b: Sequence[str]) -> int:
-    """The first index at which two sequences differ; the shorter's length if it is a prefix."""
-    pairs = zip(a, b, strict=False)
-    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
+def _first_error(expected: Sequence[str], output: Sequence[str]) -> int:
+    """The index of the first wrong output token; the output's length where none is wrong."""
+    index = first_difference(expected, output)
+    return len(output) if index is None else index
 
 
 def _shortcut(s: Shortcut) -> ShortcutView:

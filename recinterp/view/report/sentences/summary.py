@@ -99,7 +99,7 @@ def _counted(ex: Explanation) -> str:
 
 def _judged(ex: Explanation) -> str:
     return (
-        f"The machine was built from {ex.probes:,} inputs and frozen, then judged on "
+        f"The machine was built from {ex.query_count:,} inputs and frozen, then judged on "
         f"{ex.fidelity.overall.n:,} that its builder never saw."
     )
 
