@@ -18,7 +18,7 @@ from recinterp.semantics.patterns import LIST_SUGAR, Env, NamedTerm, PatternRow,
 from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
 
 
-class OpenTypeError(Exception):
+class TypeLeftOpen(Exception):
     """The type of a term cannot be read off the term by itself; `pos` is where it stays open."""
 
     def __init__(self, pos: s.Pos) -> None:
@@ -74,7 +74,7 @@ class BodyElaborator:
         return expr
 
     def infer_term(self, term: s.STerm, env: Env, wanted: str | None = None) -> tuple[Expr, str]:  # noqa: RET503 (what refuses never returns)
-        """The term as a core expression, and its type. Raises OpenTypeError where it is unknown."""
+        """The term as a core expression, and its type. Raises TypeLeftOpen where it is unknown."""
         self.count_node(term.pos)
         match term:
             case s.SName():
@@ -150,7 +150,7 @@ class BodyElaborator:
         rest = args[explicit:]
         self._infer_params(known, shape, rest, env)
         if any(p not in known for p in declared.params):
-            raise OpenTypeError(pos)
+            raise TypeLeftOpen(pos)
         type_ = self.scope.make_instance(generic, tuple(known[p] for p in declared.params))
         types = self.scope.instances[type_].constructors[index].args
         given = tuple(self.check_term(a, env, t) for a, t in zip(rest, types, strict=True))
@@ -177,7 +177,7 @@ class BodyElaborator:
                 continue
             try:
                 self._unify_types(type_, self.infer_term(arg, env)[1], known)
-            except OpenTypeError:
+            except TypeLeftOpen:
                 continue
 
     def _unify_types(self, pattern: s.SType, actual: str, known: dict[str, str]) -> None:
@@ -230,9 +230,9 @@ class BodyElaborator:
             inner = {**env, **{n: NamedTerm(Var(n), t) for n, t in row.bound_types(self).items()}}
             try:
                 return self.infer_term(clause.body, inner)[1]
-            except OpenTypeError as error:
+            except TypeLeftOpen as error:
                 where = error.pos
-        raise OpenTypeError(where)
+        raise TypeLeftOpen(where)
 
 
 def _type_of_term(term: s.STerm, scope: Scope) -> s.SType:  # noqa: RET503 (what refuses never returns)
@@ -295,7 +295,7 @@ class Elaborator:
             if more:
                 scope.refuse(more[0].pos, "a term ends before a '.'", "write one term")
             return BodyElaborator(scope, {}).check_term(function.body, {}, wanted), wanted
-        except OpenTypeError as error:
+        except TypeLeftOpen as error:
             _refuse_open_type(scope, error)
         except SourceError as error:
             line, column = error.line - 1, error.column
@@ -354,7 +354,7 @@ class Elaborator:
                 env[binder.name] = NamedTerm(Var(name), param.type)
         try:
             core = body.check_term(written.body, env, head.result)
-        except OpenTypeError as error:
+        except TypeLeftOpen as error:
             _refuse_open_type(self.scope, error)
         return replace(head, params=tuple(params), body=core), body
 
@@ -369,7 +369,7 @@ class Elaborator:
         env = {p.name: NamedTerm(Var(p.name), p.type) for p in params}
         try:
             return BodyElaborator(self.scope, {}).infer_term(written.body, env)[1]
-        except OpenTypeError as error:
+        except TypeLeftOpen as error:
             _refuse_open_type(self.scope, error)
 
     def _function_head(self, written: s.SFunction, block: tuple[str, ...]) -> Function:
@@ -395,6 +395,6 @@ def _struct_index(scope: Scope, written: s.SFunction) -> int | None:
     return names.index(written.struct)
 
 
-def _refuse_open_type(scope: Scope, error: OpenTypeError) -> NoReturn:
+def _refuse_open_type(scope: Scope, error: TypeLeftOpen) -> NoReturn:
     what = "a type argument that has to be guessed"
     scope.refuse_as_outside(error.pos, what, "write 'let name : type := …' for it")

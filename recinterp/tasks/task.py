@@ -1,4 +1,4 @@
-"""A task: a Gallina function, how its terms are written as tokens, and the token ids of a model."""
+"""A task, in one file as users hold one class: a Gallina function, its tokens and token ids."""
 
 from __future__ import annotations
 
