@@ -228,10 +228,12 @@ def fidelity(
     json_file: Json = None,
 ) -> None:
     """Judge any machine against a model, on held-out inputs."""
+    from dataclasses import asdict
+
     import recinterp as ri
     from recinterp.io import check_writable
-    from recinterp.view.report.data import fidelity_rows, plain
-    from recinterp.view.report.text import fidelity_table
+    from recinterp.view.report.data import fidelity_rows
+    from recinterp.view.report.text import fidelity_tables
 
     check_writable(json_file)
     subject = ri.load(model)
@@ -241,9 +243,9 @@ def fidelity(
     with _busy(f"judging {machine} against {model}"):
         found = ri.fidelity(subject, what, hypothesis, domain=domain)
     rows = fidelity_rows(found)
-    _show(fidelity_table(rows))
+    _show(fidelity_tables(rows))
     if json_file:
-        _write_json(json_file, {"fidelity": [plain(row) for row in rows]})
+        _write_json(json_file, {"fidelity": [asdict(row) for row in rows]})
 
 
 @app.command(

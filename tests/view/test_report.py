@@ -24,11 +24,17 @@ from recinterp.view import (
     explanation_text,
 )
 from recinterp.view.report.data import (
-    Cell,
-    Share,
+    RateView,
     build_report,
+    first_difference,
+    shown_strata,
 )
 from recinterp.view.report.heatmap import heat_svg, heat_text, percent
+from recinterp.view.report.sentences.kinds import kind_wordings
+from recinterp.view.report.sentences.network import condition_text
+from recinterp.view.report.sentences.notes import Title
+from recinterp.view.report.sentences.summary import error_pattern
+from recinterp.view.report.terms import glossary_terms
 from recinterp.view.report.text import to_text
 from tests.view.builders import CASE, OVERRIDE, SITE, divergence, explanation, shortcut, stratum
 from tests.view.machines import SUCCESSOR
@@ -90,29 +96,147 @@ def test_the_page_is_whole_small_offline_and_needs_no_script(html: str) -> None:
     assert page.open == []
     assert {"svg", "table", "figure"} <= page.tags
     assert not page.tags & {"script", "link", "iframe", "object"}
-    assert not re.search(r"""(src=|@import |url\(|href=)""", html)
+    assert not re.search(r"""(src=|@import |url\(|href="[^#])""", html)
     assert len(html.encode()) < 200_000
     assert "prefers-color-scheme:dark" in html
 
 
 def test_page_and_text_say_the_same_things(html: str) -> None:
     page, text = Page(html).text, explanation_text(explanation(), 140)
-    for said in (
-        "The model follows the recursion down to depth 3 and no further;",
+    flat = " ".join(text.split())
+    for words in (
+        "bounded-depth 3. The model follows the recursion down to depth 3 and no further.",
+        "93.8% of the model's outputs are correct (959/1,022).",
+        "4,095 of 65,535 inputs are wrong, 6.2% (every input of the domain was compared).",
+        "The learned machine predicts 4,095/4,095 errors token for token (100%).",
         "computed from the input while reading",
-        "at output token 4: the model writes X1 where X0 is true",
-        "bounded-depth",
-        "differs from the ground truth here",
+        "Output token 4: X1 instead of X0.",
+        "The learned machine abstains on this input.",
         "L1H0",
         "after layer 0 at the inputs",
         "saturating counter",
-        "built from 791 inputs",
-        "Of the model's 260 failures among them it predicts 259 token for token",
-        "it foretells 93.0% (93/100); effects where it foretells none: 4.4% (4/90).",
+        "none of which was among the 791 queries",
+        "errors predicted token for token 99.6% (259/260) [97.9–99.9].",
+        "interventional match 93% (93/100) [86.3–96.6]; unpredicted changes 4.4% (4/90)",
+        "The model was trained on inputs of at most 16 tokens.",
+        "On this domain position-keyed 3 fits as well as bounded-depth 3.",
         "nearest",
     ):
-        assert said in page, said
-        assert said in text, said
+        assert words in " ".join(page.split()), words
+        assert words in flat, words
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a report that are long enough to be one."""
+    parts = re.split(r"(?<=[.:;])\s", " ".join(text.split()))
+    return [part for part in parts if len(part.split()) > 4]
+
+
+def test_no_sentence_occurs_twice(html: str) -> None:
+    for text in (Page(html).text.split("Machine text")[0], explanation_text(explanation(), 400)):
+        found = sentences(text)
+        assert len(found) == len(set(found)), [x for x in found if found.count(x) > 1]
+
+
+def test_first_screen_has_the_seven_lines_in_order() -> None:
+    labels = [line.label for line in build_report(explanation()).summary]
+    assert labels == [
+        "Accuracy", "Verdict", "Errors", "Predicted", "Evidence", "Mechanism", "Limits",
+    ]  # fmt: skip
+    text = explanation_text(explanation(), 80)
+    places = [text.index(f"\n{label.upper()} ") for label in labels]
+    assert places == sorted(places)
+    assert text[: places[-1]].count("\n") < 24
+
+
+def test_sections_stand_in_order() -> None:
+    ex = explanation(unexplained=(CASE,), equivalent_machines=())
+    text = explanation_text(ex, 100)
+    places = [text.find(f"\n{title}\n") for title in Title]
+    shown = [at for at in places if at >= 0]
+    assert shown == sorted(shown)
+    assert len(shown) >= 9
+
+
+def test_model_without_a_correct_output_is_told_what_to_check() -> None:
+    errors = (ErrorCell(length=2, depth=0, errors=Rate(4, 4)),)
+    first = build_report(explanation(errors=errors, divergent=4, total=4)).summary[0].text
+    assert first == (
+        "0 of 4 outputs are correct: check the token order, the token ids, the prompt template "
+        "and EOS."
+    )
+
+
+def test_no_number_is_cut_at_80_columns() -> None:
+    ex = explanation(forced_prefix_rules=(OVERRIDE,), unexplained=(CASE,) * 3)
+    text = explanation_text(ex, 80)
+    assert "…" not in text
+    flat = "".join(text.split())
+    found = build_report(ex)
+    for row in shown_strata(found.fidelity):
+        for view in (row.match, *row.failures.values()):
+            assert f"{view.hits:,}/{view.total:,}" in flat
+    for head_row in found.heads:
+        assert f"{head_row.score:.2f}" in flat
+    for site in found.sites:
+        assert f"[{site.interval[0]:.2f}–{site.interval[1]:.2f}]" in flat
+
+
+def test_terminal_shows_the_worst_stratum_and_the_page_every_one() -> None:
+    strata = tuple(stratum(f"depth {d}", 20, 20 - d) for d in range(6))
+    judged = Fidelity((stratum("in distribution", 20, 20), *strata), stratum("all", 140, 125))
+    ex = explanation(fidelity=judged)
+    shown = [row.stratum for row in shown_strata(build_report(ex).fidelity)]
+    assert shown == ["in distribution", "depth 5", "all"]
+    assert "depth 2" in Page(explanation_html(ex)).text
+    assert "depth 2" not in explanation_text(ex).split("Fidelity")[1]
+
+
+def test_every_term_of_the_page_is_defined_on_the_page_and_in_the_glossary(html: str) -> None:
+    glossary = Path("docs/glossary.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r'href="#term-([a-z0-9-]+)"', html))
+    assert linked == set(re.findall(r'<dt id="term-([a-z0-9-]+)"', html))
+    assert {"verdict", "shortcut", "bounded-depth", "exact-recall", "mechanism"} <= linked
+    for slug in glossary_terms():
+        assert f"{{#term-{slug}}}" in glossary, slug
+
+
+def test_meanings_of_terms_are_how_their_glossary_entries_begin() -> None:
+    plain = re.sub(r"\]\([^)]*\)|\]\{[^}]*\}|[\[\]*`]", "", Path("docs/glossary.md").read_text())
+    flat = " ".join(plain.split())
+    for term in glossary_terms().values():
+        if term.slug not in set(ShortcutKind):
+            assert f": {term.meaning.rstrip('.')}" in flat, term
+
+
+def test_kinds_page_repeats_the_wordings() -> None:
+    page = Path("docs/kinds.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z-]+)(?: \*k\*)? \| (.*) \|$", page, re.MULTILINE)
+    assert dict(rows[2:]) == {kind.value: w.describes for kind, w in kind_wordings().items()}
+
+
+def test_learned_machine_equal_to_the_ground_truth_is_shown_once() -> None:
+    ex = explanation(machine=SUCCESSOR, shortcuts=())
+    for text in (explanation_text(ex), Page(explanation_html(ex)).text):
+        assert text.count("The learned machine is the ground-truth machine, rule by rule.") == 1
+    assert "ground truth" not in explanation_text(ex).split("Errors by depth")[0].split("then")[1]
+    assert explanation_html(ex).count("<figure") == 1
+
+
+def test_errors_need_a_grid_unless_depth_or_length_decides_them() -> None:
+    cells = [(3, 0, 0, 4), (3, 1, 2, 2), (4, 1, 1, 1)]
+    table = [ErrorCell(length=n, depth=d, errors=Rate(k, of)) for n, d, k, of in cells]
+    assert error_pattern(table) == (
+        "Recursion depth 1: 100% of the inputs are wrong; recursion depth 0: none "
+        "(independent of length)."
+    )
+    mixed = [*table, ErrorCell(length=4, depth=0, errors=Rate(1, 2))]
+    assert error_pattern(mixed) == ""
+
+
+def test_hosts_choose_the_theme_of_the_page(html: str) -> None:
+    assert "body[data-theme=dark] .ri-report" in html
+    assert "body[data-theme=light] .ri-report" in html
 
 
 def test_a_notebook_gets_the_same_body_under_its_own_theme(html: str) -> None:
@@ -174,7 +298,7 @@ def test_everything_a_user_named_is_escaped() -> None:
     page = Page(explanation_html(ex))
     assert page.open == []
     assert "script" not in page.tags
-    assert page.text.count(HOSTILE) >= 5
+    assert page.text.count(HOSTILE) >= 4
     assert HOSTILE in explanation_text(ex, 400)
 
 
@@ -189,7 +313,7 @@ def test_json_has_every_number_of_the_page_and_is_plain(html: str) -> None:
 
 
 def test_a_nan_becomes_a_dash_not_a_number(html: str) -> None:
-    assert Share.of(Rate(0, 0)).value is None
+    assert RateView.of(Rate(0, 0)).value is None
     assert "nan" not in Page(html).text.lower()
     assert "nan" not in explanation_text(explanation()).lower()
 
@@ -200,11 +324,11 @@ def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
     ex = explanation(machine=SUCCESSOR, rejected_hypotheses=(), **inside, **right)
     text = explanation_text(ex)
     assert "EXACT" in text
-    assert "counterexample" not in text
+    assert Title.COUNTEREXAMPLE not in text
     assert "▲" not in text
-    for heading in ("Heads", "Other machines", "Where it departs", "variables live"):
-        assert heading not in text
-        assert heading not in Page(explanation_html(ex)).text
+    for heading in (Title.HEADS, Title.REJECTED, Title.WHERE, Title.SITES, Title.WAYS):
+        assert f"\n{heading}\n" not in text
+        assert f"{heading}</h2>" not in explanation_html(ex)
 
 
 def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
@@ -221,55 +345,44 @@ def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
     found = build_report(ex)
     assert (len(found.unexplained), found.unexplained_total) == (100, 125)
     assert "and 117 more" in to_text(found)
-    assert "25 more are not shown" in explanation_html(ex)
-    assert "no claim" in to_text(found)
+    assert "25 more are not listed" in explanation_html(ex)
+    assert "abstains" in to_text(found)
 
 
 def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
     long = replace(CASE, input=("X1",) * 16 + ("01",), expected=("X0",) * 17)
     lines = to_text(build_report(explanation(unexplained=(long,) * 5))).splitlines()
-    at = next(i for i, line in enumerate(lines) if "does not tell" in line)
+    at = next(i for i, line in enumerate(lines) if line == "Unexplained inputs")
     assert lines[at + 1].split() == ["input", *long.input]
-    assert lines[at + 3].split() == ["truth", *long.expected]
+    assert lines[at + 3].split() == ["expected", *long.expected]
     assert "and 2 more" in "\n".join(lines[at:])
 
 
-def test_overrides_are_shown_with_what_the_machine_alone_says() -> None:
-    also = replace(OVERRIDE, when=(("last", "01"),), then=None, observed=Rate(9, 9))
+def test_forced_prefix_rules_are_shown_beside_the_machine_without_them() -> None:
+    also = replace(OVERRIDE, when=(("last", "01"),), then=None, held=Rate(9, 9))
     ex = explanation(forced_prefix_rules=(OVERRIDE, also))
-    for said in (to_text(build_report(ex)), Page(explanation_html(ex)).text):
-        for part in (
-            "in mode carry, after X1",
-            "continues as in mode copy",
-            "68.0",
-            "30.0",
-            "output ends",
-        ):
-            assert part in said
-    assert build_report(ex).to_json()["forced_prefix_rules"][0]["held"]["total"] == 50
+    for shown in (to_text(build_report(ex)), Page(explanation_html(ex)).text):
+        for part in (condition_text(OVERRIDE), "goes on as in copy", "68%", "30%", "output ends"):
+            assert part in shown
+    assert build_report(ex).to_json()["forced_prefix_rules"][0]["with_rule"]["total"] == 50
     none = explanation(forced_prefix_rules=())
-    for said in (to_text(build_report(none)), Page(explanation_html(none)).text):
-        assert "Behind outputs" not in said
+    for shown in (to_text(build_report(none)), Page(explanation_html(none)).text):
+        assert Title.FORCED not in shown
 
 
-def test_a_shorter_counterexample_than_the_shortcuts_own_comes_first() -> None:
+def test_shortest_counterexample_is_the_models_even_if_no_shortcut_has_it() -> None:
     short = divergence(("X0", "01"), ("X1", "01"), ("X0", "01"), None)
-    for ex in (explanation(), explanation(counterexample=short)):
-        said = [
-            s for s in explanation_text(ex).splitlines() if s.endswith(("example", "departure"))
-        ]
-        assert said[0] == "Shortest counterexample"
-        first = explanation_text(ex).split("  input ")[1].splitlines()[0].split()
-        assert tuple(first) == (ex.diff.counterexample or short).input
-    assert said[1] == "A departure"
+    assert Title.WAYS not in explanation_text(explanation())
+    text = explanation_text(explanation(counterexample=short))
+    assert text.split("  input ")[1].splitlines()[0].split() == ["X0", "01"]
+    assert Title.WAYS in text
 
 
-def test_further_departures_are_one_line_each() -> None:
+def test_several_shortcuts_are_one_line_each() -> None:
     other = shortcut(rule="stop2", bounds=((ShortcutKind.LENGTH_KEYED, 9),))
     ex = explanation(shortcuts=(shortcut(), other))
-    page, text = Page(explanation_html(ex)).text, explanation_text(ex)
-    for shown in (page, text):
-        assert shown.count("Other departures") == 1
+    for shown in (Page(explanation_html(ex)).text, explanation_text(ex)):
+        assert shown.count(Title.WAYS) == 1
         assert "length-keyed 9" in shown
         assert "stop2" in shown
 
@@ -277,6 +390,12 @@ def test_further_departures_are_one_line_each() -> None:
 def test_text_fits_its_width() -> None:
     for width in (80, 100, 140):
         assert max(map(len, explanation_text(explanation(), width).splitlines())) <= width
+
+
+def test_the_first_difference_of_a_prefix_is_its_end() -> None:
+    assert first_difference("abc", "abd") == 2
+    assert first_difference("ab", "abc") == 2
+    assert first_difference("", "a") == 0
 
 
 def test_a_percentage_never_rounds_some_to_none_or_most_to_all() -> None:
@@ -287,7 +406,8 @@ def test_a_percentage_never_rounds_some_to_none_or_most_to_all() -> None:
 
 
 def test_the_grid_shows_each_cell_and_nothing_where_no_input_is() -> None:
-    cells = [Cell(3, 0, 0, 4), Cell(3, 1, 1, 2), Cell(4, 2, 2, 2)]
+    numbers = [(3, 0, 0, 4), (3, 1, 1, 2), (4, 2, 2, 2)]
+    cells = [ErrorCell(length=n, depth=d, errors=Rate(k, of)) for n, d, k, of in numbers]
     assert heat_text(cells).splitlines() == [
         "length    3   4",
         "depth 0    ·",
@@ -295,7 +415,7 @@ def test_the_grid_shows_each_cell_and_nothing_where_no_input_is() -> None:
         "depth 2      100",
     ]
     svg = heat_svg(cells)
-    assert "length 3, depth 1: 1 of 2 depart" in svg
+    assert "length 3, depth 1: 1 of 2 wrong" in svg
     assert svg.count("ri-hot") == 2 + svg.split("</style>")[0].count("ri-hot")
     assert heat_svg([]) == heat_text([]) == ""
 
@@ -303,7 +423,8 @@ def test_the_grid_shows_each_cell_and_nothing_where_no_input_is() -> None:
 def test_heat_map_counts_every_error_of_the_model() -> None:
     errors = (ErrorCell(length=2, depth=1, errors=Rate(1, 2)),)
     ex = explanation(errors=errors, shortcuts=())
-    assert build_report(ex).errors == (Cell(2, 1, 1, 2),)
+    assert build_report(ex).errors == errors
+    assert "depth 1   50" in explanation_text(ex)
 
 
 def test_strata_keep_their_order_and_counts() -> None:

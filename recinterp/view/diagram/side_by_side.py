@@ -175,8 +175,7 @@ def align_machines(
         id(case): _compare_case(case, [t for t in theirs if t.mode == pairs[case.mode]], pairs)
         for case in mine
     }
-    in_common = sum(found is not RuleDifference.ONLY_LEARNED for found in by_case.values())
-    if mine and in_common < DEFAULTS.min_shared * len(mine):
+    if not _have_enough_in_common(by_case.values()):
         errors = dict.fromkeys(erring, RuleMark(RuleStatus.ADDED, ERROR_TAG))
         return (
             extract_graph(learned, errors, title="learned"),
@@ -189,6 +188,22 @@ def align_machines(
         extract_graph(learned, left, title="learned"),
         extract_graph(truth, right, title="truth"),
     )
+
+
+def are_comparable(learned: Machine, truth: Machine) -> bool:
+    """Whether enough of the learned machine's cases have a counterpart for rules to be marked."""
+    pairs = pair_modes(learned, truth)
+    shared = _shared_registers(learned, truth)
+    theirs = _cases_by_mode(truth, shared)
+    mine = [case for rule in learned.rules for case in split_into_cases(rule, shared)]
+    return _have_enough_in_common(
+        [_compare_case(case, theirs[pairs[case.mode]], pairs) for case in mine]
+    )
+
+
+def _have_enough_in_common(differences: Collection[RuleDifference | None]) -> bool:
+    in_common = sum(found is not RuleDifference.ONLY_LEARNED for found in differences)
+    return not differences or in_common >= DEFAULTS.min_shared * len(differences)
 
 
 def _mark_error(mark: RuleMark | None) -> RuleMark:

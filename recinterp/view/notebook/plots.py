@@ -13,7 +13,7 @@ from recinterp.errors import DomainError
 from recinterp.io import write_text
 from recinterp.judge.cached_model import CachedModel
 from recinterp.view.notebook.static_chart import render_chart
-from recinterp.view.report.data import FidelityRow, Share, fidelity_rows
+from recinterp.view.report.data import FidelityRow, RateView, fidelity_rows
 
 if TYPE_CHECKING:
     from recinterp.explanation import Explanation
@@ -166,8 +166,8 @@ class Plots:
         names = [r.stratum for r in rows]
         shown = {
             "match": (COLOURS.blue, "circle"),
-            "failure recall": (COLOURS.red, "diamond"),
-            "failure precision": (COLOURS.green, "square"),
+            "exact recall": (COLOURS.red, "diamond"),
+            "exact precision": (COLOURS.green, "square"),
         }
         figure = Figure(
             [
@@ -266,7 +266,7 @@ def _build_plot(
 
 
 def _scatter(
-    kind: Any, name: str, x: Sequence[str], shares: Sequence[Share], colour: str, sign: str
+    kind: Any, name: str, x: Sequence[str], shares: Sequence[RateView], colour: str, sign: str
 ) -> Any:
     y = [s.value for s in shares]
     up = [0 if s.value is None else max(s.high - s.value, 0) for s in shares]
@@ -280,11 +280,11 @@ def _scatter(
     )  # fmt: skip
 
 
-def _baseline(rows: Sequence[FidelityRow], name: str) -> list[Share]:
+def _baseline(rows: Sequence[FidelityRow], name: str) -> list[RateView]:
     return [r.baselines[name] for r in rows]
 
 
-def _value_or_dash(share: Share) -> float | str:
+def _value_or_dash(share: RateView) -> float | str:
     return "–" if share.value is None else share.value
 
 

@@ -1,13 +1,22 @@
-"""How many inputs depart, by length and depth: a small grid as SVG, and as text."""
+"""How many outputs are wrong, by length and depth: a small grid as SVG, and as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 
+from recinterp.divergence.results import ErrorCell
 from recinterp.view.diagram.svg import DARK, LIGHT, MONO, SANS
-from recinterp.view.report.data import Cell
 
-SIDE, LEFT, TOP = 26, 46, 24
+
+@dataclass(frozen=True)
+class _Measures:
+    """Pixels: a cell's side, the margin left of the grid and the one above it."""
+
+    side: int = 26
+    left: int = 46
+    top: int = 24
 
 
 def rules_for(colours: dict[str, str]) -> str:
@@ -22,28 +31,34 @@ def rules_for(colours: dict[str, str]) -> str:
 STYLE = rules_for(LIGHT) + f"@media (prefers-color-scheme:dark){{{rules_for(DARK)}}}"
 
 
-def heat_svg(cells: Sequence[Cell], *, style: bool = True) -> str:
-    """Rows: recursion depth; columns: input length; in a cell the share that departs, in %."""
+def heat_svg(cells: Sequence[ErrorCell], *, style: bool = True) -> str:
+    """Rows: recursion depth; columns: input length; in a cell the share of wrong outputs, in %."""
     if not cells:
         return ""
+    m = _Measures()
     lengths = range(min(c.length for c in cells), max(c.length for c in cells) + 1)
     depths = range(min(c.depth for c in cells), max(c.depth for c in cells) + 1)
-    width, height = LEFT + len(lengths) * SIDE + 8, TOP + len(depths) * SIDE + 26
-    said = f"share of inputs that depart from the truth, by length and depth: {spoken(cells)}"
-    body = "".join(_cell(c, lengths[0], depths[0]) for c in cells if c.total)
+    width = m.left + len(lengths) * m.side + 8
+    height = m.top + len(depths) * m.side + 26
+    label = f"share of wrong outputs by length and depth: {alt_text(cells)}"
+    body = "".join(_cell(c, lengths[0], depths[0], m) for c in cells if c.errors.total)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="{said}">'
+        f'height="{height}" role="img" aria-label="{label}">'
         + (f"<style>{STYLE}</style>" if style else "")
         + body
-        + _axes(lengths, depths, height)
+        + _axes(lengths, depths, height, m)
         + "</svg>"
     )
 
 
-def spoken(cells: Sequence[Cell]) -> str:
-    """The grid in words: what departs, cell by cell."""
-    hot = [f"length {c.length} depth {c.depth} {c.hits} of {c.total}" for c in cells if c.hits]
+def alt_text(cells: Sequence[ErrorCell]) -> str:
+    """The grid in words: the wrong outputs, cell by cell."""
+    hot = [
+        f"length {c.length} depth {c.depth} {c.errors.hits} of {c.errors.total}"
+        for c in cells
+        if c.errors.hits
+    ]
     return "; ".join(hot) or "none"
 
 
@@ -57,41 +72,44 @@ def percent(hits: int, total: int) -> str:
     return ">99" if 99 < value < 100 else f"{value:.0f}"
 
 
-def _cell(c: Cell, first_length: int, first_depth: int) -> str:
-    x, y = LEFT + (c.length - first_length) * SIDE, TOP + (c.depth - first_depth) * SIDE
-    box = f'x="{x + 1}" y="{y + 1}" width="{SIDE - 2}" height="{SIDE - 2}" rx="3"'
-    share = c.hits / c.total
-    hot = f'<rect class="ri-hot" fill-opacity="{0.12 + 0.6 * share:.2f}" {box}/>' if c.hits else ""
-    text = (
-        f'<text class="ri-pct" x="{x + SIDE / 2}" y="{y + SIDE / 2 + 3.4}" text-anchor="middle">'
-        f"{percent(c.hits, c.total).replace('<', '&lt;').replace('>', '&gt;')}</text>"
-        if c.hits
-        else ""
-    )
-    title = f"length {c.length}, depth {c.depth}: {c.hits} of {c.total} depart"
-    return f'<g><title>{title}</title><rect class="ri-cell" {box}/>{hot}{text}</g>'
+def _cell(c: ErrorCell, first_length: int, first_depth: int, m: _Measures) -> str:
+    x, y = m.left + (c.length - first_length) * m.side, m.top + (c.depth - first_depth) * m.side
+    box = f'x="{x + 1}" y="{y + 1}" width="{m.side - 2}" height="{m.side - 2}" rx="3"'
+    hits, total = c.errors.hits, c.errors.total
+    title = f"length {c.length}, depth {c.depth}: {hits} of {total} wrong"
+    marks = ""
+    if hits:
+        shade = 0.12 + 0.6 * c.errors.value
+        middle = f'x="{x + m.side / 2}" y="{y + m.side / 2 + 3.4}" text-anchor="middle"'
+        marks = (
+            f'<rect class="ri-hot" fill-opacity="{shade:.2f}" {box}/>'
+            f'<text class="ri-pct" {middle}>{escape(percent(hits, total))}</text>'
+        )
+    return f'<g><title>{title}</title><rect class="ri-cell" {box}/>{marks}</g>'
 
 
-def _axes(lengths: range, depths: range, height: int) -> str:
-    columns = "".join(
-        f'<text class="ri-axis" x="{LEFT + (i + 0.5) * SIDE}" y="{TOP - 7}" text-anchor="middle">'
-        f"{n}</text>"
+def _axes(lengths: range, depths: range, height: int, m: _Measures) -> str:
+    columns = (
+        _axis_text(m.left + (i + 0.5) * m.side, m.top - 7, "middle", f"{n}")
         for i, n in enumerate(lengths)
     )
-    rows = "".join(
-        f'<text class="ri-axis" x="{LEFT - 7}" y="{TOP + (i + 0.5) * SIDE + 4}" text-anchor="end">'
-        f"{d}</text>"
+    rows = (
+        _axis_text(m.left - 7, m.top + (i + 0.5) * m.side + 4, "end", f"{d}")
         for i, d in enumerate(depths)
     )
     names = (
-        f'<text class="ri-axis" x="2" y="{TOP - 7}">depth</text>'
-        f'<text class="ri-axis" x="{LEFT}" y="{height - 8}">columns: length of the input</text>'
+        _axis_text(2, m.top - 7, "start", "depth"),
+        _axis_text(m.left, height - 8, "start", "columns: length of the input"),
     )
-    return columns + rows + names
+    return "".join((*columns, *rows, *names))
 
 
-def heat_text(cells: Sequence[Cell]) -> str:
-    """The same grid for a terminal: percent per cell, `·` for none, blank where no input is."""
+def _axis_text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text class="ri-axis" x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
+
+
+def heat_text(cells: Sequence[ErrorCell]) -> str:
+    """The grid for a terminal: percent per cell, `·` for none, blank where no input is."""
     if not cells:
         return ""
     lengths = sorted({c.length for c in cells})
@@ -99,9 +117,12 @@ def heat_text(cells: Sequence[Cell]) -> str:
     rows = ["length " + "".join(f"{n:>4}" for n in lengths)]
     for depth in sorted({c.depth for c in cells}):
         row = [found.get((n, depth)) for n in lengths]
-        shown = [
-            "" if c is None or not c.total else percent(c.hits, c.total) if c.hits else "·"
-            for c in row
-        ]
+        shown = [_percent_text(c) for c in row]
         rows.append((f"depth {depth:<2}" + "".join(f"{x:>4}" for x in shown)).rstrip())
     return "\n".join(rows)
+
+
+def _percent_text(c: ErrorCell | None) -> str:
+    if c is None or not c.errors.total:
+        return ""
+    return percent(c.errors.hits, c.errors.total) if c.errors.hits else "·"

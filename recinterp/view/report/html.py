@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from recinterp.view.diagram import svg
@@ -10,19 +10,29 @@ from recinterp.view.diagram.graph import MachineGraph
 from recinterp.view.diagram.layout import place_graph
 from recinterp.view.report import heatmap as heat
 from recinterp.view.report.data import (
-    Case,
+    CaseView,
     FidelityRow,
+    HeadRow,
+    RateView,
     Report,
-    Share,
+    RuleRow,
     ShortcutView,
-    kind_text,
-    shortest_apart,
+    SiteRow,
+    shows_ways,
+    split_case,
 )
-from recinterp.view.report.sentences.summary import FORCED, SUBSPACES, VERDICTS, departure
+from recinterp.view.report.sentences.notes import Note, Title
+from recinterp.view.report.sentences.numbers import counts_text, interval_text, percent_text
+from recinterp.view.report.sentences.summary import (
+    SummaryLine,
+    claim_text,
+    first_error_text,
+    verdict_meanings,
+)
 from recinterp.view.report.style import PAGE, REPORT
+from recinterp.view.report.terms import link_terms, term_link, terms_list
 
-Cell = str  # HTML, already escaped
-SHOWN = 8  # untold inputs in sight; the rest unfolds
+Html = str  # already escaped
 
 
 def to_html(found: Report) -> str:
@@ -38,102 +48,85 @@ def to_html(found: Report) -> str:
 
 
 def to_cell(found: Report) -> str:
-    """The same for a notebook's cell: follows the notebook's theme, touches nothing beside it."""
+    """The report for a notebook's cell: follows its theme, changes nothing outside of it."""
     return f'<div class="ri-report"><style>{REPORT}</style>{_body(found)}</div>'
 
 
-def _body(found: Report) -> str:
-    first = "A departure" if shortest_apart(found) else "Shortest counterexample"
-    return "".join(
+def _body(found: Report) -> Html:
+    body = "".join(
         [
             _head(found),
-            _shortest(found),
-            *(_shortcut(s, first) for s in found.shortcuts[:1]),
+            _counterexample(found),
             _machines(found),
-            _others(found.shortcuts[1:]),
+            _ways(found),
             _where(found),
             _unexplained(found),
-            _fidelity(found.fidelity),
             _heads(found),
             _sites(found),
-            _overrides(found),
-            _list("Machines that nothing here tells from this one", found.equivalent_machines),
-            _list("Other machines that were considered", found.rejected_hypotheses),
-            _list("How far to trust this", found.trust),
+            _forced_prefixes(found),
+            _fidelity(found.fidelity),
+            _list(Title.EQUIVALENT, found.equivalent_machines),
+            _list(Title.REJECTED, found.rejected_hypotheses),
             _texts(found),
         ]
     )
+    return body + _section("Terms", terms_list(body))
 
 
-def _section(title: str, body: str, note: str = "") -> str:
+def _section(title: str, body: Html, note: str = "") -> Html:
     if not body:
         return ""
-    said = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section><h2>{escape(title)}</h2>{said}{body}</section>"
+    shown = f'<p class="note">{link_terms(note)}</p>' if note else ""
+    return f"<section><h2>{link_terms(title)}</h2>{body}{shown}</section>"
 
 
-def _head(found: Report) -> str:
-    scope = "every input of the domain" if found.exhaustive else "a sample of the domain"
-    region = f"<p><b>What does hold:</b> {escape(found.region)}</p>" if found.region else ""
+def _head(found: Report) -> Html:
+    name = f"{found.model} on {found.task} ({found.order} order), {found.domain}"
+    rows = "".join(_summary_row(found, line) for line in found.summary)
     return (
-        f'<header><p class="note">{escape(found.model)} on {escape(found.task)} '
-        f"({escape(found.order)} order), {escape(found.domain)}</p>"
+        f'<header><p class="note">{escape(name)}</p>'
         f'<h1><span class="verdict v-{escape(found.verdict, quote=True)}">'
-        f"{escape(found.verdict)}</span> {escape(found.sentence)}</h1>"
-        f"<p>{escape(found.headline)}</p>"
-        f'<p class="note">{escape(VERDICTS.get(found.verdict, ""))}; {found.divergent:,} of '
-        f"{found.inputs:,} inputs differ from the truth ({scope}).</p>"
-        f"<p><b>How it computes:</b> {escape(found.how)}</p>{region}</header>"
+        f"{escape(found.verdict)}</span> {escape(found.model)}</h1>"
+        f'<dl class="summary">{rows}</dl></header>'
     )
 
 
-def _shortest(found: Report) -> str:
+def _summary_row(found: Report, line: SummaryLine) -> Html:
+    label = term_link(line.term, line.label) if line.term else escape(line.label)
+    text = link_terms(line.text)
+    if line.label == "Verdict":
+        meaning = verdict_meanings()[found.verdict]
+        badge = term_link(found.verdict.value)
+        text = f"<b>{badge}</b>: {escape(meaning)}. <b>{text}</b>"
+    return f"<dt>{label}</dt><dd>{text}</dd>"
+
+
+def _counterexample(found: Report) -> Html:
     case = found.counterexample
-    if case is None or not shortest_apart(found):
+    if case is None:
         return ""
-    said = f'<p class="note">{escape(departure(case))}</p>'
-    return _section("Shortest counterexample", _case(case) + said)
+    first = first_error_text(case)
+    note = f"{first[:1].upper()}{first[1:]}. {claim_text(case)}"
+    return _section(Title.COUNTEREXAMPLE, f"{_case(case)}<p>{escape(note)}</p>")
 
 
-def _shortcut(s: ShortcutView, title: str) -> str:
-    kinds = ", ".join(
-        f"<b>{escape(kind)}</b>" + (f" ({escape(meaning)})" if meaning else "")
-        for kind, meaning in zip(s.kinds, s.meanings, strict=True)
-    )
-    facts = (
-        f"<dl><dt>kind</dt><dd>{kinds}</dd><dt>rule</dt><dd><code>{escape(s.rule)}</code>, "
-        f"where the truth does <code>{escape(s.step)}</code></dd>"
-        f"<dt>departs</dt><dd>{escape(departure(s.case))}</dd>"
-        f"<dt>hits</dt><dd>{s.hits:,} of {s.total:,} inputs</dd></dl>"
-    )
-    return _section(title, _case(s.case) + facts)
+def _case(case: CaseView, width: int = 96) -> Html:
+    """One table for each stretch of tokens that fits the page."""
+    blocks = []
+    for at, end in split_case(case, width):
+        rows = "".join(
+            _tokens(name, tokens[at:end], case.first - at, mark)
+            for name, tokens, mark in (
+                ("input", case.input, ""),
+                ("expected", case.expected, "good"),
+                ("model", case.output, "bad"),
+            )
+        )
+        blocks.append(f'<div class="scroll"><table class="case">{rows}</table></div>')
+    return "".join(blocks)
 
 
-def _others(found: Sequence[ShortcutView]) -> str:
-    rows = [
-        [
-            f"<b>{escape(kind_text(s))}</b>",
-            f"{s.hits:,}",
-            f"<code>{escape(s.rule)}</code>",
-            f"<code>{escape(s.step)}</code>",
-            _code(s.case.input),
-            _code(s.case.output),
-            _code(s.case.expected),
-        ]
-        for s in found
-    ]
-    names = ["kind", "hits", "rule", "true step", "shortest input", "model", "truth"]
-    return _section("Other departures", _table(names, rows))
-
-
-def _case(case: Case) -> str:
-    rows = (("input", case.input, ""), ("expected", case.expected, "good"))
-    body = "".join(_tokens(name, t, case.first, mark) for name, t, mark in rows)
-    body += _tokens("model", case.output, case.first, "bad")
-    return f'<div class="scroll"><table class="case">{body}</table></div>'
-
-
-def _tokens(name: str, tokens: Sequence[str], first: int, mark: str) -> str:
+def _tokens(name: str, tokens: Sequence[str], first: int, mark: str) -> Html:
     cells = "".join(
         f'<td class="{mark}"><b>{escape(t)}</b></td>'
         if i == first and mark
@@ -143,153 +136,244 @@ def _tokens(name: str, tokens: Sequence[str], first: int, mark: str) -> str:
     return f"<tr><th>{name}</th>{cells}</tr>"
 
 
-def _unexplained(found: Report) -> str:
-    rows = [
-        [
-            _code(case.input),
-            _code(case.output),
-            _code(case.expected),
-            "no claim" if case.claimed is None else _code(case.claimed),
-        ]
-        for case in found.unexplained
-    ]
-    left = found.unexplained_total - len(rows)
-    note = f"{left:,} more are not shown." if left else ""
-    names = ["input", "model", "truth", "machine"]
-    rest = _table(names, rows[SHOWN:])
-    more = f"<details><summary>{len(rows) - SHOWN} more</summary>{rest}</details>" if rest else ""
-    return _section("What the machine does not tell", _table(names, rows[:SHOWN]) + more, note)
-
-
-def _code(tokens: Iterable[str]) -> Cell:
-    return f"<code>{escape(' '.join(tokens))}</code>"
-
-
-def _machines(found: Report) -> str:
+def _machines(found: Report, max_width: int = 560) -> Html:
     learned, truth = found.drawn
     modes = f"{found.learned_modes} mode{'s' * (found.learned_modes != 1)}"
-    size = f"{modes}, size {found.learned_size}"
-    body = _figure(learned, f"learned machine ({size})") + _figure(truth, "true machine")
+    notes = " ".join(dict.fromkeys((*learned.notes, *truth.notes)))
+    caption = f"learned machine: {modes}, size {found.learned_size:,}"
+    if found.same_machine:
+        equal = "<p>The learned machine is the ground-truth machine, rule by rule.</p>"
+        figures = _figure(learned, caption, max_width)
+        return _section(Title.MACHINES, equal + figures + _rules(found), notes)
+    if not found.rules:
+        many = f"<p>The learned machine has too many rules for a picture ({escape(caption)}).</p>"
+        return _section(Title.MACHINES, many + f"<pre>{escape(found.outline)}</pre>", notes)
+    figures = _figure(learned, caption, max_width) + _figure(truth, "ground truth", max_width)
     legend = (
         '<p class="legend"><span class="k-added">▲ only in the learned machine</span> '
         '<span class="k-changed">▲ changed</span> '
         '<span class="k-missing">▲ missing in the learned machine</span></p>'
     )
-    tree = _folded("when each rule of the learned machine fires, as a tree", found.outline)
-    return _section("The two machines", f'<div class="pair">{body}</div>{legend}{tree}')
+    body = f'<div class="pair">{figures}</div>{legend}{_rules(found)}'
+    return _section(Title.MACHINES, body, notes)
 
 
-def _folded(name: str, text: str) -> str:
-    return f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>" if text else ""
-
-
-def _figure(graph: MachineGraph, caption: str) -> str:
-    notes = " ".join(graph.notes)
+def _figure(graph: MachineGraph, caption: str, max_width: int) -> Html:
     placed = place_graph(graph)
     return (
-        f'<figure style="flex:1 1 {min(placed.width, 560):.0f}px">'
+        f'<figure style="flex:1 1 {min(placed.width, max_width):.0f}px">'
         f'<div class="scroll">{svg.render_placed(placed, style=False)}</div>'
-        f"<figcaption><b>{escape(caption)}.</b> {escape(notes)}</figcaption></figure>"
+        f"<figcaption><b>{escape(caption)}</b></figcaption></figure>"
     )
 
 
-def _where(found: Report) -> str:
-    grid = heat.heat_svg(found.errors if found.divergent else (), style=False)
-    note = "Of the inputs of each length and recursion depth: the share, in %, that departs."
-    return _section("Where it departs", f'<div class="scroll">{grid}</div>' if grid else "", note)
+def _rules(found: Report) -> Html:
+    """Both machines as one table; what differs is marked in colour and in words."""
+    compared = found.comparable and not found.same_machine
+    rows = found.rules if compared else [r for r in found.rules if r.status != "missing"]
+    names = ["mode", "guard / written", "then", *(["ground truth"] if compared else [])]
+    table = _table(names, [_rule_cells(row, compared) for row in rows])
+    if compared or found.same_machine:
+        return table
+    return f"{table}<p>Too few rules agree to compare it with the ground truth rule by rule.</p>"
 
 
-def _fidelity(rows: Sequence[FidelityRow]) -> str:
-    if not rows:
+def _rule_cells(row: RuleRow, compared: bool) -> list[Html]:
+    cells = [escape(row.mode), _code([row.rule]), escape(row.next)]
+    if not compared:
+        return cells
+    note = f'<span class="k-{escape(row.status)}">▲ {escape(row.note)}</span>'
+    return [*cells, note if row.note else "same"]
+
+
+def _ways(found: Report) -> Html:
+    if not shows_ways(found):
         return ""
-    names = ["held-out inputs", *rows[0].columns, *(f"“{b}”" for b in rows[0].baselines)]
-    body = [
-        [f"{escape(r.stratum)} <small>({r.n:,})</small>"]
-        + [_share(c) for c in (*r.columns.values(), *r.baselines.values())]
-        for r in rows
+    names = ["kind", "inputs", "rule", "correct step", "shortest input", "model", "expected"]
+    return _section(Title.WAYS, _table(names, [_way(s) for s in found.shortcuts]))
+
+
+def _way(s: ShortcutView) -> list[Html]:
+    kind, *others = (term_link(k.split(" ", 1)[0], k) for k in s.kinds)
+    also = f"<br><small>fits as well: {', '.join(others)}</small>" if others else ""
+    return [
+        f"<b>{kind}</b>{also}",
+        f"{s.inputs.hits:,}",
+        _code([s.rule]),
+        _code([s.step]),
+        _code(s.input),
+        _code(s.output),
+        _code(s.expected),
     ]
-    note = (
-        "Inputs the machine's builder never saw. "
-        "Match: the machine's output is exactly the model's. "
-        "Quoted columns: the match of a baseline that says only that. Brackets: 95 % intervals."
-    )
-    return _section("Fidelity", _table(names, body), note)
 
 
-def _share(share: Share) -> Cell:
-    if share.value is None:
-        return "<span class=note>–</span>"
-    interval = f"[{100 * share.low:.0f}–{100 * share.high:.0f}]"
-    counts = f"{share.hits:,}/{share.total:,}"
-    return f"{100 * share.value:.1f} %<br><small>{interval} {counts}</small>"
+def _where(found: Report) -> Html:
+    if not found.errors:
+        return ""
+    if found.error_pattern:
+        return _section(Title.WHERE, f"<p>{link_terms(found.error_pattern)}</p>")
+    grid = heat.heat_svg(found.errors, style=False)
+    return _section(Title.WHERE, f'<div class="scroll">{grid}</div>', Note.WHERE)
 
 
-def _heads(found: Report) -> str:
+def _unexplained(found: Report, in_sight: int = 8) -> Html:
     rows = [
         [
-            "●" if h.recursion else "",
-            f"<code>{escape(h.name)}</code>",
-            escape(h.role),
-            f"{h.score:.2f}",
-            f"{h.effect:.2f}",
-            escape(", ".join(f"{k} {v:.2f}" for k, v in h.controls.items())),
-            escape(h.note),
+            _code(case.input),
+            _code(case.output),
+            _code(case.expected),
+            "abstains" if case.claimed is None else _code(case.claimed),
         ]
-        for h in found.heads
+        for case in found.unexplained
     ]
-    names = ["", "head", "role", "follows", "effect", "controls", "note"]
+    left = found.unexplained_total - len(rows)
+    note = f"{left:,} more are not listed." if left else ""
+    names = ["input", "model", "expected", "machine"]
+    rest = _table(names, rows[in_sight:])
+    more = f"<details><summary>{len(rows) - in_sight} more</summary>{rest}</details>"
+    return _section(
+        Title.UNEXPLAINED, _table(names, rows[:in_sight]) + (more if rest else ""), note
+    )
+
+
+def _code(tokens: Iterable[str]) -> Html:
+    return f"<code>{escape(' '.join(tokens)) or 'ε'}</code>"
+
+
+def _heads(found: Report) -> Html:
+    names = ["", "head", "role", "follows", "effect", "note"]
     layers = "".join(f"<p>{escape(text)}</p>" for text in found.layers)
-    note = (
-        "● carries the recursion: its attention follows a landmark of the data, and giving it the "
-        "row of another step moves the output to that step's token."
-    )
-    return _section("Heads", _table(names, rows) + layers, note)
+    table = _table(names, [_head_cells(h) for h in found.heads])
+    return _section(Title.HEADS, table + layers, Note.HEADS if table else "")
 
 
-def _sites(found: Report) -> str:
+def _head_cells(h: HeadRow) -> list[Html]:
+    twin, noise = "untrained attention", "random direction"
+    rest = [(k, v) for k, v in h.controls.items() if k not in (twin, noise)]
+    controls = ", ".join(f"{escape(k)} {v:.2f}" for k, v in rest)
+    return [
+        "●" if h.recursion else "",
+        _code([h.name]),
+        term_link(h.role) if h.role else "",
+        _beside(h.score, h.controls.get(twin)),
+        _beside(h.effect, h.controls.get(noise)),
+        f"{escape(h.note)}<br><small>{controls}</small>" if controls else escape(h.note),
+    ]
+
+
+def _beside(value: float, control: float | None) -> Html:
+    return f"{value:.2f}" + (f" <small>({control:.2f})</small>" if control is not None else "")
+
+
+def _sites(found: Report) -> Html:
+    names = ["variable", "stored at", "interchange accuracy", "control", "pairs", "", "note"]
+    note = Note.SUBSPACES if any(s.dims for s in found.sites) else ""
+    return _section(Title.SITES, _table(names, [_site_cells(s) for s in found.sites]), note)
+
+
+def _site_cells(s: SiteRow) -> list[Html]:
+    accuracy, control = ("–" if x is None else f"{x:.2f}" for x in (s.accuracy, s.control))
+    return [
+        f"<b>{escape(s.variable)}</b>",
+        "<br>".join(_code([w]) for w in (s.directions, *s.where) if w),
+        f"{accuracy} <small>[{s.interval[0]:.2f}–{s.interval[1]:.2f}]</small>",
+        control,
+        str(s.pairs),
+        "accepted" if s.accepted else "rejected",
+        escape(s.note),
+    ]
+
+
+def _forced_prefixes(found: Report) -> Html:
     rows = [
         [
-            f"<b>{escape(s.variable)}</b>",
-            "<br>".join(f"<code>{escape(w)}</code>" for w in (s.directions, *s.where) if w),
-            f"{s.accuracy:.2f} <small>[{s.interval[0]:.2f}–{s.interval[1]:.2f}]</small>",
-            f"{s.control:.2f}",
-            str(s.pairs),
-            "accepted" if s.accepted else "rejected",
-            escape(s.note),
+            escape(o.condition),
+            f"<b>{escape(o.effect)}</b>",
+            _rate(o.with_rule),
+            _rate(o.without_rule),
         ]
-        for s in found.sites
-    ]
-    names = ["variable", "held at", "interchange accuracy", "control", "pairs", "", "note"]
-    note = SUBSPACES if any(s.dims for s in found.sites) else ""
-    return _section("Where the machine's variables live", _table(names, rows), note)
-
-
-def _overrides(found: Report) -> str:
-    rows = [
-        [escape(o.condition), f"<b>{escape(o.effect)}</b>", _share(o.held), _share(o.alone)]
         for o in found.forced_prefix_rules
     ]
-    names = ["behind a forced output", "the model", "on other inputs", "machine alone"]
-    return _section("Behind outputs it would not write", _table(names, rows), FORCED)
+    names = ["prefix condition", "the model", "rate", "machine without this rule"]
+    return _section(Title.FORCED, _table(names, rows), Note.FORCED)
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def _fidelity(rows: Sequence[FidelityRow]) -> Html:
     if not rows:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    match = _strata(
+        rows, ["match", "coverage", *rows[0].baselines],
+        lambda r: (r.match, r.coverage, *r.baselines.values()),
+    )  # fmt: skip
+    body = f'<h3>{term_link("match", "Match")}</h3>{match}<p class="note">{escape(Note.MATCH)}</p>'
+    failing = [r for r in rows if r.failures["exact recall"].total]
+    if failing:
+        failures = _strata(failing, list(rows[0].failures), lambda r: tuple(r.failures.values()))
+        body += f'<h3>Failure prediction</h3>{failures}<p class="note">{escape(Note.FAILURES)}</p>'
+    return _section(Title.FIDELITY, body)
+
+
+def _strata(
+    rows: Sequence[FidelityRow],
+    columns: Sequence[str],
+    cells: Callable[[FidelityRow], Sequence[RateView]],
+) -> Html:
+    body = [[f"{escape(r.stratum)} <small>({r.n:,})</small>", *map(_rate, cells(r))] for r in rows]
+    return _table(["held-out inputs", *columns], body)
+
+
+def _rate(view: RateView) -> Html:
+    rate = view.rate
+    if not rate.total:
+        return "<span class=note>–</span>"
+    counts = f"{counts_text(rate)} {interval_text(rate)}"
+    return f"{escape(percent_text(rate))}<br><small>{counts}</small>"
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Html]]) -> Html:
+    if not rows:
+        return ""
+    head = "".join(f"<th>{_heading(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll">{table}</div>'
 
 
-def _list(title: str, items: Sequence[str]) -> str:
+def _heading(name: str) -> Html:
+    """A column's name, as a link to its term where it has one."""
+    terms = {
+        "correct step": "iota-step",
+        "role": "head-role",
+        "follows": "landmark",
+        "variable": "register",
+        "stored at": "site",
+        "control": "norm-matched-control",
+        "prefix condition": "forced-prefix-rule",
+        "model is right": "baseline",
+        "wrong beyond trained depth": "baseline",
+        "nearest neighbour": "baseline",
+        "held-out inputs": "stratum",
+        "guard / written": "guard",
+        "then": "mode",
+        "machine": "learned-machine",
+        "expected": "ground-truth",
+    }
+    slug = terms.get(name, name.replace(" ", "-"))
+    return term_link(slug, name) if name else ""
+
+
+def _list(title: str, items: Sequence[str]) -> Html:
     return _section(
         title, f"<ul>{''.join(f'<li>{escape(x)}</li>' for x in items)}</ul>" if items else ""
     )
 
 
-def _texts(found: Report) -> str:
-    texts = {"learned machine": found.learned, "true machine": found.truth}
-    body = "".join(_folded(name, text) for name, text in texts.items())
-    note = "recinterp reads these back: Machine.parse(text)."
-    return _section("Both machines as text", body, note)
+def _texts(found: Report) -> Html:
+    texts = {"learned machine": found.learned}
+    if not found.same_machine:
+        texts["ground truth"] = found.truth
+    body = "".join(
+        f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>"
+        for name, text in texts.items()
+    )
+    return _section("Machine text", body, "Machine.parse(text) reads it back.")

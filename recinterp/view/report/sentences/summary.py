@@ -1,35 +1,44 @@
-"""Sentences that are the same in the text, on the page and in the JSON."""
+"""The first screen in words: accuracy, verdict, errors, prediction, evidence, mechanism, limits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.divergence.results import Verdict
-from recinterp.view.report.sentences.kinds import shortcut_does
+from recinterp.view.report.sentences.kinds import kind_label, other_labels, shortcut_does
+from recinterp.view.report.sentences.network import mechanism_sentence
+from recinterp.view.report.sentences.numbers import (
+    counts_text,
+    grouped_percent,
+    percent_text,
+    range_text,
+    rate_text,
+)
 
 if TYPE_CHECKING:
-    from recinterp.divergence import Diff
+    from recinterp.divergence import Accuracy, Diff, ErrorCell
     from recinterp.explanation import Explanation
+    from recinterp.judge import Fidelity
+    from recinterp.stats import Rate
     from recinterp.tasks import Domain
-    from recinterp.view.report.data import Case
-
-VERDICTS = {
-    "exact": "the model computes the function on all of the domain",
-    "shortcut": "the model runs another algorithm; the machine below says where it goes wrong",
-    "sporadic": "the model errs on a handful of inputs; what no rule tells is listed",
-    "undetermined": "no faithful machine of this function was found; "
-    "only the region that holds is claimed",
-}
+    from recinterp.view.report.data import CaseView
 
 
-SUBSPACES = (
-    "Directions: a learned subspace, in which this variable alone is interchanged; judged on pairs "
-    "it was not learned on, where the source writes a third token if such pairs are enough."
-)
-FORCED = (
-    "Outputs were forced on the model. On inputs that nothing was learned from: how often it does "
-    "that, and how often what the machine alone says. No run looked at meets such a state."
-)
+@dataclass(frozen=True, kw_only=True)
+class SummaryLine:
+    """One labelled paragraph of the first screen.
+
+    Attributes:
+        label: Its label.
+        term: The glossary's slug of the label; empty where there is none.
+        text: Its sentences.
+    """
+
+    label: str
+    term: str
+    text: str
 
 
 def headline(diff: Diff) -> str:
@@ -51,15 +60,142 @@ def headline(diff: Diff) -> str:
             return f"No machine explains this model, which is wrong on {count}."
 
 
+def summary_lines(ex: Explanation) -> tuple[SummaryLine, ...]:
+    """The first screen, in the order in which it is read."""
+    return (
+        SummaryLine(label="Accuracy", term="", text=accuracy_text(ex.accuracy)),
+        SummaryLine(label="Verdict", term="verdict", text=_verdict_text(ex)),
+        SummaryLine(label="Errors", term="ground-truth", text=_errors_text(ex.diff)),
+        SummaryLine(label="Predicted", term="exact-recall", text=_predicted_text(ex.diff)),
+        SummaryLine(
+            label="Evidence", term="held-out", text=_evidence_text(ex.fidelity, ex.query_count)
+        ),
+        SummaryLine(label="Mechanism", term="mechanism", text=_mechanism_text(ex)),
+        SummaryLine(label="Limits", term="domain", text=_limits_text(ex)),
+    )
+
+
+def accuracy_text(accuracy: Accuracy) -> str:
+    """The sanity line: the model's own accuracy, overall and by length."""
+    overall = accuracy.overall
+    if overall.total and not overall.hits:
+        return (
+            f"0 of {overall.total:,} outputs are correct: check the token order, the token ids, "
+            "the prompt template and EOS."
+        )
+    text = f"{percent_text(overall)} of the model's outputs are correct ({counts_text(overall)})."
+    groups = grouped_percent(accuracy.by_length)
+    if len(groups) == 1:
+        return text
+    if len(groups) <= 10:
+        parts = (f"{percent} at {lengths}" for percent, lengths in groups)
+        return f"{text} By input length: {', '.join(parts)} tokens."
+    worst = min(accuracy.by_length, key=lambda n: accuracy.by_length[n].value)
+    best = max(accuracy.by_length, key=lambda n: accuracy.by_length[n].value)
+    low, high = (percent_text(accuracy.by_length[n]) for n in (worst, best))
+    return f"{text} By input length: from {low} at {worst} tokens to {high} at {best} tokens."
+
+
+def _verdict_text(ex: Explanation) -> str:
+    diff = ex.diff
+    match diff.verdict:
+        case Verdict.EXACT:
+            return f"The model computes {ex.task.name} on every input that was compared."
+        case Verdict.SPORADIC:
+            return f"The model computes {ex.task.name} except for a few errors without a rule."
+        case _ if not diff.shortcuts:
+            return "No machine that was found describes what the model does."
+    labels = ", ".join(dict.fromkeys(kind_label(s.kind, s.bound) for s in diff.shortcuts))
+    if diff.verdict is Verdict.SHORTCUT:
+        return f"{labels}. The model {_ways(diff)}."
+    return f"No faithful machine was found. The best one shows {labels}: it {_ways(diff)}."
+
+
 def _ways(diff: Diff) -> str:
     """What the model does, by the first two shortcuts that are worded differently."""
     texts = list(dict.fromkeys(map(shortcut_does, diff.shortcuts)))
-    return "; it ".join(texts[:2])
+    more = f" (and {len(texts) - 2} more ways)" if len(texts) > 2 else ""
+    return "; it ".join(texts[:2]) + more
 
 
-def sentence(ex: Explanation) -> str:
-    """What the model does, in one sentence."""
-    return headline(ex.diff)
+def _errors_text(diff: Diff) -> str:
+    scope = "every input of the domain was compared" if diff.exhaustive else "a sample"
+    if not diff.divergent:
+        return f"None on {diff.total:,} inputs ({scope})."
+    from recinterp.stats import Rate
+
+    rate = Rate(diff.divergent, diff.total)
+    share = percent_text(rate) if diff.exhaustive else rate_text(rate)
+    return f"{diff.divergent:,} of {diff.total:,} inputs are wrong, {share} ({scope})."
+
+
+def _predicted_text(diff: Diff) -> str:
+    recall, precision = diff.exact_recall, diff.exact_precision
+    false = precision.total - precision.hits
+    if not recall.total:
+        also = f"predicts {false:,} that the model does not make" if false else "predicts none"
+        return f"There is no error to predict, and the learned machine {also}."
+    text = (
+        f"The learned machine predicts {counts_text(recall)} errors token for token "
+        f"({percent_text(recall)})"
+    )
+    text += f", and {false:,} outputs that the model does not write." if false else "."
+    left = len(diff.unexplained)
+    if not left:
+        return f"{text} No input is unexplained."
+    return f"{text} {left:,} unexplained {'inputs are' if left > 1 else 'input is'} listed below."
+
+
+def _evidence_text(found: Fidelity, queries: int) -> str:
+    held = found.overall
+    text = (
+        f"On held-out inputs, none of which was among the {queries:,} queries: match "
+        f"{rate_text(held.match)}"
+    )
+    if held.failure_recall.total:
+        text += f"; errors predicted token for token {rate_text(held.failure_recall)}."
+    else:
+        text += "; none of them is an error, so no error could be predicted."
+    return f"{text} {_interventions_text(found)}"
+
+
+def _interventions_text(found: Fidelity) -> str:
+    rate = found.interventional
+    if rate is None or not rate.total:
+        return "No intervention was tested: this is evidence on outputs only."
+    parts = [f"interventional match {rate_text(rate)}"]
+    contrast = found.carried_state_contrast
+    if contrast is not None and contrast.total:
+        parts.append(f"carried-state contrast {rate_text(contrast)}")
+    if found.unpredicted_changes is not None:
+        parts.append(f"unpredicted changes {rate_text(found.unpredicted_changes)}")
+    return f"Under intervention: {'; '.join(parts)}."
+
+
+def _mechanism_text(ex: Explanation) -> str:
+    text = mechanism_sentence(ex.mechanism)
+    if not ex.mechanism.was_tested:
+        return f"{text[:1].upper()}{text[1:]}"
+    return f"{ex.mechanism.kind}: {text}"
+
+
+def _limits_text(ex: Explanation) -> str:
+    diff = ex.diff
+    parts = []
+    if diff.trained_length is not None:
+        parts.append(f"The model was trained on inputs of at most {diff.trained_length} tokens.")
+    parts.append("The explanation makes no statement beyond its domain.")
+    if diff.region.covered.hits < diff.region.covered.total:
+        parts.append(region_text(diff))
+    others = list(dict.fromkeys(x for s in diff.shortcuts[:2] for x in other_labels(s)))
+    if others:
+        first = kind_label(diff.shortcuts[0].kind, diff.shortcuts[0].bound)
+        fit = "fits" if len(others) == 1 else "fit"
+        parts.append(f"On this domain {', '.join(others)} {fit} as well as {first}.")
+    same = len(ex.equivalent_machines)
+    if same:
+        parts.append(f"{same} other machine{'s are' if same > 1 else ' is'} equivalent on it.")
+    return " ".join(parts)
 
 
 def region_text(diff: Diff) -> str:
@@ -67,66 +203,66 @@ def region_text(diff: Diff) -> str:
     region = diff.region
     where = f" ({'; or '.join(region.conditions)})" if region.conditions else ""
     covered = f"The machine covers {region.covered.hits:,} of {region.covered.total:,} inputs"
-    return f"{covered}{where}; it is correct on {region.correct.hits:,} of these."
+    return f"{covered}{where} and abstains on the others; it is correct on {region.correct.hits:,}."
 
 
-def departure(case: Case) -> str:
-    """Where an output leaves the truth, in words."""
-    at, end = case.first, "the end"
+def error_pattern(cells: Sequence[ErrorCell]) -> str:
+    """Where the errors are, in one line, if depth or length decides it; otherwise empty."""
+    for name, key in (
+        ("recursion depth", lambda c: c.depth),
+        ("length", lambda c: c.length),
+    ):
+        rates: dict[int, set[float]] = {}
+        for cell in cells:
+            rates.setdefault(key(cell), set()).add(cell.errors.value)
+        if any(len(found) > 1 or not found <= {0.0, 1.0} for found in rates.values()):
+            continue
+        wrong = [k for k, found in rates.items() if found == {1.0}]
+        right = [k for k, found in rates.items() if found == {0.0}]
+        other = "length" if name != "length" else "depth"
+        text = f"{name} {range_text(wrong)}: 100% of the inputs are wrong"
+        rest = f"; {name} {range_text(right)}: none" if right else ""
+        return f"{text[:1].upper()}{text[1:]}{rest} (independent of {other})."
+    return ""
+
+
+def first_error_text(case: CaseView) -> str:
+    """Where an output first differs from the correct one, in words."""
+    at, end = case.first, "the end of the output"
     wrote = case.output[at] if at < len(case.output) else end
     true = case.expected[at] if at < len(case.expected) else end
-    return f"at output token {at + 1}: the model writes {wrote} where {true} is true"
+    return f"output token {at + 1}: {wrote} instead of {true}"
+
+
+def claim_text(case: CaseView) -> str:
+    """How the machine's claim relates to the model's output on one input."""
+    if case.claimed is None:
+        return "The learned machine abstains on this input."
+    if case.claimed == case.output:
+        return "The learned machine predicts the model's output."
+    if case.claimed == case.expected:
+        return "The learned machine predicts the correct output."
+    return f"The learned machine predicts {' '.join(case.claimed) or 'the empty output'}."
 
 
 def domain_text(domain: Domain) -> str:
     """A domain in words."""
-    said = [f"up to {domain.max_length} tokens"] if domain.max_length is not None else []
-    said += [f"depth at most {domain.max_depth}"] if domain.max_depth is not None else []
-    said += ["some excluded"] if domain.exclude is not None else []
-    return "inputs of " + ", ".join(said) if said else "all inputs"
+    parts = [f"up to {domain.max_length} tokens"] if domain.max_length is not None else []
+    parts += [f"depth at most {domain.max_depth}"] if domain.max_depth is not None else []
+    parts += ["some excluded"] if domain.exclude is not None else []
+    return "inputs of " + ", ".join(parts) if parts else "all inputs"
 
 
-def trust(ex: Explanation) -> tuple[str, ...]:
-    """How far to trust an explanation, in sentences that carry their counts."""
-    said = [_counted(ex), _judged(ex), _failures(ex), _under_intervention(ex), _alone(ex)]
-    return tuple(sentence for sentence in said if sentence)
+def verdict_meanings() -> dict[Verdict, str]:
+    """Each verdict in one line."""
+    return {
+        Verdict.EXACT: "the model computes the function on every compared input",
+        Verdict.SHORTCUT: "the model computes another function, and the machine says which",
+        Verdict.SPORADIC: "the model makes a few errors that follow no rule; all are listed",
+        Verdict.UNDETERMINED: "no faithful machine was found; only the region is claimed",
+    }
 
 
-def _counted(ex: Explanation) -> str:
-    how = "every input of the domain" if ex.diff.exhaustive else "a sample of the domain"
-    return f"Model and truth were compared on {how}: {ex.diff.total:,} inputs."
-
-
-def _judged(ex: Explanation) -> str:
-    return (
-        f"The machine was built from {ex.query_count:,} inputs and frozen, then judged on "
-        f"{ex.fidelity.overall.n:,} that its builder never saw."
-    )
-
-
-def _failures(ex: Explanation) -> str:
-    rate, flagged = ex.fidelity.overall.failure_recall, ex.fidelity.overall.flagged_recall
-    if not rate.total:
-        return "None of those is an input the model gets wrong, so no failure was there to predict."
-    return (
-        f"Of the model's {rate.total:,} failures among them it predicts {rate.hits:,} token for "
-        f"token, and says of {flagged.hits:,} that they fail."
-    )
-
-
-def _under_intervention(ex: Explanation) -> str:
-    rate, false = ex.fidelity.interventional, ex.fidelity.unpredicted_changes
-    if rate is None or not rate.total:
-        return "It was not tested under intervention: it says what the model does, not how."
-    said = f"Under intervention on the network it foretells {rate}"
-    apart = ex.fidelity.carried_state_contrast
-    if apart is not None and apart.total:
-        said += f", {apart} where a machine with its state in the output would say other"
-    return said + (f"; effects where it foretells none: {false}." if false is not None else ".")
-
-
-def _alone(ex: Explanation) -> str:
-    left = len(ex.diff.unexplained)
-    if not left:
-        return ""
-    return f"On {left:,} inputs of the domain it does not tell what the model does; see the list."
+def rate_or_none(rate: Rate | None) -> str:
+    """A rate in words, or that nothing was measured."""
+    return "not measured" if rate is None else rate_text(rate)
