@@ -208,13 +208,14 @@ def region_text(diff: Diff) -> str:
 
 def error_pattern(cells: Sequence[ErrorCell]) -> str:
     """Where the errors are, in one line, if depth or length decides it; otherwise empty."""
-    for name, key in (
-        ("recursion depth", lambda c: c.depth),
-        ("length", lambda c: c.length),
-    ):
+    keys = {
+        "recursion depth": [c.depth for c in cells],
+        "length": [c.length for c in cells],
+    }
+    for name, places in keys.items():
         rates: dict[int, set[float]] = {}
-        for cell in cells:
-            rates.setdefault(key(cell), set()).add(cell.errors.value)
+        for place, cell in zip(places, cells, strict=True):
+            rates.setdefault(place, set()).add(cell.errors.value)
         if any(len(found) > 1 or not found <= {0.0, 1.0} for found in rates.values()):
             continue
         wrong = [k for k, found in rates.items() if found == {1.0}]
