@@ -26,7 +26,6 @@ from recinterp.view import (
 from recinterp.view.report.data import (
     RateView,
     build_report,
-    first_difference,
     shown_strata,
 )
 from recinterp.view.report.heatmap import heat_svg, heat_text, percent
@@ -359,10 +358,16 @@ def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
 
 
 def test_forced_prefix_rules_are_shown_beside_the_machine_without_them() -> None:
-    also = replace(OVERRIDE, when=(("last", "01"),), then=None, held=Rate(9, 9))
+    also = replace(OVERRIDE, when=(("last", "01"),), then=None, observed=Rate(9, 9))
     ex = explanation(forced_prefix_rules=(OVERRIDE, also))
     for shown in (to_text(build_report(ex)), Page(explanation_html(ex)).text):
-        for part in (condition_text(OVERRIDE), "goes on as in copy", "68%", "30%", "output ends"):
+        for part in (
+            condition_text(OVERRIDE),
+            "continues as in mode copy",
+            "68%",
+            "30%",
+            "output ends",
+        ):
             assert part in shown
     assert build_report(ex).to_json()["forced_prefix_rules"][0]["with_rule"]["total"] == 50
     none = explanation(forced_prefix_rules=())
@@ -390,12 +395,6 @@ def test_several_shortcuts_are_one_line_each() -> None:
 def test_text_fits_its_width() -> None:
     for width in (80, 100, 140):
         assert max(map(len, explanation_text(explanation(), width).splitlines())) <= width
-
-
-def test_the_first_difference_of_a_prefix_is_its_end() -> None:
-    assert first_difference("abc", "abd") == 2
-    assert first_difference("ab", "abc") == 2
-    assert first_difference("", "a") == 0
 
 
 def test_a_percentage_never_rounds_some_to_none_or_most_to_all() -> None:
