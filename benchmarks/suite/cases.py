@@ -1,7 +1,7 @@
 """The case table of the benchmark: models whose explanations are checked by counting.
 
 Four kinds of rows. The zoo: models trained on many tasks, most of them on a part of what they are
-asked about, so that they fail somewhere; whatever comes out of training stays in the table.
+queried on, so that they fail somewhere; whatever comes out of training stays in the table.
 Planted truths: models trained on the outputs of a machine that is not the task's own, so that
 their fault is known. Negatives: models that learned nothing, which nobody should explain. Unseen:
 models over functions that no method was tried on, written down later than the rest.
@@ -51,14 +51,14 @@ class Planted:
 
 @dataclass(frozen=True)
 class Case:
-    """One row: a task, how a model of it is trained, what it is asked about, what is known."""
+    """One row: a task, how a model of it is trained, on what it is queried, what is known."""
 
     name: str
     group: str  # zoo, unseen, planted, compiled, shuffled or untrained
     task_name: str
     order: str
     config: ri.TrainConfig
-    asked: int  # the domain that is asked about: inputs up to this length
+    max_length: int  # of the domain: its longest input, in tokens
     planted: Planted | None = None
     stepwise: int | None = None
     without: Callable[[ri.Task], Callable[[Sequence[str]], bool]] | None = field(
@@ -116,12 +116,14 @@ def matching(pattern: str) -> Callable[[ri.Task], Matching]:
     return lambda _: Matching(pattern)
 
 
-def case(name: str, task: str, asked: int, *, order: str = "natural", **settings: object) -> Case:
+def case(
+    name: str, task: str, max_length: int, *, order: str = "natural", **settings: object
+) -> Case:
     """A model of the zoo; settings are TrainConfig's, `without` and `stepwise` the case's own."""
     without, stepwise = settings.pop("without", None), settings.pop("stepwise", None)
-    config = ri.TrainConfig(**({"max_length": asked, "steps": 1500} | settings))  # type: ignore[arg-type]
+    config = ri.TrainConfig(**({"max_length": max_length, "steps": 1500} | settings))  # type: ignore[arg-type]
     return Case(
-        name, "zoo", task, order, config, asked, None, stepwise, without  # type: ignore[arg-type]
+        name, "zoo", task, order, config, max_length, None, stepwise, without  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -129,85 +131,92 @@ PAIR = {"architecture": "encoder-decoder", "steps": 1000}
 TREE = {"n_heads": 4, "steps": 1500, "n_layers": 2}
 
 
-def zoo() -> Iterator[Case]:
-    """Trained models, over sixteen tasks."""
-    s, p, add = "binary-successor", "binary-predecessor", "binary-addition"
-    yield case("succ-cap3", s, 12, max_depth=3, seed=3, **DEPTH_CAPPED)
-    yield case("reverse-cap4", "list-reverse", 8, max_depth=4)
-    yield case("inorder-cap2", "tree-inorder", 16, max_depth=2, **TREE)
-    yield case("pred-cap3", p, 11, max_depth=3)
-    yield case("pair-succ-cap3", s, 11, max_depth=3, **PAIR)
-    yield case("append-cap3", "list-append", 7, max_depth=3)
-    yield case("preorder-cap2", "tree-preorder", 16, max_depth=2, **TREE)
-    yield case("map-natural", "list-map", 7, distribution="natural", attn_only=True)
-    yield case("add-cap2", add, 9, max_depth=2)
-    yield case("keep-cap4", "keep", 7, max_depth=4)
-    yield case("pair-reverse-cap4", "list-reverse", 8, max_depth=4, **PAIR)
-    yield case("postorder", "tree-postorder", 16, seed=1, **TREE)
-    yield case("succ-natural", s, 12, distribution="natural")
-    yield case("succ-reverse-cap3", s, 12, order="reverse", max_depth=3)
-    yield case("pred-natural", p, 11, distribution="natural")
-    yield case("stutter-cap4", "stutter", 7, max_depth=4)
-    yield case("swap-natural", "swap", 7, distribution="natural")
-    yield case("ring", "ring-arithmetic", 8, steps=2000)
-    yield case("pair-inorder-cap2", "tree-inorder", 16, max_depth=2, **{**TREE, **PAIR})
-    yield case("add-natural", add, 9, distribution="natural", n_layers=3)
-    yield case("peano-add-cap4", "peano-addition", 12, max_depth=4)
-    yield case("double-cap5", "peano-doubling", 10, max_depth=5)
-    yield case("succ-stepwise-cap3", s, 10, max_depth=3, stepwise=1)
-    yield case("append-natural", "list-append", 7, distribution="natural")
-    yield case("reverse-natural", "list-reverse", 7, distribution="natural")
-    yield case("inorder", "tree-inorder", 16, **TREE)
-    yield case("pair-succ", s, 11, **PAIR)
-    yield case("pred-edges", p, 11, without=edges)
-    yield case("map-ab", "list-map", 7, without=matching(r"\ba b\b"))
-    yield case("postorder-cap2", "tree-postorder", 16, max_depth=2, **TREE)
-    yield case("mirror-cap2", "tree-mirror", 13, max_depth=2, **TREE)
-    yield case("pair-succ-reverse-cap3", s, 11, order="reverse", max_depth=3, **PAIR)
-    yield case("succ-rotary-cap4", s, 12, max_depth=4, positions="rotary")
-    yield case("reverse-4-layers", "list-reverse", 8, n_layers=4, max_depth=5, steps=1000)
-    yield case("weave-cap2", "weave", 7, max_depth=2)
-    yield case("pair-pred-cap3", p, 11, max_depth=3, **PAIR)
-    yield case("keep-natural", "keep", 7, distribution="natural", order="reverse")
-    yield case("inorder-natural", "tree-inorder", 13, distribution="natural", **TREE)
-    yield case("succ-attention", s, 11, attn_only=True)
-    yield case("add", add, 9, steps=2000)
-    yield case("append", "list-append", 7)
-    yield case("pair-append-cap3", "list-append", 7, max_depth=3, **PAIR)
-    yield case("preorder-natural", "tree-preorder", 13, distribution="natural", **TREE)
-    yield case("reverse-back-cap4", "list-reverse", 8, order="reverse", max_depth=4)
-    yield case("pred-reverse-cap3", p, 11, order="reverse", max_depth=3)
-    yield case("succ-1-layer", s, 11, n_layers=1, max_depth=3)
-    yield case("map-1-layer", "list-map", 7, n_layers=1, without=matching("^d"))
-    yield case("pair-keep-cap4", "keep", 7, max_depth=4, **PAIR)
-    yield case("ring-cap2", "ring-arithmetic", 8, max_depth=2)
-    yield case("inorder-reverse-cap2", "tree-inorder", 16, order="reverse", max_depth=2, **TREE)
-    yield case("listops-natural", "listops", 8, distribution="natural")
-    yield case("pred-reverse-natural", p, 11, order="reverse", distribution="natural")
-    yield case("succ-reverse-edges", s, 12, order="reverse", without=edges)
-    yield case("pair-preorder-cap2", "tree-preorder", 16, max_depth=2, **{**TREE, **PAIR})
-    yield case("append-reverse-cap3", "list-append", 7, order="reverse", max_depth=3)
-    yield case("reverse-nowhere", "list-reverse", 7, positions="none", n_layers=3)
-    yield case("add-reverse-natural", add, 9, order="reverse", distribution="natural")
-    yield case("map-reverse-cap4", "list-map", 7, order="reverse", max_depth=4)
-    yield case("postorder-natural", "tree-postorder", 13, distribution="natural", **TREE)
-    yield case("preorder", "tree-preorder", 16, **TREE)
-    yield case("mirror", "tree-mirror", 13, **TREE)
-    yield case("succ-6-layers", s, 10, n_layers=6, max_depth=3, steps=800)
-    yield case("pair-succ-reverse", s, 11, order="reverse", **{**PAIR, "steps": 2000})
-    yield case("append-ba", "list-append", 7, without=matching(r"\bb a\b"))
-    yield case("pair-pred-natural", p, 11, distribution="natural", **PAIR)
-    yield case("swap-cap2", "swap", 8, max_depth=2)
-    yield case("double-stepwise", "peano-doubling", 9, stepwise=1)
-    yield case("reverse-bare-not", "list-reverse", 8, n_layers=3, without=matching("^a"))
-    yield case("weave-natural", "weave", 7, distribution="natural")
+# Trained models, over sixteen tasks.
+ZOO = (
+    case("succ-cap3", "binary-successor", 12, max_depth=3, seed=3, **DEPTH_CAPPED),
+    case("reverse-cap4", "list-reverse", 8, max_depth=4),
+    case("inorder-cap2", "tree-inorder", 16, max_depth=2, **TREE),
+    case("pred-cap3", "binary-predecessor", 11, max_depth=3),
+    case("pair-succ-cap3", "binary-successor", 11, max_depth=3, **PAIR),
+    case("append-cap3", "list-append", 7, max_depth=3),
+    case("preorder-cap2", "tree-preorder", 16, max_depth=2, **TREE),
+    case("map-natural", "list-map", 7, distribution="natural", attn_only=True),
+    case("add-cap2", "binary-addition", 9, max_depth=2),
+    case("keep-cap4", "keep", 7, max_depth=4),
+    case("pair-reverse-cap4", "list-reverse", 8, max_depth=4, **PAIR),
+    case("postorder", "tree-postorder", 16, seed=1, **TREE),
+    case("succ-natural", "binary-successor", 12, distribution="natural"),
+    case("succ-reverse-cap3", "binary-successor", 12, order="reverse", max_depth=3),
+    case("pred-natural", "binary-predecessor", 11, distribution="natural"),
+    case("stutter-cap4", "stutter", 7, max_depth=4),
+    case("swap-natural", "swap", 7, distribution="natural"),
+    case("ring", "ring-arithmetic", 8, steps=2000),
+    case("pair-inorder-cap2", "tree-inorder", 16, max_depth=2, **{**TREE, **PAIR}),
+    case("add-natural", "binary-addition", 9, distribution="natural", n_layers=3),
+    case("peano-add-cap4", "peano-addition", 12, max_depth=4),
+    case("double-cap5", "peano-doubling", 10, max_depth=5),
+    case("succ-stepwise-cap3", "binary-successor", 10, max_depth=3, stepwise=1),
+    case("append-natural", "list-append", 7, distribution="natural"),
+    case("reverse-natural", "list-reverse", 7, distribution="natural"),
+    case("inorder", "tree-inorder", 16, **TREE),
+    case("pair-succ", "binary-successor", 11, **PAIR),
+    case("pred-edges", "binary-predecessor", 11, without=edges),
+    case("map-ab", "list-map", 7, without=matching(r"\ba b\b")),
+    case("postorder-cap2", "tree-postorder", 16, max_depth=2, **TREE),
+    case("mirror-cap2", "tree-mirror", 13, max_depth=2, **TREE),
+    case("pair-succ-reverse-cap3", "binary-successor", 11, order="reverse", max_depth=3, **PAIR),
+    case("succ-rotary-cap4", "binary-successor", 12, max_depth=4, positions="rotary"),
+    case("reverse-4-layers", "list-reverse", 8, n_layers=4, max_depth=5, steps=1000),
+    case("weave-cap2", "weave", 7, max_depth=2),
+    case("pair-pred-cap3", "binary-predecessor", 11, max_depth=3, **PAIR),
+    case("keep-natural", "keep", 7, distribution="natural", order="reverse"),
+    case("inorder-natural", "tree-inorder", 13, distribution="natural", **TREE),
+    case("succ-attention", "binary-successor", 11, attn_only=True),
+    case("add", "binary-addition", 9, steps=2000),
+    case("append", "list-append", 7),
+    case("pair-append-cap3", "list-append", 7, max_depth=3, **PAIR),
+    case("preorder-natural", "tree-preorder", 13, distribution="natural", **TREE),
+    case("reverse-back-cap4", "list-reverse", 8, order="reverse", max_depth=4),
+    case("pred-reverse-cap3", "binary-predecessor", 11, order="reverse", max_depth=3),
+    case("succ-1-layer", "binary-successor", 11, n_layers=1, max_depth=3),
+    case("map-1-layer", "list-map", 7, n_layers=1, without=matching("^d")),
+    case("pair-keep-cap4", "keep", 7, max_depth=4, **PAIR),
+    case("ring-cap2", "ring-arithmetic", 8, max_depth=2),
+    case("inorder-reverse-cap2", "tree-inorder", 16, order="reverse", max_depth=2, **TREE),
+    case("listops-natural", "listops", 8, distribution="natural"),
+    case("pred-reverse-natural", "binary-predecessor", 11, order="reverse", distribution="natural"),
+    case("succ-reverse-edges", "binary-successor", 12, order="reverse", without=edges),
+    case("pair-preorder-cap2", "tree-preorder", 16, max_depth=2, **{**TREE, **PAIR}),
+    case("append-reverse-cap3", "list-append", 7, order="reverse", max_depth=3),
+    case("reverse-nowhere", "list-reverse", 7, positions="none", n_layers=3),
+    case("add-reverse-natural", "binary-addition", 9, order="reverse", distribution="natural"),
+    case("map-reverse-cap4", "list-map", 7, order="reverse", max_depth=4),
+    case("postorder-natural", "tree-postorder", 13, distribution="natural", **TREE),
+    case("preorder", "tree-preorder", 16, **TREE),
+    case("mirror", "tree-mirror", 13, **TREE),
+    case("succ-6-layers", "binary-successor", 10, n_layers=6, max_depth=3, steps=800),
+    case("pair-succ-reverse", "binary-successor", 11, order="reverse", **{**PAIR, "steps": 2000}),
+    case("append-ba", "list-append", 7, without=matching(r"\bb a\b")),
+    case("pair-pred-natural", "binary-predecessor", 11, distribution="natural", **PAIR),
+    case("swap-cap2", "swap", 8, max_depth=2),
+    case("double-stepwise", "peano-doubling", 9, stepwise=1),
+    case("reverse-bare-not", "list-reverse", 8, n_layers=3, without=matching("^a")),
+    case("weave-natural", "weave", 7, distribution="natural"),
     # A cap on depth that leaves every length to be seen, where a task has shallow long inputs.
-    yield case("inorder-cap3", "tree-inorder", 16, max_depth=3, **TREE)
-    yield case("preorder-cap3", "tree-preorder", 16, max_depth=3, **TREE)
-    yield case("postorder-cap3", "tree-postorder", 16, max_depth=3, **TREE)
-    yield case("pred-clean-cap3", p, 11, max_depth=3, **DEPTH_CAPPED)
-    yield case("pred-reverse-clean-cap4", p, 11, order="reverse", max_depth=4, **DEPTH_CAPPED)
-    yield case("append-short-first", "list-append", 6, without=matching("^. . . . ,"))
+    case("inorder-cap3", "tree-inorder", 16, max_depth=3, **TREE),
+    case("preorder-cap3", "tree-preorder", 16, max_depth=3, **TREE),
+    case("postorder-cap3", "tree-postorder", 16, max_depth=3, **TREE),
+    case("pred-clean-cap3", "binary-predecessor", 11, max_depth=3, **DEPTH_CAPPED),
+    case(
+        "pred-reverse-clean-cap4",
+        "binary-predecessor",
+        11,
+        order="reverse",
+        max_depth=4,
+        **DEPTH_CAPPED,
+    ),
+    case("append-short-first", "list-append", 6, without=matching("^. . . . ,")),
+)
 
 
 def unseen() -> Iterator[Case]:
@@ -293,10 +302,10 @@ FAULTS: Sequence[tuple[str, str, str, int, Planted]] = (
 def planted() -> Iterator[Case]:
     """Ten faults, three seeds each."""
     for seed in SEEDS:
-        for name, task, order, asked, fault in FAULTS:
+        for name, task, order, max_length, fault in FAULTS:
             steps = 3000 if task.startswith("tree") else 2000
-            config = ri.TrainConfig(max_length=asked, steps=steps, seed=seed)
-            yield Case(f"{name}-{seed}", "planted", task, order, config, asked, fault)
+            config = ri.TrainConfig(max_length=max_length, steps=steps, seed=seed)
+            yield Case(f"{name}-{seed}", "planted", task, order, config, max_length, fault)
 
 
 def compiled() -> Iterator[Case]:
@@ -306,7 +315,7 @@ def compiled() -> Iterator[Case]:
                        "stuck: top is put and t >= 4 -> emit in(n - 4), pop, goto return"),
     ))  # fmt: skip
     turned = next(fault for name, _, _, _, fault in FAULTS if name == "map-rule")
-    for name, task, asked, fault in (
+    for name, task, max_length, fault in (
         ("reverse", "list-reverse", 6, None),
         ("reverse-stuck", "list-reverse", 6, stuck),
         ("map", "list-map", 6, None),
@@ -314,8 +323,8 @@ def compiled() -> Iterator[Case]:
         ("append", "list-append", 5, None),
         ("stutter", "stutter", 5, None),
     ):
-        config = ri.TrainConfig(max_length=asked, n_layers=3)
-        yield Case(f"compiled-{name}", "compiled", task, "natural", config, asked, fault)
+        config = ri.TrainConfig(max_length=max_length, n_layers=3)
+        yield Case(f"compiled-{name}", "compiled", task, "natural", config, max_length, fault)
 
 
 def negatives() -> Iterator[Case]:
@@ -326,15 +335,15 @@ def negatives() -> Iterator[Case]:
         ("list-append", 5),
         ("tree-inorder", 10),
     )
-    for task, asked in tasks:
-        config = ri.TrainConfig(max_length=asked, steps=700)
-        yield Case(f"shuffled-{task}", "shuffled", task, "natural", config, asked)
-        yield Case(f"untrained-{task}", "untrained", task, "natural", config, asked)
+    for task, max_length in tasks:
+        config = ri.TrainConfig(max_length=max_length, steps=700)
+        yield Case(f"shuffled-{task}", "shuffled", task, "natural", config, max_length)
+        yield Case(f"untrained-{task}", "untrained", task, "natural", config, max_length)
 
 
 def cases() -> dict[str, Case]:
     """Every row by its name, a few of each kind before the rest."""
-    rows = [*zoo()], [*planted()], [*negatives()]
+    rows = [*ZOO], [*planted()], [*negatives()]
     mixed: list[Case] = []
     for i, row in enumerate(rows[0]):
         mixed.append(row)

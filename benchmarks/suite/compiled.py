@@ -40,7 +40,7 @@ class Program:
 
     place: Callable[[int, int], int]
     rewrite: Callable[[str], str] = lambda token: token
-    behind_comma: bool = False  # from the comma on, places count without it
+    skips_comma: bool = False  # from the comma on, places count without it
 
 
 def _turned(token: str) -> str:
@@ -52,12 +52,12 @@ PROGRAMS = {
     "compiled-reverse-stuck": Program(lambda n, t: n - 1 - min(t, 3) if t < n else n),
     "compiled-map": Program(lambda n, t: t, _turned),
     "compiled-map-rule": Program(lambda n, t: t, lambda x: x if x == "c" else _turned(x)),
-    "compiled-append": Program(lambda n, t: t, behind_comma=True),
+    "compiled-append": Program(lambda n, t: t, skips_comma=True),
     "compiled-stutter": Program(lambda n, t: t // 2),
 }
 
 
-def compiled(case: Case) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, int]]:
+def compile_case(case: Case) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, int]]:
     """A case's program as sizes, weights and token ids. Needs Tracr."""
     from tracr.compiler.compiling import compile_rasp_to_model
     from tracr.rasp import rasp
@@ -65,7 +65,7 @@ def compiled(case: Case) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[
 
     program, letters = PROGRAMS[case.name], [*case.task.constructors]
     separators = [","] if case.task.arity > 1 else []
-    longest = max(len(x) + 2 + len(case.task.apply(x)) for x in case.task.inputs(case.asked))
+    longest = max(len(x) + 2 + len(case.task.apply(x)) for x in case.task.inputs(case.max_length))
     everywhere = rasp.Map(lambda _: True, rasp.tokens)
 
     def position_of(token: str, name: str) -> Any:
@@ -79,7 +79,7 @@ def compiled(case: Case) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[
         return program.place(n, at - n) if n is not None and at >= n else FAR
 
     place = rasp.SequenceMap(due, end, rasp.indices).named("place")
-    if program.behind_comma:
+    if program.skips_comma:
         comma = position_of(",", "comma")
         place = rasp.SequenceMap(
             lambda c, p: p + (c is not None and p >= c) if p != FAR else FAR, comma, place
@@ -96,8 +96,8 @@ def compiled(case: Case) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[
     head = torch.zeros(len(ids), weights["head.weight"].shape[1])
     for token, row in made.output_encoder.encoding_map.items():
         head[ids[str(token)]] = weights["head.weight"][row]
-    said = tracr.make_tracr_transformer_bridge_config(made)
-    sizes = {k: getattr(said, k) for k in SIZES} | {"d_vocab": len(ids), "d_vocab_out": len(ids)}
+    config = tracr.make_tracr_transformer_bridge_config(made)
+    sizes = {k: getattr(config, k) for k in SIZES} | {"d_vocab": len(ids), "d_vocab_out": len(ids)}
     return sizes, {**weights, "head.weight": head}, ids
 
 
@@ -113,10 +113,10 @@ def load(case: Case) -> tuple[torch.nn.Module, ri.Task]:
     from transformer_lens.config.transformer_bridge_config import TransformerBridgeConfig
     from transformer_lens.model_bridge import TransformerBridge
 
-    said = json.loads((HOME / f"{case.name}.json").read_text())
-    model = TransformerBridge.boot_native(TransformerBridgeConfig(**said["sizes"]))
+    saved = json.loads((HOME / f"{case.name}.json").read_text())
+    model = TransformerBridge.boot_native(TransformerBridgeConfig(**saved["sizes"]))
     model.load_state_dict(load_file(HOME / f"{case.name}.safetensors"), strict=False)
-    ids = said["ids"]
+    ids = saved["ids"]
     names = {t: i for t, i in ids.items() if t not in (SEP, EOS, BOS, PAD)}
     task = case.task.with_vocab(
         names, pad=ids[PAD], bos=ids[BOS], sep=ids[SEP], eos=ids[EOS],
@@ -131,7 +131,7 @@ def main() -> None:
     for name, case in cases().items():
         if case.group != "compiled" or (HOME / f"{name}.json").exists():
             continue
-        sizes, weights, ids = compiled(case)
+        sizes, weights, ids = compile_case(case)
         save_file({k: v.contiguous() for k, v in weights.items()}, HOME / f"{name}.safetensors")
         (HOME / f"{name}.json").write_text(json.dumps({"sizes": sizes, "ids": ids}, indent=1))
         sys.stderr.write(f"{name}: {sizes['n_layers']} layers, width {sizes['d_model']}\n")

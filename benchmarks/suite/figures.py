@@ -92,7 +92,7 @@ class Groups:
     @cached_property
     def separable(self) -> list[list[Row]]:
         """Those of `variables` with enough pairs whose source writes a third token."""
-        return [v for v in self.variables if any(s["strict"][1] >= MIN_TRIALS for s in v)]
+        return [v for v in self.variables if any(s["third_token"][1] >= MIN_TRIALS for s in v)]
 
     @cached_property
     def accepted_sites(self) -> list[Row]:
@@ -124,7 +124,7 @@ def mostly_abstains(r: Row) -> bool:
 
 def carries_variable_only(site: Row) -> bool:
     """Whether a site is accepted and carries the variable if the source writes a third token."""
-    hits, total = site["strict"]
+    hits, total = site["third_token"]
     return bool(site["accepted"] and total >= MIN_TRIALS and hits >= ACCEPTED_ACCURACY * total)
 
 

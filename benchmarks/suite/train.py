@@ -2,7 +2,7 @@
 
     python benchmarks/suite/train.py [NAMES]        # into runs/suite/
 
-A killed run goes on where it was saved. A planted model is asked for every input of its domain
+A killed run goes on where it was saved. A planted model is run on every input of its domain
 after training; where it is not exact it is trained again from the start with twice the steps, twice
 at most, and how many inputs it still gets wrong is written down.
 """
@@ -35,10 +35,10 @@ HOME = Path(__file__).resolve().parents[2] / "runs" / "suite"
 TRIES = 3
 
 
-def trained(case: Case) -> TrainingRun:
+def train_case(case: Case) -> TrainingRun:
     """The model of a row. A planted one is trained until it is exact, or three times."""
     if case.group == "untrained":
-        return untrained(case)
+        return make_untrained(case)
     for i in range(TRIES if case.planted else 1):
         config, work = (
             replace(case.recipe, steps=case.config.steps << i),
@@ -46,15 +46,15 @@ def trained(case: Case) -> TrainingRun:
         )
         run = ri.train(case.task, config, teacher=case.teacher, work=work, name=case.name)
         shutil.rmtree(work, ignore_errors=True)
-        if not case.planted or not missed(run.model, case.task, case):
+        if not case.planted or not count_missed(run.model, case.task, case):
             break
     return run
 
 
-def untrained(case: Case) -> TrainingRun:
+def make_untrained(case: Case) -> TrainingRun:
     """A model as it is before the first step."""
     torch.manual_seed(case.config.seed)
-    task, domain = case.task, ri.Domain(max_length=case.asked)
+    task, domain = case.task, ri.Domain(max_length=case.max_length)
     shape = derive_shape(task, case.config)
     model = native.build_hooked(shape, build_untrained(shape, case.config).export_weights())
     checkpoint = make_checkpoint(case.name, shape, task, domain, {"steps": 0}, {})
@@ -62,9 +62,9 @@ def untrained(case: Case) -> TrainingRun:
     return TrainingRun(model, (), checkpoint)
 
 
-def missed(model: torch.nn.Module, task: ri.Task, case: Case) -> int:
+def count_missed(model: torch.nn.Module, task: ri.Task, case: Case) -> int:
     """Inputs of the domain on which a model is not its teacher."""
-    inputs = list(task.inputs(case.asked))
+    inputs = list(task.inputs(case.max_length))
     answer = get_answer_function(task, case.teacher)
     outputs = ri.predict(model, task, inputs)
     return sum(list(y) != list(answer(x)) for x, y in zip(inputs, outputs, strict=True))
@@ -79,8 +79,8 @@ def main() -> None:
         if (HOME / f"{name}.json").exists() or table[name].group == "compiled":
             continue
         began, case = time.perf_counter(), table[name]
-        run = trained(case)
-        extra = f", {missed(run.model, case.task, case)} missed" if case.planted else ""
+        run = train_case(case)
+        extra = f", {count_missed(run.model, case.task, case)} missed" if case.planted else ""
         run.save(HOME / name)
         exact = run.history[-1].exact if run.history else 0.0
         sys.stderr.write(f"{name}: {exact:.3f}{extra}, {time.perf_counter() - began:.0f} s\n")
