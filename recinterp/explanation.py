@@ -12,7 +12,7 @@ from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Accuracy, Diff
 from recinterp.errors import CheckpointError
 from recinterp.io import from_plain, to_plain, write_text
-from recinterp.judge.fidelity import Fidelity, will_fail
+from recinterp.judge.measurement import Fidelity, will_fail
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import run_batch
 from recinterp.synthesis.alternatives import EquivalentMachine

@@ -20,8 +20,8 @@ from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
 from recinterp.errors import DomainError, NotDerivableError
 from recinterp.explanation import Explanation
 from recinterp.judge.cached_model import CachedModel
-from recinterp.judge.fidelity import Fidelity, resolve_domain, training_domain
-from recinterp.judge.fidelity import fidelity as measure_fidelity
+from recinterp.judge.measurement import Fidelity, resolve_domain, training_domain
+from recinterp.judge.measurement import fidelity as measure_fidelity
 from recinterp.synthesis.oracle import Oracle
 from recinterp.synthesis.search import queries_and_answers, synthesize
 from recinterp.tasks import Domain, Task

@@ -1,6 +1,6 @@
 """How good is a machine? Held-out strata, rates with intervals, baselines. No builder asks here."""
 
 from recinterp.judge.cached_model import CachedModel
-from recinterp.judge.fidelity import Fidelity, Stratum, fidelity
+from recinterp.judge.measurement import Fidelity, Stratum, fidelity
 
 __all__ = ["CachedModel", "Fidelity", "Stratum", "fidelity"]
