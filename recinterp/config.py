@@ -8,6 +8,8 @@ from recinterp.causal.config import DEFAULTS as CAUSAL
 from recinterp.causal.config import CausalConfig
 from recinterp.divergence.config import DEFAULTS as DIVERGENCE
 from recinterp.divergence.config import DivergenceConfig
+from recinterp.judge.config import DEFAULTS as FIDELITY
+from recinterp.judge.config import FidelityConfig
 from recinterp.probe.config import DEFAULTS as HEADS
 from recinterp.probe.config import HeadConfig
 
@@ -25,6 +27,7 @@ class ExplainConfig:
         causal: sizes and thresholds of the network half: sites, mechanism, forced-prefix rules.
         divergence: thresholds of the verdict and of the kinds of shortcut.
         heads: thresholds of the roles of heads.
+        fidelity: sizes of the held-out sets that the machine is judged on.
     """
 
     max_enumerated: int = 70_000
@@ -32,6 +35,7 @@ class ExplainConfig:
     causal: CausalConfig = CAUSAL
     divergence: DivergenceConfig = DIVERGENCE
     heads: HeadConfig = HEADS
+    fidelity: FidelityConfig = FIDELITY
 
 
 DEFAULTS = ExplainConfig()

@@ -12,7 +12,7 @@ from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Accuracy, Diff
 from recinterp.errors import CheckpointError
 from recinterp.io import from_plain, to_plain, write_text
-from recinterp.judge.measurement import Fidelity, will_fail
+from recinterp.judge.measurement import Fidelity, predict_failure
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import run_batch
 from recinterp.synthesis.alternatives import EquivalentMachine
@@ -101,7 +101,7 @@ class Explanation:
         batch = run_batch(self.machine, given)
         truth = self.task.apply_many(given)
         rows = zip(batch.prefixes(), batch.status, truth, strict=True)
-        return [will_fail(predicted, int(status), true) for predicted, status, true in rows]
+        return [predict_failure(predicted, int(status), true) for predicted, status, true in rows]
 
     def predict_next(self, tokens: Sequence[str], prefix: Sequence[str]) -> str | None:
         """The model's next token after any output prefix, as machine and rules predict it.

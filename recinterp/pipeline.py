@@ -97,7 +97,15 @@ def explain(
 
     begin_stage("judging the frozen machine on held-out inputs")
     queries = queries_and_answers(search.dataset)
-    fidelity = measure_fidelity(cached_model, task, machine, domain, seed=seed, queries=queries)
+    fidelity = measure_fidelity(
+        cached_model,
+        task,
+        machine,
+        domain,
+        seed=seed,
+        queries=queries,
+        config=config.fidelity,
+    )
 
     begin_stage("comparing model, machine and ground truth on the domain")
     compared = compare_outputs(cached_model, task, machine, domain, seed, config)

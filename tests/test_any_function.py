@@ -135,7 +135,7 @@ def test_outputs_may_be_tuples_and_must_be_as_many_as_inputs() -> None:
         lambda xs: [tuple(y) for y in SUCCESSOR.apply_many(xs)], SUCCESSOR, domain=domain
     )
     assert as_tuples.diff.verdict == "exact"
-    with pytest.raises(IncompatibleModelError, match="outputs came back"):
+    with pytest.raises(IncompatibleModelError, match="returned 12 outputs"):
         ri.explain(lambda xs: SUCCESSOR.apply_many(xs)[1:], SUCCESSOR, domain=domain)
 
 

@@ -16,7 +16,12 @@ Predict: TypeAlias = Callable[[list[Tokens]], list[Tokens]]
 
 
 class CachedModel:
-    """`model(inputs)` -> outputs of a model, or of any function from inputs to outputs."""
+    """A model, or any function from inputs to outputs, that computes each output once.
+
+    Attributes:
+        checkpoint: The model's checkpoint description, None if it has none.
+        outputs: The outputs computed so far, by input.
+    """
 
     def __init__(self, predict: Predict, *, checkpoint: object = None) -> None:
         self._predict = predict
@@ -25,10 +30,18 @@ class CachedModel:
 
     @classmethod
     def of(cls, model: object, task: Task) -> CachedModel:
-        """A hooked model or a plain callable on lists of inputs; a CachedModel stays what it is."""
+        """Wrap a model; a CachedModel is returned as it is.
+
+        Args:
+            model: A hooked model, or a function from a list of inputs to their outputs.
+            task: The task whose encoding a hooked model reads.
+
+        Raises:
+            IncompatibleModelError: The model is neither.
+        """
         if isinstance(model, CachedModel):
             return model
-        from torch import nn
+        from torch import nn  # late: a function of outputs is judged without loading torch
 
         if callable(model) and not isinstance(model, nn.Module):
             return cls(model, checkpoint=getattr(model, "checkpoint", None))
@@ -37,9 +50,9 @@ class CachedModel:
 
         if not isinstance(model, nn.Module):
             raise IncompatibleModelError(
-                f"a model of type {type(model).__name__}",
+                f"query a model of type {type(model).__name__}",
                 "it is neither a hooked model nor a function from inputs to outputs",
-                "load one with ri.load, or pass a callable",
+                "load a model with ri.load, or pass a function",
             )
 
         def run(inputs: list[Tokens]) -> list[Tokens]:
@@ -49,19 +62,23 @@ class CachedModel:
         return cls(run, checkpoint=getattr(model, "checkpoint", None))
 
     def __call__(self, inputs: Sequence[Sequence[str]]) -> list[Tokens]:
-        """The outputs, in the order of the inputs.
+        """Compute the outputs, in the order of the inputs.
 
-        Errors: IncompatibleModelError where the function gives another number of outputs than of
-        inputs.
+        Args:
+            inputs: Inputs as tokens; those seen before are not computed again.
+
+        Raises:
+            IncompatibleModelError: The function returns another number of outputs than of inputs.
         """
         queried = [tuple(x) for x in inputs]
         new = list(dict.fromkeys(x for x in queried if x not in self.outputs))
         if new:
             outputs = [list(y) for y in self._predict([list(x) for x in new])]
             if len(outputs) != len(new):
-                wrong = f"{len(new)} inputs were asked about and {len(outputs)} outputs came back"
                 raise IncompatibleModelError(
-                    "ask a model", wrong, "an output for each input, in their order"
+                    "query a model",
+                    f"it was given {len(new)} inputs and returned {len(outputs)} outputs",
+                    "return one output for each input, in their order",
                 )
             self.outputs |= dict(zip(new, outputs, strict=True))
         return [self.outputs[x] for x in queried]

@@ -1,22 +1,25 @@
-"""How well a machine tells what a model does, on inputs its builder never saw.
+"""How well a machine predicts what a model does, on inputs its builder never saw.
 
-    match               its output is exactly the model's
-    failure recall      of the inputs the model gets wrong: it gives exactly that wrong output
-    failure precision   of the inputs where it departs from the truth: the model gives that output
-    failure flagged     the same for "will it fail?" alone, whatever the output
-    coverage            it does not abstain (abstentions are misses above)
+    match               the machine's output is exactly the model's
+    failure recall      of the inputs the model gets wrong: the machine gives that wrong output
+    failure precision   of the inputs where the machine's output is not the true one: the model
+                        gives that output
+    flag recall         of the inputs the model gets wrong: the machine flags a failure
+    flag precision      of the inputs that the machine flags: the model gets them wrong
+    coverage            the machine does not abstain (an abstention counts as a miss above)
 
-Each beside what costs nothing to say: that the model is right; that it is wrong beyond the deepest
-trained depth; what the nearest of the builder's own queries gave.
+Beside them stand baselines that need no machine: the model is right; it is wrong beyond the deepest
+trained depth; it does what it did on the nearest of the builder's own queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recinterp.errors import DomainError
 from recinterp.judge.cached_model import CachedModel
+from recinterp.judge.config import DEFAULTS, FidelityConfig
 from recinterp.judge.nearest import NearestQuery
 from recinterp.judge.strata import build_strata
 from recinterp.machine import Machine
@@ -28,9 +31,27 @@ from recinterp.tokens import Tokens
 Pairs = Sequence[tuple[Tokens, Tokens]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stratum:
-    """One stratum of held-out inputs."""
+    """How well a machine predicts the model on one stratum of held-out inputs.
+
+    Attributes:
+        name: Name of the stratum: "in distribution", "depth 3", "full depth", "longer than
+            training", or "all held out".
+        n: Number of inputs.
+        match: The machine's output is exactly the model's, over all inputs.
+        failure_recall: The machine gives exactly the model's wrong output, over the inputs that the
+            model gets wrong.
+        failure_precision: The model gives the machine's output, over the inputs where that is not
+            the true output; 0 of 1 where the machine predicts no failure and the model has some.
+        flagged_recall: The machine flags a failure, whatever the output, over the inputs that the
+            model gets wrong.
+        flagged_precision: The model gets the input wrong, over the inputs that the machine flags;
+            0 of 1 where it flags none and the model has failures.
+        coverage: The machine does not abstain, over all inputs.
+        baselines: Matches of what needs no machine, over all inputs: "model is right", "wrong
+            beyond trained depth" and "nearest neighbour".
+    """
 
     name: str
     n: int
@@ -43,13 +64,19 @@ class Stratum:
     baselines: Mapping[str, Rate]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """Every stratum, all of them together, and how well interventions are foretold.
+    """How well a machine predicts the model, on held-out inputs and under interventions.
 
-    interventional: of those that should change a token; rivals_apart: of those at which the same
-    machine, carrying its state in the output, foretells another; false_effects: changes where
-    none was foretold.
+    Attributes:
+        strata: One entry for each stratum of held-out inputs.
+        overall: All strata together, each input counted once.
+        interventional: Interchange interventions that should change the next token: the model's
+            token is the one the machine predicts. None where none was made.
+        unpredicted_changes: Interchange interventions after which the machine predicts no change:
+            the model's token changes. None where none was made.
+        carried_state_contrast: The part of `interventional` in which an equivalent machine that
+            carries its state in the output predicts another token. None where none was made.
     """
 
     strata: tuple[Stratum, ...]
@@ -65,6 +92,55 @@ class Fidelity:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """Model, truth and machine on one input."""
+
+    model: Tokens
+    true: Tokens
+    machine: Tokens | None  # None where it abstains
+    flags: bool
+    beyond_trained_depth: bool
+    nearest: Tokens
+
+    @property
+    def fails(self) -> bool:
+        """Whether the model's output is wrong."""
+        return self.model != self.true
+
+    @property
+    def predicts_failure(self) -> bool:
+        """Whether the machine gives an output that is not the true one."""
+        return self.machine is not None and self.machine != self.true
+
+
+_Predicate = Callable[[_Comparison], bool]
+
+
+def _matches(row: _Comparison) -> bool:
+    return row.machine == row.model
+
+
+def _fails(row: _Comparison) -> bool:
+    return row.fails
+
+
+# Rate -> (what is counted, among which inputs; None: all).
+_RATES: dict[str, tuple[_Predicate, _Predicate | None]] = {
+    "match": (_matches, None),
+    "failure_recall": (_matches, _fails),
+    "failure_precision": (_matches, lambda row: row.predicts_failure),
+    "flagged_recall": (lambda row: row.flags, _fails),
+    "flagged_precision": (_fails, lambda row: row.flags),
+    "coverage": (lambda row: row.machine is not None, None),
+}
+_BASELINES: dict[str, _Predicate] = {
+    "model is right": lambda row: not row.fails,
+    "wrong beyond trained depth": lambda row: row.fails == row.beyond_trained_depth,
+    "nearest neighbour": lambda row: row.nearest == row.model,
+}
+
+
 def fidelity(
     model: object,
     task: Task,
@@ -73,38 +149,62 @@ def fidelity(
     *,
     seed: int = 0,
     queries: Pairs = (),
+    config: FidelityConfig = DEFAULTS,
 ) -> Fidelity:
-    """Judge any machine: a learned one, the truth's, a user's own.
+    """Judge how well a machine predicts a model: a learned machine, the truth's, a user's own.
 
-    model: a hooked model or a function from inputs to outputs; domain: read from a checkpoint of
-    ours, else required; queries: what the builder asked, for the nearest-neighbour baseline.
-    Errors: DomainError where there is no domain; IncompatibleModelError where the model does not
-    fit.
+    Args:
+        model: A hooked model, or a function from a list of inputs to their outputs.
+        task: The ground truth.
+        machine: The machine to judge.
+        domain: The inputs to judge on; None: the lengths that the model's checkpoint records.
+        seed: Seed of the held-out draws.
+        queries: Input and output of each query the builder made, for the nearest-neighbour
+            baseline.
+        config: Sizes of the held-out sets.
+
+    Returns:
+        Rates for each stratum and for all of them together.
+
+    Raises:
+        DomainError: No domain is given and the model records none.
+        IncompatibleModelError: Model and task do not fit.
     """
     trained, distribution = training_domain(model)
-    asked = resolve_domain(model, domain)
+    queried = resolve_domain(model, domain)
     answers = CachedModel.of(model, task)
-    sets = build_strata(task, asked, trained=trained, distribution=distribution, seed=seed)
-    cap = trained.max_depth if trained else None
-    near = NearestQuery(queries, task)
-    judged = tuple(
-        _stratum(name, x, answers(x), task, machine, cap, near) for name, x in sets.items()
+    sets = build_strata(
+        task, queried, trained=trained, distribution=distribution, seed=seed, config=config
     )
+    max_depth = trained.max_depth if trained else None
+    nearest = NearestQuery(queries, task)
+
+    def judge(name: str, inputs: list[Tokens]) -> Stratum:
+        rows = _compare(inputs, answers(inputs), task, machine, max_depth, nearest)
+        return _summarise(name, rows)
+
     every = [list(x) for x in dict.fromkeys(tuple(x) for xs in sets.values() for x in xs)]
-    overall = _stratum("all held out", every, answers(every), task, machine, cap, near)
-    return Fidelity(judged, overall)
+    return Fidelity(
+        strata=tuple(judge(name, inputs) for name, inputs in sets.items()),
+        overall=judge("all held out", every),
+    )
 
 
 def resolve_domain(model: object, domain: Domain | None) -> Domain:
-    """The domain given, or the one a checkpoint records. Errors: DomainError if neither."""
+    """Return the domain given, or the lengths that a checkpoint records.
+
+    Raises:
+        DomainError: There is neither.
+    """
     if domain is not None:
         return domain
     trained, _ = training_domain(model)
     if trained is None:
         raise DomainError(
-            "which inputs to ask about", "no domain was given and the model records none",
-            "domain=ri.Domain(max_length=…)",
-        )  # fmt: skip
+            "choose inputs to query",
+            "no domain was given and the model records none",
+            "pass domain=ri.Domain(max_length=…)",
+        )
     return Domain(max_length=trained.max_length)
 
 
@@ -116,53 +216,55 @@ def training_domain(model: object) -> tuple[Domain | None, str]:
     return checkpoint.domain, str(checkpoint.recipe.get("distribution", "balanced"))
 
 
-def _stratum(
-    name: str,
+def _compare(
     inputs: list[Tokens],
     outputs: list[Tokens],
     task: Task,
     machine: Machine,
-    cap: int | None,
+    max_depth: int | None,
     nearest: NearestQuery,
-) -> Stratum:
+) -> list[_Comparison]:
     truth = task.apply_many(inputs)
     batch = run_batch(machine, inputs)
-    said = batch.outputs()
-    rows = list(zip(outputs, truth, said, strict=True))
-    wrong = [y != z for y, z, _ in rows]
-    told = zip(batch.prefixes(), batch.status.tolist(), truth, strict=True)
-    flags = [will_fail(out, status, z) is True for out, status, z in told]
     near = nearest(inputs, truth)
-    return Stratum(
-        name,
-        len(inputs),
-        Rate.of(m == y for y, _, m in rows),
-        Rate.of(m == y for y, z, m in rows if y != z),
-        _precision([m == y for y, z, m in rows if m is not None and m != z], any(wrong)),
-        Rate.of(flag for flag, fails in zip(flags, wrong, strict=True) if fails),
-        _precision([fails for flag, fails in zip(flags, wrong, strict=True) if flag], any(wrong)),
-        Rate.of(m is not None for _, _, m in rows),
-        {
-            "model is right": Rate.of(not fails for fails in wrong),
-            "wrong beyond trained depth": Rate.of(
-                fails == (cap is not None and task.depth(x) > cap)
-                for x, fails in zip(inputs, wrong, strict=True)
-            ),
-            "nearest neighbour": Rate.of(a == y for a, y in zip(near, outputs, strict=True)),
-        },
-    )
+    runs = zip(batch.outputs(), batch.prefixes(), batch.status.tolist(), strict=True)
+    return [
+        _Comparison(
+            model=output,
+            true=true,
+            machine=halted_output,
+            flags=predict_failure(written, status, true) is True,
+            beyond_trained_depth=max_depth is not None and task.depth(tokens) > max_depth,
+            nearest=neighbour,
+        )
+        for tokens, output, true, (halted_output, written, status), neighbour in zip(
+            inputs, outputs, truth, runs, near, strict=True
+        )
+    ]
 
 
-def will_fail(said: Sequence[str], status: int, true: Sequence[str]) -> bool | None:
-    """Whether a run of a machine says that the model is wrong; None where it does not say.
+def _summarise(name: str, rows: Sequence[_Comparison]) -> Stratum:
+    rates = {key: _count(counted, among, rows) for key, (counted, among) in _RATES.items()}
+    if any(row.fails for row in rows):  # a machine that predicts no failure has no precision
+        for key in ("failure_precision", "flagged_precision"):
+            rates[key] = rates[key] if rates[key].total else Rate(0, 1)
+    baselines = {key: Rate.of(map(counted, rows)) for key, counted in _BASELINES.items()}
+    return Stratum(name=name, n=len(rows), baselines=baselines, **rates)
 
-    said: what the run wrote; status: how it ended; true: the true output.
+
+def _count(counted: _Predicate, among: _Predicate | None, rows: Iterable[_Comparison]) -> Rate:
+    return Rate.of(counted(row) for row in rows if among is None or among(row))
+
+
+def predict_failure(written: Sequence[str], status: int, true: Sequence[str]) -> bool | None:
+    """Whether a machine's run predicts that the model is wrong; None where it makes no prediction.
+
+    Args:
+        written: What the run wrote.
+        status: How the run ended, a status of `machine.execution.batch`.
+        true: The true output.
     """
     if status == RunStatus.HALTED:
-        return list(said) != list(true)
-    return True if status == RunStatus.LOST_WRONG or list(said) != list(true[: len(said)]) else None
-
-
-def _precision(hits: list[bool], model_fails: bool) -> Rate:
-    """0 of 1 where a machine foretells no failure although the model has some."""
-    return Rate(0, 1) if model_fails and not hits else Rate.of(hits)
+        return list(written) != list(true)
+    differs = list(written) != list(true[: len(written)])
+    return True if status == RunStatus.LOST_WRONG or differs else None

@@ -11,33 +11,40 @@ from recinterp.tokens import Tokens
 
 
 class NearestQuery:
-    """What the nearest query of the same length says: right if it was right, else its output.
+    """Predicts the true output where the nearest query was answered rightly, else its wrong output.
 
-    Nearest: most equal tokens at equal positions, the first asked among equals.
+    The nearest query has the same length and the most equal tokens at equal positions; of several,
+    the first counts.
     """
 
     def __init__(self, queries: Sequence[tuple[Tokens, Tokens]], task: Task) -> None:
-        self.number = {name: i for i, name in enumerate(task.vocab)}
-        self.by_length: dict[int, list[tuple[Tokens, Tokens]]] = {}
+        self._index = {name: i for i, name in enumerate(task.vocab)}
+        self._by_length: dict[int, list[tuple[Tokens, Tokens]]] = {}
         for x, y in queries:
-            self.by_length.setdefault(len(x), []).append((x, y))
-        self.table = {
-            n: np.array([[self.number[c] for c in x] for x, _ in known])
-            for n, known in self.by_length.items()
+            self._by_length.setdefault(len(x), []).append((x, y))
+        self._ids = {
+            n: np.array([self._encode(x) for x, _ in known]) for n, known in self._by_length.items()
         }
-        self.right = {
-            n: [task.apply(x) == y for x, y in known] for n, known in self.by_length.items()
+        self._is_right = {
+            n: [task.apply(x) == y for x, y in known] for n, known in self._by_length.items()
         }
 
     def __call__(self, inputs: Sequence[Tokens], truth: Sequence[Tokens]) -> list[Tokens]:
-        """Its outputs; truth: those of the function."""
-        found = []
-        for x, z in zip(inputs, truth, strict=True):
-            n = len(x)
-            if n not in self.table:
-                found.append(z)
-                continue
-            equal = self.table[n] == np.array([self.number[c] for c in x])
-            at = int(equal.sum(axis=1).argmax())
-            found.append(z if self.right[n][at] else self.by_length[n][at][1])
-        return found
+        """Predict the model's outputs.
+
+        Args:
+            inputs: Inputs to predict the outputs of.
+            truth: The true output of each input.
+        """
+        return [self._predict(x, true) for x, true in zip(inputs, truth, strict=True)]
+
+    def _predict(self, tokens: Tokens, true: Tokens) -> Tokens:
+        n = len(tokens)
+        if n not in self._ids:
+            return true
+        equal = self._ids[n] == np.array(self._encode(tokens))
+        nearest = int(equal.sum(axis=1).argmax())
+        return true if self._is_right[n][nearest] else self._by_length[n][nearest][1]
+
+    def _encode(self, tokens: Tokens) -> list[int]:
+        return [self._index[token] for token in tokens]

@@ -5,60 +5,83 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recinterp.errors import DomainError
+from recinterp.judge.config import DEFAULTS, FidelityConfig
 from recinterp.splits import held_out
 from recinterp.tasks import Domain, Task
 
-MOST = 500  # held-out inputs in a stratum
-DRAWN = 160  # inputs drawn of each length and depth, of which 1 in 5 is held out
-IN_DISTRIBUTION = 4_000
-
 
 def build_strata(
-    task: Task, domain: Domain, *, trained: Domain | None, distribution: str, seed: int
+    task: Task,
+    domain: Domain,
+    *,
+    trained: Domain | None,
+    distribution: str,
+    seed: int,
+    config: FidelityConfig = DEFAULTS,
 ) -> dict[str, list[list[str]]]:
-    """Name -> held-out inputs: in distribution, each depth, the deepest of each length, longer."""
+    """Held-out inputs by name: in distribution, each depth, the deepest of each length, longer.
+
+    Args:
+        task: The ground truth, whose encoding the inputs have.
+        domain: The inputs to judge on; it needs a `max_length`.
+        trained: The domain that the model was trained on, None if unknown.
+        distribution: The training distribution: "balanced", "natural" or "uniform".
+        seed: Seed of the draws.
+        config: Sizes of the held-out sets.
+
+    Raises:
+        DomainError: The domain has no `max_length`.
+    """
     if domain.max_length is None:
         raise DomainError("judge a machine", "the domain has no max_length", "Domain(max_length=…)")
     within = trained or domain
     longest = within.max_length or domain.max_length
-    found = {"in distribution": _drawn(task, within, distribution, seed)}
+    found = {"in distribution": _draw_in_distribution(task, within, distribution, seed, config)}
     by_depth: dict[int, list[list[str]]] = {}
     longer: list[list[str]] = []
     full: list[list[str]] = []
     for length in range(1, domain.max_length + 1):
         depths = sorted(task.depths(length))
         for depth in depths:
-            cell = [x for x in _cell(task, length, depth, seed) if domain.contains(task, x)]
+            drawn = _draw_cell(task, length, depth, seed, config)
+            cell = [x for x in drawn if domain.contains(task, x)]
             if length > longest:
                 longer += cell
             else:
                 by_depth.setdefault(depth, []).extend(cell)
             if depth == depths[-1]:
                 full += cell
-    found |= {f"depth {d}": _thin(cells) for d, cells in sorted(by_depth.items())}
-    found["full depth"] = _thin(full)
-    found["longer than training"] = _thin(longer)
+    size = config.max_inputs
+    found |= {f"depth {d}": _thin_evenly(cells, size) for d, cells in sorted(by_depth.items())}
+    found["full depth"] = _thin_evenly(full, size)
+    found["longer than training"] = _thin_evenly(longer, size)
     return {name: inputs for name, inputs in found.items() if inputs}
 
 
-def _drawn(task: Task, domain: Domain, distribution: str, seed: int) -> list[list[str]]:
-    drawn = domain.sample(task, IN_DISTRIBUTION, seed=seed, distribution=distribution)
-    return _thin([x for x in _distinct(drawn) if held_out(x)])
+def _draw_in_distribution(
+    task: Task, domain: Domain, distribution: str, seed: int, config: FidelityConfig
+) -> list[list[str]]:
+    size = config.in_distribution_draws
+    drawn = domain.sample(task, size, seed=seed, distribution=distribution)
+    inputs = [x for x in _drop_duplicates(drawn) if held_out(x)]
+    return _thin_evenly(inputs, config.max_inputs)
 
 
-def _cell(task: Task, length: int, depth: int, seed: int) -> Iterator[list[str]]:
+def _draw_cell(
+    task: Task, length: int, depth: int, seed: int, config: FidelityConfig
+) -> Iterator[list[str]]:
     """Held-out inputs of one length and depth."""
-    size = task.depths(length)[depth]
-    drawn = task.sample(min(DRAWN, 4 * size + 16), seed=seed, length=length, depth=depth)
-    yield from (x for x in _distinct(drawn) if held_out(x))
+    size = min(config.draws_per_cell, 4 * task.depths(length)[depth] + 16)
+    drawn = task.sample(size, seed=seed, length=length, depth=depth)
+    yield from (x for x in _drop_duplicates(drawn) if held_out(x))
 
 
-def _distinct(inputs: list[list[str]]) -> list[list[str]]:
+def _drop_duplicates(inputs: list[list[str]]) -> list[list[str]]:
     return [list(x) for x in dict.fromkeys(tuple(x) for x in inputs)]
 
 
-def _thin(inputs: list[list[str]]) -> list[list[str]]:
-    """At most MOST of them, evenly spread over the order (which is by length)."""
-    distinct = _distinct(inputs)
-    step = max(1, -(-len(distinct) // MOST))
+def _thin_evenly(inputs: list[list[str]], max_inputs: int) -> list[list[str]]:
+    """At most `max_inputs` of them, evenly spread over the order (which is by length)."""
+    distinct = _drop_duplicates(inputs)
+    step = max(1, -(-len(distinct) // max_inputs))
     return distinct[::step]

@@ -427,7 +427,9 @@ def test_heat_map_counts_every_error_of_the_model() -> None:
 
 
 def test_strata_keep_their_order_and_counts() -> None:
-    judged = Fidelity((stratum("a", 10, 9), stratum("b", 7, 7)), stratum("all", 17, 16))
+    judged = Fidelity(
+        strata=(stratum("a", 10, 9), stratum("b", 7, 7)), overall=stratum("all", 17, 16)
+    )
     rows = build_report(explanation(fidelity=judged)).fidelity
     assert [(r.stratum, r.columns["match"].hits) for r in rows] == [("a", 9), ("b", 7), ("all", 16)]
 
