@@ -1,4 +1,4 @@
-"""Put a fresh report into the README: explain the shipped shortcut model and replace the block.
+"""Put a fresh report into the README: explain the shipped shortcut model, show its first lines.
 
 python scripts/readme.py [saved explanation]
 """
@@ -15,6 +15,8 @@ from recinterp.view import explanation_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 MODEL = "binary-successor-natural-depthcap3"
+WIDTH = 110  # characters a line, what GitHub shows without a scroll bar
+NEXT_SECTION = "Learned machine and ground truth"  # the picture shows it, and what follows
 
 
 def main() -> None:
@@ -24,7 +26,8 @@ def main() -> None:
     else:
         model = ri.load(MODEL)
         ex = ri.explain(model, ri.task("binary-successor"), seed=0)
-    block = f"```text\n{explanation_text(ex, 110)}```"
+    first, _, _ = explanation_text(ex, WIDTH).partition(f"\n{NEXT_SECTION}")
+    block = f"```text\n{first.rstrip()}\n```"
     text = README.read_text(encoding="utf-8")
     text = re.sub(r"^```text\n.*?^```$", lambda _: block, text, flags=re.DOTALL | re.MULTILINE)
     write_text(README, text)
