@@ -1,6 +1,6 @@
 """What depends on what: origin maps, landmarks for pointers, heads that carry a recursion.
 
-Measuring heads needs torch, which is imported when a head is first measured.
+The two functions that query a model need torch, and are imported when they are first used.
 """
 
 from __future__ import annotations
