@@ -1,4 +1,4 @@
-"""The command line: the same as the library, one command per public function.
+"""The command line: one command for each public function of the library.
 
 Results go to stdout, progress to stderr. What a user can get wrong ends in one line on stderr and
 exit code 2; files are written whole or not at all.
@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recinterp.errors import RecinterpError, TaskError
+from recinterp.errors import CheckpointError, RecinterpError, TaskError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.status import Status
 
     from recinterp.explanation import Explanation
     from recinterp.machine import Machine
+    from recinterp.models import TrainConfig
     from recinterp.tasks import Domain, Task
 
 app = typer.Typer(
@@ -31,22 +34,42 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-WIDTH = 110  # of what is printed where there is no terminal
-Model = Annotated[str, typer.Argument(help="A shipped checkpoint's name, or a path to one.")]
+Model = Annotated[str, typer.Argument(help="The name of a shipped checkpoint, or a path to one.")]
 TaskName = Annotated[
     str | None, typer.Option("--task", help="A shipped task, or a path to a .v file.")
 ]
 Function = Annotated[
-    str | None, typer.Option("--function", help="The function, where --task is a .v file.")
+    str | None, typer.Option("--function", help="The function, if --task is a .v file.")
 ]
 Order = Annotated[str, typer.Option(help="How terms are written: natural or reverse.")]
 MaxLength = Annotated[
     int | None,
-    typer.Option(help="The longest input asked about, in tokens; default: as it was trained."),
+    typer.Option(help="The longest input, in tokens. Default: as the model was trained."),
 ]
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML page.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")]
+
+
+def print_version(requested: bool) -> None:
+    """Print the version and end, where --version is given."""
+    if requested:
+        import recinterp
+
+        typer.echo(f"recinterp {recinterp.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=print_version
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 @app.command(epilog="Example: recinterp explain binary-successor-natural --json out.json")
@@ -59,37 +82,32 @@ def explain(
     html: Html = None,
     json_file: Json = None,
     save: Annotated[
-        Path | None, typer.Option(help="Save the explanation, to load or diff later.")
+        Path | None, typer.Option(help="Save the explanation, for the commands show and diff.")
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Find the algorithm a model runs, where it departs from the truth, and how sure that is."""
+    """Find the algorithm that a model runs, and where it goes wrong."""
     from recinterp import view
-    from recinterp.io import check_writable
 
-    for path in (html, json_file, save):
-        check_writable(path)
-    ex = _explained(model, _task(task, function, order), max_length, seed)
-    _show(view.explanation_rich(ex))
-    if html:
-        view.explanation_html(ex, html)
-    if json_file:
-        _write_json(json_file, view.explanation_json(ex))
+    _check_writable(html, json_file, save)
+    ex = _explain_model(model, _resolve_task(task, function, order), max_length, seed)
+    _print_result(view.explanation_rich(ex))
+    _write_report(ex, html, json_file)
     if save:
         ex.save(save)
-    _wrote(html, json_file, save)
+    _list_written(html, json_file, save)
 
 
 @app.command(epilog="Example: recinterp show seed0.ex --html seed0.html --ablate heads.html")
 def show(
     saved: Annotated[Path, typer.Argument(help="An explanation written by explain --save.")],
     model: Annotated[
-        str | None, typer.Option(help="Its model; default: the shipped one it names.")
+        str | None, typer.Option(help="Its model. Default: the shipped model that it names.")
     ] = None,
     html: Html = None,
     json_file: Json = None,
     ablate: Annotated[
-        Path | None, typer.Option(help="Write a page of heads to switch off: singles and pairs.")
+        Path | None, typer.Option(help="Write a page for ablating single heads and pairs of heads.")
     ] = None,
     step: Annotated[
         Path | None, typer.Option(help="Write a page that steps through the counterexample.")
@@ -98,30 +116,19 @@ def show(
         Path | None, typer.Option(help="Write the figures into this folder, a page each.")
     ] = None,
 ) -> None:
-    """Show a saved explanation again, and write its pages."""
+    """Show a saved explanation, and write its pages."""
     import recinterp as ri
     from recinterp import view
-    from recinterp.io import check_writable
 
-    for path in (html, json_file, ablate, step):
-        check_writable(path)
+    _check_writable(html, json_file, ablate, step)
     ex = ri.Explanation.load(saved)
     if ablate or step or plots:
-        ex = ri.Explanation.load(saved, model=ri.load(model or ex.model_name))
-    _show(view.explanation_rich(ex))
-    if html:
-        view.explanation_html(ex, html)
-    if json_file:
-        _write_json(json_file, view.explanation_json(ex))
-    with _busy(f"drawing {saved}"):
+        ex = ri.Explanation.load(saved, model=_load_model(model or ex.model_name))
+    _print_result(view.explanation_rich(ex))
+    _write_report(ex, html, json_file)
+    with _show_progress(f"drawing {saved}"):
         pages = view.explanation_pages(ex, ablate, step, plots)
-    _wrote(html, json_file, *pages)
-
-
-def _wrote(*paths: Path | None) -> None:
-    for path in paths:
-        if path:
-            _err().print(f"wrote {path}", highlight=False)
+    _list_written(html, json_file, *pages)
 
 
 @app.command(
@@ -130,54 +137,74 @@ def _wrote(*paths: Path | None) -> None:
 )
 def train(
     name: Annotated[
-        str | None, typer.Argument(help="A shipped checkpoint: repeat its recorded recipe.")
+        str | None, typer.Argument(help="A shipped checkpoint, whose recipe is repeated.")
     ] = None,
     task: TaskName = None,
     function: Function = None,
     order: Order = "natural",
-    max_length: Annotated[int, typer.Option(help="Longest training input, in tokens.")] = 16,
-    max_depth: Annotated[int | None, typer.Option(help="Deepest training input.")] = None,
+    max_length: Annotated[int, typer.Option(help="The longest training input, in tokens.")] = 16,
+    max_depth: Annotated[
+        int | None, typer.Option(help="The deepest training input, in nested recursive calls.")
+    ] = None,
     distribution: Annotated[
-        str, typer.Option(help="Of training inputs: balanced, natural or uniform.")
+        str, typer.Option(help="Of the training inputs: balanced, natural or uniform.")
     ] = "balanced",
     architecture: Annotated[
         str, typer.Option(help="Of the model: decoder-only or encoder-decoder.")
     ] = "decoder-only",
-    layers: Annotated[int, typer.Option(help="Layers; of an encoder-decoder, of each half.")] = 2,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    layers: Annotated[
+        int, typer.Option(help="Number of layers; of an encoder-decoder, in each half.")
+    ] = 2,
+    steps: Annotated[int | None, typer.Option(help="Number of training steps.")] = None,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to save; default: runs/NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to save the model. Default: runs/NAME.")
+    ] = None,
 ) -> None:
-    """Train a model, by a shipped recipe or your own. Started again, it goes on where it was."""
+    """Train a model; an interrupted training is resumed.
+
+    The model is trained by the recipe of a shipped checkpoint (name), or on a task (--task) by a
+    recipe of your own.
+    """
     from dataclasses import replace
 
     from recinterp.models import TrainConfig
-    from recinterp.models import train as run
-    from recinterp.models.training import resume
     from recinterp.models.training.recipes import get_recipe
 
-    if (name is None) == (task is None):
-        raise TaskError("train", "there must be a NAME or a --task, and not both", "one of them")
-    if name is not None:
-        known = get_recipe(name)
-        what, config, label = known.task, known.config, name
+    own_task = _resolve_task(task, function, order)
+    if (name is None) == (own_task is None):
+        raise TaskError(
+            "train a model", "exactly one of NAME and --task is needed", "give one of them"
+        )
+    if own_task is None:
+        recipe = get_recipe(str(name))
+        trained, config, label = recipe.task, recipe.config, str(name)
     else:
-        found = _task(task, function, order)
-        assert found is not None
+        trained, label = own_task, f"{own_task.name}-{order}"
         config = TrainConfig(
-            architecture=architecture, n_layers=layers, max_length=max_length,
-            max_depth=max_depth, distribution=distribution, seed=seed,
-        )  # fmt: skip
-        what, label = found, f"{found.name}-{order}"
+            architecture=architecture,
+            n_layers=layers,
+            max_length=max_length,
+            max_depth=max_depth,
+            distribution=distribution,
+            seed=seed,
+        )
     config = config if steps is None else replace(config, steps=steps)
-    target = out or Path("runs") / label
+    _train_and_save(trained, config, out or Path("runs") / label)
+
+
+def _train_and_save(task: Task, config: TrainConfig, target: Path) -> None:
+    """Train in a work folder beside the target, save, and remove the folder."""
+    from recinterp.models import train
+    from recinterp.models.training import resume
+
     work = target.with_name(target.name + ".work")
-    done = run(what, config, work=work, name=target.name)
-    written = done.save(target)
+    run = train(task, config, work=work, name=target.name)
+    written = run.save(target)
     resume.delete_unfinished(work)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
-    last = done.history[-1]
+    last = run.history[-1]
     typer.echo(
         f"{written}: {last.step} steps, loss {last.loss:.4f}, "
         f"{last.exact:.1%} of the last training examples exact"
@@ -188,12 +215,12 @@ def train(
 def tasks(
     models: Annotated[bool, typer.Option(help="List the shipped checkpoints as well.")] = False,
 ) -> None:
-    """List the shipped tasks, each with a worked example."""
+    """List the shipped tasks, each with an example."""
     from recinterp.tasks.library import SHIPPED_TASKS
 
-    wide = max(map(len, SHIPPED_TASKS))
+    width = max(map(len, SHIPPED_TASKS))
     for name in sorted(SHIPPED_TASKS):
-        typer.echo(f"{name:<{wide}}  {SHIPPED_TASKS[name].example}")
+        typer.echo(f"{name:<{width}}  {SHIPPED_TASKS[name].example}")
     if models:
         from recinterp.models import list_shipped
 
@@ -204,22 +231,27 @@ def tasks(
 def trace(
     task: Annotated[str, typer.Argument(help="A shipped task, or a path to a .v file.")],
     tokens: Annotated[list[str], typer.Argument(help="An input, token by token.")],
-    function: Function = None,
+    function: Annotated[
+        str | None, typer.Option("--function", help="The function, if the task is a .v file.")
+    ] = None,
     order: Order = "natural",
 ) -> None:
-    """Reduce one input step by step: every delta, beta and iota step of the true program."""
-    what = _task(task, function, order)
-    assert what is not None
-    what.well_formed(tokens)
-    typer.echo(str(what.trace(tokens)))
-    typer.echo(f"depth {what.depth(tokens)}: {' '.join(tokens)} -> {' '.join(what.apply(tokens))}")
+    """Reduce one input by the true program, step by step.
+
+    Every delta, beta and iota step of the reduction is printed.
+    """
+    program = _load_task(task, function, order)
+    program.well_formed(tokens)
+    typer.echo(str(program.trace(tokens)))
+    result = f"{' '.join(tokens)} -> {' '.join(program.apply(tokens))}"
+    typer.echo(f"depth {program.depth(tokens)}: {result}")
 
 
 @app.command(epilog="Example: recinterp fidelity binary-successor-natural --machine mine.asm")
 def fidelity(
     model: Model,
     machine: Annotated[
-        str, typer.Option(help="A file with a machine's text, or `truth` for the task's own.")
+        str, typer.Option(help="A file with a machine's text, or `truth` for the ground truth.")
     ],
     task: TaskName = None,
     function: Function = None,
@@ -227,23 +259,21 @@ def fidelity(
     max_length: MaxLength = None,
     json_file: Json = None,
 ) -> None:
-    """Judge any machine against a model, on held-out inputs."""
+    """Judge how well a machine predicts a model, on held-out inputs."""
     from dataclasses import asdict
 
     import recinterp as ri
-    from recinterp.io import check_writable
     from recinterp.view.report.data import fidelity_rows
     from recinterp.view.report.text import fidelity_tables
 
-    check_writable(json_file)
-    subject = ri.load(model)
-    what = _task(task, function, order) or _recorded(subject).task
-    hypothesis = _machine(machine, what)
-    domain = _domain(subject, max_length)
-    with _busy(f"judging {machine} against {model}"):
-        found = ri.fidelity(subject, what, hypothesis, domain=domain)
-    rows = fidelity_rows(found)
-    _show(fidelity_tables(rows))
+    _check_writable(json_file)
+    loaded = _load_model(model)
+    meant = _resolve_task(task, function, order) or _recorded_task(loaded, model)
+    hypothesis, domain = _load_machine(machine, meant), _make_domain(max_length)
+    with _show_progress(f"judging {machine} against {model}"):
+        judged = ri.fidelity(loaded, meant, hypothesis, domain=domain)
+    rows = fidelity_rows(judged)
+    _print_result(fidelity_tables(rows))
     if json_file:
         _write_json(json_file, {"fidelity": [asdict(row) for row in rows]})
 
@@ -252,8 +282,14 @@ def fidelity(
     epilog="Example: recinterp diff a.asm b.asm --max-length 12 | recinterp diff seed0.ex seed1.ex"
 )
 def diff(
-    a: Annotated[str, typer.Argument(help="Machine text, saved explanation, or checkpoint.")],
-    b: Annotated[str, typer.Argument(help="The same, or `truth` for the task's own machine.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A machine's text, a saved explanation, a checkpoint, or `truth` for the "
+            "ground truth of the task."
+        ),
+    ],
+    b: Annotated[str, typer.Argument(help="What the first is compared with: any of these.")],
     task: TaskName = None,
     function: Function = None,
     order: Order = "natural",
@@ -261,115 +297,156 @@ def diff(
     json_file: Json = None,
     seed: Seed = 0,
 ) -> None:
-    """Where two machines or two explanations part."""
+    """Find where two machines, or two explanations, differ."""
     import recinterp as ri
-    from recinterp.io import check_writable, to_plain
+    from recinterp.io import to_plain
     from recinterp.view.report.text import diff_text
 
-    check_writable(json_file)
-    what = _task(task, function, order)
-    left = _side(a, what, max_length, seed)
-    right = _side(b, what or getattr(left, "task", None), max_length, seed)
-    domain = ri.Domain(max_length=max_length) if max_length else None
-    with _busy(f"comparing {a} and {b}"):
-        found = ri.diff(left, right, domain=domain)
-    _show(diff_text(found, (a, b)))
+    _check_writable(json_file)
+    known = _resolve_task(task, function, order)
+    left = _load_side(a, known, max_length, seed)
+    right = _load_side(b, known or getattr(left, "task", None), max_length, seed)
+    with _show_progress(f"comparing {a} and {b}"):
+        comparison = ri.diff(left, right, domain=_make_domain(max_length))
+    _print_result(diff_text(comparison, (a, b)))
     if json_file:
-        _write_json(json_file, {"a": a, "b": b, **to_plain(found)})
-        _wrote(json_file)
+        _write_json(json_file, {"a": a, "b": b, **to_plain(comparison)})
+        _list_written(json_file)
 
 
 def main() -> None:
     """Run the command line; every error a user can cause is one line and exit code 2."""
+    _replace_what_cannot_be_encoded()
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False, prog_name="recinterp")
     except RecinterpError as e:
-        code = _fail(str(e))
+        code = _print_error(str(e))
     except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
+        code = _print_error("interrupted", 130)
     except Exception as e:
         message = getattr(e, "format_message", None)  # a mistake in the arguments themselves
         if message is None:
             raise
-        code = _fail(message() or type(e).__name__) if message() else 0
+        code = _print_error(message() or type(e).__name__) if message() else 0
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int = 2) -> int:
+def _replace_what_cannot_be_encoded() -> None:
+    """A stream that is not UTF-8 shows a question mark for ≥ or ι, rather than ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _print_error(message: str, code: int = 2) -> int:
     first, *_ = message.splitlines() or [""]
     print(f"error: {first}", file=sys.stderr)  # noqa: T201
     return code
 
 
-def _explained(name: str, task: Task | None, max_length: int | None, seed: int) -> Explanation:
+def _explain_model(name: str, task: Task | None, max_length: int | None, seed: int) -> Explanation:
     import recinterp as ri
 
-    model = ri.load(name)
-    domain = _domain(model, max_length)
-    with _busy(f"explaining {name}") as busy:
+    model = _load_model(name)
+    with _show_progress(f"explaining {name}") as status:
         return ri.explain(
             model,
-            task or _recorded(model).task,
-            domain=domain,
+            task or _recorded_task(model, name),
+            domain=_make_domain(max_length),
             seed=seed,
-            progress=lambda stage: busy.update(f"explaining {name}: {stage} …"),
+            progress=lambda stage: status.update(f"explaining {name}: {stage} …"),
         )
 
 
-def _recorded(model: Any) -> Any:
-    """The checkpoint a loaded model came from."""
-    return model.checkpoint
+def _load_model(name: str) -> Any:
+    """A model by its name or path. Raises CheckpointError, also for a saved explanation."""
+    import recinterp as ri
+
+    path = Path(name)
+    if path.is_file() and _is_explanation(path):
+        raise CheckpointError(
+            f"load {name}",
+            "it is a saved explanation, and not a model",
+            f"show it with recinterp show {name}",
+        )
+    return ri.load(name)
 
 
-def _domain(model: Any, max_length: int | None) -> Domain | None:
+def _recorded_task(model: Any, name: str) -> Task:
+    """The task that a loaded model's checkpoint records."""
+    checkpoint = getattr(model, "checkpoint", None)
+    if checkpoint is None:
+        raise TaskError(f"use {name}", "it does not record its task", "give --task")
+    task: Task = checkpoint.task
+    return task
+
+
+def _make_domain(max_length: int | None) -> Domain | None:
     from recinterp.tasks import Domain
 
     return None if max_length is None else Domain(max_length=max_length)
 
 
-def _task(name: str | None, function: str | None, order: str) -> Task | None:
+def _resolve_task(name: str | None, function: str | None, order: str) -> Task | None:
+    return None if name is None else _load_task(name, function, order)
+
+
+def _load_task(name: str, function: str | None, order: str) -> Task:
+    """A shipped task, or one from a .v file."""
     import recinterp as ri
 
-    if name is None:
-        return None
     if not name.endswith(".v"):
         return ri.task(name, order=order)
     if function is None:
-        raise TaskError(f"task {name}", "it does not say which function", "give --function")
+        raise TaskError(f"read {name}", "no function of it is named", "give --function")
     return ri.Task.from_gallina(Path(name), function=function, order=order)
 
 
-def _machine(name: str, task: Task) -> Machine:
+def _load_machine(name: str, task: Task) -> Machine:
+    """A machine from a file; the task's ground truth for the name `truth`."""
+    from recinterp.io import read_text
     from recinterp.machine import Machine
 
-    return task.machine if name == "truth" else Machine.parse(_read(Path(name)))
+    return task.machine if name == "truth" else Machine.parse(read_text(Path(name)))
 
 
-def _side(name: str, task: Task | None, max_length: int | None, seed: int) -> Any:
-    """What a name in `diff` stands for: the truth, a machine's text, an explanation, a model."""
+def _load_side(name: str, task: Task | None, max_length: int | None, seed: int) -> Any:
+    """One side of `diff`: the ground truth, a machine's text, an explanation, or a model's."""
     import recinterp as ri
+    from recinterp.io import read_text
 
     path = Path(name)
     if name == "truth":
         if task is None:
-            raise TaskError("diff with the truth", "no task is known", "give --task")
+            raise TaskError("compare with the ground truth", "no task is known", "give --task")
         return task.machine
     if path.suffix in (".asm", ".txt"):
-        return _machine(name, task) if task else ri.Machine.parse(_read(path))
+        return ri.Machine.parse(read_text(path))
     if path.is_file() and _is_explanation(path):
         return ri.Explanation.load(path)
-    return _explained(name, task, max_length, seed)
-
-
-def _read(path: Path) -> str:
-    from recinterp.io import read_text
-
-    return read_text(path)
+    return _explain_model(name, task, max_length, seed)
 
 
 def _is_explanation(path: Path) -> bool:
     with path.open("rb") as file:
         return b"recinterp-explanation" in file.read(200)
+
+
+def _check_writable(*paths: Path | None) -> None:
+    from recinterp.io import check_writable
+
+    for path in paths:
+        check_writable(path)
+
+
+def _write_report(ex: Explanation, html: Path | None, json_file: Path | None) -> None:
+    from recinterp import view
+
+    if html:
+        view.explanation_html(ex, html)
+    if json_file:
+        _write_json(json_file, view.explanation_json(ex))
 
 
 def _write_json(path: Path, data: object) -> None:
@@ -378,25 +455,31 @@ def _write_json(path: Path, data: object) -> None:
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _show(what: RenderableType | None) -> None:
-    """Print to a terminal in colour, anywhere else as plain text."""
+def _list_written(*paths: Path | None) -> None:
+    for path in paths:
+        if path:
+            _stderr_console().print(f"wrote {path}", highlight=False)
+
+
+def _print_result(result: RenderableType | None, width: int = 110) -> None:
+    """Print to a terminal in colour, anywhere else as plain text of a width."""
     from rich.console import Console
 
     from recinterp.view.report.text import plain_text
 
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(what)
-    elif what is not None:
-        typer.echo(plain_text(what, WIDTH), nl=False)
+        console.print(result)
+    elif result is not None:
+        typer.echo(plain_text(result, width), nl=False)
 
 
-def _err() -> Console:
+def _stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
 
 
-def _busy(what: str) -> Any:
+def _show_progress(activity: str) -> AbstractContextManager[Status]:
     """A spinner on stderr while something runs; nothing where stderr is no terminal."""
-    return _err().status(f"{what} …")
+    return _stderr_console().status(f"{activity} …")
