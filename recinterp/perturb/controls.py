@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def random_direction(plan: Plan, seed: int = 0) -> list[Intervention]:
-    """The plan with each interchanged difference turned to a random direction of the same norm."""
+    """A plan whose interchanged differences are random directions of the same norm."""
     return [
         replace(step, control_seed=seed) if isinstance(step, Interchange | Transplant) else step
         for step in plan
@@ -33,16 +33,17 @@ def random_direction(plan: Plan, seed: int = 0) -> list[Intervention]:
 def random_heads(
     adapter: Adapter, heads: tuple[tuple[int, int], ...], seed: int = 0
 ) -> tuple[tuple[int, int], ...]:
-    """As many other heads of the model, drawn at random (fewer where there are not as many)."""
+    """As many other heads of the model, drawn at random; fewer if it has not as many."""
     others = [(layer, h) for layer in range(adapter.n_layers) for h in range(adapter.n_heads)]
     others = [pair for pair in others if pair not in heads]
     return tuple(sorted(random.Random(seed).sample(others, min(len(heads), len(others)))))
 
 
 def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
-    """The same architecture, each matrix drawn anew at its own mean and spread.
+    """A model of the same architecture whose matrices are redrawn at their own mean and spread.
 
-    Errors: IncompatibleModelError where the model can neither be built again nor copied.
+    Raises:
+        IncompatibleModelError: If the model can neither be rebuilt nor copied.
     """
     generator = torch.Generator().manual_seed(seed)
     shape = native.read_shape(model)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from recinterp.errors import InactiveHookError
@@ -26,23 +27,21 @@ if TYPE_CHECKING:
     from recinterp.tasks import Task
 
 WHOLE_STREAM = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
-MOVED = 1e-6  # least relative change of the logits that counts
-SAME = 1e-3  # largest relative departure that still counts as the same logits
 _proven: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
 
 
 def assert_live(adapter: Adapter, task: Task, hook: str) -> None:
-    """Prove, once per model, that an edit at a hook point reaches the logits.
+    """Check, once per model and hook point, that an edit there reaches the logits.
 
-    Errors: InactiveHookError.
+    Raises:
+        InactiveHookError: If it does not; the hint names a live hook point of the same layer.
+        UnknownHookError: If the model has no such hook point.
     """
     verdict = _verdict(adapter, task, hook)
     if verdict:
         live = next((h for h in _neighbours(adapter, hook) if not _verdict(adapter, task, h)), None)
-        accepted = f"{live} is live" if live else "no site near it is live"
-        raise InactiveHookError(
-            f"an edit of {hook} ({type(adapter.model).__name__})", verdict, accepted
-        )
+        hint = f"{live} is live" if live else "no hook point near it is live"
+        raise InactiveHookError(f"edit {hook} of {type(adapter.model).__name__}", verdict, hint)
 
 
 def is_live(adapter: Adapter, task: Task, hook: str) -> bool:
@@ -51,7 +50,7 @@ def is_live(adapter: Adapter, task: Task, hook: str) -> bool:
 
 
 def _verdict(adapter: Adapter, task: Task, hook: str) -> str:
-    """What is wrong with a site; empty where it is live."""
+    """Why a hook point is not live; empty if it is."""
     known = _proven.setdefault(adapter.model, {})
     if hook not in known:
         check_hook(adapter, hook)
@@ -66,11 +65,12 @@ def _test_hook(adapter: Adapter, rows: PromptBatch, hook: str) -> str:
         warnings.simplefilter("ignore", UserWarning)  # the bridge's own word of what is found here
         edited = adapter.run_with_hooks(rows.ids, [(hook, _edit(hook))])
     scale = float(clean.abs().max()) + 1e-9
-    if float((edited - clean).abs().max()) < MOVED * scale:
+    min_change, max_difference = 1e-6, 1e-3  # of the logits, relative to the largest
+    if float((edited - clean).abs().max()) < min_change * scale:
         return "the edit is discarded"
     if hook.endswith(WHOLE_STREAM):
         away = float((edited - clean.roll(1, 0)).abs().max())
-        if away > SAME * scale:
+        if away > max_difference * scale:
             return "the edit reaches only a part of the computation"
     return ""
 
@@ -83,13 +83,15 @@ def _edit(hook: str) -> Callable[..., Tensor]:
     return lambda value, hook=None: _perturbed(value)
 
 
-def _perturbed(value: Tensor) -> Tensor:
+def _perturbed(value: Float[Tensor, "row ..."]) -> Float[Tensor, "row ..."]:
     """Other rows' values and some noise: a component that writes a constant moves as well."""
     noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
     return value.roll(1, 0) + noise * (value.std() + 1.0)
 
 
-def _uniform_attention(pattern: Tensor) -> Tensor:
+def _uniform_attention(
+    pattern: Float[Tensor, "row head query key"],
+) -> Float[Tensor, "row head query key"]:
     """Attention spread evenly over what each query may see."""
     seen = torch.ones(pattern.shape[-2:], device=pattern.device).tril()
     return (seen / seen.sum(-1, keepdim=True)).to(pattern).expand_as(pattern).clone()

@@ -2,8 +2,8 @@
 
     [Ablate(head(1, 0)), ForcePrefix((("X0", "X0"),))]
 
-Those that carry one datum per row (sources, prefixes, tokens) name it row by row, in the order of
-the inputs the plan is run on. Nothing here computes; `engine.py` does.
+Interventions that carry one datum per row (sources, prefixes, tokens) list them in the order of the
+inputs that the plan is run on. Nothing is computed here; see `runner.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.errors import InterventionError
@@ -24,14 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unit:
-    """What is edited: a hook point, one head of it or all of it, at some positions."""
+    """What is edited: a hook point, or one head of it, at some positions.
+
+    Attributes:
+        hook: Name of the hook point, as in TransformerLens: `blocks.0.attn.hook_z`.
+        head: Index of one head; None for the whole activation.
+        at: One or several classes of positions.
+    """
 
     hook: str
     head: int | None = None
     at: Where = ALL
 
     def select(self, indices: Sequence[int]) -> Unit:
-        """The same unit for some of the rows."""
+        """The unit for some of the rows, by index."""
         return replace(self, at=_select_where(self.at, indices))
 
     def __str__(self) -> str:
@@ -41,35 +48,65 @@ class Unit:
 
 
 def _select_where(where: Where, indices: Sequence[int]) -> Where:
-    return (
-        tuple(at.select(indices) for at in where)
-        if isinstance(where, tuple)
-        else where.select(indices)
-    )
+    if isinstance(where, tuple):
+        return tuple(at.select(indices) for at in where)
+    return where.select(indices)
 
 
 def head(layer: int, head: int | None = None, at: Where = ALL) -> Unit:
-    """What a head (None: all of a layer) writes: `hook_z`, before the output matrix."""
+    """The output of a head before the output matrix (`hook_z`).
+
+    Args:
+        layer: Index of the layer; of an encoder-decoder, of the block.
+        head: Index of the head; None for all heads of the layer.
+        at: Classes of positions.
+
+    Returns:
+        The unit, for interventions.
+    """
     return Unit(f"blocks.{layer}.attn.hook_z", head, at)
 
 
 def mlp(layer: int, at: Where = ALL) -> Unit:
-    """What a layer's MLP writes."""
+    """The output of a layer's MLP (`hook_mlp_out`).
+
+    Args:
+        layer: Index of the layer; of an encoder-decoder, of the block.
+        at: Classes of positions.
+
+    Returns:
+        The unit, for interventions.
+    """
     return Unit(f"blocks.{layer}.hook_mlp_out", None, at)
 
 
 def layer_output(layer: int, at: Where = ALL) -> Unit:
-    """The residual stream after a layer; -1: what the embeddings write."""
-    return Unit(
-        f"blocks.{layer}.hook_resid_post" if layer >= 0 else "blocks.0.hook_resid_pre", None, at
-    )
+    """The residual stream after a layer (`hook_resid_post`).
+
+    Args:
+        layer: Index of the layer; -1 for what the embeddings write, before layer 0.
+        at: Classes of positions.
+
+    Returns:
+        The unit, for interventions.
+    """
+    if layer < 0:
+        return Unit("blocks.0.hook_resid_pre", None, at)
+    return Unit(f"blocks.{layer}.hook_resid_post", None, at)
 
 
 @dataclass(frozen=True)
 class Reference:
     """A named set of rows that ablations take their values from, such as one stratum's.
 
-    prefixes: output tokens already written, one per input; None: the model's own whole outputs.
+    Attributes:
+        name: What it is called in results.
+        inputs: Token tuples, at least one.
+        prefixes: Output tokens already written, one tuple per input; None for the model's own
+            outputs.
+
+    Raises:
+        InterventionError: If the set is empty, or inputs and prefixes differ in number.
     """
 
     name: str
@@ -77,30 +114,52 @@ class Reference:
     prefixes: tuple[Tokens, ...] | None = None
 
     def __post_init__(self) -> None:
+        operation = f"use the reference {self.name!r}"
         if not self.inputs:
-            raise InterventionError(f"reference {self.name!r}", "the set is empty", "give inputs")
+            raise InterventionError(operation, "the set is empty", "give at least one input")
         if self.prefixes is not None and len(self.prefixes) != len(self.inputs):
-            wrong = f"{len(self.inputs)} inputs, {len(self.prefixes)} prefixes"
-            raise InterventionError(f"reference {self.name!r}", wrong, "as many of each")
+            problem = f"there are {len(self.inputs)} inputs, but {len(self.prefixes)} prefixes"
+            raise InterventionError(operation, problem, "give one prefix per input")
 
 
 def stratum(
     task: Task, n: int = 64, *, depth: int | None = None, length: int | None = None, seed: int = 0
 ) -> Reference:
-    """Inputs of one recursion depth or one length as a named reference. Errors: DomainError."""
-    asked = {"depth": depth, "length": length}
-    name = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+    """Draw inputs of one recursion depth or one length as a named reference.
+
+    Args:
+        task: The task.
+        n: Number of inputs.
+        depth: Recursion depth of every input; None for any.
+        length: Tokens of every input; None for any.
+        seed: Draws the inputs.
+
+    Returns:
+        A reference named by depth and length.
+
+    Raises:
+        DomainError: If no input has this depth and length.
+    """
+    wanted = {"depth": depth, "length": length}
+    name = ", ".join(f"{key} {value}" for key, value in wanted.items() if value is not None)
     inputs = task.sample(n, seed=seed, depth=depth, length=length)
     return Reference(name or "any input", tuple(map(tuple, inputs)))
 
 
 @dataclass(frozen=True)
 class Ablate:
-    """Take out a component, or a set of them: to zero, its mean over `reference`, or a row's value.
+    """Replace units by zero, by their mean, or by their value on another row.
 
-    unit: one or several; resampled heads of a set take their values from the same rows. reference:
-    where the mean or the resampled value is read: a named set, or inputs; None: the
-    batch itself.
+    Attributes:
+        unit: One unit, or several that are ablated together; resampled units of a set take their
+            values from the same rows.
+        kind: "zero", "mean", or "resample" (the value on a random row of the reference).
+        reference: The rows that means and resampled values are read from: a named set, or inputs;
+            None for the batch itself.
+        seed: Draws the resampled rows.
+
+    Raises:
+        InterventionError: If the kind is unknown, or there is no unit or no reference input.
     """
 
     unit: Unit | tuple[Unit, ...]
@@ -110,36 +169,39 @@ class Ablate:
 
     def __post_init__(self) -> None:
         if self.kind not in ("zero", "mean", "resample"):
-            raise InterventionError(
-                f"ablation {self.kind!r}", "no such kind", "zero, mean or resample"
-            )
+            hint = "use zero, mean or resample"
+            raise InterventionError(f"ablate by {self.kind!r}", "there is no such kind", hint)
         if not self.units:
-            raise InterventionError("ablation of nothing", "the set is empty", "one unit or more")
+            raise InterventionError("ablate", "the set of units is empty", "give one unit or more")
         if self.reference is not None and not self.reference:  # a Reference is never empty
             named = " and ".join(map(str, self.units))
-            raise InterventionError(
-                f"ablation of {named}", "the reference set is empty", "give inputs, or None"
-            )
+            hint = "give inputs, or None for the batch itself"
+            raise InterventionError(f"ablate {named}", "the reference set is empty", hint)
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """All of them."""
+        """All ablated units."""
         return (self.unit,) if isinstance(self.unit, Unit) else self.unit
 
     def select(self, indices: Sequence[int]) -> Ablate:
-        """The same for some of the rows."""
+        """The intervention for some of the rows, by index."""
         return replace(self, unit=tuple(unit.select(indices) for unit in self.units))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
+        """The units that this intervention writes to."""
         return self.units
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Attention divided over classes of positions: ((class, weight), …), weights made to add to 1.
+    """Attention divided over classes of positions.
 
-    Where a row has no position of a class, the others share its weight.
+    Attributes:
+        parts: (positions, weight) pairs. Weights are scaled to sum to 1; where a row has no
+            position of a class, the other classes share its weight.
+
+    Raises:
+        InterventionError: If a weight is negative, or all are 0.
     """
 
     parts: tuple[tuple[Where, float], ...]
@@ -147,22 +209,24 @@ class Mixture:
     def __post_init__(self) -> None:
         weights = [weight for _, weight in self.parts]
         if not weights or min(weights) < 0 or sum(weights) <= 0:
-            raise InterventionError(
-                f"a mixture of weights {weights}", "no attention", "weights >= 0, not all 0"
-            )
+            hint = "give weights >= 0 that are not all 0"
+            raise InterventionError(f"mix with weights {weights}", "no attention is left", hint)
 
     def select(self, indices: Sequence[int]) -> Mixture:
-        """The same for some of the rows."""
-        return Mixture(
-            tuple((_select_where(where, indices), weight) for where, weight in self.parts)
-        )
+        """The mixture for some of the rows, by index."""
+        parts = ((_select_where(where, indices), weight) for where, weight in self.parts)
+        return Mixture(tuple(parts))
 
 
 @dataclass(frozen=True)
 class Redirect:
-    """Force a head (None: a layer) to attend from the query to a class of positions, or a mixture.
+    """Force a head to attend from the prediction position to given positions.
 
-    A machine's pointer is such a class: `pointer(machine, "p", inputs, prefixes)`.
+    Attributes:
+        layer: Index of the layer.
+        head: Index of the head; None for all heads of the layer.
+        to: Classes of positions, which share the attention evenly, or a mixture. A pointer of a
+            machine is such a class: `pointer(machine, "p", inputs, prefixes)`.
     """
 
     layer: int
@@ -170,26 +234,34 @@ class Redirect:
     to: Where | Mixture
 
     def select(self, indices: Sequence[int]) -> Redirect:
-        """The same for some of the rows."""
-        to = (
-            self.to.select(indices)
-            if isinstance(self.to, Mixture)
-            else _select_where(self.to, indices)
-        )
-        return replace(self, to=to)
+        """The intervention for some of the rows, by index."""
+        if isinstance(self.to, Mixture):
+            return replace(self, to=self.to.select(indices))
+        return replace(self, to=_select_where(self.to, indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
+        """The units that this intervention writes to."""
         return (Unit(f"blocks.{self.layer}.attn.hook_pattern", self.head, PREDICTION),)
 
 
 @dataclass(frozen=True)
 class PathPatch:
-    """Patch what one head hands another directly, through its queries, keys or values.
+    """Patch what one head passes directly to another, through its queries, keys or values.
 
-    sender, receiver: (layer, head). What the sender writes in a run on the sources reaches the
-    receiver alone: every other head between them stays as it was, and so do MLPs unless `mlps`.
-    Source: Wang et al., Interpretability in the wild (2022).
+    Every other head between them stays as in the clean run, and so do the MLPs unless `mlps` is
+    set. Reference: Wang et al., Interpretability in the Wild (2022).
+
+    Attributes:
+        sender: (layer, head) whose output is taken from the sources.
+        receiver: (layer, head) that reads it, in a later layer.
+        through: Which input of the receiver is patched: "q", "k" or "v".
+        inputs: Source inputs, one token tuple per row.
+        prefixes: Source output prefixes, one per row.
+        at: Positions at which the sender's output is patched.
+        mlps: Whether the MLPs between the heads also change.
+
+    Raises:
+        InterventionError: If `through` is unknown, or the receiver is not in a later layer.
     """
 
     sender: tuple[int, int]
@@ -202,21 +274,26 @@ class PathPatch:
 
     def __post_init__(self) -> None:
         if self.through not in ("q", "k", "v"):
-            raise InterventionError(f"a path through {self.through!r}", "no such way", "q, k or v")
+            problem = "a head has no such input"
+            raise InterventionError(f"patch a path through {self.through!r}", problem, "q, k or v")
         if self.sender[0] >= self.receiver[0]:
             raise InterventionError(
-                f"a path from layer {self.sender[0]} to layer {self.receiver[0]}",
-                "a head is read by later layers only",
-                "a receiver in a later layer",
+                f"patch a path from layer {self.sender[0]} to layer {self.receiver[0]}",
+                "the output of a head is read in later layers only",
+                "choose a receiver in a later layer",
             )
 
     def select(self, indices: Sequence[int]) -> PathPatch:
-        """The same for some of the rows."""
-        xs, ys = (tuple(v[i] for i in indices) for v in (self.inputs, self.prefixes))
-        return replace(self, inputs=xs, prefixes=ys, at=_select_where(self.at, indices))
+        """The intervention for some of the rows, by index."""
+        return replace(
+            self,
+            inputs=tuple(self.inputs[i] for i in indices),
+            prefixes=tuple(self.prefixes[i] for i in indices),
+            at=_select_where(self.at, indices),
+        )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
+        """The units that this intervention writes to."""
         (low, sender), (high, receiver) = self.sender, self.receiver
         into = Unit(f"blocks.{high}.attn.hook_{self.through}", receiver)
         return head(low, sender, self.at), into
@@ -224,11 +301,18 @@ class PathPatch:
 
 @dataclass(frozen=True)
 class Transplant:
-    """Give heads at the query what they do at the query of another row: their z, or their pattern.
+    """Give heads at the prediction position what they have at the prediction position of a source.
 
-    heads: (layer, head) pairs; inputs, prefixes: the rows it is taken from. Content has moved by
-    the time it is read, so a head's own row from the step that reads q redirects it, while a
-    one-hot pattern onto q does not.
+    Content has moved by the time it is read, so the pattern or z of a head from the step that reads
+    position q redirects the head, while a one-hot pattern onto q does not.
+
+    Attributes:
+        heads: (layer, head) pairs.
+        inputs: Source inputs, one token tuple per row.
+        prefixes: Source output prefixes, one per row.
+        through: What is taken: the output of the head ("z") or its attention ("pattern").
+        control_seed: If given, each difference is replaced by a random direction of the same norm,
+            drawn with this seed (the control); for "z" only.
     """
 
     heads: tuple[tuple[int, int], ...]
@@ -238,42 +322,51 @@ class Transplant:
     control_seed: int | None = None
 
     def select(self, indices: Sequence[int]) -> Transplant:
-        """The same for some of the rows."""
-        xs, ys = (tuple(v[i] for i in indices) for v in (self.inputs, self.prefixes))
-        return replace(self, inputs=xs, prefixes=ys)
+        """The intervention for some of the rows, by index."""
+        return replace(
+            self,
+            inputs=tuple(self.inputs[i] for i in indices),
+            prefixes=tuple(self.prefixes[i] for i in indices),
+        )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
-        return tuple(
-            Unit(f"blocks.{layer}.attn.hook_{self.through}", h, PREDICTION)
-            for layer, h in self.heads
-        )
+        """The units that this intervention writes to."""
+        hook = f"attn.hook_{self.through}"
+        return tuple(Unit(f"blocks.{layer}.{hook}", h, PREDICTION) for layer, h in self.heads)
 
 
 @dataclass(frozen=True)
 class FreezePatterns:
-    """Keep the attention patterns of the clean run, in some layers (None: all)."""
+    """Use the attention patterns of the clean run, so that only values change.
+
+    Attributes:
+        layers: Indices of the layers; None for all.
+    """
 
     layers: tuple[int, ...] | None = None
 
     def select(self, indices: Sequence[int]) -> FreezePatterns:
-        """The same for some of the rows."""
+        """The intervention for some of the rows, by index."""
         return self
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
+        """The units that this intervention writes to."""
         layers = range(adapter.n_layers) if self.layers is None else self.layers
         return tuple(Unit(f"blocks.{layer}.attn.hook_pattern") for layer in layers)
 
 
 @dataclass(frozen=True)
 class Swap:
-    """Put other tokens at input positions, everything else held: one (position, token) per row."""
+    """Replace one input token per row, with everything else unchanged.
+
+    Attributes:
+        tokens: (position, token) per row; positions count from the first input token.
+    """
 
     tokens: tuple[tuple[int, str], ...]
 
     def select(self, indices: Sequence[int]) -> Swap:
-        """The same for some of the rows."""
+        """The intervention for some of the rows, by index."""
         return Swap(tuple(self.tokens[i] for i in indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
@@ -283,12 +376,16 @@ class Swap:
 
 @dataclass(frozen=True)
 class ForcePrefix:
-    """Make the model go on from these output prefixes, one per row."""
+    """Make the model continue from given output prefixes.
+
+    Attributes:
+        prefixes: Output tokens, one tuple per row.
+    """
 
     prefixes: tuple[Tokens, ...]
 
     def select(self, indices: Sequence[int]) -> ForcePrefix:
-        """The same for some of the rows."""
+        """The intervention for some of the rows, by index."""
         return ForcePrefix(tuple(self.prefixes[i] for i in indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
@@ -298,13 +395,23 @@ class ForcePrefix:
 
 @dataclass(frozen=True)
 class Interchange:
-    """Patch a set of sites at once with their values in a run on other rows (the sources).
+    """Replace activations by their values in a run on other inputs, the sources.
 
-    at: where the sources' values are read, if not at the same classes of positions. scramble: a
-    seed; each difference is replaced by a random direction of the same norm (the control). within:
-    a basis per unit, (features, dims), orthonormal: what of the difference, from the run without
-    edits, lies in it is put in (`subspaces` finds them).
-    Source: Geiger et al., Causal abstractions of neural networks (2021).
+    Reference: Geiger et al., Causal Abstractions of Neural Networks (2021).
+
+    Attributes:
+        units: The units, patched together.
+        inputs: Source inputs, one token tuple per row.
+        prefixes: Source output prefixes, one per row.
+        at: Positions at which the sources' values are read; None for the positions of each unit.
+        control_seed: If given, each difference is replaced by a random direction of the same norm,
+            drawn with this seed (the control).
+        within: One basis per unit, orthonormal columns of shape (features, dims): only the part of
+            the difference to the clean run that lies in its span is patched. `learn_subspaces`
+            finds such bases.
+
+    Raises:
+        InterventionError: If there is not one basis per unit.
     """
 
     units: tuple[Unit, ...]
@@ -312,15 +419,16 @@ class Interchange:
     prefixes: tuple[Tokens, ...]
     at: Where | None = None
     control_seed: int | None = None
-    within: tuple[Tensor, ...] | None = field(default=None, compare=False)
+    within: tuple[Float[Tensor, "features dims"], ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.within is not None and len(self.within) != len(self.units):
-            wrong = f"{len(self.within)} bases, {len(self.units)} units"
-            raise InterventionError("an interchange within subspaces", wrong, "as many of each")
+            problem = f"there are {len(self.within)} bases for {len(self.units)} units"
+            hint = "give one basis per unit"
+            raise InterventionError("interchange within subspaces", problem, hint)
 
     def select(self, indices: Sequence[int]) -> Interchange:
-        """The same for some of the rows."""
+        """The intervention for some of the rows, by index."""
         return replace(
             self,
             units=tuple(unit.select(indices) for unit in self.units),
@@ -330,24 +438,30 @@ class Interchange:
         )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
+        """The units that this intervention writes to."""
         return self.units
 
 
 @dataclass(frozen=True, eq=False)
 class Steer:
-    """Add `scale` times a direction (of the unit's last axis) at some positions."""
+    """Add a multiple of a direction to an activation.
+
+    Attributes:
+        unit: The unit.
+        direction: Vector over the last axis of the unit.
+        scale: Factor of the direction.
+    """
 
     unit: Unit
-    direction: Tensor
+    direction: Float[Tensor, " features"]
     scale: float = 1.0
 
     def select(self, indices: Sequence[int]) -> Steer:
-        """The same for some of the rows."""
+        """The intervention for some of the rows, by index."""
         return replace(self, unit=self.unit.select(indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this step writes to."""
+        """The units that this intervention writes to."""
         return (self.unit,)
 
 
@@ -366,5 +480,5 @@ Plan: TypeAlias = Sequence[Intervention]
 
 
 def edited_units(adapter: Adapter, plan: Plan) -> list[Unit]:
-    """Every unit that a plan writes to, step by step."""
+    """Every unit that a plan writes to, intervention by intervention."""
     return [unit for step in plan for unit in step.edited_units(adapter)]

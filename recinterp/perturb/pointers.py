@@ -1,4 +1,4 @@
-"""Where a machine reads, as a class of positions that a head can be redirected to."""
+"""The input position that a machine reads, as a class of positions for interventions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ if TYPE_CHECKING:
 def pointer(
     machine: Machine, register: str, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]
 ) -> At:
-    """Input positions a register holds as the machine comes to write each row's next token.
+    """The input positions that a register holds when a machine writes the next token of each row.
 
-    Where it holds none of the input, or the machine never comes so far, a row has no position.
-    Errors: UnknownNameError.
+    Args:
+        machine: The machine.
+        register: Name of one of its registers.
+        inputs: Token tuples, one per row.
+        prefixes: Output tokens already written, one tuple per row; only their number counts.
+
+    Returns:
+        A class of positions. A row has none if the register points outside the input, or if the
+        machine halts earlier.
+
+    Raises:
+        UnknownNameError: If the machine has no such register.
     """
     known = [name for name, _ in machine.registers]
     if register not in known:
-        raise UnknownNameError("a machine's pointer", register, known)
+        raise UnknownNameError("follow a register of the machine", register, known)
     places = [_place(machine, register, x, len(y)) for x, y in zip(inputs, prefixes, strict=True)]
     return At("input", tuple(places))
 

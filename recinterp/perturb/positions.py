@@ -1,13 +1,13 @@
-"""A batch of questions to a model: an input, a forced output prefix, and "what comes next?".
+"""A batch of prompts: an input and a forced output prefix per row; the model predicts what follows.
 
 One row of a decoder-only model is one sequence. For the input `X1 01` and the prefix `X0`
 
     position   0    1    2     3
     token      X1   01   SEP   X0
-    class      input(0) input(1)  sep   query
+    class      input(0) input(1)  sep   prediction
 
-the query is the last position: its logits decide the next output token. Rows of unequal length
-are padded on the right, where a causal model cannot see it.
+The *prediction position* is the last one: its logits decide the next output token. Rows of unequal
+length are padded on the right, where a causal model does not attend.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from recinterp.errors import IncompatibleModelError, UnknownHookError
@@ -31,17 +32,25 @@ Kind = Literal[
     "prediction", "sep", "input", "others", "some", "position", "inputs", "outputs", "all"
 ]
 Half = Literal["both", "read", "written"]
+Sites: TypeAlias = tuple[Int[Tensor, " site"], Int[Tensor, " site"]]  # row, position
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INDEXED: tuple[Kind, ...] = ("input", "others", "some", "position")
 
 
 @dataclass(frozen=True)
 class At:
-    """A class of positions: query, sep, one input (`index`), the others, inputs, outputs, all.
+    """A class of positions in each row.
 
-    `index` counts from the first input token: one number for every row, or one per row, None
-    where the row has no such position. `some` takes several per row. `position` counts from the
-    first token of the sequence, whatever it is. `outputs` are the written tokens before the query.
+    Attributes:
+        kind: "prediction" (the last position, whose logits decide the next token), "sep",
+            "inputs", "outputs" (the written tokens before the prediction position), "all",
+            "input" (one input position), "others" (all input positions but one), "some"
+            (several input positions), or "position" (counted from the start of the sequence).
+        index: For the last four kinds, one index for every row, or one per row; None where a row
+            has no such position. "some" takes a tuple of indices per row.
+
+    Raises:
+        UnknownHookError: If the kind is unknown, or an index is missing or superfluous.
     """
 
     kind: Kind
@@ -49,24 +58,23 @@ class At:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UnknownHookError(
-                f"positions {self.kind!r}", "no such class", f"one of {', '.join(KINDS)}"
-            )
+            hint = f"one of {', '.join(KINDS)}"
+            raise UnknownHookError(f"use positions {self.kind!r}", "no such class", hint)
         if (self.kind in INDEXED) == (self.index is None):
-            wrong = "which input position?" if self.index is None else "takes no index"
+            problem = "it needs an index" if self.index is None else "it takes no index"
             raise UnknownHookError(
-                f"positions {self.kind!r}", wrong, 'At("input", 3) or At("prediction")'
+                f"use positions {self.kind!r}", problem, 'At("input", 3) or At("prediction")'
             )
 
     def select(self, indices: Sequence[int]) -> At:
-        """The same class for some of the rows."""
+        """The class for some of the rows, by index."""
         if isinstance(self.index, tuple):
             return At(self.kind, tuple(self.index[i] for i in indices))  # type: ignore[arg-type]
         return self
 
 
 def without_future_positions(where: Where, rows: PromptBatch) -> Where:
-    """The same classes without the positions that these rows have not come to yet."""
+    """The classes without absolute positions that these rows do not reach yet."""
     if isinstance(where, tuple):
         return tuple(cast(At, without_future_positions(at, rows)) for at in where)
     if where.kind != "position":
@@ -80,48 +88,54 @@ def without_future_positions(where: Where, rows: PromptBatch) -> Where:
     )
 
 
-PREDICTION, SEP, INPUTS, OUTPUTS, ALL = (
-    At("prediction"),
-    At("sep"),
-    At("inputs"),
-    At("outputs"),
-    At("all"),
-)
+PREDICTION = At("prediction")  # the last position, whose logits decide the next token
+SEP = At("sep")  # the separator, where it is not the prediction position
+INPUTS = At("inputs")
+OUTPUTS = At("outputs")  # the written tokens before the prediction position
+ALL = At("all")
 Where = At | tuple[At, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class PromptBatch:
-    """ids (batch, pos), right-padded; start, length, sep, query: (batch,) positions."""
+    """Prompts of one forward pass.
+
+    Attributes:
+        inputs: Input tokens per row.
+        prefixes: Output tokens already written, per row.
+        ids: Token ids, padded on the right.
+        start: Position of the first input token.
+        length: Number of input tokens.
+        sep: Position of SEP, at which the first output token is predicted.
+        prediction: Position whose next token is predicted.
+    """
 
     inputs: tuple[Tokens, ...]
     prefixes: tuple[Tokens, ...]
-    ids: Tensor
-    start: Tensor
-    length: Tensor
-    sep: Tensor
-    prediction: Tensor
-    _sites: dict[tuple[Where, Half], tuple[Tensor, Tensor]] = field(
-        default_factory=dict, repr=False
-    )
+    ids: Int[Tensor, "row pos"]
+    start: Int[Tensor, " row"]
+    length: Int[Tensor, " row"]
+    sep: Int[Tensor, " row"]
+    prediction: Int[Tensor, " row"]
+    _sites: dict[tuple[Where, Half], Sites] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     @cached_property
     def fingerprint(self) -> tuple[object, ...]:
-        """What two layouts of the same rows have in common, quick to compare."""
+        """Equal for batches of the same rows, and quick to compare."""
         return hash((self.inputs, self.prefixes)), tuple(self.ids.shape), int(self.ids.sum())
 
-    def sites(self, where: Where, half: Half = "both") -> tuple[Tensor, Tensor]:
-        """The (row, position) pairs of some classes, row by row. Errors: UnknownHookError."""
+    def sites(self, where: Where, half: Half = "both") -> Sites:
+        """Row and position of every site of some classes, row by row. Raises UnknownHookError."""
         if (where, half) not in self._sites:
             row, pos = self.mask(where, half).nonzero(as_tuple=True)
             self._sites[where, half] = (row, pos)
         return self._sites[where, half]
 
-    def mask(self, where: Where, half: Half = "both") -> Tensor:
-        """The positions of some classes: (batch, pos) of bool. Errors: UnknownHookError."""
+    def mask(self, where: Where, half: Half = "both") -> Bool[Tensor, "row pos"]:
+        """Which positions belong to some classes. Raises UnknownHookError."""
         classes = where if isinstance(where, tuple) else (where,)
         found = torch.zeros(self.ids.shape, dtype=torch.bool)
         for at in classes:
@@ -131,7 +145,7 @@ class PromptBatch:
         reads = torch.arange(self.ids.shape[1]) < self.sep[:, None]
         return found & (reads if half == "read" else ~reads)
 
-    def _mask(self, at: At) -> Tensor:
+    def _mask(self, at: At) -> Bool[Tensor, "row pos"]:
         pos = torch.arange(self.ids.shape[1])[None]
         prediction, sep = self.prediction[:, None], self.sep[:, None]
         is_input = (pos >= self.start[:, None]) & (pos < (self.start + self.length)[:, None])
@@ -154,34 +168,47 @@ class PromptBatch:
         return is_input & ~here if at.kind == "others" else here
 
     def _places(self, at: At) -> list[tuple[int, ...]]:
-        """The indices meant in each row. Errors: UnknownHookError."""
+        """The indices meant in each row. Raises UnknownHookError."""
         index = at.index if isinstance(at.index, tuple) else (at.index,) * len(self)
         if len(index) != len(self):
-            wrong = f"there are {len(self)} rows"
-            raise UnknownHookError(f"{len(index)} input positions", wrong, "one per row")
+            problem = f"there are {len(index)} positions for {len(self)} rows"
+            raise UnknownHookError(f"use positions {at.kind!r}", problem, "give one per row")
         places = [i if isinstance(i, tuple) else () if i is None else (i,) for i in index]
         whole = at.kind == "position"
         lasts = self.prediction.tolist() if whole else [len(x) - 1 for x in self.inputs]
         for row, (there, last) in enumerate(zip(places, lasts, strict=True)):
-            pass_through = next((i for i in there if not 0 <= i <= last), None)
-            if pass_through is not None:
-                asked = f"{'' if whole else 'input '}position {pass_through} of row {row}"
-                ends = "its sequence" if whole else "its input"
-                raise UnknownHookError(asked, f"{ends} ends at {last}", f"0 to {last}")
+            outside = next((i for i in there if not 0 <= i <= last), None)
+            if outside is not None:
+                operation = f"edit {'' if whole else 'input '}position {outside} of row {row}"
+                problem = f"its {'sequence' if whole else 'input'} ends at {last}"
+                raise UnknownHookError(operation, problem, f"choose 0 to {last}")
         return places
 
 
 def build_batch(
     task: Task, inputs: Iterable[Sequence[str]], prefixes: Iterable[Sequence[str]] | None = None
 ) -> PromptBatch:
-    """Rows for inputs and the output prefixes forced on them (default: none written yet)."""
+    """Lay out prompts for inputs and output prefixes.
+
+    Args:
+        task: The task, which names tokens and template.
+        inputs: Token sequences, one per row.
+        prefixes: Output tokens already written, one sequence per row; None for none.
+
+    Returns:
+        The batch.
+
+    Raises:
+        IncompatibleModelError: If there is no row, if inputs and prefixes differ in number, or if
+            the template does not contain the input.
+    """
     xs = _tuples(inputs)
     ys = _tuples(prefixes) if prefixes is not None else ((),) * len(xs)
     if len(xs) != len(ys) or not xs:
         raise IncompatibleModelError(
-            "a batch of rows",
-            f"{len(xs)} inputs, {len(ys)} prefixes",
-            "as many of each, at least one",
+            "build a batch",
+            f"there are {len(xs)} inputs and {len(ys)} prefixes",
+            "give as many of each, at least one",
         )
     prompts = [task.prompt(list(x)) for x in xs]
     ids = [p + [task.ids[token] for token in y] for p, y in zip(prompts, ys, strict=True)]
@@ -200,29 +227,29 @@ def build_batch(
 
 
 def _tuples(lines: Iterable[Sequence[str]]) -> tuple[Tokens, ...]:
-    """Tuples of tuples stay the objects they are, so that they can be known again by identity."""
+    """Sequences as tuples; tuples of tuples stay the same object, so that `is` recognises them."""
     if isinstance(lines, tuple) and all(isinstance(line, tuple) for line in lines):
         return lines
     return tuple(tuple(line) for line in lines)
 
 
 def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:
-    """Where the input begins: templates may put a BOS, or more, before it."""
+    """Position of the first input token: templates may put a BOS, or more, before it."""
     ids = [task.ids[token] for token in tokens]
     for start in range(len(prompt) - len(ids) + 1):
         if list(prompt[start : start + len(ids)]) == ids:
             return start
     raise IncompatibleModelError(
-        f"template {task.template!r}",
-        "the prompt does not hold the input",
-        "a template with {input}",
+        f"use the template {task.template!r}",
+        "the prompt does not contain the input",
+        "write a template with {input}",
     )
 
 
 def half_of(adapter: Adapter, hook: str) -> Half:
-    """The half of an encoder-decoder's rows that a hook point has; a stream's holds both.
+    """The half of an encoder-decoder's rows that a hook point has; residual streams have both.
 
-    At the other half's positions its activations are zero or unread, and edits mean nothing.
+    At the positions of the other half its activations are zero or unread, and edits have no effect.
     """
     start, _, rest = hook.partition(".")
     layer, _, name = rest.partition(".")

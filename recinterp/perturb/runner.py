@@ -1,7 +1,8 @@
-"""Run a plan on a model: what it says next, or its whole outputs, beside the clean run.
+"""Run a plan on a model: its next tokens, or its whole outputs, beside the clean run.
 
-Every site is proven live before it is trusted (`live.py`). Models that the fast backend understands
-take it; all others go through hooks, and `Effects.backend` says why.
+Every edited hook point is first shown to be live (`liveness.py`). The fast backend runs the models
+and hook points that it reproduces; everything else runs through hooks, and `Effects.backend` says
+why.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.models import Adapter
@@ -31,40 +33,46 @@ if TYPE_CHECKING:
 
     from recinterp.tasks import Task
 
-BATCH = 512  # rows a forward pass
+MAX_ROWS = 512  # rows of one forward pass
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Effects:
-    """What a plan did: next tokens and their logits (batch, vocab), clean and edited.
+    """What a plan changed: next tokens, their logits and whole outputs, clean and edited.
 
-    outputs, clean_outputs: whole greedy outputs, where they were asked for. road: "fast", or
-    "hooks" and why.
+    Attributes:
+        clean: Next token of each row without the plan; "EOS" for the end.
+        edited: Next token of each row under the plan.
+        clean_logits: Logits of the next token without the plan.
+        logits: Logits of the next token under the plan.
+        clean_outputs: Greedy outputs without the plan, if requested; truncated ones end in "…".
+        outputs: Greedy outputs under the plan, if requested.
+        backend: "fast", or "hooks: " and the reason.
     """
 
     clean: tuple[str, ...]
     edited: tuple[str, ...]
-    clean_logits: Tensor
-    logits: Tensor
+    clean_logits: Float[Tensor, "row vocab"]
+    logits: Float[Tensor, "row vocab"]
     clean_outputs: tuple[Tokens, ...] | None = None
     outputs: tuple[Tokens, ...] | None = None
     backend: str = "fast"
 
     @property
-    def probabilities(self) -> Tensor:
-        """The edited next-token distribution, (batch, vocab)."""
+    def probabilities(self) -> Float[Tensor, "row vocab"]:
+        """The next-token distribution under the plan."""
         return self.logits.softmax(-1)
 
     @property
     def changed(self) -> Rate:
-        """The share of rows whose answer (the whole output, if asked for) is not the clean one."""
+        """Share of rows whose output (the next token, if no outputs were requested) changed."""
         if self.outputs is not None and self.clean_outputs is not None:
             return Rate.of(a != b for a, b in zip(self.clean_outputs, self.outputs, strict=True))
         return Rate.of(a != b for a, b in zip(self.clean, self.edited, strict=True))
 
     @property
-    def shift(self) -> Tensor:
-        """Total variation distance between the two next-token distributions, (batch,)."""
+    def shift(self) -> Float[Tensor, " row"]:
+        """Total variation distance between clean and edited next-token distribution, 0 to 1."""
         return (self.probabilities - self.clean_logits.softmax(-1)).abs().sum(-1) / 2
 
 
@@ -77,10 +85,24 @@ def run(
     *,
     whole: bool = False,
 ) -> Effects:
-    """Run a plan over inputs, one row each, and give its effect against the clean run.
+    """Run a plan over inputs, one row each, and compare with the run without it.
 
-    prefixes: output tokens already written (default none). whole: also generate on to the end.
-    Errors: UnknownHookError, InactiveHookError, InterventionError, IncompatibleModelError.
+    Args:
+        model: A hooked model, or an adapter around one.
+        task: The task, which names tokens and template.
+        inputs: Token sequences, one per row.
+        plan: The interventions, applied together; an empty plan changes nothing.
+        prefixes: Output tokens already written, one sequence per row; None for none.
+        whole: Whether to generate whole outputs too, with the plan applied at every step.
+
+    Returns:
+        Next tokens, logits and outputs, clean and edited.
+
+    Raises:
+        UnknownHookError: If the model lacks a hook point, a head or a position of the plan.
+        InactiveHookError: If an edit does not reach the logits.
+        InterventionError: If interventions overwrite each other or cannot run.
+        IncompatibleModelError: If model, task and inputs do not fit together.
     """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     rows = build_batch(task, inputs, prefixes)
@@ -91,11 +113,19 @@ def run(
     decoded = [tuple(decode_tokens(adapter, logits)) for logits in (clean, edited)]
     why = hooks_needed(adapter, plan)
     backend = f"hooks: {why}" if why else "fast"
-    return Effects(decoded[0], decoded[1], clean, edited, clean_outputs, outputs, backend)
+    return Effects(
+        clean=decoded[0],
+        edited=decoded[1],
+        clean_logits=clean,
+        logits=edited,
+        clean_outputs=clean_outputs,
+        outputs=outputs,
+        backend=backend,
+    )
 
 
 def hooks_needed(adapter: Adapter, plan: Plan = ()) -> str:
-    """Why a plan cannot take the fast backend on this model; empty where it does."""
+    """Why a plan cannot run on the fast backend of this model; empty if it can."""
     backend = fast_backend_for(adapter)
     if isinstance(backend, str):
         return backend
@@ -109,11 +139,13 @@ def hooks_needed(adapter: Adapter, plan: Plan = ()) -> str:
     )
 
 
-def next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> Tensor:
-    """Logits of the next output token, (batch, vocab), under a plan (default: none)."""
+def next_logits(
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
+) -> Float[Tensor, "row vocab"]:
+    """Logits of the next output token under a plan (default: none)."""
     for hook in sorted({unit.hook for unit in edited_units(adapter, plan)}):
         assert_live(adapter, task, hook)
-    chunks = [range(i, min(i + BATCH, len(rows))) for i in range(0, len(rows), BATCH)]
+    chunks = [range(i, min(i + MAX_ROWS, len(rows))) for i in range(0, len(rows), MAX_ROWS)]
     if len(chunks) == 1:
         return _next_logits(adapter, task, rows, plan)
     return torch.cat(
@@ -125,12 +157,14 @@ def next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
 
 
 def select_rows(task: Task, rows: PromptBatch, indices: Sequence[int]) -> PromptBatch:
-    """Some of the rows."""
+    """A batch of some of the rows, by index."""
     return build_batch(task, [rows.inputs[i] for i in indices], [rows.prefixes[i] for i in indices])
 
 
 @torch.no_grad()
-def _next_logits(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan) -> Tensor:
+def _next_logits(
+    adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan
+) -> Float[Tensor, "row vocab"]:
     edited = edit_prompts(task, rows, plan)
     check_plan(adapter, plan)
     edits = lower(adapter, task, edited, plan, rows)
@@ -147,8 +181,8 @@ def next_tokens(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
     return decode_tokens(adapter, next_logits(adapter, task, rows, plan))
 
 
-def decode_tokens(adapter: Adapter, logits: Tensor) -> list[str]:
-    """The most likely token of each row, (batch, vocab) -> names; "EOS" for the end."""
+def decode_tokens(adapter: Adapter, logits: Float[Tensor, "row vocab"]) -> list[str]:
+    """The most likely token of each row; "EOS" for the end."""
     eos = adapter.task.eos
     return [EOS if i == eos else adapter.token(i) for i in logits.argmax(-1).tolist()]
 
@@ -156,7 +190,7 @@ def decode_tokens(adapter: Adapter, logits: Tensor) -> list[str]:
 def generate(
     adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()
 ) -> tuple[Tokens, ...]:
-    """Greedy outputs under a plan that is applied anew at every step; cut ones end in "…"."""
+    """Greedy outputs under a plan that is applied at every step; truncated ones end in "…"."""
     edited = edit_prompts(task, rows, plan)
     rest = [step for step in plan if not isinstance(step, ForcePrefix | Swap)]
     backend = fast_backend_for(adapter)
@@ -172,7 +206,7 @@ def generate(
 def _generate_without_cache(
     adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan
 ) -> tuple[Tokens, ...]:
-    """Greedy outputs, all positions computed anew at every step: for plans that grow with them."""
+    """Greedy outputs with every position recomputed at every step, for plans that need it."""
     forced = next((step.prefixes for step in plan if isinstance(step, ForcePrefix)), rows.prefixes)
     rest = [step for step in plan if not isinstance(step, ForcePrefix)]
     outs = [list(prefix) for prefix in forced]

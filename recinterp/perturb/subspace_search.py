@@ -1,13 +1,13 @@
-"""Subspaces of sites: the directions in which a source makes a model say what it should.
+"""Subspaces of activations whose interchange makes a model predict given tokens (DAS).
 
-    bases = subspaces(adapter, task, rows, plan, goals, dims=16)
+    bases = learn_subspaces(adapter, task, rows, plan, goals, dims=16)
     [replace(step, within=(basis,)) for step, basis in zip(plan, bases)]
 
-An activation holds many things at one position; interchanging all of it moves all of them. Here an
-orthonormal basis per patch is learned by gradient descent, so that what lies in it, put in from the
-source, makes the model say the goal. Whether it holds on rows it was not learned on is for the
-caller to see. Source: Geiger et al., Finding alignments between interpretable causal variables and
-distributed neural representations (2024).
+An activation stores many things at one position; interchanging all of it changes all of them. Here
+an orthonormal basis per patch is learned by gradient descent: interchanging the part of the
+activation in its span makes the model predict the goals. Whether the basis generalises to other
+rows is for the caller to test. Reference: Geiger et al., Finding Alignments Between Interpretable
+Causal Variables and Distributed Neural Representations (2024).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.errors import InterventionError
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
-BATCH, STEPS = 64, 150  # rows a step, and steps
-RATE, SLOWER = 0.1, 0.1  # learning rate, and what is left of it at the end
+MAX_ROWS = 64  # rows of one gradient step
 
 
 def learn_subspaces(
@@ -49,26 +49,47 @@ def learn_subspaces(
     goals: Sequence[str],
     *,
     dims: int,
-    steps: int = STEPS,
+    steps: int = 150,
     seed: int = 0,
-) -> tuple[Tensor, ...]:
-    """One basis per interchange, (features, dims), that makes the model say the goals, one a row.
+) -> tuple[Float[Tensor, "features dims"], ...]:
+    """Learn one subspace per interchange in which the sources make a model predict the goals (DAS).
 
-    plan: interchanges of one unit each, of one layer's output. Errors: InterventionError where the
-    model needs hooks, which have no gradients here.
+    Adam minimises the cross entropy of the goals; its learning rate falls linearly to a tenth.
+
+    Args:
+        adapter: The model.
+        task: Its task.
+        rows: The base prompts.
+        plan: Interchanges of one unit each, at one layer's residual stream.
+        goals: The token to predict, one per row; "EOS" for the end.
+        dims: Dimensions of each subspace.
+        steps: Gradient steps, of up to 64 rows each.
+        seed: Draws the order of the rows and the initial bases.
+
+    Returns:
+        One orthonormal basis per interchange.
+
+    Raises:
+        InterventionError: If the model or a hook point needs hooks, which give no gradients here.
+        InactiveHookError: If an edit does not reach the logits.
+
+    Reference:
+        Geiger et al., Finding Alignments Between Interpretable Causal Variables and Distributed
+        Neural Representations (2024).
     """
     why = hooks_needed(adapter, plan)
     if why:
-        raise InterventionError("subspaces", why, "a model that the fast backend understands")
+        hint = "choose a model and hook points that the fast backend supports"
+        raise InterventionError("learn subspaces", why, hint)
     for hook in sorted({step.units[0].hook for step in plan}):
         assert_live(adapter, task, hook)
     draw = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(rows), generator=draw).tolist()
-    some = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+    some = [order[i : i + MAX_ROWS] for i in range(0, len(order), MAX_ROWS)]
     batches = [
         make_subspace_batch(adapter, task, rows, plan, goals, chosen)
         for chosen in some
-        if len(chosen) >= BATCH // 2 or chosen is some[0]
+        if len(chosen) >= MAX_ROWS // 2 or chosen is some[0]
     ]
     free = [
         torch.randn(features, min(dims, features), generator=draw).to(adapter.device)
@@ -76,9 +97,10 @@ def learn_subspaces(
     ]
     for one in free:
         one.requires_grad_()
-    descent = torch.optim.Adam(free, lr=RATE)
+    final_rate = 0.1  # of the initial learning rate
+    descent = torch.optim.Adam(free, lr=0.1)
     fading = torch.optim.lr_scheduler.LambdaLR(
-        descent, lambda step: 1 - (1 - SLOWER) * step / steps
+        descent, lambda step: 1 - (1 - final_rate) * step / steps
     )
     for step in range(steps):
         descent.zero_grad()
@@ -89,20 +111,22 @@ def learn_subspaces(
     return tuple(orthonormal(one).detach() for one in free)
 
 
-def orthonormal(basis: Tensor) -> Tensor:
-    """Directions as long as 1 that span the same."""
+def orthonormal(basis: Float[Tensor, "features dims"]) -> Float[Tensor, "features dims"]:
+    """An orthonormal basis of the same span."""
     return torch.linalg.qr(basis)[0]
 
 
-def random_subspaces(bases: Sequence[Tensor], seed: int) -> tuple[Tensor, ...]:
-    """As many random subspaces of the same size: the control."""
+def random_subspaces(
+    bases: Sequence[Float[Tensor, "features dims"]], seed: int
+) -> tuple[Float[Tensor, "features dims"], ...]:
+    """Random orthonormal bases of the same shapes: the control."""
     draw = torch.Generator().manual_seed(seed)
     return tuple(orthonormal(torch.randn(b.shape, generator=draw)).to(b) for b in bases)
 
 
 @dataclass(frozen=True, eq=False)
 class SubspaceBatch:
-    """Some rows as they are learned from: what stands at the sites, here and in the sources."""
+    """Rows of one gradient step, with the activations of their sites in base and source runs."""
 
     backend: FastBackend
     clean: Clean
@@ -112,11 +136,11 @@ class SubspaceBatch:
 
     @property
     def features(self) -> list[int]:
-        """Of each patch's activations."""
+        """Number of features of each patched activation."""
         return [old.shape[1:].numel() for old in self.old]
 
-    def loss(self, bases: Sequence[Tensor]) -> Tensor:
-        """Cross entropy of the goals."""
+    def loss(self, bases: Sequence[Float[Tensor, "features dims"]]) -> Float[Tensor, ""]:
+        """Cross entropy of the goals under the interchange within some bases."""
         edits = [
             replace(write, value=interchange_within(old, write.value, basis))
             for write, old, basis in zip(self.writes, self.old, bases, strict=True)
@@ -136,7 +160,7 @@ def make_subspace_batch(
     goals: Sequence[str],
     chosen: Sequence[int],
 ) -> SubspaceBatch:
-    """Some of the rows with what stands at their sites, ready to be learned from."""
+    """The batch of one gradient step, from the chosen rows."""
     rows, plan = select_rows(task, rows, chosen), [step.select(chosen) for step in plan]
     backend = fast_backend_for(adapter)
     assert isinstance(backend, FastBackend)

@@ -3,10 +3,10 @@
     swept = sweep(model, task, inputs, ([Ablate(head(l, h))] for l in range(4) for h in range(8)))
     swept.values                                    # (plan, row): how far each distribution moved
 
-Plans may come from a generator and need never exist at once. What is kept of each is what `measure`
-makes of its logits. With `save`, every finished block is on disk, and the same call goes on from
-there, once it has seen that the plans done are the same; `stream` gives the blocks one by one, so
-that whatever stops it, what was done is yours.
+Plans may come from a generator and need never exist at once. Of each plan only the result of
+`measure` is stored. With `save`, every finished block is written to disk; the same call resumes
+from there after checking that the finished plans are the same. `stream` yields the blocks one by
+one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.errors import InterventionError
@@ -35,7 +36,7 @@ from recinterp.perturb.lowering.sources import ensure_source_cache
 from recinterp.perturb.lowering.validate import check_unit
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap, edited_units
 from recinterp.perturb.positions import PromptBatch, build_batch
-from recinterp.perturb.runner import BATCH, next_logits, select_rows
+from recinterp.perturb.runner import MAX_ROWS, next_logits, select_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,34 +45,42 @@ if TYPE_CHECKING:
 
 Measure: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 Progress: TypeAlias = Callable[[int], None]
-BLOCK = 1024  # plans a block, at most
-MEMORY = 128 * 2**20  # bytes that a block's edits and logits may take
+MEMORY = 128 * 2**20  # bytes that the edits and logits of a block may take
 
 
-def shift(logits: Tensor, clean: Tensor) -> Tensor:
-    """Total variation distance to the clean distribution: (plan, row, vocab) -> (plan, row)."""
+def shift(
+    logits: Float[Tensor, "plan row vocab"], clean: Float[Tensor, "row vocab"]
+) -> Float[Tensor, "plan row"]:
+    """Total variation distance to the clean next-token distribution, 0 to 1."""
     return (logits.softmax(-1) - clean.softmax(-1)).abs().sum(-1) / 2
 
 
-def changed(logits: Tensor, clean: Tensor) -> Tensor:
-    """Whether the most likely token is another: (plan, row, vocab) -> (plan, row) of 0 and 1."""
+def changed(
+    logits: Float[Tensor, "plan row vocab"], clean: Float[Tensor, "row vocab"]
+) -> Float[Tensor, "plan row"]:
+    """1 where the most likely token differs from the clean one, else 0."""
     return (logits.argmax(-1) != clean.argmax(-1)).float()
 
 
-def last_logits(logits: Tensor, clean: Tensor) -> Tensor:
-    """The logits themselves, (plan, row, vocab)."""
+def last_logits(
+    logits: Float[Tensor, "plan row vocab"], clean: Float[Tensor, "row vocab"]
+) -> Float[Tensor, "plan row vocab"]:
+    """The logits themselves."""
     return logits
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Swept:
-    """values: what `measure` gave, (plan, ...); clean: logits without edits, (row, vocab).
+    """The results of a sweep.
 
-    road: "fast", or "hooks" and why, of the first plan that needed them.
+    Attributes:
+        values: Results of `measure`, plan by plan; with `shift`, of shape (plan, row).
+        clean: Logits of the next token without edits.
+        backend: "fast", or "hooks: " and the reason of the first plan that needed them.
     """
 
-    values: Tensor
-    clean: Tensor
+    values: Float[Tensor, "plan ..."]
+    clean: Float[Tensor, "row vocab"]
     backend: str
 
 
@@ -87,12 +96,26 @@ def sweep(
     save: str | os.PathLike[str] | None = None,
     memory: int = MEMORY,
 ) -> Swept:
-    """Run every plan on every row, a few calls for many plans, and keep what `measure` makes of it.
+    """Run every plan on every row, many plans to a call, and collect what `measure` gives.
 
-    plans: any iterable, in an order that is the same again when the call is repeated to go on.
-    progress: called with the number of plans done. save: where finished blocks are kept; the same
-    call goes on from them. memory: bytes a block may take. Errors: as `run`; InterventionError
-    where `save` holds another sweep, or other plans than the first ones of these.
+    Args:
+        model: A hooked model, or an adapter around one.
+        task: The task, which names tokens and template.
+        inputs: Token sequences, one per row.
+        plans: Plans in any iterable; to resume, it must give the same plans in the same order.
+        prefixes: Output tokens already written, one sequence per row; None for none.
+        measure: Function of the logits (plan, row, vocab) under some plans and the clean logits
+            (row, vocab); its result is stored, its first axis is the plan.
+        progress: Called with the number of plans done, after each block.
+        save: Path of a file for finished blocks; a call with the same path resumes.
+        memory: Bytes that the edits and logits of one block may take.
+
+    Returns:
+        The results in the order of the plans.
+
+    Raises:
+        InterventionError: If `save` holds another sweep, or other plans than the first of these; or
+            if a plan cannot run, as in `run`.
     """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     rows = build_batch(task, inputs, prefixes)
@@ -112,7 +135,7 @@ def sweep(
         if progress is not None:
             progress(done)
     values = store.read() if store is not None else torch.cat(found) if found else torch.empty(0)
-    return Swept(values, job.clean, job.backend)
+    return Swept(values=values, clean=job.clean, backend=job.backend)
 
 
 def stream(
@@ -124,15 +147,31 @@ def stream(
     *,
     measure: Measure = shift,
     memory: int = MEMORY,
-) -> Iterator[tuple[int, Tensor]]:
-    """As `sweep`, block by block: the number of its first plan, and (plan, ...) values."""
+) -> Iterator[tuple[int, Float[Tensor, "plan ..."]]]:
+    """Run every plan on every row and yield the results block by block.
+
+    Args:
+        model: A hooked model, or an adapter around one.
+        task: The task, which names tokens and template.
+        inputs: Token sequences, one per row.
+        plans: Plans in any iterable.
+        prefixes: Output tokens already written, one sequence per row; None for none.
+        measure: Function of the logits under some plans and the clean logits; see `sweep`.
+        memory: Bytes that the edits and logits of one block may take.
+
+    Yields:
+        The index of a block's first plan, and the results of its plans.
+
+    Raises:
+        InterventionError: If a plan cannot run, as in `run`.
+    """
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     job = _Sweep(adapter, task, build_batch(task, inputs, prefixes), measure, memory)
     yield from job.blocks(iter(plans), 0)
 
 
 class _Sweep:
-    """One sweep: what is the same for all of its blocks."""
+    """One sweep: the state that its blocks share."""
 
     def __init__(
         self, adapter: Adapter, task: Task, rows: PromptBatch, measure: Measure, memory: int
@@ -141,19 +180,20 @@ class _Sweep:
         self.measure, self.backend = measure, "fast"
         self.clean = next_logits(adapter, task, rows)
         each = 4 * len(rows) * (rows.ids.shape[1] * adapter.d_head * 2 + self.clean.shape[1])
-        self.size = max(1, min(BLOCK, memory // each))
+        max_plans = 1024  # more do not make a block faster
+        self.size = max(1, min(max_plans, memory // each))
         self._known: dict[tuple[str, int | None], str] = {}
         self._warned = False
 
     @property
     def name(self) -> str:
-        """What tells one sweep from another, for whoever goes on with it later."""
+        """Identifies the sweep by its rows, the model's logits and the measure, for resuming."""
         digest = hashlib.sha256(repr((self.rows.inputs, self.rows.prefixes)).encode())
         digest.update(self.clean.numpy().tobytes())
         return digest.hexdigest()[:16] + getattr(self.measure, "__qualname__", "")
 
     def blocks(self, plans: Iterator[Plan], start: int) -> Iterator[tuple[int, Tensor]]:
-        """Values of the plans, a block at a time."""
+        """The values of the plans, block by block, each with the index of its first plan."""
         while block := list(islice(plans, self.size)):
             with ensure_source_cache():
                 values = self.run_halving(block)
@@ -161,7 +201,7 @@ class _Sweep:
             start += len(block)
 
     def run_halving(self, block: list[Plan]) -> Tensor:
-        """A block's values, in two halves where the memory for all of it is not there."""
+        """The values of a block, in halves if there is too little memory for all of it."""
         try:
             return self.measure(self.logits(block), self.clean)
         except (MemoryError, RuntimeError) as error:
@@ -170,14 +210,16 @@ class _Sweep:
         self.size = max(1, len(block) // 2)
         if not self._warned:
             self._warned = True
-            text = f"no memory for {len(block)} plans at once: going on with {self.size}"
+            text = f"no memory for {len(block)} plans at once: continuing with {self.size}"
             warnings.warn(text, RuntimeWarning, stacklevel=5)
         parts = [block[i : i + self.size] for i in range(0, len(block), self.size)]
         return torch.cat([self.run_halving(part) for part in parts])
 
-    def logits(self, block: list[Plan]) -> Tensor:
-        """(plan, row, vocab)."""
-        chunks = [range(i, min(i + BATCH, len(self.rows))) for i in range(0, len(self.rows), BATCH)]
+    def logits(self, block: list[Plan]) -> Float[Tensor, "plan row vocab"]:
+        """Logits of the next token under every plan of a block."""
+        chunks = [
+            range(i, min(i + MAX_ROWS, len(self.rows))) for i in range(0, len(self.rows), MAX_ROWS)
+        ]
         if len(chunks) == 1:
             return self.run_rows(self.rows, block)
         parts = [
@@ -190,7 +232,7 @@ class _Sweep:
         return torch.cat(parts, 1)
 
     def hooks(self, plan: Plan, backend: FastBackend | str) -> str:
-        """Why a plan needs hooks, or nothing; each site is proven once to exist and be live."""
+        """Why a plan needs hooks, or ""; checks once that each hook point exists and is live."""
         why = backend if isinstance(backend, str) else ""
         for unit in edited_units(self.adapter, plan):
             key = (unit.hook, unit.head)
@@ -203,8 +245,8 @@ class _Sweep:
             why = why or self._known[key]
         return why
 
-    def run_rows(self, rows: PromptBatch, block: Sequence[Plan]) -> Tensor:
-        """A block on rows that fit a call's bounds."""
+    def run_rows(self, rows: PromptBatch, block: Sequence[Plan]) -> Float[Tensor, "plan row vocab"]:
+        """Logits of a block on rows that fit one call."""
         backend = fast_backend_for(self.adapter)
         out: list[Tensor | None] = [None] * len(block)
         together, edits = [], []
@@ -228,7 +270,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 class _Store:
-    """Finished blocks in a file of float32, and beside it how far they go."""
+    """Finished blocks in a file of float32, and a note beside it that counts them."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.note_path = path, path.with_name(path.name + ".json")
@@ -239,19 +281,19 @@ class _Store:
             return
         note = json.loads(self.note_path.read_text())
         if note["sweep"] != name:
-            wrong = "it holds another sweep: other inputs, another model or another measure"
-            raise InterventionError(f"going on with {path}", wrong, "another path")
+            problem = "it holds another sweep: other inputs, another model or another measure"
+            raise InterventionError(f"resume {path}", problem, "choose another path")
         self.done, self.shape, self.plans = note["done"], note["shape"], note.get("plans")
         os.truncate(path, 4 * self.done * int(np.prod(self.shape)))  # a block cut off half-way
 
     def rest(self, plans: Iterator[Plan]) -> Iterator[Plan]:
-        """The plans after those that are done. Errors: InterventionError where those are others."""
+        """The plans after the finished ones. Raises InterventionError if those were others."""
         for plan in islice(plans, self.done):
             self.chain.add(plan)
         if self.chain.hex != self.plans:
-            wrong = f"it holds the results of {self.done} other plans than the first of these"
-            wanted = "the same plans in the same order, or another path"
-            raise InterventionError(f"going on with {self.path}", wrong, wanted)
+            problem = f"it holds the results of {self.done} other plans than the first of these"
+            hint = "give the same plans in the same order, or choose another path"
+            raise InterventionError(f"resume {self.path}", problem, hint)
         return self._watched(plans)
 
     def _watched(self, plans: Iterator[Plan]) -> Iterator[Plan]:
@@ -260,7 +302,7 @@ class _Store:
             yield plan
 
     def add(self, values: Tensor) -> None:
-        """Append a block, of all plans taken since the last; only then is it counted."""
+        """Append the values of a block; it counts as done only after that."""
         with self.path.open("ab") as file:
             file.write(values.detach().cpu().float().numpy().tobytes())
         self.done, self.shape = self.done + len(values), list(values.shape[1:])
@@ -270,8 +312,8 @@ class _Store:
         half.write_text(json.dumps(note))
         half.replace(self.note_path)
 
-    def read(self) -> Tensor:
-        """All values so far, (plan, ...), left on disk and read where they are looked at."""
+    def read(self) -> Float[Tensor, "plan ..."]:
+        """All values so far, as a map of the file."""
         if not self.done:
             return torch.empty(0)
         size = (self.done, *self.shape)

@@ -134,7 +134,7 @@ def test_reference_values_are_read_at_the_named_positions(adapter: Adapter) -> N
     ("make", "says"),
     [
         (lambda: Reference("none", ()), "the set is empty"),
-        (lambda: Reference("odd", (WORD,), ((), ())), "1 inputs, 2 prefixes"),
+        (lambda: Reference("odd", (WORD,), ((), ())), "1 inputs, but 2 prefixes"),
         (lambda: PathPatch((1, 0), (1, 1), "q", SOURCE, PREFIX), "later layer"),
         (lambda: PathPatch((0, 0), (1, 1), "o", SOURCE, PREFIX), "q, k or v"),  # type: ignore
     ],

@@ -221,7 +221,7 @@ def test_invalid_values_are_refused(copier: Adapter) -> None:
         Ablate(())
     with pytest.raises(UnknownHookError, match="one of"):
         At("somewhere")  # type: ignore[arg-type]
-    with pytest.raises(UnknownHookError, match="which input"):
+    with pytest.raises(UnknownHookError, match="needs an index"):
         At("input")
     with pytest.raises(IncompatibleModelError, match="at least one"):
         run(copier, COPY, [], [])

@@ -125,7 +125,7 @@ def test_generation_within_subspaces_does_not_use_the_kv_cache() -> None:
 
 def test_basis_of_the_wrong_shape_is_refused() -> None:
     model = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
-    with pytest.raises(InterventionError, match="as many of each"):
+    with pytest.raises(InterventionError, match="one basis per unit"):
         replace(PLAN[0], within=(torch.eye(32), torch.eye(32)))
     with pytest.raises(InterventionError, match="features"):
         next_logits(model, TASK, ROWS, [replace(PLAN[0], within=(torch.eye(31),))])

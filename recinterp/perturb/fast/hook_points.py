@@ -1,6 +1,7 @@
-"""Where edits land in the fast backend: its points, edits gathered over lanes, and frames.
+"""Where edits apply in the fast backend: its points, edits grouped over plan rows, and frames.
 
-A frame says which positions of which lanes a tensor holds.
+A *plan row* is one row under one plan. A frame says which positions of which plan rows a tensor
+holds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 POINTS = {
@@ -26,14 +28,14 @@ POINTS = {
     "hook_mlp_out": "mlp_out",
     "hook_resid_post": "post",
 }
-# At these an edit leaves every other position of the layer as it was.
+# An edit at these leaves every other position of the layer unchanged.
 LOCAL = ("q", "pattern", "z", "attn_out", "mid", "mlp_pre", "mlp_post", "mlp_out", "post")
-# At these the stream itself is held, of both halves of an encoder-decoder.
+# The residual stream, which has both halves of an encoder-decoder.
 STREAM = ("pre", "mid", "post")
 
 
 def point_of(hook: str) -> tuple[int, str] | None:
-    """(layer, point) of a hook name, or None where the fast backend has no such point."""
+    """(layer, point) of a hook point; None if the fast backend has no such point."""
     start, _, rest = hook.partition(".")
     layer, _, name = rest.partition(".")
     if start != "blocks" or name not in POINTS:
@@ -43,31 +45,39 @@ def point_of(hook: str) -> tuple[int, str] | None:
 
 @dataclass(frozen=True, eq=False)
 class EditGroup:
-    """Writes of one kind at one point, over all lanes of a call: lane, pos, head: (sites,).
+    """Edits of one kind at one point, over all plan rows of a call.
 
-    look: value is a pattern, (sites, head or 1, key); frozen: (lane, head, query, key).
+    Attributes:
+        op: As in `Write`.
+        plan_row: Plan row of each site.
+        pos: Position of each site.
+        head: Head of each site; None for all heads.
+        value: What is written; at "pattern" (site, head or 1, key), at "frozen_pattern"
+            (plan row, head, query, key).
+        noise: The random directions, as in `Write`.
     """
 
     op: str
-    plan_row: Tensor
-    pos: Tensor
-    head: Tensor | None
-    value: Tensor
-    noise: Tensor | None = None
+    plan_row: Int[Tensor, " site"]
+    pos: Int[Tensor, " site"]
+    head: Int[Tensor, " site"] | None
+    value: Float[Tensor, "site ..."]
+    noise: Float[Tensor, "site ..."] | None = None
 
 
 Table: TypeAlias = dict[tuple[int, str], list[EditGroup]]
+Index: TypeAlias = tuple[Int[Tensor, " site"], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class SuffixFrame:
-    """Tensors that hold the positions from `start` on, up to `stop`: (lane, pos - start, ...)."""
+    """Tensors of shape (plan row, pos - start, ...) that hold the positions from start to stop."""
 
     start: int
     stop: int | None = None
 
-    def place(self, group: EditGroup) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Where a group's sites are, and which of them (None: all) are here."""
+    def place(self, group: EditGroup) -> tuple[Index, Bool[Tensor, " site"] | None]:
+        """Index of a group's sites in such a tensor, and which of the sites (None: all) it has."""
         if self.stop is None:
             return (group.plan_row, group.pos - self.start), None
         here = (group.pos >= self.start) & (group.pos < self.stop)
@@ -76,25 +86,25 @@ class SuffixFrame:
 
 @dataclass(frozen=True, eq=False)
 class PredictionFrame:
-    """Tensors that hold each lane's query alone: (lane, ...)."""
+    """Tensors of shape (plan row, ...) that hold the prediction position only."""
 
-    prediction: Tensor
+    prediction: Int[Tensor, " plan_row"]
 
-    def place(self, group: EditGroup) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Where a group's sites are, and which of them (None: all) are here."""
+    def place(self, group: EditGroup) -> tuple[Index, Bool[Tensor, " site"] | None]:
+        """Index of a group's sites in such a tensor, and which of the sites it has."""
         here = group.pos == self.prediction[group.plan_row]
         return (group.plan_row[here],), here
 
 
 @dataclass(frozen=True, eq=False)
 class EditedTokens:
-    """Tensors that hold the touched tokens alone: (token, ...), by sorted lane * width + pos."""
+    """Tensors of shape (token, ...) that hold edited tokens only, by plan row * width + pos."""
 
-    keys: Tensor
+    keys: Int[Tensor, " token"]
     width: int
 
-    def place(self, group: EditGroup) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Where a group's sites are, and which of them (None: all) are here."""
+    def place(self, group: EditGroup) -> tuple[Index, Bool[Tensor, " site"] | None]:
+        """Index of a group's sites in such a tensor; it has all of them."""
         return (torch.searchsorted(self.keys, group.plan_row * self.width + group.pos),), None
 
 

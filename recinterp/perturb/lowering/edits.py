@@ -1,8 +1,9 @@
-"""What a plan comes down to, on given rows: values at sites, the form both roads carry out.
+"""Edits: what a plan writes to the activations of given rows, the form that both backends run.
 
-Write   a vector at some (row, position) sites of a hook point: set, added, or moved toward
-Look    attention rows of some queries
-Frozen  all attention of a layer
+Write          vectors at some sites (row, position) of a hook point: set, added, or turned
+               into a random direction
+PatternEdit    attention rows of some queries
+PatternFreeze  all attention of a layer
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import combinations
 from typing import Literal, TypeAlias
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recinterp.errors import InterventionError
@@ -20,29 +22,41 @@ from recinterp.errors import InterventionError
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """Values at sites of a hook point; row, pos: (sites,), row by row.
+    """Values at sites of a hook point.
 
-    value: (sites, features) if per_site, else (features,) or a number; with a head axis before the
-    features where `head` is None at a per-head hook. toward: `old` plus noise as long as
-    `value - old`.
+    Attributes:
+        hook: Name of the hook point.
+        head: Index of one head; None for the whole activation.
+        row: Row of each site, ascending.
+        pos: Position of each site.
+        op: "set", "add", or "random_direction": add the noise, scaled to the norm of value - old.
+        value: (site, features) if `per_site`, else (features,) or a number; with a head axis before
+            the features where `head` is None at a hook point with heads.
+        per_site: Whether each site has a value of its own.
+        noise: The random directions, in the shape of `value`.
     """
 
     hook: str
     head: int | None
-    row: Tensor
-    pos: Tensor
+    row: Int[Tensor, " site"]
+    pos: Int[Tensor, " site"]
     op: Literal["set", "add", "random_direction"]
-    value: Tensor
+    value: Float[Tensor, "..."]
     per_site: bool = False
-    noise: Tensor | None = None
+    noise: Float[Tensor, "site ..."] | None = None
 
-    def apply(self, old: Tensor) -> Tensor:
-        """The new values of (sites, features)."""
+    def apply(self, old: Float[Tensor, "site ..."]) -> Float[Tensor, "site ..."]:
+        """The activations at the sites after the write."""
         return write(self.op, old, self.value, self.noise)
 
 
-def write(op: str, old: Tensor, value: Tensor, noise: Tensor | None) -> Tensor:
-    """What stands at a site after a write."""
+def write(
+    op: str,
+    old: Float[Tensor, "site ..."],
+    value: Float[Tensor, "..."],
+    noise: Float[Tensor, "site ..."] | None,
+) -> Float[Tensor, "site ..."]:
+    """The activations at some sites after a write; arguments as in `Write`."""
     value = value.to(old)
     if op == "set":
         return value.expand_as(old)
@@ -56,30 +70,43 @@ def write(op: str, old: Tensor, value: Tensor, noise: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class PatternEdit:
-    """Attention of a head (None: of all) at queries (row, pos): pattern (sites, head or 1, key)."""
+    """Attention rows at some queries.
+
+    Attributes:
+        layer: Index of the layer.
+        head: Index of the head; None for all heads.
+        row: Row of each query.
+        pos: Position of each query.
+        pattern: The attention to write; one head stands for all where `head` is None.
+    """
 
     layer: int
     head: int | None
-    row: Tensor
-    pos: Tensor
-    pattern: Tensor
+    row: Int[Tensor, " site"]
+    pos: Int[Tensor, " site"]
+    pattern: Float[Tensor, "site head_or_1 key"]
 
     @property
     def hook(self) -> str:
-        """Where it is written."""
+        """Name of the hook point."""
         return f"blocks.{self.layer}.attn.hook_pattern"
 
 
 @dataclass(frozen=True, eq=False)
 class PatternFreeze:
-    """All attention of a layer: pattern (row, head, query, key)."""
+    """All attention of a layer.
+
+    Attributes:
+        layer: Index of the layer.
+        pattern: The attention to write.
+    """
 
     layer: int
-    pattern: Tensor
+    pattern: Float[Tensor, "row head query key"]
 
     @property
     def hook(self) -> str:
-        """Where it is written."""
+        """Name of the hook point."""
         return f"blocks.{self.layer}.attn.hook_pattern"
 
 
@@ -87,13 +114,13 @@ Edit: TypeAlias = Write | PatternEdit | PatternFreeze
 
 
 def check_no_overwrite(edits: Sequence[Edit], width: int) -> None:
-    """Raise InterventionError where one edit undoes another of the same plan; width: of a row."""
+    """Raise InterventionError if an edit overwrites an earlier one; width: positions per row."""
     for first, second in combinations(edits, 2):
         if _overwrites(first, second, width):
             raise InterventionError(
-                f"{_name(first)} together with {_name(second)}",
+                f"combine {_name(first)} with {_name(second)}",
                 "the second undoes the first at the same site",
-                "one of them, or other positions",
+                "keep one of them, or choose other positions",
             )
 
 
@@ -119,7 +146,7 @@ def _overwrites(first: Edit, second: Edit, width: int) -> bool:
 def _overlap(
     first: Write | PatternEdit, second: Write | PatternEdit, width: int
 ) -> tuple[Tensor, Tensor] | None:
-    """Indices of the sites that both write, in each of them; None where there are none."""
+    """Indices of the common sites within each of two edits; None if there are none."""
     if None not in (first.head, second.head) and first.head != second.head:
         return None
     here, there = first.row * width + first.pos, second.row * width + second.pos
@@ -130,7 +157,7 @@ def _overlap(
 def _agree(
     first: Write | PatternEdit, second: Write | PatternEdit, one: Tensor, other: Tensor
 ) -> bool:
-    """Whether two edits write the same numbers where they overlap; then neither is undone."""
+    """Whether two edits write equal values at their common sites."""
     if not (isinstance(first, Write) and isinstance(second, Write)):
         return False
     if first.op != "set" or second.op != "set" or first.head != second.head:

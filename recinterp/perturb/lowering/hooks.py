@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.perturb.lowering.edits import Edit, PatternEdit, PatternFreeze, Write
@@ -13,7 +14,7 @@ Hook: TypeAlias = tuple[str, Callable[..., Any]]
 
 
 def compile_hook(edit: Edit) -> Hook:
-    """One edit as a hook."""
+    """An edit as a hook: the name of its hook point, and the function of the activation."""
     match edit:
         case Write():
             return edit.hook, _write_hook(edit)
@@ -47,6 +48,6 @@ def _pattern_hook(edit: PatternEdit) -> Callable[..., Tensor]:
     return run
 
 
-def replace_activation(value: Tensor) -> Callable[..., Tensor]:
-    """A hook function that puts a value in place of an activation."""
+def replace_activation(value: Float[Tensor, "row pos ..."]) -> Callable[..., Tensor]:
+    """A hook function that returns a given value instead of the activation."""
     return lambda old, hook=None: value.to(old)

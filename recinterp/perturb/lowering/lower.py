@@ -1,6 +1,6 @@
-"""A plan on a batch of rows, lowered to edits: what is written where, in plain tensors.
+"""A plan on a batch of rows, lowered to edits: what is written where, as tensors.
 
-Sources and references are run here, once.
+Sources and references are run here, once each.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.errors import InterventionError, UnknownHookError
@@ -42,7 +43,7 @@ from recinterp.perturb.plan import (
     Unit,
     head,
 )
-from recinterp.perturb.positions import ALL, PREDICTION, PromptBatch, half_of
+from recinterp.perturb.positions import ALL, PREDICTION, PromptBatch, Sites, half_of
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -52,7 +53,23 @@ if TYPE_CHECKING:
 def lower(
     adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan, clean: PromptBatch | None = None
 ) -> list[Edit]:
-    """What a plan writes on these rows. clean: the rows before swaps and prefixes."""
+    """Lower a plan to edits of the activations.
+
+    Args:
+        adapter: The model.
+        task: Its task.
+        rows: The batch, with swaps and forced prefixes applied.
+        plan: The plan.
+        clean: The batch before swaps and forced prefixes, which frozen patterns are read from;
+            None if the plan has none.
+
+    Returns:
+        The edits, in the order of the plan.
+
+    Raises:
+        InterventionError: If an intervention cannot run, or two overwrite each other.
+        UnknownHookError: If a row has no position of a class, or the model no such hook point.
+    """
     with ensure_source_cache():
         made = [
             edit for step in plan for edit in _lower_step(adapter, task, rows, step, clean or rows)
@@ -64,7 +81,7 @@ def lower(
 def lower_to_hooks(
     adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan, clean: PromptBatch | None = None
 ) -> list[Hook]:
-    """The hooks that carry out a plan on these rows. clean: the rows before swaps and prefixes."""
+    """The hooks that carry out a plan on a batch; arguments as for `lower`."""
     check_plan(adapter, plan)
     return [compile_hook(edit) for edit in lower(adapter, task, rows, plan, clean)]
 
@@ -94,7 +111,7 @@ def _lower_step(
     return []
 
 
-def _sites(adapter: Adapter, rows: PromptBatch, unit: Unit) -> tuple[Tensor, Tensor]:
+def _sites(adapter: Adapter, rows: PromptBatch, unit: Unit) -> Sites:
     return rows.sites(unit.at, half_of(adapter, unit.hook))
 
 
@@ -108,15 +125,16 @@ def _make_write(
     noise: Tensor | None = None,
 ) -> Write:
     if unit.hook.endswith("hook_pattern"):
-        raise InterventionError(
-            str(unit), "a pattern is not a vector of features", "use Redirect or Transplant"
-        )
+        problem = "an attention pattern is not a vector of features"
+        raise InterventionError(f"edit {unit}", problem, "use Redirect or Transplant")
     row, pos = _sites(adapter, rows, unit)
     return Write(unit.hook, unit.head, row, pos, op, value, per_site, noise)
 
 
-def read_unit(adapter: Adapter, rows: PromptBatch, unit: Unit, value: Tensor) -> Tensor:
-    """A unit's values in a cached activation: (sites, features), row by row."""
+def read_unit(
+    adapter: Adapter, rows: PromptBatch, unit: Unit, value: Float[Tensor, "row pos ..."]
+) -> Float[Tensor, "site ..."]:
+    """The values of a unit in a cached activation, row by row."""
     row, pos = _sites(adapter, rows, unit)
     row, pos = row.to(value.device), pos.to(value.device)
     return value[row, pos] if unit.head is None else value[row, pos, unit.head]
@@ -134,12 +152,11 @@ def _lower_ablation(
     cache = read_sources(adapter, reference, [unit.hook])
     values = read_unit(adapter, reference, there, cache[unit.hook])
     if not len(values):
-        raise InterventionError(
-            f"ablation of {unit}", "the reference has no such position", "other inputs"
-        )
+        problem = "the reference has no such position"
+        raise InterventionError(f"ablate {unit}", problem, "give other reference inputs")
     if step.kind == "mean":
         return _make_write(adapter, rows, unit, "set", values.mean(0))
-    # The same seed for every unit of a set: they are drawn from the same places.
+    # One seed for every unit of a set: they are drawn from the same rows.
     generator = torch.Generator().manual_seed(step.seed)
     drawn = torch.randint(len(values), (sites,), generator=generator)
     return _make_write(adapter, rows, unit, "set", values[drawn.to(values.device)], True)
@@ -170,15 +187,20 @@ def _lower_interchange(
     return made
 
 
-def interchange_within(old: Tensor, new: Tensor, basis: Tensor) -> Tensor:
-    """(sites, ...) with what lies in a subspace as in `new`; basis: (features, dims)."""
+def interchange_within(
+    old: Float[Tensor, "site ..."],
+    new: Float[Tensor, "site ..."],
+    basis: Float[Tensor, "features dims"],
+) -> Float[Tensor, "site ..."]:
+    """`old`, with its component in the span of an orthonormal basis replaced by that of `new`."""
     features = old.shape[1:].numel()
     if basis.dim() != 2 or basis.shape[0] != features:
-        wrong = f"a basis of shape {tuple(basis.shape)} for {features} features"
-        raise InterventionError("an interchange within subspaces", wrong, "(features, dims)")
+        problem = f"a basis has shape {tuple(basis.shape)}, but there are {features} features"
+        hint = "give bases of shape (features, dims)"
+        raise InterventionError("interchange within subspaces", problem, hint)
     basis = basis.to(old)
-    apart = (new - old).flatten(1)
-    return old + (apart @ basis @ basis.T).view(old.shape)
+    difference = (new - old).flatten(1)
+    return old + (difference @ basis @ basis.T).view(old.shape)
 
 
 def _check_counts(
@@ -189,10 +211,9 @@ def _check_counts(
     half = half_of(adapter, unit.hook)
     here, from_ = rows.mask(unit.at, half).sum(1), source.mask(there.at, half).sum(1)
     row = int((here != from_).nonzero()[0, 0])
-    wrong = f"row {row} has {int(here[row])} such positions, its source {int(from_[row])}"
-    raise UnknownHookError(
-        f"interchange of {unit}", wrong, "sources with as many positions of the class"
-    )
+    problem = f"row {row} has {int(here[row])} such positions, its source {int(from_[row])}"
+    hint = "give sources with as many positions of the class"
+    raise UnknownHookError(f"interchange {unit}", problem, hint)
 
 
 def _lower_redirect(rows: PromptBatch, step: Redirect) -> PatternEdit:
@@ -204,14 +225,14 @@ def _lower_redirect(rows: PromptBatch, step: Redirect) -> PatternEdit:
     whole = pattern.sum(1, keepdim=True)
     if not bool((whole > 0).all()):
         row = int((whole[:, 0] <= 0).nonzero()[0, 0])
-        raise UnknownHookError(
-            f"redirect of layer {step.layer}", f"row {row} has no such position", "another class"
-        )
+        problem = f"row {row} has no such position"
+        hint = "choose another class of positions"
+        raise UnknownHookError(f"redirect layer {step.layer}", problem, hint)
     return _pattern_edit(rows, step.layer, step.head, (pattern / whole)[:, None])
 
 
 def _lower_path_patch(adapter: Adapter, task: Task, rows: PromptBatch, step: PathPatch) -> Write:
-    """The receiver's queries, keys or values, were the sender alone as it is on the sources."""
+    """The receiver's queries, keys or values, if only the sender were as on the sources."""
     (low, h), (high, receiver) = step.sender, step.receiver
     sent = Interchange((head(low, h, step.at),), step.inputs, step.prefixes)
     edits: list[Edit] = [*_lower_interchange(adapter, task, rows, sent)]
@@ -230,8 +251,10 @@ def _lower_path_patch(adapter: Adapter, task: Task, rows: PromptBatch, step: Pat
     return _make_write(adapter, rows, unit, "set", read_unit(adapter, rows, unit, held[into]), True)
 
 
-def _pattern_edit(rows: PromptBatch, layer: int, which: int | None, pattern: Tensor) -> PatternEdit:
-    """Attention rows of the query: pattern (row, head or 1, key)."""
+def _pattern_edit(
+    rows: PromptBatch, layer: int, which: int | None, pattern: Float[Tensor, "row head_or_1 key"]
+) -> PatternEdit:
+    """Attention from the prediction position."""
     if which is not None and pattern.shape[1] > 1:
         pattern = pattern[:, which : which + 1]
     return PatternEdit(layer, which, torch.arange(len(rows)), rows.prediction, pattern)
@@ -240,7 +263,7 @@ def _pattern_edit(rows: PromptBatch, layer: int, which: int | None, pattern: Ten
 def _lower_pattern_transplant(
     adapter: Adapter, task: Task, rows: PromptBatch, step: Transplant
 ) -> list[PatternEdit]:
-    """Rows of attention from other rows' queries, cut to the keys that this query may see."""
+    """Attention at the sources' prediction positions, cut to the keys visible in the batch."""
     check_one_per_row("sources", len(step.inputs), len(rows))
     source = source_rows(task, step.inputs, step.prefixes)
     names = sorted({f"blocks.{layer}.attn.hook_pattern" for layer, _ in step.heads})
@@ -264,9 +287,9 @@ def _pattern_freezes(
     adapter: Adapter, rows: PromptBatch, step: FreezePatterns, clean: PromptBatch
 ) -> list[PatternFreeze]:
     if clean.ids.shape != rows.ids.shape or not torch.equal(clean.prediction, rows.prediction):
-        raise InterventionError(
-            "frozen patterns", "the clean rows have another shape", "force no prefix beside it"
-        )
+        problem = "the clean rows have another shape"
+        hint = "force no prefix in the same plan"
+        raise InterventionError("freeze attention patterns", problem, hint)
     layers = range(adapter.n_layers) if step.layers is None else step.layers
     cache = read_sources(adapter, clean, [f"blocks.{layer}.attn.hook_pattern" for layer in layers])
     return [PatternFreeze(layer, cache[f"blocks.{layer}.attn.hook_pattern"]) for layer in layers]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.perturb.fast.support import fast_backend_for
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
+Activations: TypeAlias = "dict[str, Float[Tensor, 'row pos ...']]"
 SourceCache: TypeAlias = "dict[tuple[object, ...], Tensor | PromptBatch]"
 _source_cache: ContextVar[SourceCache | None] = ContextVar("sources", default=None)
 
 
 @contextmanager
 def source_cache(cache: SourceCache | None = None) -> Iterator[None]:
-    """Within it, a source run's activations are read once, however many plans ask for them.
+    """Inside it, the activations of each source run are computed once for all plans.
 
-    kept: a dictionary to keep them in, for whoever comes back to it later.
+    Args:
+        cache: A dictionary that stores them beyond the context; None for a new one.
     """
     token = _source_cache.set({} if cache is None else cache)
     try:
@@ -37,7 +40,7 @@ def source_cache(cache: SourceCache | None = None) -> Iterator[None]:
 
 @contextmanager
 def ensure_source_cache() -> Iterator[None]:
-    """The same, where nobody further out keeps them already."""
+    """A source cache, unless one is active already."""
     if _source_cache.get() is not None:
         yield
     else:
@@ -46,9 +49,9 @@ def ensure_source_cache() -> Iterator[None]:
 
 
 def source_rows(task: Task, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]) -> PromptBatch:
-    """The rows of a source run, laid out once where sources are kept."""
+    """The batch of a source run, built once where a source cache is active."""
     cache = _source_cache.get()
-    # By identity: a sweep names the same two tuples a thousand times, and hashing them is dear.
+    # By identity: a sweep uses the same two tuples a thousand times, and hashing them is slow.
     key = ("rows", id(inputs), id(prefixes), id(task))
     known = None if cache is None else cache.get(key)
     if isinstance(known, PromptBatch) and known.inputs is inputs and known.prefixes is prefixes:
@@ -59,8 +62,8 @@ def source_rows(task: Task, inputs: Sequence[Tokens], prefixes: Sequence[Tokens]
     return rows
 
 
-def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
-    """Activations of a source run: {hook: (row, pos, ...)}. Errors: UnknownHookError."""
+def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> Activations:
+    """Activations of a source run, by hook point. Raises UnknownHookError."""
     cache = _source_cache.get()
     if cache is None:
         return _activations(adapter, rows, hooks)
@@ -72,7 +75,7 @@ def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> d
     return {hook: cast(Tensor, cache[key]) for hook, key in keys.items()}
 
 
-def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
+def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> Activations:
     backend = fast_backend_for(adapter)
     if isinstance(backend, str):
         return adapter.cache(rows.ids, hooks)
@@ -82,7 +85,7 @@ def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> d
 
 
 def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> PromptBatch:
-    """The rows of a reference set: its inputs, and its prefixes or the model's own outputs."""
+    """The batch of a reference set: its inputs with its prefixes, or with the model's outputs."""
     assert step.reference is not None
     named = step.reference
     reference = named if isinstance(named, Reference) else Reference("inputs", named)
@@ -99,7 +102,7 @@ def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> PromptBatch:
 
 
 def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The model's own outputs, without the mark of one that was cut, as far as it reads them."""
+    """The model's own outputs, without the truncation mark, as far as they fit the context."""
     outs = adapter.generate([list(x) for x in inputs])
     room = [adapter.n_ctx - len(adapter.task.prompt(list(x))) for x in inputs]
     return [
@@ -109,7 +112,7 @@ def _outputs(adapter: Adapter, inputs: Sequence[Sequence[str]]) -> list[list[str
 
 
 def without_indices(unit: Unit) -> Unit:
-    """The unit, at positions that make sense in other rows than the plan's own."""
+    """A unit at classes of positions that make sense in other rows than those of the plan."""
     classes = unit.at if isinstance(unit.at, tuple) else (unit.at,)
     if all(at.index is None for at in classes):
         return unit
