@@ -55,10 +55,9 @@ def untrained_twin(model: nn.Module, seed: int = 0) -> nn.Module:
         return hugging_face.rewrap_model(model, _redrawn(copy.deepcopy(theirs), generator))
     if backend.has_bridge() and hasattr(model, "original_model"):
         # A copied bridge goes on writing into the model it was copied from.
-        asked = f"an untrained twin of {type(model).__name__}"
-        raise IncompatibleModelError(
-            asked, "a bridge of this kind cannot be built again", "go without"
-        )
+        operation = f"build an untrained twin of {type(model).__name__}"
+        problem = "a bridge of this kind cannot be rebuilt"
+        raise IncompatibleModelError(operation, problem, "go without this control")
     twin = copy.deepcopy(model, {id(v): v for k, v in vars(model).items() if k == "checkpoint"})
     return _redrawn(twin, generator)
 

@@ -256,5 +256,5 @@ def half_of(adapter: Adapter, hook: str) -> Half:
     if adapter.architecture != "encoder-decoder" or start != "blocks" or "hook_resid" in name:
         return "both"
     kind = adapter.block_names[int(layer)][0]
-    asked = kind == "X" and name in ("attn.hook_k", "attn.hook_v")
-    return "read" if kind == "E" or asked else "written"
+    is_cross_key = kind == "X" and name in ("attn.hook_k", "attn.hook_v")
+    return "read" if kind == "E" or is_cross_key else "written"

@@ -275,7 +275,7 @@ class _Store:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.note_path = path, path.with_name(path.name + ".json")
         self.done, self.shape, self.name, self.plans = 0, [], name, ""
-        self.chain = PlanHash()
+        self.plan_hash = PlanHash()
         if not self.note_path.exists():
             path.write_bytes(b"")
             return
@@ -289,8 +289,8 @@ class _Store:
     def rest(self, plans: Iterator[Plan]) -> Iterator[Plan]:
         """The plans after the finished ones. Raises InterventionError if those were others."""
         for plan in islice(plans, self.done):
-            self.chain.add(plan)
-        if self.chain.hex != self.plans:
+            self.plan_hash.add(plan)
+        if self.plan_hash.hex != self.plans:
             problem = f"it holds the results of {self.done} other plans than the first of these"
             hint = "give the same plans in the same order, or choose another path"
             raise InterventionError(f"resume {self.path}", problem, hint)
@@ -298,7 +298,7 @@ class _Store:
 
     def _watched(self, plans: Iterator[Plan]) -> Iterator[Plan]:
         for plan in plans:
-            self.chain.add(plan)
+            self.plan_hash.add(plan)
             yield plan
 
     def add(self, values: Tensor) -> None:
@@ -307,7 +307,7 @@ class _Store:
             file.write(values.detach().cpu().float().numpy().tobytes())
         self.done, self.shape = self.done + len(values), list(values.shape[1:])
         note = {"sweep": self.name, "done": self.done, "shape": self.shape}
-        note |= {"plans": self.chain.hex}
+        note |= {"plans": self.plan_hash.hex}
         half = self.note_path.with_name(self.note_path.name + ".part")
         half.write_text(json.dumps(note))
         half.replace(self.note_path)

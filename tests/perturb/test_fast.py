@@ -142,7 +142,7 @@ def test_unsupported_hooks_and_settings_are_named_as_the_reason_for_hooks() -> N
     adapter = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     embedding = Ablate(Unit("hook_embed", None, At("input", 0)))
     effects = run(adapter, TASK, INPUT, [embedding])
-    assert effects.backend == "hooks: hook_embed is no point of the fast backend"
+    assert effects.backend == "hooks: the fast backend has no point hook_embed"
     assert run(adapter, TASK, INPUT, [Ablate(head(0, 0))]).backend == "fast"
     soft = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     soft.model.cfg.output_logits_soft_cap = 30.0
@@ -152,7 +152,7 @@ def test_unsupported_hooks_and_settings_are_named_as_the_reason_for_hooks() -> N
 def test_model_that_contradicts_its_settings_uses_hooks() -> None:
     adapter = Adapter(random_model(DECODER_SHAPES["LN, gelu"]), TASK)
     adapter.model.cfg.act_fn = "relu"
-    assert "logits come out different" in hooks_needed(adapter)
+    assert "its logits differ" in hooks_needed(adapter)
     shut = run(adapter, TASK, INPUT, [Ablate(head(0, 0))])
     adapter.model.cfg.act_fn = "gelu"
     rows = build_batch(TASK, INPUT)

@@ -49,7 +49,7 @@ def test_sweep_gives_what_each_plan_gives_by_itself(adapter: Adapter) -> None:
     plans = [*plans[::9], [Swap(((0, "X1"),) * 8)], [Ablate(Unit("hook_embed", None, At("sep")))]]
     plans += [[Ablate(head(0, 1)), FreezePatterns((1,))], []]
     swept = sweep(adapter, TASK, INPUT, plans, measure=last_logits)
-    assert swept.backend == "hooks: hook_embed is no point of the fast backend"
+    assert swept.backend == "hooks: the fast backend has no point hook_embed"
     for plan, logits in zip(plans, swept.values, strict=True):
         alone = run(adapter, TASK, INPUT, plan)
         assert float((alone.logits - logits).abs().max()) < 1e-5

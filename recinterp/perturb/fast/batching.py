@@ -1,8 +1,8 @@
-"""Many plans in few calls: plans that start alike are folded into one batch, large ones are cut up.
+"""Many plans in few calls: plans that start alike share a call, and large ones are divided.
 
-A call holds about TOKENS tokens. Below that a call's fixed cost counts; above it the memory for its
-activations has to be mapped anew at every call, on many machines. Their wide middles stay in the
-caches, since they are made some tokens at a time (`weights.slices`).
+A call has a fixed cost, so it holds many tokens; beyond some thousand of them, the memory for its
+activations has to be mapped again at every call on many machines. The wide activations inside an
+MLP stay in the caches, since they are computed some tokens at a time (`weights.slices`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recinterp.perturb.fast.forward import Clean, resume
@@ -19,15 +20,16 @@ from recinterp.perturb.fast.masks import EncoderDecoderSplit
 from recinterp.perturb.fast.weights import FastWeights
 from recinterp.perturb.lowering.edits import Edit, PatternEdit, PatternFreeze, Write
 
-TOKENS = 4096  # of a call, on a CPU
-DEVICE_TOKENS = 65536  # elsewhere
-WASTE = 192  # tokens computed in vain that cost as much as one more call
-PER_HEAD = ("q", "k", "v", "z")
-
 
 @dataclass(frozen=True)
 class PlanStart:
-    """What decides how a plan is run: first layer, whether only touched tokens matter there."""
+    """Where a plan starts to differ from the clean run.
+
+    Attributes:
+        first: First edited layer.
+        local: Whether the edits there leave all other positions of that layer unchanged.
+        start: First edited position; 0 if an encoder reads one.
+    """
 
     first: int
     local: bool
@@ -35,9 +37,13 @@ class PlanStart:
 
 
 def start_of(edits: Sequence[Edit], split: EncoderDecoderSplit | None = None) -> PlanStart | None:
-    """Where a lowered plan starts; None where it writes nothing. Hook names must be known ones.
+    """Where a lowered plan starts; None if it writes nothing.
 
-    An encoder sees both ways: from an edit of what it reads on, all of the row is computed anew.
+    An encoder attends both ways: after an edit of its input the whole row is recomputed.
+
+    Args:
+        edits: The edits, at hook points that the fast backend has.
+        split: Where outputs begin, in an encoder-decoder.
     """
     begins = None if split is None else split.begins.cpu()
     touched = []
@@ -59,10 +65,17 @@ def start_of(edits: Sequence[Edit], split: EncoderDecoderSplit | None = None) ->
 @torch.no_grad()
 def run_many(
     weights: FastWeights, clean: Clean, plans: Sequence[Sequence[Edit]], tokens: int | None = None
-) -> Tensor:
-    """Logits of every plan on every row: (plan, row, vocab). tokens: of a call."""
+) -> Float[Tensor, "plan row vocab"]:
+    """Logits at the prediction position of every row under every plan.
+
+    Args:
+        weights: The model.
+        clean: The run without edits.
+        plans: The edits of each plan.
+        tokens: Tokens of one call; None for a number that suits the device.
+    """
     rows = len(clean.prediction)
-    usual = TOKENS if clean.logits.device.type == "cpu" else DEVICE_TOKENS
+    usual = 4096 if clean.logits.device.type == "cpu" else 65536
     out = clean.logits.expand(len(plans), *clean.logits.shape).clone()
     for call in _calls(plans, clean, len(weights.blocks), tokens or usual):
         plan_rows = torch.arange(call.rows.start, call.rows.stop).repeat(len(call.plans))
@@ -102,7 +115,7 @@ def _calls(
 def _buckets(
     plans: Sequence[Sequence[Edit]], split: EncoderDecoderSplit | None, n_layers: int, rows: int
 ) -> Iterator[tuple[int, bool, list[int]]]:
-    """(start, whether the query alone is computed, plans): those that can share a call."""
+    """(start, whether only the prediction position is computed, plans that share a call)."""
     found: dict[tuple[int, bool], list[tuple[int, int]]] = {}
     for number, edits in enumerate(plans):
         shape = start_of(edits, split)
@@ -119,12 +132,13 @@ def _buckets(
 
 
 def _split_by_waste(members: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, list[int]]]:
-    """Plans in order of where they start, latest first, cut where sharing would waste too much."""
+    """Plans by start, latest first, divided where sharing a call would waste too many tokens."""
+    max_waste = 192  # tokens computed in vain that cost as much as one more call
     together: list[int] = []
     start, wasted = members[0][0], 0
     for at, number in members:
         more = wasted + (start - at) * len(together) * rows
-        if at != start and more > WASTE:
+        if at != start and more > max_waste:
             yield start, together
             start, together, more = at, [], 0
         start, wasted = at, more
@@ -135,7 +149,7 @@ def _split_by_waste(members: list[tuple[int, int]], rows: int) -> Iterator[tuple
 def table_of(
     plans: Sequence[Sequence[Edit]], rows: range, total: int, device: torch.device
 ) -> Table:
-    """The edits of some plans on some of the rows, point by point; lane = plan, then row."""
+    """The edits of some plans on some rows, by point; plan rows are ordered by plan, then row."""
     parts: dict[tuple[int, str, int, str, bool], list[_Part]] = {}
     for number, edits in enumerate(plans):
         seen: dict[tuple[int, str], int] = {}
@@ -155,18 +169,18 @@ def table_of(
             parts.setdefault((*point, order, part_op, headed), []).append(part)
     table: Table = {}
     for (layer, name, _, op, headed), found in sorted(parts.items(), key=lambda item: item[0][:3]):
-        axes = 3 if name in PER_HEAD and not headed else 2
+        axes = 3 if name in ("q", "k", "v", "z") and not headed else 2
         table.setdefault((layer, name), []).append(_group(op, headed, axes, found, device))
     return table
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    plan_row: Tensor
-    pos: Tensor
+    plan_row: Int[Tensor, " site"]
+    pos: Int[Tensor, " site"]
     head: int | None
-    value: Tensor
-    noise: Tensor | None = None
+    value: Float[Tensor, "site ..."]
+    noise: Float[Tensor, "site ..."] | None = None
 
 
 def _part(edit: Edit, rows: range, total: int, offset: int) -> _Part:
@@ -207,7 +221,7 @@ def _group(op: str, headed: bool, axes: int, parts: list[_Part], device: torch.d
 
 
 def _expand_to_common_shape(values: list[Tensor], axes: int) -> list[Tensor]:
-    """Zeros are written as numbers, means and sources as vectors: as many axes for all of them."""
+    """Zeros are numbers, means and sources vectors: give all of them the same axes."""
     max_dims = max(axes, *(value.dim() for value in values))
     grown = [v.reshape(len(v), *[1] * (max_dims - v.dim()), *v.shape[1:]) for v in values]
     sizes = [max(size) for size in zip(*(v.shape[1:] for v in grown), strict=True)]

@@ -1,9 +1,10 @@
-"""Whole outputs under interventions, with keys and values kept from step to step.
+"""Whole outputs under interventions, with keys and values cached from step to step.
 
-What a position holds may change once: while it is the query an edit of the query touches it, and
-after that it is an output (or SEP). So every step reads its newest token twice where that matters:
-as the query, for the answer, and as what it will be from then on, for the keys and values that
-later steps see. Positions before it never change again, whatever absolute index an edit names.
+What a position holds may change once: while it is the prediction position, an edit of that position
+applies to it; after that it is an output (or SEP). So every step reads its newest token twice where
+that matters: as the prediction position, for the answer, and as what it is from then on, for the
+keys and values that later steps read. Earlier positions never change again, whatever absolute index
+an edit names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recinterp.perturb.fast.batching import table_of
@@ -49,12 +51,9 @@ if TYPE_CHECKING:
     from recinterp.models import Adapter
     from recinterp.tasks import Task
 
-# As long as a position is past, it stays of these classes, and as many of a row are of them.
-FIXED = ("input", "inputs", "others", "some", "position")
-
 
 def supports_kv_cache(plan: Plan) -> bool:
-    """Whether a plan's edits of past positions stay what they are while the output grows."""
+    """Whether the edits of past positions stay as they are while the output grows."""
     return all(_supports_kv_cache(step) for step in plan)
 
 
@@ -63,12 +62,14 @@ def _supports_kv_cache(step: Intervention) -> bool:
         case Ablate(kind="zero") | Steer() | Redirect() | ForcePrefix() | Swap():
             return True
         case Ablate(kind="mean", reference=reference):
-            return reference is not None  # else it is the mean of a batch that grows
+            return reference is not None  # else the mean of a batch that grows
         case Interchange(within=within) if within is not None:
-            return False  # the clean run's values at the query grow with it
+            return False  # the clean run's values at the prediction position grow with it
         case Interchange(units=units, at=at, control_seed=control_seed):
             places = [at] if at is not None else [unit.at for unit in units]
-            counted = all(_only(place, (*FIXED, "prediction")) for place in places)
+            # A past position stays in these classes, and a row has as many of them at every step.
+            fixed = ("input", "inputs", "others", "some", "position", "prediction")
+            counted = all(_only(place, fixed) for place in places)
             return counted and control_seed is None
         case Transplant(control_seed=control_seed):
             return control_seed is None
@@ -83,7 +84,7 @@ def _only(where: Where, kinds: Sequence[str]) -> bool:
 
 
 def restrict_to_current(plan: Plan, rows: PromptBatch) -> list[Intervention]:
-    """A plan for a moment of decoding: positions that are not there yet are left out."""
+    """A plan for one step of decoding, without positions that the rows do not reach yet."""
     return [_restrict_step(step, rows) for step in plan]
 
 
@@ -102,7 +103,7 @@ def _restrict_step(step: Intervention, rows: PromptBatch) -> Intervention:
 def decode(
     adapter: Adapter, task: Task, weights: FastWeights, rows: PromptBatch, plan: Plan
 ) -> list[tuple[list[str], bool]]:
-    """Per row: the tokens written, forced ones included, and whether it came to its end."""
+    """Per row: the tokens written, forced ones included, and whether EOS ended them."""
     with ensure_source_cache():
         return _Decoding(adapter, task, weights, rows, plan).run()
 
@@ -120,7 +121,7 @@ class _Decoding:
         self.split: EncoderDecoderSplit | None = None
 
     def run(self) -> list[tuple[list[str], bool]]:
-        """Step by step, until every row has ended or has no room."""
+        """Decode step by step until every row has ended or has no room left."""
         self._prefill()
         edits = self._lower_step()
         while any(self.open):
@@ -132,7 +133,7 @@ class _Decoding:
             self.rows = build_batch(self.task, here.inputs, self.outs)
             before, edits = edits, self._lower_step()
             if _at(before, prediction) or _at(edits, prediction):
-                self._step(here, prediction, edits)  # as what it is from now on
+                self._step(here, prediction, edits)  # as a past position
         return list(zip(self.outs, self.ended, strict=True))
 
     def _prefill(self) -> None:
@@ -155,8 +156,10 @@ class _Decoding:
     def _table(self, edits: Sequence[Edit]) -> Table:
         return table_of([edits], range(len(self.rows)), len(self.rows), self.weights.embed.device)
 
-    def _step(self, rows: PromptBatch, prediction: Tensor, edits: Sequence[Edit]) -> Tensor:
-        """Read one token per row, at `prediction`, under the edits that are there."""
+    def _step(
+        self, rows: PromptBatch, prediction: Int[Tensor, " row"], edits: Sequence[Edit]
+    ) -> Float[Tensor, "row vocab"]:
+        """Read one token per row, at `prediction`, under the edits at that position."""
         device = self.weights.embed.device
         ids = rows.ids[torch.arange(len(rows)), prediction].to(device)
         found = [_wide(edit, self.adapter.n_ctx) for edit in _at(edits, prediction)]
@@ -176,8 +179,8 @@ class _Decoding:
             self.open[i] = fits and name in self.task.ids
 
 
-def _at(edits: Sequence[Edit], prediction: Tensor) -> list[Edit]:
-    """The edits whose sites hold these positions, cut to them."""
+def _at(edits: Sequence[Edit], prediction: Int[Tensor, " row"]) -> list[Edit]:
+    """The edits at one position per row, restricted to it."""
     found: list[Edit] = []
     for edit in edits:
         if isinstance(edit, PatternFreeze):
@@ -195,7 +198,7 @@ def _at(edits: Sequence[Edit], prediction: Tensor) -> list[Edit]:
 
 
 def _wide(edit: Edit, width: int) -> Edit:
-    """Attention over as many keys as the buffers hold."""
+    """An edit whose attention covers as many keys as the buffers have."""
     if not isinstance(edit, PatternEdit):
         return edit
     pattern = F.pad(edit.pattern, (0, width - edit.pattern.shape[-1]))
@@ -204,22 +207,29 @@ def _wide(edit: Edit, width: int) -> Edit:
 
 def step(
     weights: FastWeights,
-    kv: Sequence[Tensor],
-    ids: Tensor,
-    pos: Tensor,
+    kv: Sequence[Float[Tensor, "row room 2 head d_head"]],
+    ids: Int[Tensor, " row"],
+    pos: Int[Tensor, " row"],
     table: Table,
     width: int,
     split: EncoderDecoderSplit | None = None,
-) -> Tensor:
-    """Logits (row, vocab) after one more token per row; its keys and values are written to kv.
+) -> Float[Tensor, "row vocab"]:
+    """Logits after one more token per row.
 
-    kv: per layer (row, room, 2, head, d_head), with room up to position `width`; ids, pos: (row,).
+    Args:
+        weights: The model.
+        kv: Keys and values per layer; those of the token are written to them.
+        ids: The token of each row.
+        pos: Its position.
+        table: The edits at these positions.
+        width: Positions that the buffers have room for.
+        split: Where outputs begin, in an encoder-decoder.
     """
     run = Pass(weights, pos, width, table, None, bool((pos == width - 1).all()), split)
     frame, rows = PredictionFrame(pos), torch.arange(len(ids), device=ids.device)
     x = embed(weights, ids, pos, split)
     for layer, block in enumerate(weights.blocks):
-        if block.kind == "E":  # it is done with
+        if block.kind == "E":  # the encoder has run
             x = run.pass_through(layer, x, frame)
             continue
         x = run.edit(layer, "pre", x, frame)

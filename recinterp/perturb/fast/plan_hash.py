@@ -1,9 +1,9 @@
-"""What tells a sequence of plans from every other, in bounded memory.
+"""A hash that identifies a sequence of plans, in bounded memory.
 
-chain = Chain()
+plan_hash = PlanHash()
 for plan in plans:
-    chain.add(plan)
-chain.hex                     # of these plans in this order
+    plan_hash.add(plan)
+plan_hash.hex                 # of these plans in this order
 """
 
 from __future__ import annotations
@@ -17,35 +17,33 @@ from torch import Tensor
 if TYPE_CHECKING:
     from recinterp.perturb.plan import Plan
 
-MAX_KNOWN = 256  # values held whose digests are known
-
 
 class PlanHash:
-    """A digest that grows plan by plan."""
+    """A hash over plans, updated plan by plan; `hex` is its value."""
 
     def __init__(self) -> None:
         self.hex = ""
         self._known: dict[int, tuple[object, bytes]] = {}
 
     def add(self, plan: Plan) -> None:
-        """One more plan."""
+        """Append a plan."""
         parts = b"".join(self._digest(step) for step in plan)
         self.hex = hashlib.sha256(self.hex.encode() + parts).hexdigest()
 
     def _digest(self, value: object) -> bytes:
-        # A sweep names the same sources a thousand times: by identity, as long as they are held.
+        # A sweep uses the same sources a thousand times: they are recognised by identity.
         held = self._known.get(id(value))
         if held is not None and held[0] is value:
             return held[1]
         digest = hashlib.sha256(self._serialised(value)).digest()
         if isinstance(value, tuple | Tensor):
-            if len(self._known) >= MAX_KNOWN:
+            if len(self._known) >= 256:  # bounds the memory
                 self._known.clear()
             self._known[id(value)] = (value, digest)
         return digest
 
     def _serialised(self, value: object) -> bytes:
-        """Everything that is in a value, with what kind of value it is."""
+        """A value and its type as bytes."""
         kind = type(value).__name__.encode()
         if isinstance(value, Tensor):
             plain = value.detach().cpu().contiguous()

@@ -1,7 +1,7 @@
-"""Which road a model takes: the fast one where its numbers prove to be understood, else hooks.
+"""Which backend a model uses: the fast one if its weights prove to be read correctly, else hooks.
 
-Proof: logits and every edit point's activation, computed from the weights that were read, are the
-model's own on a fixed batch. Asked once per model, and again when its weights have changed.
+The proof: logits and the activation of every edit point, computed from the weights that were read,
+equal the model's own on a fixed batch. It is made once per model, and again when weights change.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recinterp.models.backends import native
@@ -26,41 +27,45 @@ from recinterp.perturb.positions import PromptBatch
 if TYPE_CHECKING:
     from recinterp.models import Adapter
 
-TOLERANCE = 1e-5  # of the largest number compared: the two sum in another order
-MAX_CLEAN_RUNS = 6  # clean runs held for whoever asks about the same rows again
-MAX_CLEAN_BYTES = 256 * 2**20
-
 
 @dataclass(eq=False)
 class FastBackend:
-    """A model's fast backend, and the hooks whose activations it was seen to reproduce."""
+    """The fast backend of a model.
+
+    Attributes:
+        weights: The model in plain tensors.
+        hooks: The hook points whose activations it reproduces.
+    """
 
     weights: FastWeights
     hooks: frozenset[str]
     _clean: OrderedDict[object, Clean] = field(default_factory=OrderedDict)
 
     def reason_unsupported(self, hook: str) -> str:
-        """What keeps an edit at a hook point from the fast backend; empty where nothing does."""
+        """Why an edit at a hook point cannot run on the fast backend; empty if it can."""
         if hook.endswith("hook_pattern") or hook in self.hooks:
             return ""
-        return f"{hook} is no point of the fast backend"
+        return f"the fast backend has no point {hook}"
 
     def clean(self, rows: PromptBatch) -> Clean:
-        """The run without edits on these rows; kept, as most rows are asked about again."""
+        """The run without edits on a batch; the last few are cached."""
         if rows.fingerprint in self._clean:
             self._clean.move_to_end(rows.fingerprint)
             return self._clean[rows.fingerprint]
         device = self.weights.embed.device
         split = None if self.weights.start is None else EncoderDecoderSplit.of(rows.sep.to(device))
         made = _forward(self.weights, rows.ids.to(device), rows.prediction.to(device), split)
-        if _bytes(made) * MAX_CLEAN_RUNS <= MAX_CLEAN_BYTES:
+        max_runs, max_bytes = 6, 256 * 2**20
+        if _bytes(made) * max_runs <= max_bytes:
             self._clean[rows.fingerprint] = made
-            if len(self._clean) > MAX_CLEAN_RUNS:
+            if len(self._clean) > max_runs:
                 self._clean.popitem(last=False)
         return made
 
-    def read(self, rows: PromptBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
-        """Activations of the run without edits, (row, pos, ...), of those hooks it holds."""
+    def read(
+        self, rows: PromptBatch, hooks: Sequence[str]
+    ) -> dict[str, Float[Tensor, "row pos ..."]]:
+        """Activations of the run without edits, of those hook points that it stores."""
         clean, found = self.clean(rows), {}
         for hook in hooks:
             layer, point = (point_of(hook) if hook in self.hooks else None) or (0, "")
@@ -77,8 +82,8 @@ class FastBackend:
 
     def run(
         self, rows: PromptBatch, plans: Sequence[Sequence[Edit]], tokens: int | None = None
-    ) -> Tensor:
-        """Logits at the queries, (plan, row, vocab)."""
+    ) -> Float[Tensor, "plan row vocab"]:
+        """Logits at the prediction positions; arguments as for `run_many`."""
         return run_many(self.weights, self.clean(rows), plans, tokens)
 
 
@@ -88,9 +93,12 @@ def _bytes(clean: Clean) -> int:
 
 
 def _forward(
-    weights: FastWeights, ids: Tensor, prediction: Tensor, split: EncoderDecoderSplit | None
+    weights: FastWeights,
+    ids: Int[Tensor, "row pos"],
+    prediction: Int[Tensor, " row"],
+    split: EncoderDecoderSplit | None,
 ) -> Clean:
-    """Some rows at a time, for the same reason as everywhere: what fits the caches is faster."""
+    """The run without edits, some rows at a time: what fits the caches is faster."""
     step = max(1, 2048 // ids.shape[1]) if ids.device.type == "cpu" else len(ids)
     some = [slice(i, i + step) for i in range(0, len(ids), step)]
     parts = [forward(weights, ids[s], prediction[s], split=split and split.select(s)) for s in some]
@@ -108,7 +116,7 @@ def _forward(
 
 
 class _ModelState:
-    """What was found of a model, and what must not have changed since: asked thousands of times."""
+    """What was found about a model, and the state of its weights and parts at that time."""
 
     def __init__(self, adapter: Adapter) -> None:
         modules = list(adapter.model.modules())
@@ -124,16 +132,16 @@ class _ModelState:
         return *((p.data_ptr(), p._version) for p in weights), *parts
 
     def is_unchanged(self) -> bool:
-        """Whether weights and parts are those that were looked at."""
+        """Whether weights and parts are still the same."""
         return self._state == self._now()
 
     def has_hooks(self) -> bool:
-        """Whether somebody has hung hooks on the model."""
+        """Whether the model has hooks of its user's."""
         return any(getattr(point, "fwd_hooks", ()) for point in self._points)
 
 
 def fast_backend_for(adapter: Adapter) -> FastBackend | str:
-    """The fast backend of a model, or why it has to take the hooks."""
+    """The fast backend of a model, or why it needs hooks."""
     held: _ModelState | None = adapter.model.__dict__.get("_recinterp_backend")
     if held is None or not held.is_unchanged():  # first use, or the model has been edited since
         held = _ModelState(adapter)
@@ -165,7 +173,7 @@ def _verify(adapter: Adapter) -> FastBackend | str:
 
 @torch.no_grad()
 def _compare(adapter: Adapter, weights: FastWeights) -> tuple[frozenset[str], str]:
-    """The hooks whose activations are reproduced, and what speaks against the whole."""
+    """The hook points whose activations are reproduced, and why the weights are wrong, if so."""
     ids, split = _random_batch(adapter, weights)
     names, width = {point: name for name, point in POINTS.items()}, ids.shape[1]
     ours: dict[str, tuple[Tensor, SuffixFrame]] = {}
@@ -193,13 +201,13 @@ def _compare(adapter: Adapter, weights: FastWeights) -> tuple[frozenset[str], st
         return frozenset(), f"its numbers are {own.dtype}"
     if not _is_close(own[:, -1], logits):
         away = float((own[:, -1] - logits).abs().max())
-        return frozenset(), f"its logits come out different by {away:.1e}"
+        return frozenset(), f"its logits differ by {away:.1e} from those computed from its weights"
     agree = [name for name in wanted if name in theirs and reproduced(name)]
     return frozenset(agree), ""
 
 
 def _kind(weights: FastWeights, hook: str) -> str:
-    """The kind of block whose positions a hook point has: the keys of X are E's."""
+    """Kind of the block whose positions a hook point has: the keys of X are those of E."""
     layer, point = point_of(hook) or (0, "")
     kind = weights.blocks[layer].kind
     return "E" if kind == "X" and point in ("k", "v") else kind
@@ -208,7 +216,7 @@ def _kind(weights: FastWeights, hook: str) -> str:
 def _random_batch(
     adapter: Adapter, weights: FastWeights
 ) -> tuple[Tensor, EncoderDecoderSplit | None]:
-    """Random rows; of an encoder-decoder, two that part at different places."""
+    """Two random rows; of an encoder-decoder, with outputs that begin at different positions."""
     draw = torch.Generator().manual_seed(0)
     width = min(adapter.n_ctx, 24)
     ids = torch.randint(0, adapter.d_vocab, (2, width), generator=draw)
@@ -223,8 +231,10 @@ def _random_batch(
     return ids.to(adapter.device), EncoderDecoderSplit.of(begins.to(adapter.device))
 
 
-def _is_close(theirs: Tensor, ours: Tensor) -> bool:
+def _is_close(theirs: Float[Tensor, "..."], ours: Float[Tensor, "..."]) -> bool:
+    """Whether two results agree up to the order of their sums."""
+    tolerance = 1e-5  # of the largest number compared
     if theirs.shape != ours.shape:
         return False
     scale = max(1.0, float(theirs.abs().max()))
-    return float((theirs - ours).abs().max()) <= TOLERANCE * scale
+    return float((theirs - ours).abs().max()) <= tolerance * scale

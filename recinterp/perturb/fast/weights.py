@@ -1,10 +1,10 @@
-"""A hooked model's numbers, read off once in the layout that runs fastest, or why they cannot be.
+"""The weights of a hooked model, read once in the layout that runs fastest, or why they cannot be.
 
     read_weights(adapter)  # FastWeights, or why the fast backend cannot run the model
 
 What is understood: pre-norm decoders with learned, rotary or no positions, LN / RMS (with or
 without gain) / none, a plain or gated MLP or none, grouped keys; and the encoder-decoders of
-models/encoder_decoder.py. Whether it was understood right is measured in `road.py`, never assumed.
+models/architectures/encoder_decoder.py. `support.py` measures whether they were read correctly.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recinterp.models.architectures import shape as architectures
@@ -24,16 +25,15 @@ from recinterp.models.backends import native
 if TYPE_CHECKING:
     from recinterp.models import Adapter
 
-TL_POSITIONS = {"learned": "standard"}  # positions, in TransformerLens's words
-SLICE = 512  # tokens a core
-SLOPE, CUBIC = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
 
-
-def gelu_tanh(x: Tensor) -> Tensor:
-    """GELU by the tanh, which is x sigmoid(2 y); twice as fast on a CPU as the one op for it."""
+def gelu_tanh(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """GELU by the tanh approximation, x sigmoid(2 y); on a CPU twice as fast as F.gelu."""
     if x.device.type != "cpu" or x.requires_grad:
         return F.gelu(x, approximate="tanh")
-    return torch.addcmul(x.new_tensor(SLOPE), x, x, value=CUBIC).mul_(x).sigmoid_().mul_(x)
+    slope = 2 * (2 / math.pi) ** 0.5
+    return (
+        torch.addcmul(x.new_tensor(slope), x, x, value=slope * 0.044715).mul_(x).sigmoid_().mul_(x)
+    )
 
 
 ACTIVATIONS = architectures.ACTIVATIONS | dict.fromkeys(
@@ -43,14 +43,21 @@ ACTIVATIONS = architectures.ACTIVATIONS | dict.fromkeys(
 
 @dataclass(frozen=True, eq=False)
 class NormLayer:
-    """LayerNorm or RMSNorm over the last axis; `kind` none: nothing."""
+    """A norm over the last axis.
+
+    Attributes:
+        kind: "LN", "RMS" or "none".
+        eps: Added to the variance.
+        gain: Factor of the result; None for 1.
+        bias: Added to the result; None for 0.
+    """
 
     kind: str
     eps: float
-    gain: Tensor | None = None
-    bias: Tensor | None = None
+    gain: Float[Tensor, " d_model"] | None = None
+    bias: Float[Tensor, " d_model"] | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         if self.kind == "none":
             return x
         if self.kind == "LN":
@@ -60,14 +67,22 @@ class NormLayer:
 
 @dataclass(frozen=True, eq=False)
 class Rotary:
-    """Rotation of queries and keys by position: tables (pos, width of the rotated part)."""
+    """Rotary positions: rotates queries and keys by their position.
 
-    cos: Tensor
-    sin: Tensor
+    Attributes:
+        cos: Cosine of the angles, over the rotated part of a head.
+        sin: Sine of the angles.
+        adjacent: Whether neighbouring numbers of a head rotate together; else its two halves do.
+    """
+
+    cos: Float[Tensor, "pos rotary"]
+    sin: Float[Tensor, "pos rotary"]
     adjacent: bool
 
-    def __call__(self, x: Tensor, pos: Tensor) -> Tensor:
-        """x: (..., pos, head, d_head); pos: the absolute positions, (..., pos)."""
+    def __call__(
+        self, x: Float[Tensor, "... pos head d_head"], pos: Int[Tensor, "..."]
+    ) -> Float[Tensor, "... pos head d_head"]:
+        """Rotate heads at some absolute positions."""
         width = self.cos.shape[-1]
         turn, rest = x[..., :width], x[..., width:]
         if self.adjacent:
@@ -82,27 +97,47 @@ class Rotary:
 class Block:
     """One layer: matrices as (out, in), heads side by side.
 
-    kind: see border.py. asked: the norm of what X attends to, which is not what asks. gated_bias:
-    what is added to what a gate has let through.
+    Attributes:
+        kind: L, E, D or X; see `masks.py`.
+        norm1: Norm before the attention.
+        qkv: Query, key and value matrices.
+        qkv_bias: Their biases.
+        out: Output matrix of the heads.
+        out_bias: Its bias.
+        norm2: Norm before the MLP; None without an MLP.
+        up: Input matrix of the MLP.
+        up_bias: Its bias.
+        gate: Gate matrix of a gated MLP.
+        down: Output matrix of the MLP.
+        down_bias: Its bias.
+        cross_norm: Norm of what a cross-attention reads, which is not its own stream.
+        gated_bias: Added after the gate.
     """
 
     kind: str
     norm1: NormLayer
-    qkv: Tensor
-    qkv_bias: Tensor
-    out: Tensor
-    out_bias: Tensor | None
+    qkv: Float[Tensor, "3_d_z d_model"]
+    qkv_bias: Float[Tensor, " 3_d_z"]
+    out: Float[Tensor, "d_model d_z"]
+    out_bias: Float[Tensor, " d_model"] | None
     norm2: NormLayer | None = None
-    up: Tensor | None = None
-    up_bias: Tensor | None = None
-    gate: Tensor | None = None
-    down: Tensor | None = None
-    down_bias: Tensor | None = None
-    asked: NormLayer | None = None
-    gated_bias: Tensor | None = None
+    up: Float[Tensor, "d_mlp d_model"] | None = None
+    up_bias: Float[Tensor, " d_mlp"] | None = None
+    gate: Float[Tensor, "d_mlp d_model"] | None = None
+    down: Float[Tensor, "d_model d_mlp"] | None = None
+    down_bias: Float[Tensor, " d_model"] | None = None
+    cross_norm: NormLayer | None = None
+    gated_bias: Float[Tensor, " d_mlp"] | None = None
 
-    def part(self, norm: NormLayer, x: Tensor, start: int, stop: int, d_head: int) -> Tensor:
-        """Queries (0, 1), keys and values (1, 3) or all: (..., part, head, d_head)."""
+    def part(
+        self,
+        norm: NormLayer,
+        x: Float[Tensor, "... d_model"],
+        start: int,
+        stop: int,
+        d_head: int,
+    ) -> Float[Tensor, "... part head d_head"]:
+        """Queries (start 0, stop 1), keys and values (1, 3), or all (0, 3)."""
         size = len(self.qkv) // 3
         rows = slice(start * size, stop * size)
         matrix, bias, flat = self.qkv[rows].T, self.qkv_bias[rows], x.reshape(-1, x.shape[-1])
@@ -114,60 +149,84 @@ class Block:
             torch.addmm(bias, norm(source), matrix, out=target)
         return made.view(*x.shape[:-1], stop - start, size // d_head, d_head)
 
-    def mlp_preactivation(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What an MLP's activation takes, and its gate if it has one."""
+    def mlp_preactivation(
+        self, x: Float[Tensor, "... d_model"]
+    ) -> tuple[Float[Tensor, "... d_mlp"], Float[Tensor, "... d_mlp"] | None]:
+        """The MLP before its activation function, and its gate if it has one."""
         assert self.norm2 is not None
         assert self.up is not None
         h = self.norm2(x)
         gate = None if self.gate is None else F.linear(h, self.gate)
         return F.linear(h, self.up, self.up_bias), gate
 
-    def hidden(self, up: Tensor, gate: Tensor | None, act: Callable[[Tensor], Tensor]) -> Tensor:
-        """What an MLP's activation makes of that."""
+    def hidden(
+        self,
+        up: Float[Tensor, "... d_mlp"],
+        gate: Float[Tensor, "... d_mlp"] | None,
+        act: Callable[[Tensor], Tensor],
+    ) -> Float[Tensor, "... d_mlp"]:
+        """The MLP after its activation function."""
         if gate is None:
             return act(up)
         made = act(gate) * up if up.requires_grad else act(gate).mul_(up)
         return made if self.gated_bias is None else made.add_(self.gated_bias)
 
 
-def slices(x: Tensor) -> Sequence[Tensor]:
-    """Some tokens of (token, ...) at a time: on a CPU, what is made of them stays in its caches."""
-    size = SLICE * torch.get_num_threads() if x.device.type == "cpu" else max(1, len(x))
+def slices(x: Float[Tensor, "token ..."]) -> Sequence[Float[Tensor, "some ..."]]:
+    """Some tokens at a time: on a CPU, what is computed from them stays in its caches."""
+    size = 512 * torch.get_num_threads() if x.device.type == "cpu" else max(1, len(x))
     return [x[start : start + size] for start in range(0, len(x), size)]
 
 
 def add_to(
-    x: Tensor, read_weights: Tensor, matrix: Tensor, bias: Tensor | None, own: Tensor | None
+    x: Float[Tensor, "token d_model"],
+    read: Float[Tensor, "token d_in"],
+    matrix: Float[Tensor, "d_model d_in"],
+    bias: Float[Tensor, " d_model"] | None,
+    own: Float[Tensor, "token 1"] | None,
 ) -> None:
-    """Add what a matrix makes of (token, d_in) to (token, d), in place, where it is `own`."""
+    """Add matrix @ read + bias to `x` in place, times `own` if it is given."""
     if own is not None:
-        x.add_(F.linear(read_weights, matrix, bias).mul_(own))
+        x.add_(F.linear(read, matrix, bias).mul_(own))
         return
     if bias is not None:
         x.add_(bias)
-    x.addmm_(read_weights, matrix.T)
+    x.addmm_(read, matrix.T)
 
 
 @dataclass(frozen=True, eq=False)
 class FastWeights:
     """A model in plain tensors.
 
-    start, written: of an encoder-decoder, the id that writing begins with, and its positions.
+    Attributes:
+        n_heads: Heads per layer.
+        d_head: Width of a head.
+        scale: Factor of the attention scores.
+        act: Activation function of the MLPs.
+        embed: Token embedding.
+        positions: Position embedding; of an encoder-decoder, the encoder's. None without one.
+        rotary: Rotary positions, if it has them.
+        blocks: The layers.
+        final: Norm before the unembedding.
+        unembed: Unembedding.
+        unembed_bias: Its bias.
+        start: Id that the output of an encoder-decoder begins with; None for a decoder-only model.
+        written: Position embedding of the decoder of an encoder-decoder.
     """
 
     n_heads: int
     d_head: int
     scale: float
     act: Callable[[Tensor], Tensor]
-    embed: Tensor
-    positions: Tensor | None
+    embed: Float[Tensor, "vocab d_model"]
+    positions: Float[Tensor, "pos d_model"] | None
     rotary: Rotary | None
     blocks: tuple[Block, ...]
     final: NormLayer
-    unembed: Tensor
-    unembed_bias: Tensor | None
+    unembed: Float[Tensor, "vocab d_model"]
+    unembed_bias: Float[Tensor, " vocab"] | None
     start: int | None = None
-    written: Tensor | None = None
+    written: Float[Tensor, "pos d_model"] | None = None
 
     @property
     def d_model(self) -> int:
@@ -176,7 +235,7 @@ class FastWeights:
 
 
 def read_weights(adapter: Adapter) -> list[FastWeights] | str:
-    """What a model's numbers may mean (several readings where a convention is open), or why not."""
+    """The weights of a model in each possible reading, where a convention is open; or why not."""
     settings = _settings(adapter)
     wrong = _unsupported(settings)
     if wrong:
@@ -230,7 +289,9 @@ def _settings(adapter: Adapter) -> dict[str, Any]:
     if shape is not None and shape.kind == "encoder-decoder":
         settings = vars(shape) | {"act_fn": shape.act, "normalization_type": shape.norm}
         settings |= {
-            "positional_embedding_type": TL_POSITIONS.get(shape.positions, shape.positions)
+            "positional_embedding_type": {"learned": "standard"}.get(
+                shape.positions, shape.positions
+            )
         }
         settings |= {
             "tables": ("encoder_pos_embed", "decoder_pos_embed"),
@@ -264,7 +325,7 @@ def _unsupported(settings: dict[str, Any]) -> str:
 
 
 def _part(model: nn.Module, place: str, name: str) -> Tensor:
-    # Some bridges answer only on the model for the embeddings, so those are asked there.
+    # Some bridges answer only on the model for the embeddings, so those are read there.
     holder = model if "embed" in place and hasattr(model, name) else model.get_submodule(place)
     return cast(Tensor, getattr(holder, name)).detach()
 
@@ -323,7 +384,7 @@ def _block(adapter: Adapter, settings: dict[str, Any], place: _BlockNames) -> Bl
         torch.cat([b.flatten() for b in biases]).contiguous(),
         _part(model, place.attention, "W_O").flatten(0, -2).T.contiguous(),
         _maybe(model, place.attention, "b_O"),
-        asked=_norm(model, "encoder_final_ln", settings) if place.kind == "X" else None,
+        cross_norm=_norm(model, "encoder_final_ln", settings) if place.kind == "X" else None,
     )
     if settings.get("attn_only") or place.norm2 is None:
         return attention
@@ -341,15 +402,15 @@ def _block(adapter: Adapter, settings: dict[str, Any], place: _BlockNames) -> Bl
     )
 
 
-def _heads(adapter: Adapter, place: str, name: str) -> Tensor:
-    """(head, d_model, d_head), grouped keys and values repeated for the heads that share them."""
+def _heads(adapter: Adapter, place: str, name: str) -> Float[Tensor, "head d_model d_head"]:
+    """A matrix of the heads; grouped keys and values are repeated for the heads that share them."""
     value = _part(adapter.model, place, name)
     if value.shape[0] != adapter.n_heads:
         value = value.repeat_interleave(adapter.n_heads // value.shape[0], 0)
     return value
 
 
-def _bias(adapter: Adapter, place: str, name: str, like: Tensor) -> Tensor:
+def _bias(adapter: Adapter, place: str, name: str, like: Tensor) -> Float[Tensor, "head d_head"]:
     value = _maybe(adapter.model, place, name)
     if value is None:
         return like.new_zeros(adapter.n_heads, adapter.d_head)
