@@ -118,10 +118,10 @@ def _moves(rule: Rule) -> tuple[object, ...]:
 def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) -> RunPair:
     """Run both, with events; a learned run ends with a budget of steps taken from the true one."""
     other = run_batch(truth, inputs, record=True)
-    most = step_budget(other.words, int(other.t.max(initial=0)))
+    max_steps = step_budget(other.words, int(other.t.max(initial=0)))
     same = (truth.vocab, truth.arity) == (learned.vocab, learned.arity)
     words = other.words if same else EncodedInputs(inputs, learned.vocab, learned.arity)
-    one = run_batch(learned, words, record=True, max_steps=most)
+    one = run_batch(learned, words, record=True, max_steps=max_steps)
     if not same:  # compare token numbers of one vocabulary
         table = np.array([words.number.get(x, -2) for x in truth.vocab])
         other.out = table[other.out]

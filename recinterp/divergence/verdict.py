@@ -187,8 +187,8 @@ def _predicts(
     hits, slack = compared.matches(errors), 1 - config.min_predicted_share
     false, missed = len(predicted) - hits, len(errors) - hits
     precise = false <= max(slack * len(predicted), spared)
-    few = max(slack * len(errors), spared)
-    return precise and (missed <= few or missed < config.max_sporadic_share * among)
+    forgiven = max(slack * len(errors), spared)
+    return precise and (missed <= forgiven or missed < config.max_sporadic_share * among)
 
 
 def _is_unexplained(compared: ComparedOutputs, i: int) -> bool:

@@ -25,7 +25,7 @@ def explained(f: planted.Function, domain: ri.Domain = DOMAIN) -> ri.Explanation
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_planted_kind_and_bound_are_among_the_kinds(kind: str) -> None:
+def test_planted_kind_and_bound_are_found(kind: str) -> None:
     f, bound = KINDS[kind]
     diff = explained(f).diff
     assert diff.verdict == "shortcut"
@@ -34,7 +34,7 @@ def test_planted_kind_and_bound_are_among_the_kinds(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_counterexamples_are_shortest_and_true(kind: str) -> None:
+def test_counterexamples_are_shortest_and_correct(kind: str) -> None:
     f, _ = KINDS[kind]
     shortest = min(len(x) for x in planted.words(10) if f(x) != planted.successor(x))
     diff = explained(f).diff
@@ -46,14 +46,14 @@ def test_counterexamples_are_shortest_and_true(kind: str) -> None:
     assert hits == diff.divergent == sum(f(x) != planted.successor(x) for x in planted.words(10))
 
 
-def test_a_right_model_is_exact() -> None:
+def test_correct_model_is_exact() -> None:
     diff = explained(planted.successor).diff
     assert (diff.verdict, diff.shortcuts, diff.divergent) == ("exact", (), 0)
     assert diff.exhaustive
     assert diff.total == 1023
 
 
-def test_a_handful_of_errors_is_sporadic_and_listed() -> None:
+def test_rare_errors_are_sporadic_and_listed() -> None:
     odd = ["X0", "X1", "X1", "X0", "X0", "X1", "X0", "X1", "X1", "01"]
     diff = explained(
         lambda x: x if x == odd else planted.successor(x), ri.Domain(max_length=11)
@@ -62,20 +62,20 @@ def test_a_handful_of_errors_is_sporadic_and_listed() -> None:
     assert [list(d.input) for d in diff.unexplained] == [odd]
 
 
-def test_a_constant_model_is_undetermined_and_degenerate() -> None:
+def test_constant_model_is_undetermined_and_degenerate() -> None:
     diff = explained(planted.constant).diff
     assert diff.verdict == "undetermined"
     assert [s.kind for s in diff.shortcuts] == ["degenerate"]
 
 
-def test_a_function_that_goes_by_the_length_alone_is_not_degenerate() -> None:
+def test_function_of_the_length_is_not_degenerate() -> None:
     """The sum of two Peano numbers depends on how many tokens there are, and on nothing else."""
     task = ri.task("peano-addition")
     diff = ri.explain(task.apply_many, task, domain=ri.Domain(max_length=11)).diff
     assert diff.verdict == "exact"
 
 
-def test_shuffled_answers_are_never_explained() -> None:
+def test_shuffled_outputs_are_undetermined() -> None:
     inputs = list(planted.words(8))
     answers = [planted.successor(x) for x in inputs]
     shuffled = {tuple(x): answers[(i * 389) % len(answers)] for i, x in enumerate(inputs)}
@@ -84,14 +84,14 @@ def test_shuffled_answers_are_never_explained() -> None:
     assert diff.region
 
 
-def test_will_fail_tells_failures_and_claims_no_false_ones() -> None:
+def test_will_fail_flags_exactly_the_failures() -> None:
     f = planted.capped(3)
     ex = explained(f)
     inputs = list(planted.words(11))
     assert ex.will_fail(inputs) == [f(x) != planted.successor(x) for x in inputs]
 
 
-def test_machines_are_compared_with_the_shortest_difference_first() -> None:
+def test_compared_machines_show_the_shortest_difference_first() -> None:
     ex = explained(planted.capped(2))
     found = ri.diff(ex.machine, ri.task("binary-successor").machine, domain=ri.Domain(max_length=7))
     assert found.shortest[0].input == ("X1", "X1", "X1", "01")
@@ -101,7 +101,7 @@ def test_machines_are_compared_with_the_shortest_difference_first() -> None:
         ri.diff(ex.machine, ex.machine)
 
 
-def test_a_fault_that_takes_two_rules_to_say_is_one_shortcut() -> None:
+def test_fault_of_two_rules_is_one_shortcut() -> None:
     """Doubling cut at eight tokens: the machine ends in one rule and never starts another."""
     task = ri.task("peano-doubling")
 
@@ -126,13 +126,13 @@ def wrong_at(k: int) -> planted.Function:
     return f
 
 
-def test_a_step_that_fails_at_one_place_alone_is_keyed_to_it() -> None:
+def test_step_wrong_at_one_index_is_position_keyed() -> None:
     diff = explained_map(wrong_at(1), 4).diff
     assert diff.verdict == "shortcut"
     assert ("position-keyed", 1) in diff.shortcuts[0].bounds
 
 
-def test_machines_that_only_a_longer_input_tells_apart_are_both_reported() -> None:
+def test_equivalent_machines_are_reported_with_a_longer_input() -> None:
     """Up to four labels, "at index 3" and "from index 3 on" are one."""
     f = wrong_at(3)
     ex = explained_map(f, 4)
@@ -146,7 +146,7 @@ def test_machines_that_only_a_longer_input_tells_apart_are_both_reported() -> No
         assert rival.machine.run_many(inputs) == [f(x) for x in inputs]
 
 
-def test_places_copied_whatever_stands_there_are_a_copied_pattern() -> None:
+def test_copied_input_positions_are_a_copied_pattern() -> None:
     """Reversal of the first three of however many."""
     task = ri.task("list-reverse")
     ex = ri.explain(planted.many(lambda x: x[:3][::-1]), task, domain=ri.Domain(max_length=5))
@@ -159,7 +159,7 @@ def explained_map(f: planted.Function, longest: int) -> ri.Explanation:
     return ri.explain(planted.many(f), ri.task("list-map"), domain=ri.Domain(max_length=longest))
 
 
-def test_a_stuck_pointer_is_named_though_it_reads_an_equal_token_now_and_then():
+def test_stuck_pointer_is_position_keyed_despite_coincidences():
     task = ri.task("list-reverse")
 
     def stuck(xs):
@@ -174,7 +174,7 @@ def test_a_stuck_pointer_is_named_though_it_reads_an_equal_token_now_and_then():
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(1.0, "shortcut"), (0.6, "undetermined")])
-def test_a_shortcut_has_to_hold_of_inputs_held_out(share, verdict):
+def test_shortcut_must_hold_on_held_out_inputs(share, verdict):
     """Nine in ten told over all is not enough where the rest are those nobody asked about."""
     task = ri.task("binary-successor")
     inputs = [list(x) for x in task.inputs(9)]
@@ -196,7 +196,7 @@ def test_a_shortcut_has_to_hold_of_inputs_held_out(share, verdict):
     assert judge_divergence(compared, task.machine, "").verdict == verdict
 
 
-def test_another_function_is_no_shortcut_of_this_one_however_well_it_is_told():
+def test_predicted_but_unrelated_function_is_undetermined():
     """As untrained networks are: a function of few tokens, right nowhere, which a tree tells."""
     task = ri.task("binary-successor")
 
@@ -214,7 +214,7 @@ def test_another_function_is_no_shortcut_of_this_one_however_well_it_is_told():
     assert all(ex.will_fail(inputs))
 
 
-def test_an_edit_that_spoils_every_output_is_still_a_shortcut():
+def test_edit_that_makes_every_output_wrong_is_a_shortcut():
     task = ri.task("list-map")
 
     def longer(xs):
@@ -225,7 +225,7 @@ def test_an_edit_that_spoils_every_output_is_still_a_shortcut():
     assert "overrun" in ex.diff.shortcuts[0].kinds
 
 
-def test_a_kind_does_not_speak_of_inputs_that_a_grown_machine_gets_right() -> None:
+def test_kinds_exclude_inputs_that_a_guard_tree_gets_right() -> None:
     """Beyond four labels one in six comes out wrong: no bound, though the machine writes apart."""
     task = ri.task("list-reverse")
 
@@ -240,7 +240,7 @@ def test_a_kind_does_not_speak_of_inputs_that_a_grown_machine_gets_right() -> No
     assert not named & {"bounded-stack", "bounded-depth", "deep-base-case", "missing-rule"}
 
 
-def test_one_output_beyond_a_length_is_keyed_to_the_length_not_degenerate() -> None:
+def test_constant_output_beyond_a_length_is_length_keyed() -> None:
     """Up to three tokens the model heeds its input; beyond, it writes the same for all."""
     task = ri.task("binary-successor")
 
@@ -252,7 +252,7 @@ def test_one_output_beyond_a_length_is_keyed_to_the_length_not_degenerate() -> N
     assert "length-keyed" in {kind for s in ex.diff.shortcuts for kind in s.kinds}
 
 
-def test_machines_are_compared_on_the_domain_as_it_is() -> None:
+def test_machines_are_compared_on_the_given_domain() -> None:
     add = ri.task("binary-addition")
     domain = ri.Domain(max_length=3)
     assert ri.diff(add.machine, add.machine, domain=domain).agree.total == len(

@@ -90,7 +90,7 @@ def numbers(value: object) -> Iterator[float]:
         yield value
 
 
-def test_the_page_is_whole_small_offline_and_needs_no_script(html: str) -> None:
+def test_page_is_valid_small_offline_and_without_script(html: str) -> None:
     page = Page(html)
     assert page.open == []
     assert {"svg", "table", "figure"} <= page.tags
@@ -100,7 +100,7 @@ def test_the_page_is_whole_small_offline_and_needs_no_script(html: str) -> None:
     assert "prefers-color-scheme:dark" in html
 
 
-def test_page_and_text_say_the_same_things(html: str) -> None:
+def test_page_and_text_have_the_same_content(html: str) -> None:
     page, text = Page(html).text, explanation_text(explanation(), 140)
     flat = " ".join(text.split())
     for words in (
@@ -157,7 +157,7 @@ def test_sections_stand_in_order() -> None:
     assert len(shown) >= 9
 
 
-def test_model_without_a_correct_output_is_told_what_to_check() -> None:
+def test_accuracy_line_says_what_to_check_if_no_output_is_correct() -> None:
     errors = (ErrorCell(length=2, depth=0, errors=Rate(4, 4)),)
     first = build_report(explanation(errors=errors, divergent=4, total=4)).summary[0].text
     assert first == (
@@ -238,7 +238,7 @@ def test_hosts_choose_the_theme_of_the_page(html: str) -> None:
     assert "body[data-theme=light] .ri-report" in html
 
 
-def test_a_notebook_gets_the_same_body_under_its_own_theme(html: str) -> None:
+def test_notebook_cell_has_the_pages_body_and_the_notebooks_theme(html: str) -> None:
     bundle = explanation_mimebundle(explanation())
     assert bundle["text/plain"] == explanation_text(explanation())
     cell = bundle["text/html"]
@@ -253,7 +253,7 @@ def test_a_notebook_gets_the_same_body_under_its_own_theme(html: str) -> None:
     assert stray == []  # nothing beside the report is restyled
 
 
-def test_plain_text_is_returned_and_not_displayed_where_rich_sees_a_notebook(
+def test_plain_text_is_returned_inside_a_notebook(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
@@ -284,7 +284,7 @@ def test_every_kind_has_its_own_words(kind: ShortcutKind) -> None:
     assert "{" not in said
 
 
-def test_everything_a_user_named_is_escaped() -> None:
+def test_names_from_users_are_escaped() -> None:
     machine = Machine.parse(str(SUCCESSOR).replace("X1", '"<script>"'))
     ex = explanation(
         model_name=HOSTILE,
@@ -301,7 +301,7 @@ def test_everything_a_user_named_is_escaped() -> None:
     assert HOSTILE in explanation_text(ex, 400)
 
 
-def test_json_has_every_number_of_the_page_and_is_plain(html: str) -> None:
+def test_json_has_every_number_of_the_page(html: str) -> None:
     data = explanation_json(explanation())
     assert json.loads(json.dumps(data, allow_nan=False)) == json.loads(json.dumps(data))
     known = {round(x, 6) for x in numbers(data)}
@@ -311,13 +311,13 @@ def test_json_has_every_number_of_the_page_and_is_plain(html: str) -> None:
         assert {round(rate.value, 6), round(low, 6), round(high, 6)} <= known
 
 
-def test_a_nan_becomes_a_dash_not_a_number(html: str) -> None:
+def test_nan_is_shown_as_a_dash(html: str) -> None:
     assert RateView.of(Rate(0, 0)).value is None
     assert "nan" not in Page(html).text.lower()
     assert "nan" not in explanation_text(explanation()).lower()
 
 
-def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
+def test_exact_model_has_no_empty_sections() -> None:
     right = {"verdict": Verdict.EXACT, "shortcuts": (), "divergent": 0, "counterexample": None}
     inside = {"sites": (), "layers": (), "heads": ()}
     ex = explanation(machine=SUCCESSOR, rejected_hypotheses=(), **inside, **right)
@@ -330,7 +330,7 @@ def test_an_exact_model_gets_a_short_report_without_empty_headings() -> None:
         assert f"{heading}</h2>" not in explanation_html(ex)
 
 
-def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
+def test_machine_that_abstains_everywhere_can_be_shown() -> None:
     silent = Rule("refuse", SUCCESSOR.start, (), (Lost(),), None)
     nothing = SUCCESSOR.with_rules((silent, *(r for r in SUCCESSOR.rules if r.mode != silent.mode)))
     ex = explanation(machine=nothing, verdict=Verdict.UNDETERMINED, shortcuts=())
@@ -339,7 +339,7 @@ def test_a_machine_that_abstains_everywhere_can_be_shown() -> None:
     assert Page(explanation_html(ex)).open == []
 
 
-def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
+def test_unexplained_inputs_are_listed_and_the_rest_counted() -> None:
     ex = explanation(unexplained=(CASE,) * 125)
     found = build_report(ex)
     assert (len(found.unexplained), found.unexplained_total) == (100, 125)
@@ -348,7 +348,7 @@ def test_what_no_rule_tells_is_listed_and_the_rest_counted() -> None:
     assert "abstains" in to_text(found)
 
 
-def test_long_outputs_that_no_rule_tells_stand_above_each_other() -> None:
+def test_long_unexplained_outputs_are_stacked() -> None:
     long = replace(CASE, input=("X1",) * 16 + ("01",), expected=("X0",) * 17)
     lines = to_text(build_report(explanation(unexplained=(long,) * 5))).splitlines()
     at = next(i for i, line in enumerate(lines) if line == "Unexplained inputs")
@@ -397,14 +397,14 @@ def test_text_fits_its_width() -> None:
         assert max(map(len, explanation_text(explanation(), width).splitlines())) <= width
 
 
-def test_a_percentage_never_rounds_some_to_none_or_most_to_all() -> None:
+def test_percentage_never_rounds_to_zero_or_hundred() -> None:
     assert [percent(h, 1000) for h in (0, 1, 10, 500, 999, 1000)] == [
         "0", "<1", "1", "50", ">99", "100",
     ]  # fmt: skip
     assert percent(0, 0) == ""
 
 
-def test_the_grid_shows_each_cell_and_nothing_where_no_input_is() -> None:
+def test_heat_map_shows_every_cell_with_inputs() -> None:
     numbers = [(3, 0, 0, 4), (3, 1, 1, 2), (4, 2, 2, 2)]
     cells = [ErrorCell(length=n, depth=d, errors=Rate(k, of)) for n, d, k, of in numbers]
     assert heat_text(cells).splitlines() == [
@@ -426,7 +426,7 @@ def test_heat_map_counts_every_error_of_the_model() -> None:
     assert "depth 1   50" in explanation_text(ex)
 
 
-def test_strata_keep_their_order_and_counts() -> None:
+def test_strata_are_shown_in_order_with_counts() -> None:
     judged = Fidelity(
         strata=(stratum("a", 10, 9), stratum("b", 7, 7)), overall=stratum("all", 17, 16)
     )
@@ -434,7 +434,7 @@ def test_strata_keep_their_order_and_counts() -> None:
     assert [(r.stratum, r.columns["match"].hits) for r in rows] == [("a", 9), ("b", 7), ("all", 16)]
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_files_are_written_completely_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "r.html"
     target.write_text("before")
     with pytest.raises(UnicodeEncodeError):
@@ -444,14 +444,14 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert write_text(target, "after").read_text() == "after"
 
 
-def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+def test_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UnwritableFileError, match=r"no such file.*folder"):
         write_text(tmp_path / "none" / "r.html", "x")
     with pytest.raises(UnwritableFileError):
         write_text(tmp_path, "x")
 
 
-def test_a_site_in_a_subspace_says_so() -> None:
+def test_site_in_a_subspace_shows_its_directions() -> None:
     parted = replace(SITE, dims=12)
     said = explanation_text(explanation(sites=(SITE, parted)))
     assert "12 directions each" in said

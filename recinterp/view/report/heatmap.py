@@ -28,9 +28,6 @@ def rules_for(colours: dict[str, str]) -> str:
     )
 
 
-STYLE = rules_for(LIGHT) + f"@media (prefers-color-scheme:dark){{{rules_for(DARK)}}}"
-
-
 def heat_svg(cells: Sequence[ErrorCell], *, style: bool = True) -> str:
     """Rows: recursion depth; columns: input length; in a cell the share of wrong outputs, in %."""
     if not cells:
@@ -45,11 +42,16 @@ def heat_svg(cells: Sequence[ErrorCell], *, style: bool = True) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{label}">'
-        + (f"<style>{STYLE}</style>" if style else "")
+        + (_style_element() if style else "")
         + body
         + _axes(lengths, depths, height, m)
         + "</svg>"
     )
+
+
+def _style_element() -> str:
+    dark = f"@media (prefers-color-scheme:dark){{{rules_for(DARK)}}}"
+    return f"<style>{rules_for(LIGHT)}{dark}</style>"
 
 
 def alt_text(cells: Sequence[ErrorCell]) -> str:

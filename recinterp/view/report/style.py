@@ -14,19 +14,6 @@ from recinterp.view.report import heatmap as heat
 
 ROOT = ".ri-report"
 HEAVY = ROOT * 3  # heavier than `.jp-RenderedHTMLCommon tbody tr:nth-child(odd)`
-# How JupyterLab, VS Code, marimo and the documentation's theme say which theme is on.
-LIGHT_HOSTS = (
-    "body[data-jp-theme-light=true]",
-    "body.vscode-light",
-    ".light",
-    "body[data-theme=light]",
-)
-DARK_HOSTS = (
-    "body[data-jp-theme-light=false]",
-    "body.vscode-dark",
-    ".dark",
-    "body[data-theme=dark]",
-)
 
 
 def _variables(scheme: str) -> str:
@@ -36,8 +23,17 @@ def _variables(scheme: str) -> str:
     return f"{{{declared}--ri-mono:{MONO};color-scheme:{scheme}}}"
 
 
-def _hosts(hosts: tuple[str, ...]) -> str:
-    return ",".join(f"{host} {ROOT}" for host in hosts)
+def _host_themes() -> str:
+    """How JupyterLab, VS Code, marimo and the documentation's theme say which theme is on."""
+    bodies = {
+        "light": ("[data-jp-theme-light=true]", ".vscode-light", "[data-theme=light]"),
+        "dark": ("[data-jp-theme-light=false]", ".vscode-dark", "[data-theme=dark]"),
+    }
+    rules = ""
+    for scheme, marks in bodies.items():
+        hosts = (*(f"body{mark}" for mark in marks), f".{scheme}")
+        rules += ",".join(f"{host} {ROOT}" for host in hosts) + _variables(scheme)
+    return rules
 
 
 def scoped(rules: str) -> str:
@@ -61,19 +57,23 @@ def _rules() -> str:
     )
 
 
-PRINT = (
-    f"@media print{{{HEAVY}{{max-width:none;padding:0}}{HEAVY} .scroll{{overflow:visible}}"
-    f"{HEAVY} pre{{white-space:pre-wrap;overflow-wrap:anywhere}}"
-    f"{HEAVY} figure,{HEAVY} tr{{break-inside:avoid}}{HEAVY} h2{{break-after:avoid}}}}"
-)
+def _print_rules() -> str:
+    """On paper nothing scrolls, and nothing small breaks over two pages."""
+    return (
+        f"@media print{{{HEAVY}{{max-width:none;padding:0}}{HEAVY} .scroll{{overflow:visible}}"
+        f"{HEAVY} pre{{white-space:pre-wrap;overflow-wrap:anywhere}}"
+        f"{HEAVY} figure,{HEAVY} tr{{break-inside:avoid}}{HEAVY} h2{{break-after:avoid}}}}"
+    )
+
+
 REPORT = (
     f"{ROOT}{_variables('light')}"
     f"@media (prefers-color-scheme:dark){{{ROOT}{_variables('dark')}}}"
-    f"{_hosts(LIGHT_HOSTS)}{_variables('light')}{_hosts(DARK_HOSTS)}{_variables('dark')}"
+    f"{_host_themes()}"
     f"{HEAVY}{{background:var(--ri-paper);color:var(--ri-ink);font:14.5px/1.5 {SANS};"
     "padding:18px 20px 26px;max-width:1120px;border-radius:10px;box-sizing:border-box}"
     + scoped(_rules())
-    + PRINT
+    + _print_rules()
 )
 PAGE = (
     f"{REPORT}body{{margin:0}}html{{color-scheme:light dark;background:{LIGHT['paper']}}}"

@@ -56,19 +56,27 @@ def term_link(slug: str, text: str = "") -> str:
 
 
 def link_terms(text: str) -> str:
-    """HTML: plain text with the first mention of each term as a link."""
-    names = {t.name.lower(): t.slug for t in glossary_terms().values() if len(t.name) > 4}
+    """HTML: plain text with the first mention of each term as a link.
+
+    Words that sentences also use in their everyday sense are linked in tables only.
+    """
+    everyday = {"query", "carried", "neither", "other", "exact", "guard", "bound", "reader"}
+    names = {
+        t.name.lower(): t.slug
+        for t in glossary_terms().values()
+        if len(t.name) > 4 and t.name not in everyday
+    }
     linked: set[str] = set()
 
     def link(match: re.Match[str]) -> str:
-        slug = names[match[0].lower()]
+        slug = names[match[1].lower()]
         if slug in linked:
             return match[0]
         linked.add(slug)
         return term_link(slug, match[0])
 
     longest_first = sorted(map(re.escape, names), key=len, reverse=True)
-    pattern = rf"(?<![\w-])(?:{'|'.join(longest_first)})(?![\w-])"
+    pattern = rf"(?<![\w-])({'|'.join(longest_first)})s?(?![\w-])"
     return re.sub(pattern, link, escape(text, quote=False), flags=re.IGNORECASE)
 
 
