@@ -152,7 +152,9 @@ def _proven(model: nn.Module) -> T5Weights:
     tokens = torch.stack([stack.step(forced[:, t], t, own_kv, crossed) for t in range(5)], 1)
     if float((own - tokens).abs().max()) > TOLERANCE * max(1.0, float(own.abs().max())):
         raise IncompatibleModelError(
-            f"{type(theirs).__name__}", "its logits come out different", "its own"
+            f"continue with {type(theirs).__name__}",
+            "its logits differ from those computed from its weights",
+            "use a T5 of transformers as it is",
         )
     return stack
 
@@ -161,7 +163,9 @@ def _read(theirs: Any) -> T5Weights:
     config = theirs.config
     if getattr(config, "model_type", "") != "t5":
         raise IncompatibleModelError(
-            type(theirs).__name__, "it is no T5", "T5ForConditionalGeneration"
+            f"continue with {type(theirs).__name__}",
+            "it is no T5",
+            "use T5ForConditionalGeneration",
         )
     named: dict[str, Tensor] = {}
     for name, value in theirs.state_dict().items():

@@ -38,7 +38,7 @@ class Unit:
     at: Where = ALL
 
     def select(self, indices: Sequence[int]) -> Unit:
-        """The unit for some of the rows, by index."""
+        """The unit for the rows at `indices`."""
         return replace(self, at=_select_where(self.at, indices))
 
     def __str__(self) -> str:
@@ -184,11 +184,11 @@ class Ablate:
         return (self.unit,) if isinstance(self.unit, Unit) else self.unit
 
     def select(self, indices: Sequence[int]) -> Ablate:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return replace(self, unit=tuple(unit.select(indices) for unit in self.units))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         return self.units
 
 
@@ -213,7 +213,7 @@ class Mixture:
             raise InterventionError(f"mix with weights {weights}", "no attention is left", hint)
 
     def select(self, indices: Sequence[int]) -> Mixture:
-        """The mixture for some of the rows, by index."""
+        """The mixture for the rows at `indices`."""
         parts = ((_select_where(where, indices), weight) for where, weight in self.parts)
         return Mixture(tuple(parts))
 
@@ -234,13 +234,13 @@ class Redirect:
     to: Where | Mixture
 
     def select(self, indices: Sequence[int]) -> Redirect:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         if isinstance(self.to, Mixture):
             return replace(self, to=self.to.select(indices))
         return replace(self, to=_select_where(self.to, indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         return (Unit(f"blocks.{self.layer}.attn.hook_pattern", self.head, PREDICTION),)
 
 
@@ -284,7 +284,7 @@ class PathPatch:
             )
 
     def select(self, indices: Sequence[int]) -> PathPatch:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return replace(
             self,
             inputs=tuple(self.inputs[i] for i in indices),
@@ -293,7 +293,7 @@ class PathPatch:
         )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         (low, sender), (high, receiver) = self.sender, self.receiver
         into = Unit(f"blocks.{high}.attn.hook_{self.through}", receiver)
         return head(low, sender, self.at), into
@@ -322,7 +322,7 @@ class Transplant:
     control_seed: int | None = None
 
     def select(self, indices: Sequence[int]) -> Transplant:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return replace(
             self,
             inputs=tuple(self.inputs[i] for i in indices),
@@ -330,7 +330,7 @@ class Transplant:
         )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         hook = f"attn.hook_{self.through}"
         return tuple(Unit(f"blocks.{layer}.{hook}", h, PREDICTION) for layer, h in self.heads)
 
@@ -346,11 +346,11 @@ class FreezePatterns:
     layers: tuple[int, ...] | None = None
 
     def select(self, indices: Sequence[int]) -> FreezePatterns:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return self
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         layers = range(adapter.n_layers) if self.layers is None else self.layers
         return tuple(Unit(f"blocks.{layer}.attn.hook_pattern") for layer in layers)
 
@@ -366,11 +366,11 @@ class Swap:
     tokens: tuple[tuple[int, str], ...]
 
     def select(self, indices: Sequence[int]) -> Swap:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return Swap(tuple(self.tokens[i] for i in indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """No unit: only the prompt is edited."""
+        """No unit of the model of `adapter`: only the prompt is edited."""
         return ()
 
 
@@ -385,11 +385,11 @@ class ForcePrefix:
     prefixes: tuple[Tokens, ...]
 
     def select(self, indices: Sequence[int]) -> ForcePrefix:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return ForcePrefix(tuple(self.prefixes[i] for i in indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """No unit: only the prompt is edited."""
+        """No unit of the model of `adapter`: only the prompt is edited."""
         return ()
 
 
@@ -428,7 +428,7 @@ class Interchange:
             raise InterventionError("interchange within subspaces", problem, hint)
 
     def select(self, indices: Sequence[int]) -> Interchange:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return replace(
             self,
             units=tuple(unit.select(indices) for unit in self.units),
@@ -438,7 +438,7 @@ class Interchange:
         )
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         return self.units
 
 
@@ -457,11 +457,11 @@ class Steer:
     scale: float = 1.0
 
     def select(self, indices: Sequence[int]) -> Steer:
-        """The intervention for some of the rows, by index."""
+        """The intervention for the rows at `indices`."""
         return replace(self, unit=self.unit.select(indices))
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
-        """The units that this intervention writes to."""
+        """The units that this intervention writes to in the model of `adapter`."""
         return (self.unit,)
 
 

@@ -67,7 +67,7 @@ class At:
             )
 
     def select(self, indices: Sequence[int]) -> At:
-        """The class for some of the rows, by index."""
+        """The class for the rows at `indices`."""
         if isinstance(self.index, tuple):
             return At(self.kind, tuple(self.index[i] for i in indices))  # type: ignore[arg-type]
         return self

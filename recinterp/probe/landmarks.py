@@ -1,20 +1,20 @@
-"""Places in an input that a pointer can stand on, named from the output index and the datatype.
+"""Positions of an input that a pointer can be at, named by output index t and datatype.
 
     t + c               output index plus a constant
     n-1-t + c           the same from the far end
     t in argument 2     the same within one argument of several
     t-th of {Leaf} + c  the t-th token of a class, from either end
 
-Classes are the datatypes' own: each type's constructors, those with the same arguments, each
-constructor, all the others.
-Output i aligned with input i is one landmark among others, not the rule.
+Classes of tokens come from the datatypes: the constructors of each type, those with the same
+arguments, each constructor by itself, and all but each. That output i is aligned with input i is
+one landmark among others, not assumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from recinterp.stats import Rate
 from recinterp.tokens import ARG_SEP
@@ -22,15 +22,20 @@ from recinterp.tokens import ARG_SEP
 if TYPE_CHECKING:
     from recinterp.tasks import Task
 
-OFFSETS = (0, 1, -1, 2, -2)
-Step = tuple[tuple[str, ...], int]  # an input, an output index
+Step: TypeAlias = tuple[tuple[str, ...], int]  # an input, an output index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Landmark:
-    """The position of `base`, plus `offset`.
+    """A position of the input, as a function of the input and the output index t.
 
-    tokens: the class, for the t-th of a class; argument: count within that argument (from 0).
+    Attributes:
+        tokens: A class of tokens, for the position of the t-th token of the class; None for
+            position t itself.
+        from_end: Whether positions are counted from the far end.
+        offset: Added to the position.
+        argument: Index of the argument (from 0) within which positions are counted; None for the
+            whole input.
     """
 
     tokens: tuple[str, ...] | None = None
@@ -39,7 +44,7 @@ class Landmark:
     argument: int | None = None
 
     def at(self, tokens: Sequence[str], t: int) -> int | None:
-        """Where it stands for an input when t tokens are written; None: nowhere in the input."""
+        """The position in the input `tokens` when `t` tokens are written; None if outside."""
         members = self._members(tokens)
         if t >= len(members) and not (self.tokens is None and self.offset):
             return None
@@ -64,7 +69,7 @@ class Landmark:
 
     @property
     def local(self) -> bool:
-        """Whether it needs no search: t or n-1-t plus a constant."""
+        """Whether it depends on t and the length only, not on the tokens."""
         return self.tokens is None
 
     def __str__(self) -> str:
@@ -79,21 +84,28 @@ class Landmark:
 
 
 def landmarks(task: Task) -> tuple[Landmark, ...]:
-    """Every landmark of a task's datatypes, the simplest first."""
+    """List the landmarks of a task's datatypes, simplest first.
+
+    Args:
+        task: The task.
+
+    Returns:
+        The landmarks, with offsets of up to 2 to either side.
+    """
     several = int(getattr(task, "arity", 1))
     bases: list[tuple[tuple[str, ...] | None, int | None]] = [(None, None)]
     bases += [(None, argument) for argument in range(several if several > 1 else 0)]
     bases += [(tokens, None) for tokens in token_classes(task)]
     return tuple(
-        Landmark(tokens, end, offset, argument)
-        for offset in OFFSETS
+        Landmark(tokens=tokens, from_end=end, offset=offset, argument=argument)
+        for offset in (0, 1, -1, 2, -2)
         for tokens, argument in bases
         for end in (False, True)
     )
 
 
 def token_classes(task: Task) -> list[tuple[str, ...]]:
-    """Classes of tokens: by type, by type and arguments, each alone, all but each."""
+    """Classes of tokens: by type, by type and arguments, each constructor, all but each."""
     names = tuple(task.constructors)
     found = _by_type(task)
     found += [(name,) for name in names]
@@ -118,7 +130,7 @@ def _by_type(task: Task) -> list[tuple[str, ...]]:
 
 
 def follow(landmark: Landmark, steps: Sequence[Step], places: Sequence[int | None]) -> Rate:
-    """How often given input positions are the landmark's, where it stands in the input."""
+    """How often given positions are the landmark's, where the landmark is in the input."""
     want = [landmark.at(tokens, t) for tokens, t in steps]
     pairs = [(w, p) for w, p in zip(want, places, strict=True) if w is not None]
     return Rate.of(w == p for w, p in pairs)
@@ -131,9 +143,16 @@ def best(
     *,
     cover: float = 0.5,
 ) -> tuple[Landmark, Rate] | None:
-    """The landmark followed most; it must stand in the input in `cover` of the steps.
+    """The landmark that given positions follow best, with its rate; None if there is none.
 
-    Scored over all steps, so that a landmark that is seldom there cannot win by that.
+    Hits are divided by all steps, so that a landmark that is rarely in the input cannot win by
+    being scored on few steps.
+
+    Args:
+        candidates: The landmarks; of equally good ones the first wins.
+        steps: Input and output index of each step.
+        places: The input position of each step; None for none.
+        cover: Share of the steps in which a landmark must be in the input.
     """
     scored = []
     for order, landmark in enumerate(candidates):

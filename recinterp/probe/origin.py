@@ -1,8 +1,8 @@
 """The origin map: which input position does each output token depend on?
 
-One input token is swapped at a time, and the output is read twice: with the clean output prefix
-*held* (what the input alone decides at that step) and *free* (what the whole run makes of it). No
-machine, no inside of the model: an oracle is enough.
+One input token is swapped at a time, and the output is compared twice: with the clean output prefix
+*held* (what the input decides at that step) and *free* (what the whole run makes of it). Neither a
+machine nor the activations of the model are needed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Tokens = tuple[str, ...]
 
 
-class Speaker(Protocol):
-    """What the origin map asks of a model: outputs, and the next token after a forced prefix."""
+class GenerativeModel(Protocol):
+    """What the origin map needs of a model: outputs, and next tokens after forced prefixes."""
 
     def generate(self, inputs: Sequence[Sequence[str]]) -> list[list[str]]:
         """Greedy outputs."""
@@ -34,11 +34,16 @@ class Speaker(Protocol):
         """The next output token after each prefix."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One input: for each output index, the input positions it depends on, held and free.
+    """The input positions that each output token of one input depends on.
 
-    copied: where the swapped-in token itself then stands in the output, per index.
+    Attributes:
+        tokens: The input.
+        output: The clean output.
+        held: Per output index, the positions it depends on with the output prefix held.
+        free: Per output index, the positions it depends on in a free run.
+        copied: Per output index, the positions whose swapped-in token appears there.
     """
 
     tokens: Tokens
@@ -48,41 +53,62 @@ class Origin:
     copied: tuple[frozenset[int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """A pointer that stands on a dependent position in `share` of the steps."""
+    """A landmark that output tokens depend on.
+
+    Attributes:
+        landmark: The landmark.
+        share: Share of the steps that depend on its position.
+    """
 
     landmark: Landmark
     share: Rate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OriginMap:
-    """Origins of some inputs, the pointers that fit them, and what the best does not cover.
+    """Origins of some inputs, the landmarks that fit them, and what the best one leaves open.
 
-    ahead, behind: share of steps that depend on positions after, before the pointer (`ahead` is
-    lookahead); copied: share of steps whose token is that of the pointer, swapped or not.
+    Attributes:
+        origins: One per input.
+        alignments: The landmarks that fit best, at most 8, best first.
+        lookahead: Share of the steps that depend on a position after the best landmark.
+        lookback: Share of the steps that depend on a position before it.
+        copied: Of the steps that depend on the landmark, share whose token is copied from it.
+        prefix_matters: Share of the dependencies of free runs that vanish with the prefix held.
     """
 
     origins: tuple[Origin, ...]
     alignments: tuple[Alignment, ...]
-    ahead: Rate
-    behind: Rate
+    lookahead: Rate
+    lookback: Rate
     copied: Rate
     prefix_matters: Rate
 
     @property
     def pointer(self) -> Landmark | None:
-        """The best alignment's landmark."""
+        """The landmark that fits best; None if none fits."""
         return self.alignments[0].landmark if self.alignments else None
 
 
 def origin_map(
-    model: Speaker, task: Task, inputs: Sequence[Sequence[str]], *, alternatives: int = 2
+    model: GenerativeModel, task: Task, inputs: Sequence[Sequence[str]], *, alternatives: int = 2
 ) -> OriginMap:
-    """Swap every token of every input for up to `alternatives` others, and see what changes."""
+    """Find which input positions each output token depends on, by swapping one token at a time.
+
+    Args:
+        model: Anything with `generate` and `next_tokens`, such as an adapter.
+        task: Its task.
+        inputs: Token sequences.
+        alternatives: Other tokens tried at each position, at most; only those that leave a term of
+            the task count.
+
+    Returns:
+        The dependencies of each input, and the landmarks that explain them.
+    """
     xs = [tuple(x) for x in inputs]
-    # "…", which closes an output that was cut, is no token that anything depends on.
+    # "…", which closes a truncated output, is no token that depends on anything.
     outputs = [tuple(t for t in y if t != TRUNCATED) for y in model.generate([list(x) for x in xs])]
     swaps = [(i, at, x) for i, old in enumerate(xs) for at, x in _swaps(task, old, alternatives)]
     free = model.generate([list(x) for _, _, x in swaps]) if swaps else []
@@ -119,21 +145,23 @@ def is_term(task: Task, tokens: Sequence[str]) -> bool:
 
 
 def _held(
-    model: Speaker,
+    model: GenerativeModel,
     swaps: Sequence[tuple[int, int, Tokens]],
     outputs: Sequence[Tokens],
     known: set[str],
 ) -> list[list[str]]:
-    """For each swap, what is said at every step of the clean output, its prefix held."""
-    asked = [
+    """For each swap, the next token at every step of the clean output, with its prefix held."""
+    queries = [
         (x, outputs[i][:t])
         for i, _, x in swaps
         for t in range(len(outputs[i]))
         if set(outputs[i][:t]) <= known
     ]
-    said = iter(model.next_tokens([list(x) for x, _ in asked], [list(y) for _, y in asked]))
+    predicted = iter(
+        model.next_tokens([list(x) for x, _ in queries], [list(y) for _, y in queries])
+    )
     return [
-        [next(said) if set(outputs[i][:t]) <= known else "" for t in range(len(outputs[i]))]
+        [next(predicted) if set(outputs[i][:t]) <= known else "" for t in range(len(outputs[i]))]
         for i, _, _ in swaps
     ]
 
@@ -150,35 +178,40 @@ def _origin(
         )
 
     return Origin(
-        tokens,
-        output,
-        positions(lambda at, new, h, f, t: h[t] != output[t]),
-        positions(lambda at, new, h, f, t: t >= len(f) or f[t] != output[t]),
-        positions(lambda at, new, h, f, t: h[t] == new[at] and output[t] == tokens[at]),
+        tokens=tokens,
+        output=output,
+        held=positions(lambda at, new, h, f, t: h[t] != output[t]),
+        free=positions(lambda at, new, h, f, t: t >= len(f) or f[t] != output[t]),
+        copied=positions(lambda at, new, h, f, t: h[t] == new[at] and output[t] == tokens[at]),
     )
 
 
 def _fit(task: Task, origins: tuple[Origin, ...]) -> OriginMap:
     steps = [(o, t) for o in origins for t in range(len(o.output)) if o.held[t]]
+    alignments = _align(task, steps)
+    known = []
+    if alignments:
+        places = [(o, t, alignments[0].landmark.at(o.tokens, t)) for o, t in steps]
+        known = [(o, t, p) for o, t, p in places if p is not None]
+    return OriginMap(
+        origins=origins,
+        alignments=alignments,
+        lookahead=Rate.of(any(q > p for q in o.held[t]) for o, t, p in known),
+        lookback=Rate.of(any(q < p for q in o.held[t]) for o, t, p in known),
+        copied=Rate.of(p in o.copied[t] for o, t, p in known if p in o.held[t]),
+        prefix_matters=_prefix(origins),
+    )
+
+
+def _align(task: Task, steps: Sequence[tuple[Origin, int]]) -> tuple[Alignment, ...]:
+    """The landmarks that most steps depend on, at most 8, best first."""
     scored = []
     for order, landmark in enumerate(landmarks(task)):
         places = [landmark.at(o.tokens, t) for o, t in steps]
         share = Rate.of(p in o.held[t] for p, (o, t) in zip(places, steps, strict=True))
         if share.hits:
-            scored.append((-share.value, order, Alignment(landmark, share)))
-    aligned = tuple(a for _, _, a in sorted(scored, key=lambda s: s[:2])[:8])
-    if not aligned:
-        return OriginMap(origins, (), Rate(0, 0), Rate(0, 0), Rate(0, 0), _prefix(origins))
-    on = [(o, t, aligned[0].landmark.at(o.tokens, t)) for o, t in steps]
-    known = [(o, t, p) for o, t, p in on if p is not None]
-    return OriginMap(
-        origins,
-        aligned,
-        Rate.of(any(q > p for q in o.held[t]) for o, t, p in known),
-        Rate.of(any(q < p for q in o.held[t]) for o, t, p in known),
-        Rate.of(p in o.copied[t] for o, t, p in known if p in o.held[t]),
-        _prefix(origins),
-    )
+            scored.append((-share.value, order, Alignment(landmark=landmark, share=share)))
+    return tuple(a for _, _, a in sorted(scored, key=lambda s: s[:2])[:8])
 
 
 def _prefix(origins: tuple[Origin, ...]) -> Rate:

@@ -15,13 +15,16 @@ WORDS = Words("copy", ("a", "b", "c"))
 def test_landmark_positions() -> None:
     assert [Landmark().at(WORD, t) for t in (0, 4, 5)] == [0, 4, None]
     assert [Landmark(from_end=True, offset=-1).at(WORD, t) for t in (0, 3, 4)] == [3, 0, None]
-    assert [Landmark(("b",)).at(WORD, t) for t in (0, 1, 2, 3)] == [1, 2, 4, None]
-    assert Landmark(("b",), from_end=True, offset=1).at(WORD, 1) == 3
+    assert [Landmark(tokens=("b",)).at(WORD, t) for t in (0, 1, 2, 3)] == [1, 2, 4, None]
+    assert Landmark(tokens=("b",), from_end=True, offset=1).at(WORD, 1) == 3
 
 
 def test_landmarks_as_text() -> None:
     assert str(Landmark(from_end=True, offset=-1)) == "n-1-t - 1"
-    assert str(Landmark(("a", "b"), True, 2)) == "t-th of {a b} from the end + 2"
+    assert (
+        str(Landmark(tokens=("a", "b"), from_end=True, offset=2))
+        == "t-th of {a b} from the end + 2"
+    )
 
 
 def test_token_classes_of_three_constructors() -> None:
@@ -48,6 +51,6 @@ def test_best_landmark_fits_at_least_as_well_as_the_true_one(
 
 def test_rarely_present_landmark_does_not_win() -> None:
     steps = [(tuple("aaaab"), t) for t in range(5)]
-    found = best([Landmark(("b",)), Landmark()], steps, [4, 0, 0, 0, 4])
+    found = best([Landmark(tokens=("b",)), Landmark()], steps, [4, 0, 0, 0, 4])
     assert found is not None
     assert found[0] == Landmark()

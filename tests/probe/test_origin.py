@@ -30,7 +30,7 @@ def test_copier_depends_on_the_copied_token() -> None:
     assert found.pointer == Landmark()
     assert all(o.held == tuple(frozenset({t}) for t in range(LENGTH)) for o in found.origins)
     assert all(o.free == o.held for o in found.origins)
-    assert (found.copied.value, found.ahead.hits, found.behind.hits) == (1.0, 0, 0)
+    assert (found.copied.value, found.lookahead.hits, found.lookback.hits) == (1.0, 0, 0)
 
 
 def test_reverser_reads_from_the_far_end() -> None:
@@ -56,5 +56,5 @@ def test_origin_map_needs_only_outputs() -> None:
     assert all(
         o.held == tuple(frozenset(range(t + 1)) for t in range(LENGTH)) for o in found.origins
     )
-    assert found.behind.value == 4 / 5
+    assert found.lookback.value == 4 / 5
     assert found.prefix_matters.hits == 0
