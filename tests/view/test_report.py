@@ -183,7 +183,8 @@ def test_no_number_is_cut_at_80_columns() -> None:
 
 def test_terminal_shows_the_worst_stratum_and_the_page_every_one() -> None:
     strata = tuple(stratum(f"depth {d}", 20, 20 - d) for d in range(6))
-    judged = Fidelity((stratum("in distribution", 20, 20), *strata), stratum("all", 140, 125))
+    first = stratum("in distribution", 20, 20)
+    judged = Fidelity(strata=(first, *strata), overall=stratum("all", 140, 125))
     ex = explanation(fidelity=judged)
     shown = [row.stratum for row in shown_strata(build_report(ex).fidelity)]
     assert shown == ["in distribution", "depth 5", "all"]
