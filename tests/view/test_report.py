@@ -234,6 +234,14 @@ def test_errors_need_a_grid_unless_depth_or_length_decides_them() -> None:
     assert error_pattern(mixed) == ""
 
 
+def test_kinds_that_the_verdict_names_are_not_repeated_as_alternatives() -> None:
+    pattern = (ShortcutKind.COPIED_PATTERN, None)
+    first = shortcut(bounds=(pattern, (ShortcutKind.OVERRUN, None)))
+    other = shortcut(bounds=((ShortcutKind.OVERRUN, None), pattern))
+    limits = build_report(explanation(shortcuts=(first, other))).summary[-1].text
+    assert "as well as" not in limits
+
+
 def test_hosts_choose_the_theme_of_the_page(html: str) -> None:
     assert "body[data-theme=dark] .ri-report" in html
     assert "body[data-theme=light] .ri-report" in html

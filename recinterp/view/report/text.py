@@ -315,9 +315,9 @@ def _failure_table(rows: Sequence[FidelityRow]) -> Table:
 def _stratum_table(title: str) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0),
-        header_style="dim",
+        header_style="dim", pad_edge=False,
     )  # fmt: skip
-    table.add_column("held-out inputs", overflow="fold")
+    table.add_column("held-out inputs", overflow="fold", min_width=12)
     return table
 
 
@@ -401,7 +401,7 @@ def _table(
     """A table whose text wraps and whose columns of numbers never do."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in names:
-        short = name in ("", "head")
+        short = name in ("", "head", "kind")
         table.add_column(name, overflow="fold", no_wrap=short or name in numbers)
     for row in rows:
         table.add_row(*map(escape, row))

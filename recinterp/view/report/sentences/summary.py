@@ -88,12 +88,12 @@ def accuracy_text(accuracy: Accuracy) -> str:
     if len(groups) == 1:
         return text
     if len(groups) <= 10:
-        parts = (f"{percent} at {lengths}" for percent, lengths in groups)
-        return f"{text} By input length: {', '.join(parts)} tokens."
+        parts = (f"{percent} at length {lengths}" for percent, lengths in groups)
+        return f"{text} By input length: {', '.join(parts)}."
     worst = min(accuracy.by_length, key=lambda n: accuracy.by_length[n].value)
     best = max(accuracy.by_length, key=lambda n: accuracy.by_length[n].value)
     low, high = (percent_text(accuracy.by_length[n]) for n in (worst, best))
-    return f"{text} By input length: from {low} at {worst} tokens to {high} at {best} tokens."
+    return f"{text} By input length: from {low} at length {worst} to {high} at length {best}."
 
 
 def _verdict_text(ex: Explanation) -> str:
@@ -187,15 +187,23 @@ def _limits_text(ex: Explanation) -> str:
     parts.append("The explanation makes no statement beyond its domain.")
     if diff.region.covered.hits < diff.region.covered.total:
         parts.append(region_text(diff))
-    others = list(dict.fromkeys(x for s in diff.shortcuts[:2] for x in other_labels(s)))
-    if others:
-        first = kind_label(diff.shortcuts[0].kind, diff.shortcuts[0].bound)
-        fit = "fits" if len(others) == 1 else "fit"
-        parts.append(f"On this domain {', '.join(others)} {fit} as well as {first}.")
+    parts += _indistinguishable_kinds(diff)
     same = len(ex.equivalent_machines)
     if same:
         parts.append(f"{same} other machine{'s are' if same > 1 else ' is'} equivalent on it.")
     return " ".join(parts)
+
+
+def _indistinguishable_kinds(diff: Diff) -> list[str]:
+    """That other kinds fit the first shortcut as well, if the verdict does not name them."""
+    if not diff.shortcuts:
+        return []
+    first, *_ = named = [kind_label(s.kind, s.bound) for s in diff.shortcuts]
+    others = [label for label in other_labels(diff.shortcuts[0]) if label not in named]
+    if not others:
+        return []
+    fit = "fits" if len(others) == 1 else "fit"
+    return [f"On this domain {' and '.join(others)} {fit} as well as {first}."]
 
 
 def region_text(diff: Diff) -> str:
