@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,8 +132,19 @@ def sentences(text: str) -> list[str]:
     return [part for part in parts if len(part.split()) > 4]
 
 
-def test_no_sentence_occurs_twice(html: str) -> None:
-    for text in (Page(html).text.split("Machine text")[0], explanation_text(explanation(), 400)):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"verdict": Verdict.EXACT, "shortcuts": (), "machine": SUCCESSOR, "divergent": 0},
+        {"verdict": Verdict.UNDETERMINED, "shortcuts": (shortcut(), shortcut(rule="c3"))},
+        {"verdict": Verdict.SPORADIC, "unexplained": (CASE,)},
+    ],
+)
+def test_no_sentence_occurs_twice(changes: dict[str, Any]) -> None:
+    ex = explanation(**changes)
+    page = Page(explanation_html(ex)).text.split("Machine text")[0]
+    for text in (page, explanation_text(ex, 400)):
         found = sentences(text)
         assert len(found) == len(set(found)), [x for x in found if found.count(x) > 1]
 

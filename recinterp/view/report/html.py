@@ -27,7 +27,6 @@ from recinterp.view.report.sentences.summary import (
     SummaryLine,
     claim_text,
     first_error_text,
-    verdict_meanings,
 )
 from recinterp.view.report.style import PAGE, REPORT
 from recinterp.view.report.terms import link_terms, term_link, terms_list
@@ -95,9 +94,7 @@ def _summary_row(found: Report, line: SummaryLine) -> Html:
     label = term_link(line.term, line.label) if line.term else escape(line.label)
     text = link_terms(line.text)
     if line.label == "Verdict":
-        meaning = verdict_meanings()[found.verdict]
-        badge = term_link(found.verdict.value)
-        text = f"<b>{badge}</b>: {escape(meaning)}. <b>{text}</b>"
+        text = f"<b>{term_link(found.verdict.value)}: {text}</b>"
     return f"<dt>{label}</dt><dd>{text}</dd>"
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from recinterp.divergence import Accuracy, Diff, ErrorCell
     from recinterp.explanation import Explanation
     from recinterp.judge import Fidelity
-    from recinterp.stats import Rate
     from recinterp.tasks import Domain
     from recinterp.view.report.data import CaseView
 
@@ -260,18 +259,3 @@ def domain_text(domain: Domain) -> str:
     parts += [f"depth at most {domain.max_depth}"] if domain.max_depth is not None else []
     parts += ["some excluded"] if domain.exclude is not None else []
     return "inputs of " + ", ".join(parts) if parts else "all inputs"
-
-
-def verdict_meanings() -> dict[Verdict, str]:
-    """Each verdict in one line."""
-    return {
-        Verdict.EXACT: "the model computes the function on every compared input",
-        Verdict.SHORTCUT: "the model computes another function, and the machine says which",
-        Verdict.SPORADIC: "the model makes a few errors that follow no rule; all are listed",
-        Verdict.UNDETERMINED: "no faithful machine was found; only the region is claimed",
-    }
-
-
-def rate_or_none(rate: Rate | None) -> str:
-    """A rate in words, or that nothing was measured."""
-    return "not measured" if rate is None else rate_text(rate)
