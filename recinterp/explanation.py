@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from recinterp.view.notebook.stepper import StepWidget
 
 FORMAT = "recinterp-explanation/2"
-OWN_FORMS = ("task", "domain", "model")  # saved in another way, or not at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,4 +255,5 @@ def _plain_fields() -> dict[str, Any]:
 
     types = (ForcedPrefixRule, Head, LayerFinding, Mechanism, Site)
     hints = get_type_hints(Explanation, localns={t.__name__: t for t in types})
-    return {f.name: hints[f.name] for f in fields(Explanation) if f.name not in OWN_FORMS}
+    other_forms = ("task", "domain", "model")  # the model is not saved
+    return {f.name: hints[f.name] for f in fields(Explanation) if f.name not in other_forms}

@@ -43,27 +43,35 @@ def from_plain(hint: Any, value: Any) -> Any:
     Raises:
         KeyError, TypeError, ValueError: If the data is not that of the type.
     """
-    origin, args = get_origin(hint), get_args(hint)
+    if get_origin(hint) is not None:
+        return _from_plain_generic(hint, value)
     if _has_text_form(hint):
         return hint.parse(value)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
     if is_dataclass(hint):
         hints = get_type_hints(hint)
-        return hint(**{f.name: from_plain(hints[f.name], value[f.name]) for f in fields(hint)})  # type: ignore[operator]
-    if origin in (Union, UnionType):
-        some = [a for a in args if a is not NoneType]
-        return None if value is None else from_plain(some[0], value)
-    if origin is tuple:
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
-        return tuple(from_plain(k, v) for k, v in zip(kinds, value, strict=True))
-    if origin is list:
-        return [from_plain(args[0], v) for v in value]
-    if origin is not None and origin is not Literal and issubclass(origin, Mapping):
-        return {from_plain(args[0], k): from_plain(args[1], v) for k, v in value.items()}
+        parts = {f.name: from_plain(hints[f.name], value[f.name]) for f in fields(hint)}
+        return hint(**parts)  # type: ignore[operator]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
     if hint is int and isinstance(value, str):  # a mapping's key
         return int(value)
     return float("nan") if hint is float and value is None else value
+
+
+def _from_plain_generic(hint: Any, value: Any) -> Any:
+    """`from_plain` for a type with parameters, such as `tuple[Rate, ...]`."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        chosen = next(arg for arg in args if arg is not NoneType)
+        return None if value is None else from_plain(chosen, value)
+    if origin is tuple:
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(from_plain(kind, x) for kind, x in zip(kinds, value, strict=True))
+    if origin is list:
+        return [from_plain(args[0], x) for x in value]
+    if origin is not Literal and issubclass(origin, Mapping):
+        return {from_plain(args[0], k): from_plain(args[1], x) for k, x in value.items()}
+    return value
 
 
 def _has_text_form(kind: Any) -> bool:

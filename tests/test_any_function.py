@@ -75,7 +75,7 @@ def outputs_of(model: LSTM, task: ri.Task) -> Predict:
     return predict
 
 
-def test_an_lstm_that_is_right_is_exact(right: LSTM, task: ri.Task, tmp_path: Path) -> None:
+def test_correct_lstm_is_exact(right: LSTM, task: ri.Task, tmp_path: Path) -> None:
     predict, inputs = outputs_of(right, task), list(task.inputs(LENGTH))
     assert predict(inputs) == task.apply_many(inputs)
     ex = ri.explain(predict, task, domain=ri.Domain(max_length=LENGTH))
@@ -90,7 +90,7 @@ def test_an_lstm_that_is_right_is_exact(right: LSTM, task: ri.Task, tmp_path: Pa
     assert ri.Explanation.load(tmp_path / "ex.json").machine == ex.machine
 
 
-def test_an_lstm_that_was_shown_no_deep_input_is_told_where_it_fails(task: ri.Task) -> None:
+def test_failures_of_lstm_without_deep_inputs_are_predicted(task: ri.Task) -> None:
     predict, inputs = outputs_of(trained(task, 1), task), list(task.inputs(LENGTH))
     wrong = [out != task.apply(x) for x, out in zip(inputs, predict(inputs), strict=True)]
     assert any(wrong)
@@ -103,7 +103,7 @@ def test_an_lstm_that_was_shown_no_deep_input_is_told_where_it_fails(task: ri.Ta
         assert list(shortcut.expected) == task.apply(list(shortcut.counterexample))
 
 
-def test_the_module_itself_is_refused_with_what_would_do(right: LSTM, task: ri.Task) -> None:
+def test_module_without_hooks_is_refused_with_a_hint(right: LSTM, task: ri.Task) -> None:
     with pytest.raises(
         IncompatibleModelError, match=r"LSTM has no run_with_hooks.*a plain function from"
     ):
@@ -114,7 +114,7 @@ SUCCESSOR = ri.task("binary-successor")
 
 
 @pytest.mark.parametrize("last", [["?"], ["EOS"], ["01", "X0", "…"]])
-def test_tokens_that_the_task_does_not_know_are_outputs_like_others(last: list[str]) -> None:
+def test_unknown_output_tokens_are_outputs_like_others(last: list[str]) -> None:
     def answers(xs: list[list[str]]) -> list[list[str]]:
         return [
             last if len(x) > 3 else y for x, y in zip(xs, SUCCESSOR.apply_many(xs), strict=True)
@@ -129,7 +129,7 @@ def test_tokens_that_the_task_does_not_know_are_outputs_like_others(last: list[s
     assert sum(flag != (len(x) > 3) for x, flag in flags) <= 1  # a short input nobody asked about
 
 
-def test_outputs_may_be_tuples_and_must_be_as_many_as_inputs() -> None:
+def test_outputs_may_be_tuples_but_none_may_be_missing() -> None:
     domain = ri.Domain(max_length=4)
     as_tuples = ri.explain(
         lambda xs: [tuple(y) for y in SUCCESSOR.apply_many(xs)], SUCCESSOR, domain=domain
@@ -139,12 +139,12 @@ def test_outputs_may_be_tuples_and_must_be_as_many_as_inputs() -> None:
         ri.explain(lambda xs: SUCCESSOR.apply_many(xs)[1:], SUCCESSOR, domain=domain)
 
 
-def test_a_domain_without_inputs_is_refused() -> None:
+def test_domain_without_inputs_is_refused() -> None:
     with pytest.raises(DomainError, match="no input"):
         ri.explain(SUCCESSOR.apply_many, SUCCESSOR, domain=ri.Domain(max_length=0))
 
 
-def test_functions_without_a_machine_for_every_input_are_explained_on_their_domain() -> None:
+def test_function_without_a_general_machine_is_explained_on_its_domain() -> None:
     """The larger of two heights has no bound that a stack of pointers could hold."""
     source = """
         Inductive nat := O | S (n : nat).  Inductive tree := leaf | node (l r : tree).

@@ -29,7 +29,7 @@ def explained() -> Explanation:
     return ri.explain(model(), ri.task("binary-successor"), domain=DOMAIN, seed=0)
 
 
-def test_the_capped_model_is_a_bounded_depth_shortcut_and_every_output_is_told() -> None:
+def test_machine_of_capped_model_predicts_its_errors() -> None:
     ex = explained()
     assert ex.diff.verdict == "shortcut"
     assert any(("bounded-depth", 3) in s.bounds for s in ex.diff.shortcuts)
@@ -46,13 +46,13 @@ def test_the_capped_model_is_a_bounded_depth_shortcut_and_every_output_is_told()
     assert [i for i, fails in enumerate(ex.will_fail(inputs)) if fails] == failing
 
 
-def test_a_counterexample_is_what_the_model_writes() -> None:
+def test_counterexample_is_the_models_output() -> None:
     first = explained().diff.shortcuts[0]
     assert ri.predict(model(), explained().task, [first.counterexample]) == [first.model_output]
     assert explained().task.apply(first.counterexample) == first.expected != first.model_output
 
 
-def test_heads_and_sites_come_with_their_controls() -> None:
+def test_heads_and_sites_have_controls() -> None:
     ex = explained()
     assert [h.name for h in ex.heads] == ["L0H0", "L0H1", "L1H0", "L1H1"]
     assert set(ex.recursion_heads) <= set(ex.heads)
@@ -62,14 +62,14 @@ def test_heads_and_sites_come_with_their_controls() -> None:
     assert all(s.control <= 0.25 and s.accuracy >= 0.7 and s.pairs >= 10 for s in accepted)
 
 
-def test_fidelity_is_given_beside_what_costs_nothing_to_say() -> None:
+def test_fidelity_exceeds_its_baselines() -> None:
     overall = explained().fidelity.overall
     assert overall.match.value > overall.baselines["model is right"].value
     assert overall.match.value > overall.baselines["nearest neighbour"].value
     assert explained().fidelity.interventional is not None
 
 
-def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+def test_load_restores_what_save_wrote(tmp_path: Path) -> None:
     ex = explained()
     ex.save(tmp_path / "ex")
     back = ri.Explanation.load(tmp_path / "ex")
@@ -86,7 +86,7 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
         ri.Explanation.load(tmp_path / "foreign")
 
 
-def test_same_seed_same_explanation() -> None:
+def test_same_seed_gives_same_explanation() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=6)
     one, other = (ri.explain(model(), task, domain=domain, seed=1) for _ in range(2))
     assert one.machine == other.machine
@@ -116,7 +116,7 @@ def test_config_is_recorded_and_its_default_changes_nothing(tmp_path: Path) -> N
     assert ri.Explanation.load(tmp_path / "ex").config == config
 
 
-def test_a_plain_function_gets_the_behavioural_half() -> None:
+def test_plain_function_is_explained_by_behaviour_only() -> None:
     ex = ri.explain(planted.many(planted.capped(2)), ri.task("binary-successor"), domain=DOMAIN)
     assert ex.diff.verdict == "shortcut"
     assert ex.heads == ex.sites == ()
@@ -130,7 +130,7 @@ def test_a_plain_function_gets_the_behavioural_half() -> None:
         ("a string", IncompatibleModelError, "neither a hooked model"),
     ],
 )
-def test_bad_input_is_one_clear_error(
+def test_unusable_model_or_domain_is_refused(
     model_given: object, error: type[RecinterpError], says: str
 ) -> None:
     domain = None if error is DomainError else DOMAIN

@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return set(archive.namelist())
 
 
-def test_the_wheel_holds_all_that_is_read_at_run_time(wheel: set[str]) -> None:
+def test_wheel_contains_every_file_read_at_run_time(wheel: set[str]) -> None:
     package = ROOT / "recinterp"
     kinds = ("*.py", "*.lark", "*.v", "*.js", "*.css", "py.typed")
     needed = {f"recinterp/{p.relative_to(package)}" for k in kinds for p in package.rglob(k)}
@@ -41,11 +41,11 @@ def test_the_wheel_holds_all_that_is_read_at_run_time(wheel: set[str]) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 
-def test_the_wheel_holds_nothing_else(wheel: set[str]) -> None:
+def test_wheel_contains_nothing_else(wheel: set[str]) -> None:
     assert {name.split("/")[0] for name in wheel if ".dist-info/" not in name} == {"recinterp"}
 
 
-def test_every_dependency_has_its_line_of_reason() -> None:
+def test_every_dependency_has_a_documented_reason() -> None:
     table = (ROOT / "CONTRIBUTING.md").read_text().split("## Dependencies")[1].split("\n## ")[0]
     explained = set(re.findall(r"^\| ([\w-]+) \| \S", table, re.MULTILINE)) - {"dependency", "---"}
     assert explained == {re.split(r"[<>=]", d)[0] for d in PROJECT["dependencies"]}
@@ -61,7 +61,7 @@ def test_constraints_pin_every_dependency_exactly(name: str) -> None:
     assert "torch==2.13.0" in lines
 
 
-def test_the_version_is_said_once() -> None:
+def test_version_is_the_same_everywhere() -> None:
     import recinterp
 
     assert recinterp.__version__ == PROJECT["version"]

@@ -1,4 +1,7 @@
-"""Results -> text, SVG, HTML, JSON. Pure functions; nothing here is imported by what it shows."""
+"""Results as text, SVG, HTML, JSON and widgets; all sentences are written here.
+
+The functions are pure: they read a result, and change nothing but the files they are given.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,18 @@ __all__ = [
 
 
 def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
-    """The report as one offline HTML page, also written to `path` if given."""
+    """The report as one HTML page that needs no network.
+
+    Args:
+        ex: An explanation.
+        path: A file that the page is also written to.
+
+    Returns:
+        The page's text.
+
+    Raises:
+        UnwritableFileError: If the file cannot be written.
+    """
     from recinterp.view.report.data import build_report
     from recinterp.view.report.html import to_html
 
@@ -38,14 +52,28 @@ def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
 
 
 def explanation_json(ex: Explanation) -> dict[str, object]:
-    """Every number and sentence the page shows, as plain data."""
+    """Every number and sentence that the page shows.
+
+    Args:
+        ex: An explanation.
+
+    Returns:
+        Plain data, for `json.dumps`.
+    """
     from recinterp.view.report.data import build_report
 
     return build_report(ex).to_json()
 
 
 def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
-    """The report for a notebook: plain text, and static HTML in the notebook's own theme."""
+    """The report for a notebook.
+
+    Args:
+        ex: An explanation.
+
+    Returns:
+        By MIME type, plain text, and static HTML in the notebook's own theme.
+    """
     from recinterp.view.report.data import build_report
     from recinterp.view.report.html import to_cell
 
@@ -55,26 +83,42 @@ def explanation_mimebundle(ex: Explanation) -> dict[str, str]:
 def explanation_pages(
     ex: Explanation, ablate: Path | None = None, step: Path | None = None, plots: Path | None = None
 ) -> list[Path]:
-    """Write pages: heads to switch off, the counterexample step by step, a folder of figures.
+    """Write an explanation's views as pages that need no kernel.
 
-    Errors: ModelNotLoadedError, UnwritableFileError. Gives the files written.
+    Args:
+        ex: An explanation with its model.
+        ablate: The file for the page of heads to switch off.
+        step: The file for the page that steps through the counterexample, or through a drawn input
+            where there is none.
+        plots: The folder for the figures, a page each; it is created if it is missing.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ModelNotLoadedError: If the explanation has no hooked model.
+        UnwritableFileError: If a file cannot be written.
     """
-    made: list[Path] = []
+    written: list[Path] = []
     if ablate:
-        made.append(ex.ablate().static().save(ablate))
+        written.append(ex.ablate().static().save(ablate))
     if step:
-        case = ex.diff.counterexample
-        tokens = case.input if case else ex.domain.sample(ex.task, 1)[0]
-        made.append(ex.step(list(tokens)).static().save(step))
+        counterexample = ex.diff.counterexample
+        tokens = counterexample.input if counterexample else ex.domain.sample(ex.task, 1)[0]
+        written.append(ex.step(list(tokens)).static().save(step))
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
         names = ("heads", "fidelity", "depth") if ex.heads else ("fidelity", "depth")
-        made += [getattr(ex.plot, name)().save(plots / f"{name}.html") for name in names]
-    return made
+        written += [getattr(ex.plot, name)().save(plots / f"{name}.html") for name in names]
+    return written
 
 
 def explanation_rich(ex: Explanation) -> RenderableType:
-    """The report for rich's Console.print."""
+    """The report for the `print` of a rich Console.
+
+    Args:
+        ex: An explanation.
+    """
     from recinterp.view.report.data import build_report
     from recinterp.view.report.text import report_text
 
@@ -82,7 +126,15 @@ def explanation_rich(ex: Explanation) -> RenderableType:
 
 
 def explanation_text(ex: Explanation, width: int = 100) -> str:
-    """The report as plain text of a width."""
+    """The report as plain text.
+
+    Args:
+        ex: An explanation.
+        width: Characters of a line, at most; the report is made for 80 and more.
+
+    Returns:
+        The text.
+    """
     from recinterp.view.report.data import build_report
     from recinterp.view.report.text import to_text
 
@@ -90,7 +142,18 @@ def explanation_text(ex: Explanation, width: int = 100) -> str:
 
 
 def machine_svg(machine: Machine, path: str | Path | None = None) -> str:
-    """The machine as a state diagram: SVG text, also written to `path` if given."""
+    """A machine as a state diagram.
+
+    Args:
+        machine: The machine.
+        path: A file that the SVG is also written to.
+
+    Returns:
+        SVG text.
+
+    Raises:
+        UnwritableFileError: If the file cannot be written.
+    """
     svg = draw(machine, "svg")
     if path is not None:
         write_text(path, svg)
@@ -104,9 +167,19 @@ def draw(
     truth: Machine | None = None,
     erring: Collection[str] = (),
 ) -> str:
-    """The machine as svg, dot, mermaid or table; against `truth`, with what differs marked.
+    """A machine in one of several formats, with what differs from another machine marked.
 
-    erring: names of rules that are known to lead to errors. Errors: UnknownNameError.
+    Args:
+        machine: The machine.
+        format: "svg", "dot" (Graphviz), "mermaid", or "table" (plain text).
+        truth: The machine that it is compared with; by default nothing is marked.
+        erring: Names of rules that are known to lead to errors, and are marked as such.
+
+    Returns:
+        The drawing as text of that format.
+
+    Raises:
+        UnknownNameError: If there is no such format.
     """
     from recinterp.view.diagram.formats import render_graph
     from recinterp.view.diagram.graph import extract_graph

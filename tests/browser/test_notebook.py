@@ -66,7 +66,7 @@ def notebook(browser: Any, lab: str) -> Iterator[Notebook]:
     assert shown.watch.errors == []
 
 
-def test_the_report_stands_in_its_cell_in_both_themes(notebook: Notebook) -> None:
+def test_report_is_readable_in_both_themes(notebook: Notebook) -> None:
     report = notebook.page.locator(".jp-OutputArea .ri-report")
     report.scroll_into_view_if_needed()
     assert report.locator("svg").count() == 3
@@ -83,7 +83,7 @@ def theme(notebook: Notebook, light: str) -> None:
     notebook.page.evaluate(said)
 
 
-def test_heads_are_clicked_and_the_output_changes_as_perturb_says(notebook: Notebook) -> None:
+def test_clicked_heads_change_the_output_as_the_session_does(notebook: Notebook) -> None:
     notebook.ablate.scroll_into_view_if_needed()
     notebook.settled()
     x, pressed = list(session().suggested_inputs[0][1]), set()
@@ -107,7 +107,7 @@ def test_heads_are_clicked_and_the_output_changes_as_perturb_says(notebook: Note
     assert row(notebook.ablate, "with intervention") == list(session().output(x))
 
 
-def test_an_input_is_typed_and_one_that_is_none_is_refused(notebook: Notebook) -> None:
+def test_typed_input_is_answered_or_refused(notebook: Notebook) -> None:
     typed = notebook.ablate.get_by_label("input tokens, separated by blanks")
     typed.fill("X1 X0 01")
     typed.press("Enter")
@@ -123,7 +123,7 @@ def test_an_input_is_typed_and_one_that_is_none_is_refused(notebook: Notebook) -
     assert row(notebook.ablate, "input") == list(session().suggested_inputs[0][1])
 
 
-def test_of_many_clicks_the_newest_wins(notebook: Notebook) -> None:
+def test_latest_of_many_clicks_is_answered(notebook: Notebook) -> None:
     heads = notebook.ablate.locator(".head")
     heads.evaluate_all("(all) => { for (let i = 0; i < 21; i++) all[i % 4].click(); }")
     notebook.settled()
@@ -137,7 +137,7 @@ def test_of_many_clicks_the_newest_wins(notebook: Notebook) -> None:
     notebook.settled()
 
 
-def test_the_keyboard_reaches_every_control(notebook: Notebook) -> None:
+def test_keyboard_reaches_every_control(notebook: Notebook) -> None:
     controls = notebook.ablate.locator("button, select, input[type=text], input:checked")
     wanted = [c for c in controls.all() if c.is_visible()]
     for control in wanted:
@@ -154,7 +154,7 @@ def test_the_keyboard_reaches_every_control(notebook: Notebook) -> None:
     notebook.settled()
 
 
-def test_the_stepper_steps_in_the_notebook(notebook: Notebook) -> None:
+def test_stepper_steps_in_the_notebook(notebook: Notebook) -> None:
     notebook.step.scroll_into_view_if_needed()
     notebook.step.focus()
     for _ in range(3):
@@ -166,7 +166,7 @@ def test_the_stepper_steps_in_the_notebook(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize("light", ["true", "false"])
-def test_the_widgets_are_readable_in_both_themes(notebook: Notebook, light: str) -> None:
+def test_widgets_are_readable_in_both_themes(notebook: Notebook, light: str) -> None:
     theme(notebook, light)
     notebook.settled()
     for name, view in (("ablate", notebook.ablate), ("step", notebook.step)):
@@ -175,7 +175,7 @@ def test_the_widgets_are_readable_in_both_themes(notebook: Notebook, light: str)
     theme(notebook, "true")
 
 
-def test_figures_and_attention_draw_in_the_notebook(notebook: Notebook) -> None:
+def test_figures_and_attention_are_drawn(notebook: Notebook) -> None:
     notebook.page.locator("iframe[title^=attention]").scroll_into_view_if_needed()
     notebook.page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000, state="attached")
     frame = notebook.page.frame_locator("iframe[title^=attention]")
@@ -183,7 +183,7 @@ def test_figures_and_attention_draw_in_the_notebook(notebook: Notebook) -> None:
     shot(notebook.page, "lab-attention")
 
 
-def test_machine_and_diff_are_derived_again_under_the_cut(notebook: Notebook) -> None:
+def test_machine_and_diff_are_derived_again(notebook: Notebook) -> None:
     notebook.ablate.scroll_into_view_if_needed()
     notebook.ablate.get_by_text("derive machine and diff again").click()
     said = notebook.ablate.locator("pre")

@@ -27,7 +27,7 @@ def opened(browser: Any, watch: Watch, path: Path, scheme: str = "light") -> Any
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_renders_offline_and_is_readable(
+def test_report_is_readable_offline(
     browser: Any, watch: Watch, tmp_path: Path, scheme: str
 ) -> None:
     path = tmp_path / "report.html"
@@ -41,7 +41,7 @@ def test_the_report_renders_offline_and_is_readable(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_static_page_switches_heads_off(
+def test_static_page_switches_heads_off(
     browser: Any, watch: Watch, tmp_path: Path, scheme: str
 ) -> None:
     path = tmp_path / "ablate.html"
@@ -64,7 +64,7 @@ def test_the_static_page_switches_heads_off(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_stepper_steps_both_ways_by_keyboard(
+def test_stepper_steps_both_ways_by_keyboard(
     browser: Any, watch: Watch, tmp_path: Path, scheme: str
 ) -> None:
     path = tmp_path / "step.html"
@@ -97,9 +97,7 @@ def test_attention_draws_every_head_offline(browser: Any, watch: Watch, tmp_path
 
 
 @pytest.mark.parametrize("name", ["heads", "fidelity", "depth"])
-def test_a_saved_figure_draws_offline(
-    browser: Any, watch: Watch, tmp_path: Path, name: str
-) -> None:
+def test_saved_figure_draws_offline(browser: Any, watch: Watch, tmp_path: Path, name: str) -> None:
     path = tmp_path / "figure.html"
     getattr(explanation(model=session().ex.model).plot, name)().save(path)
     page = opened(browser, watch, path)

@@ -45,7 +45,7 @@ def inside(placed_x: float, size: float, total: float) -> bool:
 
 
 @pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
-def test_every_rule_of_every_machine_is_drawn_once(machine: Machine) -> None:
+def test_every_rule_is_drawn_once(machine: Machine) -> None:
     drawn = [label.rule for edge in extract_graph(machine).edges for label in edge.labels]
     assert sorted(drawn) == sorted(rule.name for rule in machine.rules)
     root = ElementTree.fromstring(machine_svg(machine))
@@ -54,7 +54,7 @@ def test_every_rule_of_every_machine_is_drawn_once(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
-def test_nothing_lies_outside_the_drawing_and_no_two_states_overlap(machine: Machine) -> None:
+def test_states_lie_inside_the_drawing_and_apart(machine: Machine) -> None:
     placed = place_graph(extract_graph(machine))
     for n in placed.nodes:
         assert inside(n.x, n.width, placed.width), n
@@ -69,7 +69,7 @@ def test_nothing_lies_outside_the_drawing_and_no_two_states_overlap(machine: Mac
 
 
 @pytest.mark.parametrize("machine", DRAWN.values(), ids=DRAWN)
-def test_no_two_labels_overlap(machine: Machine) -> None:
+def test_labels_do_not_overlap(machine: Machine) -> None:
     edges = place_graph(extract_graph(machine)).edges
     for i, a in enumerate(edges):
         for b in edges[i + 1 :]:
@@ -78,19 +78,19 @@ def test_no_two_labels_overlap(machine: Machine) -> None:
             assert wide or high, (a.edge, b.edge)
 
 
-def test_a_rule_reads_as_guard_slash_emission_and_habits_are_said_once() -> None:
+def test_label_is_guard_slash_emission_without_default_updates() -> None:
     graph = extract_graph(SUCCESSOR)
     assert set(lines(graph)) == {"X1 / X0", "X0 / X1", "01 / X0 01", "X0, X1 / copy", "01 / 01"}
     assert "Unless an edge says otherwise: p := p+1." in graph.notes
 
 
-def test_lookahead_stack_and_lost_have_words_of_their_own() -> None:
+def test_labels_of_lookahead_stack_and_lost() -> None:
     assert "X0, X1 and rest ≠ X1* / copy" in lines(extract_graph(REVERSE))
     assert "Leaf and top is Middle / in(top), pop, p := p+1" in lines(extract_graph(INORDER))
     assert "Node and d ≥ 3 / wrong, form unknown" in lines(extract_graph(LOST))
 
 
-def test_a_counter_spread_over_modes_is_compared_with_the_one_true_mode() -> None:
+def test_modes_of_a_counter_are_paired_with_one_true_mode() -> None:
     assert pair_modes(capped(), SUCCESSOR) == dict.fromkeys(["c0", "c1", "c2", "c3"], "carry") | {
         "copy": "copy"
     }
@@ -99,7 +99,7 @@ def test_a_counter_spread_over_modes_is_compared_with_the_one_true_mode() -> Non
     assert {t for t, s in lines(truth).items() if s != RuleStatus.SAME} == {"X1 / X0"}
 
 
-def test_an_added_guard_and_an_added_rule_are_told_apart() -> None:
+def test_added_guard_and_added_rule_have_different_tags() -> None:
     learned, truth = align_machines(COUNTER, SUCCESSOR)
     tags = {label.text: label.tag for edge in learned.edges for label in edge.labels if label.tag}
     assert tags == {
@@ -111,7 +111,7 @@ def test_an_added_guard_and_an_added_rule_are_told_apart() -> None:
     ]
 
 
-def test_a_condition_on_every_rule_does_not_hide_what_the_machines_share() -> None:
+def test_condition_on_every_rule_does_not_hide_shared_rules() -> None:
     text = str(SUCCESSOR).replace(" ->", " and t < 9 ->")
     stops = [f"mode {m}\n  cut-{m}: t >= 9 -> halt\n" for m in ("carry", "copy")]
     learned, truth = align_machines(Machine.parse(text + "".join(stops)), SUCCESSOR)
@@ -121,7 +121,7 @@ def test_a_condition_on_every_rule_does_not_hide_what_the_machines_share() -> No
     assert set(lines(truth).values()) == {"changed"}
 
 
-def test_a_rule_the_learned_machine_has_not_is_marked_missing() -> None:
+def test_rule_that_the_learned_machine_lacks_is_missing() -> None:
     short = SUCCESSOR.with_rules([r for r in SUCCESSOR.rules if r.name != "base"])
     _, truth = align_machines(short, SUCCESSOR)
     assert [label.tag for e in truth.edges for label in e.labels if label.tag] == [
@@ -129,13 +129,13 @@ def test_a_rule_the_learned_machine_has_not_is_marked_missing() -> None:
     ]
 
 
-def test_equal_machines_show_no_difference_whatever_their_modes_are_called() -> None:
+def test_renamed_modes_are_no_difference() -> None:
     renamed = Machine.parse(str(SUCCESSOR).replace("carry", "m1").replace("copy", "m2"))
     for graph in align_machines(renamed, SUCCESSOR):
         assert set(lines(graph).values()) == {RuleStatus.SAME}
 
 
-def test_machines_without_a_common_structure_are_not_painted_all_over() -> None:
+def test_machines_without_common_structure_show_only_errors() -> None:
     other = Machine.parse(
         "vocab X0/1 X1/1 01/0\nstart s\nregisters q := 0\nmode s\n"
         "  a: in(q + 1) = X1 -> emit X1, q := q + 2, goto s\n  b: in(q + 1) = $ -> halt\n"
@@ -145,13 +145,13 @@ def test_machines_without_a_common_structure_are_not_painted_all_over() -> None:
     assert set(lines(truth).values()) == {RuleStatus.SAME}
 
 
-def test_differences_are_marked_by_words_as_well_as_by_colour() -> None:
+def test_every_format_marks_differences_in_words() -> None:
     for name in FORMATS:
         text = render_graph(align_machines(COUNTER, SUCCESSOR)[0], name)
         assert "only in the learned machine" in text, name
 
 
-def test_svg_escapes_what_it_shows_and_loads_nothing() -> None:
+def test_svg_escapes_text_and_loads_nothing() -> None:
     svg = render_svg(SMALL)
     ElementTree.fromstring(svg)
     assert "a&lt;b" in svg
@@ -160,7 +160,7 @@ def test_svg_escapes_what_it_shows_and_loads_nothing() -> None:
     assert "prefers-color-scheme:dark" in svg
 
 
-def test_dot_is_read_by_graphviz_and_mermaid_lines_end_where_they_should() -> None:
+def test_dot_and_mermaid_are_well_formed() -> None:
     import pygraphviz
 
     again = pygraphviz.AGraph(string=render_graph(SMALL, "dot"))
@@ -170,13 +170,13 @@ def test_dot_is_read_by_graphviz_and_mermaid_lines_end_where_they_should() -> No
     assert all(line.count(":") <= 1 and ";" not in line for line in body)
 
 
-def test_long_rules_are_broken_and_short_ones_are_not() -> None:
+def test_long_rules_are_broken() -> None:
     assert break_rule("X1 / X0") == ["X1 / X0"]
     rows = break_rule("Node and d < 3 / push Middle(p+1), p := p+2, d := d+1")
     assert len(rows) > 1
     assert max(map(len, rows)) <= METRICS.max_label + 6
 
 
-def test_an_unknown_format_names_the_near_ones() -> None:
+def test_unknown_format_lists_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="mermaid"):
         draw(SUCCESSOR, "mermade")

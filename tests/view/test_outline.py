@@ -1,4 +1,4 @@
-"""A machine of very many rules: counted in the drawing, told as a tree, nothing lost."""
+"""A machine of very many rules: counted in the drawing, shown as a tree, nothing left out."""
 
 from recinterp.machine import Machine
 from recinterp.view.diagram.graph import LIMITS, extract_graph
@@ -24,7 +24,7 @@ def test_every_rule_is_one_leaf_of_the_tree() -> None:
     assert sum(line.strip() == "a" for line in lines) == 1  # what guards share is said once
 
 
-def test_rules_are_counted_where_they_are_too_many_to_draw() -> None:
+def test_too_many_rules_are_counted() -> None:
     machine = many(LIMITS.max_rules)
     drawn = extract_graph(machine)
     texts = [label.text for edge in drawn.edges for label in edge.labels]
@@ -32,13 +32,13 @@ def test_rules_are_counted_where_they_are_too_many_to_draw() -> None:
     assert any("tree" in note for note in drawn.notes)
 
 
-def test_a_machine_that_can_be_drawn_has_no_tree() -> None:
+def test_drawable_machine_has_no_tree() -> None:
     machine = many(3)
     assert render_outline(machine) == ""
     assert sum(len(edge.labels) for edge in extract_graph(machine).edges) == len(machine.rules)
 
 
-def test_what_is_said_above_is_not_asked_below() -> None:
+def test_condition_of_a_parent_is_not_repeated_below() -> None:
     rules = [
         "a1: in(p) = a and t < 3 and 1 of [t >= 3, n = 4] -> emit b, p := p + 1, goto run",
         "a2: in(p) = a and t < 3 and n != 4 -> emit a, p := p + 1, goto run",
@@ -54,7 +54,7 @@ def test_what_is_said_above_is_not_asked_below() -> None:
     assert any("t < 3 and n = 4 / b" in text for text in texts)
 
 
-def test_a_machine_of_few_and_endless_guards_is_told_as_a_tree_too() -> None:
+def test_machine_with_long_guards_is_shown_as_a_tree() -> None:
     vote = "3 of [" + ", ".join(f"in({k}) = a" for k in range(LIMITS.max_size // 2)) + "]"
     rules = (
         f"  one: in(p) = a and {vote} -> emit a, p := p + 1, goto run\n  end: in(p) = $ -> halt\n"

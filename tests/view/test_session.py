@@ -1,4 +1,4 @@
-"""The Session answers what `perturb` says, in few passes; nothing it shows is its own invention."""
+"""The Session answers what `perturb` returns, in fewer forward passes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def generated(x: tuple[str, ...], intervention: HeadIntervention) -> tuple[str, 
 
 
 @pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
-def test_an_ablated_output_is_the_one_perturb_generates(kind: Any) -> None:
+def test_ablated_output_equals_that_of_perturb(kind: Any) -> None:
     for heads, x in [(((1, 0),), INPUTS[0]), (((0, 0), (1, 1)), INPUTS[1]), (((0, 1),), INPUTS[3])]:
         intervention = HeadIntervention(heads, kind)
         assert session().output(x, intervention) == generated(x, intervention), (heads, x)
@@ -52,7 +52,7 @@ def test_some_ablation_changes_an_output() -> None:
 
 
 @pytest.mark.parametrize("to", ["t", "n-1-t", "t + 1"])
-def test_a_redirected_output_is_perturbs_step_by_step(to: str) -> None:
+def test_redirected_output_equals_that_of_perturb(to: str) -> None:
     queried, intervention = session(), HeadIntervention(((1, 0),), "redirect", to)
     for x in INPUTS:
         out = queried.output(x, intervention)
@@ -64,7 +64,7 @@ def test_a_redirected_output_is_perturbs_step_by_step(to: str) -> None:
 
 
 @pytest.mark.parametrize("room", [9, 10, 11, 13])
-def test_an_output_is_cut_at_the_context_where_perturb_cuts_it(
+def test_output_is_truncated_at_the_context_as_by_perturb(
     room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queried, x = Session(session().ex), ("X1", "X1", "X0", "X1", "X0", "01")
@@ -78,7 +78,7 @@ def test_an_output_is_cut_at_the_context_where_perturb_cuts_it(
     assert queried.output(x)[-1] == "…" or room == 13
 
 
-def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_takes_fewer_passes_than_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     queried = session()
     queried.warm_up()
     for _, x in queried.suggested_inputs:
@@ -99,7 +99,7 @@ def test_a_click_takes_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 2 * sum(passes) <= tokens  # token by token it would be as many
 
 
-def test_attention_is_the_models_own() -> None:
+def test_attention_is_that_of_the_model() -> None:
     queried, x = session(), INPUTS[0]
     a = queried.answer(x)
     rows = build_batch(queried.task, [x], [a.output])
@@ -109,7 +109,7 @@ def test_attention_is_the_models_own() -> None:
     assert a.tokens == (*x, "SEP", *a.output)
 
 
-def test_a_redirected_head_is_seen_to_look_where_it_was_pointed() -> None:
+def test_redirected_head_attends_to_its_pointer() -> None:
     a = session().answer(INPUTS[1], HeadIntervention(((1, 0),), "redirect", "t"))
     for t in range(min(len(a.output) + 1, len(a.input))):
         assert a.attention[1, 0, t].tolist() == [
@@ -131,7 +131,7 @@ def test_accuracy_counts_whole_outputs() -> None:
         )
 
 
-def test_accuracy_under_a_redirect_counts_whole_outputs_of_fewer_inputs() -> None:
+def test_accuracy_of_a_redirect_uses_fewer_inputs() -> None:
     queried, intervention = session(), HeadIntervention(((1, 1),), "redirect", "t")
     first = next(queried.accuracy(intervention))
     inputs = queried._strata[first.name][: first.edited.total]
@@ -141,12 +141,12 @@ def test_accuracy_under_a_redirect_counts_whole_outputs_of_fewer_inputs() -> Non
     )
 
 
-def test_accuracy_stops_when_it_is_told_to() -> None:
+def test_accuracy_stops_on_request() -> None:
     told = iter([False, False, True])
     assert len(list(session().accuracy(HeadIntervention(), lambda: next(told)))) == 2
 
 
-def test_the_step_where_they_part_is_the_one_that_writes_there() -> None:
+def test_step_of_the_first_difference_writes_that_token() -> None:
     seen = 0
     for h in session().heads:
         for x in INPUTS:
@@ -160,7 +160,7 @@ def test_the_step_where_they_part_is_the_one_that_writes_there() -> None:
     assert seen
 
 
-def test_inputs_on_offer_are_of_the_domain_and_begin_with_the_counterexample() -> None:
+def test_suggested_inputs_begin_with_the_counterexample() -> None:
     offered = session().suggested_inputs
     assert offered[0][1] == tuple(session().ex.diff.counterexample.input)  # type: ignore[union-attr]
     assert len({x for _, x in offered}) == len(offered) >= 5
@@ -187,8 +187,6 @@ def test_inputs_on_offer_are_of_the_domain_and_begin_with_the_counterexample() -
         (lambda s: Session(explanation(model=len)), ModelNotLoadedError, "not a hooked model"),
     ],
 )
-def test_what_cannot_be_asked_is_one_clear_error(
-    ask: Any, error: type[RecinterpError], says: str
-) -> None:
+def test_impossible_queries_are_refused(ask: Any, error: type[RecinterpError], says: str) -> None:
     with pytest.raises(error, match=says):
         ask(session())

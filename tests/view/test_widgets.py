@@ -54,7 +54,7 @@ def sent(widget: AblationWidget, request: dict[str, Any]) -> list[dict[str, Any]
     return found
 
 
-def test_a_click_is_answered_by_the_session_then_by_accuracies() -> None:
+def test_click_is_answered_before_its_accuracies() -> None:
     widget = explained().ablate(warm_up=False)
     asked = {"n": 7, "tokens": ["X1", "X1", "01"], "heads": [[1, 0]], "kind": "mean", "to": ""}
     first, *rest = sent(widget, asked)
@@ -69,14 +69,14 @@ def test_a_click_is_answered_by_the_session_then_by_accuracies() -> None:
     json.dumps([first, *rest], allow_nan=False)
 
 
-def test_a_request_that_cannot_be_met_is_said_on_the_page() -> None:
+def test_refused_request_is_shown_on_the_page() -> None:
     widget = explained().ablate(warm_up=False)
     (said,) = sent(widget, {"n": 1, "tokens": ["X1"], "heads": [], "kind": "zero"})
     assert said["what"] == "error"
     assert "position" in said["text"]
 
 
-def test_the_newest_request_wins() -> None:
+def test_latest_request_replaces_earlier_ones() -> None:
     started, go, seen = threading.Event(), threading.Event(), []
 
     def work(request: Any, stale: Any) -> None:
@@ -96,7 +96,7 @@ def test_the_newest_request_wins() -> None:
     assert seen == [(1, True), (3, False)]
 
 
-def test_setup_names_every_head_and_hides_nothing_of_its_role() -> None:
+def test_setup_lists_every_head() -> None:
     setup = explained().ablate(warm_up=False).setup
     assert [h["name"] for h in setup["heads"]] == ["L0H0", "L0H1", "L1H0", "L1H1"]
     assert [h["recursion"] for h in setup["heads"]] == [False, False, True, False]
@@ -104,7 +104,7 @@ def test_setup_names_every_head_and_hides_nothing_of_its_role() -> None:
     json.dumps(setup, allow_nan=False)
 
 
-def test_a_static_page_holds_every_single_head_and_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_static_page_stores_single_heads_and_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session(), "accuracy", lambda intervention: iter(()))
     page = build_static_page(session(), max_answers=70)
     assert not LOADS.search(page)
@@ -121,14 +121,14 @@ def test_a_static_page_holds_every_single_head_and_pair(monkeypatch: pytest.Monk
     )
 
 
-def test_nothing_a_user_named_ends_a_script() -> None:
+def test_user_text_never_ends_a_script() -> None:
     for said in ("</script><b>", "<!--", "\u2028", "&lt;"):
         text = encode_for_script({"x": said})
         assert json.loads(text) == {"x": said}
         assert not set("<>&\u2028") & set(text)
 
 
-def test_a_page_shows_itself_in_a_frame_that_reaches_nothing(tmp_path: Path) -> None:
+def test_page_is_shown_in_a_sandboxed_frame(tmp_path: Path) -> None:
     page = StandalonePage.make("<b>&</b>", 'a "page"')
     bundle = page._repr_mimebundle_()
     assert bundle["text/plain"] == repr(page) == 'a "page"'
@@ -138,7 +138,7 @@ def test_a_page_shows_itself_in_a_frame_that_reaches_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("order", ["natural", "reverse"])
-def test_redexes_are_where_the_trace_contracts(order: str) -> None:
+def test_redexes_are_those_of_the_trace(order: str) -> None:
     task = ri.task("binary-successor", order=order)
     x = ["X1", "X1", "X0", "01"] if order == "natural" else ["01", "X0", "X1", "X1"]
     found, normal = trace_redexes(task, x)
@@ -150,7 +150,7 @@ def test_redexes_are_where_the_trace_contracts(order: str) -> None:
     assert any(r.before for r in found)
 
 
-def test_what_a_half_reduced_term_settles_only_grows_and_reaches_the_output() -> None:
+def test_known_tokens_only_grow_during_the_reduction() -> None:
     task = ri.Task.from_gallina(TREE, function="inorder")
     x = ["Node", "Node", "Leaf", "a", "Leaf", "b", "Leaf"]
     found, _ = trace_redexes(task, x)
@@ -163,7 +163,7 @@ def test_what_a_half_reduced_term_settles_only_grows_and_reaches_the_output() ->
     assert count_known_tokens(ri.task("binary-successor", order="reverse"), None) == 0  # type: ignore[arg-type]
 
 
-def test_the_stepper_keeps_three_runs_on_one_clock() -> None:
+def test_stepper_synchronises_reduction_machine_and_model() -> None:
     ex, x = explained(), ["X1", "X1", "X1", "X1", "01"]
     data = ex.step(x).setup
     frames = data["frames"]
@@ -178,7 +178,7 @@ def test_the_stepper_keeps_three_runs_on_one_clock() -> None:
     assert data["model"]["output"] == list(session().output(x))
 
 
-def test_the_stepper_does_without_a_model_and_refuses_what_is_no_input() -> None:
+def test_stepper_works_without_a_model() -> None:
     data = explanation().step(["X1", "01"])
     assert data.setup["model"] is None
     assert not LOADS.search(data.static())
@@ -186,7 +186,7 @@ def test_the_stepper_does_without_a_model_and_refuses_what_is_no_input() -> None
         explanation().step(["X1"])
 
 
-def test_attention_holds_the_packaged_script_and_nothing_from_elsewhere() -> None:
+def test_attention_page_loads_nothing() -> None:
     page = explained().attention(["X1", "01"])
     assert not LOADS.search(page)
     assert "unpkg.com" not in page
@@ -194,7 +194,7 @@ def test_attention_holds_the_packaged_script_and_nothing_from_elsewhere() -> Non
     assert "attention of 4 heads" in repr(page)
 
 
-def test_an_encoder_decoder_is_cut_stepped_and_seen() -> None:
+def test_views_of_an_encoder_decoder() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=5)
     small = ri.TrainConfig("encoder-decoder", n_layers=1, d_model=16, max_length=5, steps=3)
     ex = explanation(model=ri.train(task, small, progress=False).model, domain=domain, heads=())
@@ -212,7 +212,7 @@ def test_an_encoder_decoder_is_cut_stepped_and_seen() -> None:
 
 
 @pytest.mark.parametrize("name", ["heads", "fidelity", "depth"])
-def test_a_figure_is_plotlys_a_table_and_a_file(name: str, tmp_path: Path) -> None:
+def test_figure_has_plotly_table_and_file_forms(name: str, tmp_path: Path) -> None:
     ex = explanation(domain=ri.Domain(max_length=6), model=explained().model)
     plot = getattr(ex.plot, name)()
     bundle = plot._repr_mimebundle_()
@@ -224,7 +224,7 @@ def test_a_figure_is_plotlys_a_table_and_a_file(name: str, tmp_path: Path) -> No
     assert len(str(plot).splitlines()) == 2 + len(plot.rows)
 
 
-def test_depth_counts_what_the_model_writes() -> None:
+def test_depth_figure_counts_the_models_outputs() -> None:
     ex = explanation(domain=ri.Domain(max_length=7), model=explained().model)
     rows = {row[0]: row[1:] for row in ex.plot.depth().rows}
     assert rows["0"][0] == rows["3"][0] == 1.0
@@ -235,7 +235,7 @@ def test_depth_counts_what_the_model_writes() -> None:
     }
 
 
-def test_a_static_chart_marks_each_number_and_escapes_names() -> None:
+def test_static_chart_marks_numbers_and_escapes_names() -> None:
     svg = render_chart(
         ("<depth>", "a & b", "c"), [("0", 1.0, 0.5), ("1", "–", 0.25), ("2", 0.0, 2.0)]
     )
@@ -246,6 +246,6 @@ def test_a_static_chart_marks_each_number_and_escapes_names() -> None:
     assert "a & b" in "".join(root.itertext())
 
 
-def test_no_heads_no_figure_of_heads() -> None:
+def test_figure_of_heads_requires_heads() -> None:
     with pytest.raises(DomainError, match="heads"):
         explanation(heads=()).plot.heads()

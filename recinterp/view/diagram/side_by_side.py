@@ -25,6 +25,7 @@ class RuleDifference(Enum):
     CHANGED = RuleMark(RuleStatus.CHANGED, "changed")
     NOT_ALWAYS = RuleMark(RuleStatus.CHANGED, "not always followed")
     GUARDED = RuleMark(RuleStatus.CHANGED, "only under a further condition")
+    ERRS = RuleMark(RuleStatus.ADDED, "differs from the ground truth here")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,6 @@ class AlignmentConfig:
 
 
 DEFAULTS = AlignmentConfig()
-ERROR_TAG = "differs from the ground truth here"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ def align_machines(
         for case in mine
     }
     if not _have_enough_in_common(by_case.values()):
-        errors = dict.fromkeys(erring, RuleMark(RuleStatus.ADDED, ERROR_TAG))
+        errors = dict.fromkeys(erring, RuleDifference.ERRS.value)
         return (
             extract_graph(learned, errors, title="learned"),
             extract_graph(truth, title="truth"),
@@ -207,8 +207,8 @@ def _have_enough_in_common(differences: Collection[RuleDifference | None]) -> bo
 
 
 def _mark_error(mark: RuleMark | None) -> RuleMark:
-    tag = ERROR_TAG if mark is None else f"{mark.tag}: {ERROR_TAG}"
-    return RuleMark(RuleStatus.ADDED, tag)
+    error = RuleDifference.ERRS.value
+    return error if mark is None else RuleMark(error.status, f"{mark.tag}: {error.tag}")
 
 
 def _compare_case(

@@ -26,6 +26,8 @@ DARK = {
     "ink": "#e6ebf0", "dim": "#9aa7b4", "line": "#6d7a87", "paper": "#12171d", "node": "#202a34",
     "changed": "#f0a04b", "added": "#ff6b81", "missing": "#6fa8ff",
 }  # fmt: skip
+MONO = "'DejaVu Sans Mono','SF Mono',Menlo,Consolas,monospace"
+SANS = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"
 
 
 def rules_for(colours: dict[str, str]) -> str:
@@ -47,13 +49,13 @@ def rules_for(colours: dict[str, str]) -> str:
     )
 
 
-MONO = "'DejaVu Sans Mono','SF Mono',Menlo,Consolas,monospace"
-SANS = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"
-STYLE = (
-    rules_for(LIGHT)
-    + ".ri-missing .ri-path{stroke-dasharray:6 4}"
-    + f"@media (prefers-color-scheme:dark){{{rules_for(DARK)}}}"
-)
+def default_style() -> str:
+    """The style sheet of a diagram by itself, in light or dark as the reader has set."""
+    return (
+        rules_for(LIGHT)
+        + ".ri-missing .ri-path{stroke-dasharray:6 4}"
+        + f"@media (prefers-color-scheme:dark){{{rules_for(DARK)}}}"
+    )
 
 
 def render_svg(graph: MachineGraph, *, style: bool = True, direction: str = "TB") -> str:
@@ -69,7 +71,7 @@ def render_placed(placed: PlacedGraph, *, style: bool = True) -> str:
         f'width="{width:.0f}" height="{height:.0f}" role="img" '
         f'aria-label="{escape(alt_text(placed.graph), quote=True)}">'
     )
-    sheet = f"<style>{STYLE}</style>" if style else ""
+    sheet = f"<style>{default_style()}</style>" if style else ""
     lines = "".join(map(_render_edge, placed.edges))
     labels = "".join(map(_render_label, placed.edges))
     return f"{head}{sheet}{lines}{labels}{''.join(map(_render_node, placed.nodes))}</svg>"

@@ -20,27 +20,28 @@ from recinterp.view.notebook.standalone import StandalonePage, build_document, e
 if TYPE_CHECKING:
     from recinterp.explanation import Explanation
 
-# CircuitsVis draws dark on white and knows no other.
-LIGHT_STYLE = (
-    ":root{color-scheme:light}body{margin:12px;background:#fff;color:#1d2733;font:14px sans-serif}"
-)
-TABLE_STYLE = (
-    "main{display:flex;flex-wrap:wrap;gap:18px 34px}h2{font-size:14px;margin:4px 0}"
-    "table{border-collapse:collapse}th{font:11px monospace;padding:0 5px 0 0;text-align:right}"
-    "td{width:19px;min-width:19px;height:17px;padding:0;border:1px solid #eef3f8;"
-    "background:rgba(47,111,179,var(--share))}"
-)
-
 
 def build_attention_page(ex: Explanation, tokens: Sequence[str]) -> StandalonePage:
     """Attention of all heads over input, SEP and the model's output; `Explanation.attention`."""
     session = Session(ex)
     patterns, row = session.patterns(tokens)
     title = f"attention of {len(session.heads)} heads on {' '.join(tokens)}"
+    # CircuitsVis draws dark on white and knows no other.
+    style = (
+        ":root{color-scheme:light}"
+        "body{margin:12px;background:#fff;color:#1d2733;font:14px sans-serif}"
+    )
     if session.adapter.architecture == "encoder-decoder":
-        body, style = _render_tables(session, patterns, row), LIGHT_STYLE + TABLE_STYLE
+        body = _render_tables(session, patterns, row)
+        style += (
+            "main{display:flex;flex-wrap:wrap;gap:18px 34px}h2{font-size:14px;margin:4px 0}"
+            "table{border-collapse:collapse}"
+            "th{font:11px monospace;padding:0 5px 0 0;text-align:right}"
+            "td{width:19px;min-width:19px;height:17px;padding:0;border:1px solid #eef3f8;"
+            "background:rgba(47,111,179,var(--share))}"
+        )
     else:
-        body, style = _render_circuitsvis(session, patterns, row), LIGHT_STYLE
+        body = _render_circuitsvis(session, patterns, row)
     return StandalonePage.make(build_document(title, body, style), title)
 
 
