@@ -59,7 +59,7 @@ def make_untrained(case: Case) -> TrainingRun:
     model = native.build_hooked(shape, build_untrained(shape, case.config).export_weights())
     checkpoint = make_checkpoint(case.name, shape, task, domain, {"steps": 0}, {})
     attach_checkpoint(model, checkpoint)
-    return TrainingRun(model, (), checkpoint)
+    return TrainingRun(model=model, history=(), checkpoint=checkpoint)
 
 
 def count_missed(model: torch.nn.Module, task: ri.Task, case: Case) -> int:

@@ -18,6 +18,10 @@ Predict: TypeAlias = Callable[[list[Tokens]], list[Tokens]]
 class CachedModel:
     """A model, or any function from inputs to outputs, that computes each output once.
 
+    Args:
+        predict: A function from a list of inputs to their outputs.
+        checkpoint: The model's checkpoint description, None if it has none.
+
     Attributes:
         checkpoint: The model's checkpoint description, None if it has none.
         outputs: The outputs computed so far, by input.

@@ -7,15 +7,15 @@ from recinterp.models.checkpoint import Checkpoint, list_shipped, load, save
 from recinterp.models.evaluation import ExhaustiveAccuracy, exhaustive_accuracy
 from recinterp.models.training.config import TrainConfig
 from recinterp.models.training.recipes import RECIPES, Recipe, get_recipe
-from recinterp.models.training.trainer import Progress, TrainingRun, train
+from recinterp.models.training.trainer import HistoryRow, TrainingRun, train
 
 __all__ = [
     "RECIPES",
     "Adapter",
     "Checkpoint",
     "ExhaustiveAccuracy",
+    "HistoryRow",
     "Hook",
-    "Progress",
     "Recipe",
     "TrainConfig",
     "TrainingRun",

@@ -1,4 +1,4 @@
-"""One face for every hooked model: logits, hooks, cached activations, greedy outputs as tokens.
+"""One interface to every hooked model: logits, hooks, activations, greedy outputs as tokens.
 
     adapter = Adapter(model, task)
     adapter.logits(ids)                               # (batch, pos, vocab)
@@ -28,66 +28,85 @@ from recinterp.models.decoding import evaluation_mode
 from recinterp.tasks import Task
 from recinterp.tokens import EOS, TRUNCATED
 
-Hook = tuple[str, Callable[..., Tensor | None]]
+Hook = tuple[str, Callable[..., Tensor | None]]  # hook point, function of (activation, hook)
 
 
 class Adapter:
-    """A model as a task's function.
+    """A hooked model as a task's function: tokens in, tokens out, activations in between.
 
-    Raises IncompatibleModelError if they do not fit, NonFiniteWeightsError on NaN.
+    Args:
+        model: A HookedTransformer, a TransformerBridge, a HookedRootModule with a `cfg`, or a
+            Hugging Face model (GPT-2, T5, BART and the like).
+        task: The task whose encoding the model reads and writes.
+
+    Raises:
+        IncompatibleModelError: Model and task do not fit.
+        NonFiniteWeightsError: A weight is NaN or infinite.
     """
 
     def __init__(self, model: nn.Module, task: Task) -> None:
         self.model, self.task = model, task
-        self._operation = f"{self.name} on {task.name}"
+        self._operation = f"run {self.name} on {task.name}"
         if hugging_face.is_hugging_face(model):
             split = RowSplit.from_task(task)
-            self.model = hugging_face.wrap_model(model, split, asked=self._operation)
+            self.model = hugging_face.wrap_model(model, split, operation=self._operation)
         elif hugging_face.is_bridged_encoder_decoder(model):
             self.model = hugging_face.join_halves(model, RowSplit.from_task(task))
-        model = self.model
+        self._check_interface()
+        self._check_vocabulary()
+        parameters = dict(self.model.named_parameters())
+        native.check_finite(parameters, operation=self._operation)
+        self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
+
+    def _check_interface(self) -> None:
+        model, sizes = self.model, backend.HookedConfig.__annotations__
         missing = [
             part for part in ("run_with_hooks", "hook_dict", "cfg") if not hasattr(model, part)
         ]
-        sizes = backend.HookedConfig.__annotations__
         missing += [f"cfg.{size}" for size in sizes if not hasattr(getattr(model, "cfg", 0), size)]
         if missing:
-            wrong = f"{type(model).__name__} has no {missing[0]}"
-            needed = "a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, a "
-            needed += "Hugging Face model, or a plain function from inputs to outputs"
-            raise IncompatibleModelError(self._operation, wrong, needed)
-        self._check_task()
-        native.check_finite(dict(model.named_parameters()), asked=self._operation)
-        self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
+            raise self._incompatible(
+                f"{type(model).__name__} has no {missing[0]}",
+                "pass a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, "
+                "a Hugging Face model, or a function from inputs to outputs",
+            )
 
-    def _check_task(self) -> None:
+    def _check_vocabulary(self) -> None:
         if self.architecture == "encoder-decoder":
             self._check_encoder_decoder()
-        width, needed = self.d_vocab, 1 + max(self.task.ids.values())
-        if width < needed:
-            how = "task.with_vocab(...) gives the ids of a model trained elsewhere"
-            raise IncompatibleModelError(
-                self._operation, f"it knows {width} tokens and the task needs {needed}", how
+        required = 1 + max(self.task.ids.values())
+        if self.d_vocab < required:
+            raise self._incompatible(
+                f"the model knows {self.d_vocab} tokens and the task needs {required}",
+                "task.with_vocab(...) sets the ids of a model trained elsewhere",
             )
+
+    def _check_encoder_decoder(self) -> None:
+        start = vars(backend.get_config(self.model)).get("decoder_start")
+        if self._layer_counts is None:
+            raise self._incompatible(
+                "it is an encoder-decoder of an unknown kind",
+                "pass a model from ri.train, a T5 or a BART",
+            )
+        if self._decoder_start is not None and self.task.prompt(())[0] != self.task.sep:
+            raise self._incompatible(
+                f"its encoder reads only the input and the template is {self.task.template}",
+                "use the template {input}{sep}{output}{eos}",
+            )
+        if start not in (None, self.task.sep):
+            raise self._incompatible(
+                f"its decoder begins with id {start} and SEP is {self.task.sep}",
+                f"task.with_vocab(..., sep={start})",
+            )
+
+    def _incompatible(self, problem: str, hint: str) -> IncompatibleModelError:
+        return IncompatibleModelError(self._operation, problem, hint)
 
     @property
     def name(self) -> str:
         """The checkpoint's name, or the model's class."""
         checkpoint = getattr(self.model, "checkpoint", None)
         return str(getattr(checkpoint, "name", "") or type(self.model).__name__)
-
-    def _check_encoder_decoder(self) -> None:
-        said = vars(backend.get_config(self.model))
-        if self._layer_counts is None:
-            wrong = "it is an encoder-decoder of a kind that is not known here"
-            raise IncompatibleModelError(self._operation, wrong, "one from ri.train, T5 or BART")
-        if self._decoder_start is not None and self.task.prompt(())[0] != self.task.sep:
-            wrong = f"its encoder reads the input alone and the template is {self.task.template}"
-            raise IncompatibleModelError(self._operation, wrong, "{input}{sep}{output}{eos}")
-        if said.get("decoder_start") not in (None, self.task.sep):
-            wrong = f"its decoder begins with id {said['decoder_start']} and SEP is {self.task.sep}"
-            hint = "task.with_vocab(..., sep=that id)"
-            raise IncompatibleModelError(self._operation, wrong, hint)
 
     @property
     def architecture(self) -> str:
@@ -109,14 +128,14 @@ class Adapter:
 
     @cached_property
     def block_names(self) -> tuple[str, ...]:
-        """What blocks are called: L0, L1, …; of an encoder-decoder E0, …, D0, X0, … (stack.py)."""
+        """Names of the blocks: L0, …; of an encoder-decoder E0, …, D0, X0, … (block_names.py)."""
         if self._layer_counts is not None:
             return block_names.list_block_names(self._layer_counts)
         return tuple(f"L{layer}" for layer in range(int(backend.get_config(self.model).n_layers)))
 
     @cached_property
     def hook_names(self) -> tuple[str, ...]:
-        """The hook points; of an encoder-decoder those of the stack of its blocks as well."""
+        """Names of the hook points; an encoder-decoder's also by block, as `blocks.i.…`."""
         own = tuple(cast(Mapping[str, object], self.model.hook_dict))
         if getattr(backend.get_config(self.model), "attn_only", False):
             # TransformerLens 3.9 makes these points all the same; nothing ever passes through.
@@ -136,10 +155,18 @@ class Adapter:
         return decoding.EncoderDecoderLayout(RowSplit.from_task(self.task), max_positions)
 
     def is_in_encoder(self, hook: str) -> bool:
-        """Whether a hook point is in an encoder, by either of its names."""
+        """Whether a hook point is in an encoder.
+
+        Args:
+            hook: Name of the hook point: the model's own, or by block.
+
+        Raises:
+            UnknownHookError: There is no such hook point.
+        """
         return self._resolve_hook(hook).startswith("encoder")
 
     def _resolve_hook(self, name: str) -> str:
+        """The model's own name of a hook point."""
         if name not in self.hook_names:
             near = UnknownNameError(self._operation, name, self.hook_names)
             raise UnknownHookError(self._operation, near.problem, near.hint)
@@ -149,7 +176,7 @@ class Adapter:
 
     @property
     def n_layers(self) -> int:
-        """Number of blocks; an encoder-decoder's are named in `stack.py`."""
+        """Number of blocks; a decoder layer of an encoder-decoder is two (block_names.py)."""
         return len(self.block_names)
 
     @property
@@ -169,7 +196,7 @@ class Adapter:
 
     @property
     def n_ctx(self) -> int:
-        """Longest sequence it takes, in tokens, specials included."""
+        """Longest sequence the model takes, in tokens, specials included."""
         return int(backend.get_config(self.model).n_ctx)
 
     @property
@@ -179,17 +206,24 @@ class Adapter:
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     @torch.no_grad()
     def logits(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
-        """The model's own forward."""
+        """Run the model's own forward.
+
+        Args:
+            ids: Token ids.
+
+        Returns:
+            Logits of the next token at every position.
+        """
         with evaluation_mode(self.model):
             return cast(Tensor, self.model(self._prepare_ids(ids)))
 
     def _prepare_ids(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
-        """Rows as the model takes them: an encoder-decoder's output begins with BOS, not SEP."""
+        """Rows as the model takes them: our encoder-decoders' outputs begin with BOS, not SEP."""
         ids = ids.to(self.device)
         if self._decoder_start is None:
             return ids
@@ -200,22 +234,51 @@ class Adapter:
     def run_with_hooks(
         self, ids: Int[Tensor, "batch pos"], hooks: Sequence[Hook]
     ) -> Float[Tensor, "batch pos vocab"]:
-        """Logits with `(site, function(activation, hook))` edits. Raises UnknownHookError."""
-        named = [(self._resolve_hook(site), edit) for site, edit in hooks]
+        """Run the model with edits of its activations.
+
+        Args:
+            ids: Token ids.
+            hooks: Pairs of a hook point and a function of (activation, hook), which returns the
+                new activation, or None to leave it as it is.
+
+        Returns:
+            Logits of the next token at every position.
+
+        Raises:
+            UnknownHookError: There is no such hook point.
+        """
+        named = [(self._resolve_hook(name), edit) for name, edit in hooks]
         run = cast(Callable[..., Tensor], self.model.run_with_hooks)
         with evaluation_mode(self.model):
             return run(self._prepare_ids(ids), fwd_hooks=named)
 
-    def cache(self, ids: Int[Tensor, "batch pos"], names: Sequence[str]) -> dict[str, Tensor]:
-        """Activations at those sites, copied. Raises UnknownHookError."""
+    def cache(
+        self, ids: Int[Tensor, "batch pos"], names: Sequence[str]
+    ) -> dict[str, Float[Tensor, "batch ..."]]:
+        """Run the model and copy activations.
+
+        Args:
+            ids: Token ids.
+            names: Hook points to read.
+
+        Returns:
+            The activation at each hook point: (batch, pos, d_model) of the residual stream,
+            (batch, pos, head, d_head) of heads, (batch, head, pos, pos) of attention patterns.
+
+        Raises:
+            UnknownHookError: There is no such hook point.
+        """
         # Capturing hooks and not run_with_cache: its keys and filters differ between the backends.
-        held: dict[str, Tensor] = {}
+        activations: dict[str, Tensor] = {}
 
         def capture(name: str) -> Callable[..., None]:
-            return lambda activation, hook: held.__setitem__(name, activation.detach().clone())
+            def store(activation: Tensor, hook: object) -> None:
+                activations[name] = activation.detach().clone()
+
+            return store
 
         self.run_with_hooks(ids, [(name, capture(name)) for name in names])
-        return held
+        return activations
 
     def generate(
         self,
@@ -224,7 +287,24 @@ class Adapter:
         hooks: Sequence[Hook] | None = None,
         batch_size: int = 2048,
     ) -> list[list[str]]:
-        """Greedy outputs without EOS, forced prefix included; "…" closes one cut at the context."""
+        """Decode greedily.
+
+        Args:
+            inputs: Inputs of the task, in tokens.
+            prefixes: An output prefix to force for each input; None forces nothing.
+            hooks: Edits that apply at every step, as in `run_with_hooks`.
+            batch_size: Most rows of one forward pass.
+
+        Returns:
+            One output for each input, in tokens without EOS, the forced prefix included. An output
+            that reaches the end of the context closes with "…".
+
+        Raises:
+            IncompatibleModelError: An input is longer than the context.
+            InvalidInputError: An input is not one of the task's.
+            UnknownHookError: There is no such hook point.
+            UnknownNameError: A token of a prefix is unknown.
+        """
         prompts = self._encode_prompts(inputs, prefixes)
         forced_lengths = [len(prefix) for prefix in prefixes or [()] * len(prompts)]
         forward = self._bind_hooks(hooks) if hooks else None
@@ -249,7 +329,23 @@ class Adapter:
         hooks: Sequence[Hook] | None = None,
         batch_size: int = 2048,
     ) -> list[str]:
-        """The token most likely after each forced output prefix; "EOS" for the end."""
+        """Predict one token after each forced output prefix.
+
+        Args:
+            inputs: Inputs of the task, in tokens.
+            prefixes: An output prefix to force for each input; None forces nothing.
+            hooks: Edits of activations, as in `run_with_hooks`.
+            batch_size: Most rows of one forward pass.
+
+        Returns:
+            The most likely token for each input, "EOS" for the end.
+
+        Raises:
+            IncompatibleModelError: A prompt is longer than the context.
+            InvalidInputError: An input is not one of the task's.
+            UnknownHookError: There is no such hook point.
+            UnknownNameError: A token of a prefix is unknown.
+        """
         prompts = self._encode_prompts(inputs, prefixes)
         forward = self._bind_hooks(hooks) if hooks else None
         ids = decoding.predict_next_ids(
@@ -258,7 +354,14 @@ class Adapter:
         return [EOS if i == self.task.eos else self.token(i) for i in ids]
 
     def token(self, i: int) -> str:
-        """The name of a token id; `<i>` for one the task does not know."""
+        """Name a token id.
+
+        Args:
+            i: The id.
+
+        Returns:
+            The token, or `<i>` for an id that the task does not know.
+        """
         return self._names.get(i) or f"<{i}>"
 
     def _bind_hooks(self, hooks: Sequence[Hook]) -> decoding.Forward:
@@ -274,23 +377,25 @@ class Adapter:
         tails = [[self._encode_token(token) for token in prefix] for prefix in forced]
         prompts = [head + tail for head, tail in zip(heads, tails, strict=True)]
         if self._layout is not None:
-            self._layout.check(prompts, asked=self._operation)
+            self._layout.check_lengths(prompts, operation=self._operation)
         longest = max(map(len, prompts), default=0)
         if longest > self.n_ctx:
-            wrong = f"an input takes {longest} positions and the model has {self.n_ctx}"
-            raise IncompatibleModelError(self._operation, wrong, "shorter inputs")
+            raise self._incompatible(
+                f"an input takes {longest} positions and the model has {self.n_ctx}",
+                "pass shorter inputs",
+            )
         return prompts
 
     def _encode_prompt(self, tokens: Sequence[str]) -> list[int]:
         try:
             return self.task.prompt(tokens)
         except KeyError as error:
-            self.task.well_formed(tokens)  # says more, where it is the tokens' fault
+            self.task.well_formed(tokens)  # a better error, if the tokens encode no input
             raise UnknownNameError(self._operation, str(error.args[0]), self.task.ids) from error
 
     def _encode_token(self, token: str) -> int:
         if token not in self.task.ids:
-            raise UnknownNameError(f"{self._operation}, forced prefix", token, self.task.ids)
+            raise UnknownNameError(f"{self._operation} with a forced prefix", token, self.task.ids)
         return self.task.ids[token]
 
     def _decode_ids(self, ids: Sequence[int]) -> list[str]:
@@ -302,10 +407,21 @@ class Adapter:
 def predict(
     model: nn.Module, task: Task, inputs: Iterable[Sequence[str]], *, batch_size: int = 2048
 ) -> list[list[str]]:
-    """Greedy outputs of a model, in tokens without EOS; one that never ends closes with "…".
+    """Decode a model's outputs greedily.
 
-    Raises IncompatibleModelError where model and task do not fit or an input is longer than the
-    context, InvalidInputError for an input that is none of the task's, NonFiniteWeightsError on
-    NaN.
+    Args:
+        model: A hooked or a Hugging Face model, as `Adapter` takes it.
+        task: The task whose encoding the model reads and writes.
+        inputs: Inputs of the task, in tokens.
+        batch_size: Most rows of one forward pass.
+
+    Returns:
+        One output for each input, in tokens without EOS. An output that reaches the end of the
+        context closes with "…".
+
+    Raises:
+        IncompatibleModelError: Model and task do not fit, or an input is longer than the context.
+        InvalidInputError: An input is not one of the task's.
+        NonFiniteWeightsError: A weight is NaN or infinite.
     """
     return Adapter(model, task).generate(list(inputs), batch_size=batch_size)

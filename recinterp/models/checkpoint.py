@@ -24,31 +24,41 @@ from torch import Tensor, nn
 from recinterp.errors import CheckpointError, RecinterpError, UnknownNameError
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import hugging_face, native
-from recinterp.models.training.config import ARCHITECTURES
+from recinterp.models.training.config import CHOICES
 from recinterp.models.training.resume import write_atomically
 from recinterp.tasks import Domain, Task
 
 FORMAT = "recinterp-checkpoint/1"
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a model's JSON says: how it is built, for which task, on what it was trained."""
+    """What a model's JSON records: how it is built, for which task, on what it was trained.
+
+    Attributes:
+        name: Name of the checkpoint.
+        shape: Sizes and architecture.
+        task: The task, with its encoding.
+        domain: The inputs that the model was trained on.
+        recipe: The fields of its TrainConfig, as plain values.
+        history: `steps`, and of the last row of the history `loss` (nats per token) and `exact`
+            (share of exact examples).
+        versions: Versions of Python and of the libraries that trained it, by name.
+        known: Results of running every input up to a length (ExhaustiveAccuracy.to_json); empty
+            if that was not done.
+    """
 
     name: str
     shape: Shape
     task: Task
     domain: Domain
     recipe: Mapping[str, object]
-    history: Mapping[str, float]  # steps, and the last row's loss and share of exact examples
+    history: Mapping[str, float]
     versions: Mapping[str, str]
-    known: Mapping[str, object] = field(
-        default_factory=dict
-    )  # what enumeration found, if it was run
+    known: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """Plain values; `from_json` is the inverse."""
+        """Plain values, which `from_json` reads."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -62,24 +72,49 @@ class Checkpoint:
         }
 
     @classmethod
-    def from_json(cls, said: Mapping[str, object]) -> Checkpoint:
-        """Raises KeyError, TypeError or ValueError where it is not a checkpoint's JSON."""
-        if said["format"] != FORMAT:
-            raise ValueError(f"its format is {said['format']!r}")
-        shape = dict(_require_object(said["architecture"]))
-        if shape["kind"] not in ARCHITECTURES:
+    def from_json(cls, data: Mapping[str, object]) -> Checkpoint:
+        """Read what `to_json` made.
+
+        Args:
+            data: Plain values.
+
+        Raises:
+            KeyError: A part is missing.
+            TypeError: A part has another type.
+            ValueError: The format or the architecture is unknown.
+        """
+        if data["format"] != FORMAT:
+            raise ValueError(f"its format is {data['format']!r}")
+        shape = dict(_require_object(data["architecture"]))
+        if shape["kind"] not in CHOICES["architecture"]:
             raise ValueError(f"its architecture is {shape['kind']!r}")
-        task = Task.from_json(_require_object(said["task"]))
+        task = Task.from_json(_require_object(data["task"]))
         return cls(
-            str(said["name"]),
-            Shape(**shape),  # type: ignore[arg-type]
-            task,
-            Domain.from_json(_require_object(said["domain"]), task),
-            _require_object(said["recipe"]),
-            cast(dict[str, float], _require_object(said["history"])),
-            cast(dict[str, str], _require_object(said["versions"])),
-            _require_object(said.get("known", {})),
+            name=str(data["name"]),
+            shape=Shape(**shape),  # type: ignore[arg-type]
+            task=task,
+            domain=Domain.from_json(_require_object(data["domain"]), task),
+            recipe=_require_object(data["recipe"]),
+            history=cast(dict[str, float], _require_object(data["history"])),
+            versions=cast(dict[str, str], _require_object(data["versions"])),
+            known=_require_object(data.get("known", {})),
         )
+
+    def __repr__(self) -> str:
+        """One line on each thing a reader needs: task, model, domain, training, accuracy."""
+        domain = {k: v for k, v in self.domain.to_json().items() if v is not None}
+        history = ", ".join(f"{k} {v:g}" for k, v in self.history.items())
+        lines = [
+            f"Checkpoint {self.name!r}",
+            f"  task      {self.task.name}, {self.task.order} order",
+            f"  model     {self.shape.describe()}",
+            f"  trained   {history}",
+            f"  domain    {', '.join(f'{k} {_shorten(v, 40)}' for k, v in domain.items())}",
+        ]
+        if "right" in self.known:
+            counts = f"{self.known['right']} of {self.known['inputs']} inputs"
+            lines.append(f"  accuracy  {counts} up to {self.known['max_length']} tokens")
+        return "\n".join(lines)
 
 
 def _require_object(value: object) -> dict[str, object]:
@@ -96,8 +131,16 @@ def make_checkpoint(
     recipe: Mapping[str, object],
     history: Mapping[str, float],
 ) -> Checkpoint:
-    """A checkpoint's description, with the versions that are installed here."""
-    return Checkpoint(name, shape, task, domain, recipe, history, _list_versions())
+    """Describe a model, with the versions that are installed here."""
+    return Checkpoint(
+        name=name,
+        shape=shape,
+        task=task,
+        domain=domain,
+        recipe=recipe,
+        history=history,
+        versions=_list_versions(),
+    )
 
 
 def _list_versions() -> dict[str, str]:
@@ -111,62 +154,80 @@ def _list_versions() -> dict[str, str]:
 
 
 def attach_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Let the model say where it comes from, as `model.checkpoint`."""
+    """Set `model.checkpoint`, which records where the model comes from."""
     model.__dict__["checkpoint"] = checkpoint
 
 
 def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = None) -> Path:
-    """Write PATH.safetensors and PATH.json, each whole or not at all; returns the JSON's path.
+    """Write PATH.safetensors and PATH.json, each whole or not at all.
 
-    Raises CheckpointError for a model without a description, NonFiniteWeightsError on NaN.
+    Args:
+        model: A hooked model.
+        path: Path of the checkpoint, with or without a suffix.
+        checkpoint: The description to write; None: the model's own.
+
+    Returns:
+        Path of the JSON.
+
+    Raises:
+        CheckpointError: The model has no description.
+        NonFiniteWeightsError: A weight is NaN or infinite.
     """
     from safetensors.torch import save as to_bytes
 
     stem = _strip_suffix(Path(path))
     checkpoint = checkpoint or getattr(model, "checkpoint", None)
     if checkpoint is None:
-        accepted = "a model from train() or load(), or save(model, path, checkpoint)"
-        raise CheckpointError(f"save {stem}", "the model has no checkpoint description", accepted)
+        hint = "save a model from train() or load(), or call save(model, path, checkpoint)"
+        raise CheckpointError(f"save {stem}", "the model has no checkpoint description", hint)
     weights = native.read_weights(model, checkpoint.shape)
-    native.check_finite(weights, asked=f"save {stem}")
+    native.check_finite(weights, operation=f"save {stem}")
     data = to_bytes(
         {k: v.cpu().contiguous() for k, v in weights.items()}, metadata={"format": "pt"}
     )
-    said = replace(checkpoint, name=stem.name).to_json()
-    said["weights"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    described = replace(checkpoint, name=stem.name).to_json()
+    described["weights"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(_add_suffix(stem, ".safetensors"), data)
-    write_atomically(_add_suffix(stem, ".json"), (json.dumps(said, indent=1) + "\n").encode())
+    write_atomically(_add_suffix(stem, ".json"), (json.dumps(described, indent=1) + "\n").encode())
     return _add_suffix(stem, ".json")
 
 
 def load(name_or_path: str | Path) -> nn.Module:
-    """A shipped checkpoint by name, or one at a path: a hooked model with `.checkpoint`.
+    """Load a model.
 
-    Of a folder that Hugging Face's `save_pretrained` has written: their model, without one.
+    Args:
+        name_or_path: Name of a shipped checkpoint, path of a checkpoint with or without a suffix,
+            or a folder that Hugging Face's `save_pretrained` wrote.
 
-    Raises UnknownNameError with the nearest names, CheckpointError for what is truncated, foreign,
-    pickled or missing, NonFiniteWeightsError on NaN.
+    Returns:
+        A hooked model in evaluation mode, with its `.checkpoint`; of a Hugging Face folder the
+        model itself, without one.
+
+    Raises:
+        UnknownNameError: No checkpoint has this name; the nearest names are listed.
+        CheckpointError: The file is truncated, foreign, pickled or missing.
+        NonFiniteWeightsError: A weight is NaN or infinite.
     """
     folder = Path(name_or_path)
     if folder.is_dir() and (folder / "config.json").exists():
         return hugging_face.load_folder(folder)
     stem = find_checkpoint(name_or_path)
-    asked = f"load {name_or_path}"
-    checkpoint, sums = _read_json(_add_suffix(stem, ".json"), asked)
-    weights = _read_weights(_add_suffix(stem, ".safetensors"), sums, asked)
-    native.check_finite(weights, asked=asked)
+    operation = f"load {name_or_path}"
+    checkpoint, sums = _read_json(_add_suffix(stem, ".json"), operation)
+    weights = _read_weights(_add_suffix(stem, ".safetensors"), sums, operation)
+    native.check_finite(weights, operation=operation)
     try:
         model = native.build_hooked(checkpoint.shape, weights)
     except (KeyError, RuntimeError) as error:
-        wrong = f"its weights do not fit its architecture ({_shorten(error)})"
-        raise CheckpointError(asked, wrong, "the two files of one checkpoint") from error
+        problem = f"its weights do not fit its architecture ({_shorten(error)})"
+        raise CheckpointError(operation, problem, "use both files of one checkpoint") from error
     attach_checkpoint(model, checkpoint)
     return model
 
 
 def list_shipped() -> dict[str, Path]:
-    """The shipped checkpoints: name -> path without suffix."""
+    """List the shipped checkpoints: name -> path without suffix."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "checkpoints", package.parent / "checkpoints"):  # wheel, source tree
         if folder.is_dir():
@@ -177,22 +238,27 @@ def list_shipped() -> dict[str, Path]:
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """Path without suffix of a checkpoint. Raises UnknownNameError or CheckpointError."""
+    """Find a checkpoint; the result is its path without suffix.
+
+    Raises:
+        UnknownNameError: No checkpoint has this name.
+        CheckpointError: The path is a pickle's, or there is no such file.
+    """
     text, path, names = str(name_or_path), Path(name_or_path), list_shipped()
-    asked = f"load {text}"
-    if path.suffix.lower() in PICKLES:
-        accepted = "a .safetensors file with its .json, as recinterp saves them"
-        raise CheckpointError(
-            asked, f"{path.suffix} files are pickles, never opened here", accepted
-        )
+    operation = f"load {text}"
+    if path.suffix.lower() in (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt"):
+        problem = f"{path.suffix} files are pickles, which are never opened here"
+        hint = "use a .safetensors file with its .json, as recinterp saves them"
+        raise CheckpointError(operation, problem, hint)
     stem = _strip_suffix(path)
     if any(_add_suffix(stem, suffix).exists() for suffix in (".safetensors", ".json")):
         return stem
     if text in names:
         return names[text]
     if path.parent == Path() and path.suffix not in (".safetensors", ".json"):
-        raise UnknownNameError(asked, text, names)
-    raise CheckpointError(asked, "there is no such file", "a shipped name: " + ", ".join(names))
+        raise UnknownNameError(operation, text, names)
+    hint = "use a path or a shipped name: " + ", ".join(names)
+    raise CheckpointError(operation, "there is no such file", hint)
 
 
 def _strip_suffix(path: Path) -> Path:
@@ -203,42 +269,42 @@ def _add_suffix(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
-def _read_json(path: Path, asked: str) -> tuple[Checkpoint, Mapping[str, object]]:
-    accepted = "a JSON that recinterp has saved"
+def _read_json(path: Path, operation: str) -> tuple[Checkpoint, Mapping[str, object]]:
+    hint = "use a JSON that recinterp saved"
     try:
-        said = _require_object(json.loads(path.read_text(encoding="utf-8")))
-        return Checkpoint.from_json(said), _require_object(said["weights"])
+        described = _require_object(json.loads(path.read_text(encoding="utf-8")))
+        return Checkpoint.from_json(described), _require_object(described["weights"])
     except FileNotFoundError as error:
-        raise CheckpointError(asked, f"{path.name} is missing", accepted) from error
+        raise CheckpointError(operation, f"{path.name} is missing", hint) from error
     except KeyError as error:
-        raise CheckpointError(asked, f"{path.name} has no {error}", accepted) from error
+        raise CheckpointError(operation, f"{path.name} has no {error}", hint) from error
     except (TypeError, ValueError, OSError, RecinterpError) as error:
-        wrong = f"{path.name} is no checkpoint's description ({_shorten(error)})"
-        raise CheckpointError(asked, wrong, accepted) from error
+        problem = f"{path.name} describes no checkpoint ({_shorten(error)})"
+        raise CheckpointError(operation, problem, hint) from error
 
 
-def _read_weights(path: Path, sums: Mapping[str, object], asked: str) -> dict[str, Tensor]:
+def _read_weights(path: Path, sums: Mapping[str, object], operation: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(
-            asked, f"{path.name} is missing", "both files side by side"
-        ) from error
+        hint = "put both files into one folder"
+        raise CheckpointError(operation, f"{path.name} is missing", hint) from error
     if len(data) != sums.get("bytes"):
-        wrong = f"{path.name} has {len(data)} bytes and its JSON says {sums.get('bytes')}"
-        raise CheckpointError(asked, f"{wrong}: truncated, or another file", "a complete copy")
+        counts = f"{path.name} has {len(data)} bytes and its JSON records {sums.get('bytes')}"
+        problem = f"{counts}, so it is truncated or another file"
+        raise CheckpointError(operation, problem, "use a complete copy")
     if hashlib.sha256(data).hexdigest() != sums.get("sha256"):
-        wrong = f"{path.name} is not the file its JSON was written for"
-        raise CheckpointError(asked, wrong, "the two files of one checkpoint")
+        problem = f"{path.name} is not the file its JSON was written for"
+        raise CheckpointError(operation, problem, "use both files of one checkpoint")
     try:
         return from_bytes(data)
     except (SafetensorError, ValueError, KeyError) as error:
-        wrong = f"{path.name} is no safetensors file ({_shorten(error)})"
-        raise CheckpointError(asked, wrong, "a file that recinterp has saved") from error
+        problem = f"{path.name} is no safetensors file ({_shorten(error)})"
+        raise CheckpointError(operation, problem, "use a file that recinterp saved") from error
 
 
-def _shorten(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+def _shorten(value: object, length: int = 160) -> str:
+    return " ".join(str(value).split())[:length]

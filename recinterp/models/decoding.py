@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recinterp.errors import IncompatibleModelError
@@ -20,22 +21,28 @@ from recinterp.models.architectures.encoder_decoder import EncoderDecoder, Memor
 from recinterp.models.backends import native
 from recinterp.models.backends.split_rows import RowSplit
 
-Forward = Callable[[Tensor], Tensor]  # ids (batch, pos) -> logits (batch, pos, vocab)
+Forward = Callable[[Int[Tensor, "batch pos"]], Float[Tensor, "batch pos vocab"]]
+NextIds = Int[Tensor, "batch"]
 
 
 @dataclass(frozen=True)
 class EncoderDecoderLayout:
-    """How an encoder-decoder's rows divide, and the positions that each half has."""
+    """How the rows of an encoder-decoder divide.
+
+    Attributes:
+        split: Where a row divides.
+        max_positions: Most positions of each half.
+    """
 
     split: RowSplit
     max_positions: int
 
-    def check(self, prompts: Sequence[Sequence[int]], *, asked: str) -> None:
-        """Raise IncompatibleModelError where the part that is read is too long."""
+    def check_lengths(self, prompts: Sequence[Sequence[int]], *, operation: str) -> None:
+        """Raise IncompatibleModelError where the encoder's part of a prompt is too long."""
         longest = max((self.split.find_start(prompt) for prompt in prompts), default=0)
         if longest > self.max_positions:
-            wrong = f"an input takes {longest} positions and the encoder has {self.max_positions}"
-            raise IncompatibleModelError(asked, wrong, "shorter inputs")
+            problem = f"an input takes {longest} positions and the encoder has {self.max_positions}"
+            raise IncompatibleModelError(operation, problem, "pass shorter inputs")
 
 
 def decode_greedily(
@@ -48,12 +55,25 @@ def decode_greedily(
     batch_size: int = 2048,
     layout: EncoderDecoderLayout | None = None,
 ) -> list[list[int]]:
-    """What follows each prompt, up to EOS (included) or to the end of the context."""
-    step = _choose_steps(model, forward)
+    """Decode each prompt greedily, up to EOS (included) or to the end of the context.
+
+    Args:
+        model: A hooked model.
+        prompts: Token ids of each prompt.
+        eos: The id that ends an output.
+        n_ctx: Most positions of a row.
+        forward: What computes the logits; None: the model, as fast as can be.
+        batch_size: Most rows of one forward pass.
+        layout: How rows divide; None of a decoder-only model.
+
+    Returns:
+        The ids that follow each prompt.
+    """
+    start_steps = _choose_steps(model, forward)
     out: list[list[int]] = [[] for _ in prompts]
     for rows, ids, begins in _batch_by_length(model, prompts, batch_size, layout):
         end = n_ctx if layout is None else min(n_ctx, begins + layout.max_positions)
-        for row, tail in zip(rows, _decode_batch(step(begins), ids, eos, end), strict=True):
+        for row, tail in zip(rows, _decode_batch(start_steps(begins), ids, eos, end), strict=True):
             out[row] = tail
     return out
 
@@ -66,11 +86,11 @@ def predict_next_ids(
     batch_size: int = 2048,
     layout: EncoderDecoderLayout | None = None,
 ) -> list[int]:
-    """The most likely next id after each prompt."""
-    step = _choose_steps(model, forward)
+    """The most likely next id after each prompt; arguments as of `decode_greedily`."""
+    start_steps = _choose_steps(model, forward)
     out = [0] * len(prompts)
     for rows, ids, begins in _batch_by_length(model, prompts, batch_size, layout):
-        for row, token in zip(rows, step(begins).predict_next(ids).tolist(), strict=True):
+        for row, token in zip(rows, start_steps(begins).predict_next(ids).tolist(), strict=True):
             out[row] = token
     return out
 
@@ -80,7 +100,7 @@ def _batch_by_length(
     prompts: Sequence[Sequence[int]],
     size: int,
     layout: EncoderDecoderLayout | None,
-) -> Iterator[tuple[list[int], Tensor, int]]:
+) -> Iterator[tuple[list[int], Int[Tensor, "batch pos"], int]]:
     # Prompts of one length share a batch: no padding, so nothing to mask. Of an encoder-decoder,
     # the decoder's part has one length too.
     device = next(model.parameters()).device
@@ -95,17 +115,19 @@ def _batch_by_length(
 
 
 @torch.no_grad()
-def _decode_batch(step: _Steps, ids: Tensor, eos: int, n_ctx: int) -> list[list[int]]:
+def _decode_batch(
+    steps: _Steps, ids: Int[Tensor, "batch pos"], eos: int, n_ctx: int
+) -> list[list[int]]:
     batch, length = ids.shape
     done = torch.full((batch, n_ctx - length + 1), -1, dtype=torch.long, device=ids.device)
     unfinished = torch.arange(batch, device=ids.device)
     for t in range(done.shape[1]):
-        token = step.predict_next(ids)
+        token = steps.predict_next(ids)
         done[unfinished, t] = token
         going = token != eos
         if not bool(going.all()):
             unfinished, token = unfinished[going], token[going]
-            step.select_rows(going.nonzero()[:, 0])
+            steps.select_rows(going.nonzero()[:, 0])
         if not len(unfinished):
             break
         ids = token[:, None]
@@ -113,12 +135,12 @@ def _decode_batch(step: _Steps, ids: Tensor, eos: int, n_ctx: int) -> list[list[
 
 
 class _Steps:
-    """Reads ids on top of what it has read, and says the next one."""
+    """Reads ids after those it has read, and predicts the next one."""
 
-    def predict_next(self, ids: Tensor) -> Tensor:
+    def predict_next(self, ids: Int[Tensor, "batch pos"]) -> NextIds:
         raise NotImplementedError
 
-    def select_rows(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Int[Tensor, "row"]) -> None:
         raise NotImplementedError
 
 
@@ -127,7 +149,7 @@ class _CachedSteps(_Steps):
         self.plain, self.cache = plain, KeyValueCache(plain.shape.n_layers)
 
     @torch.no_grad()
-    def predict_next(self, ids: Tensor) -> Tensor:
+    def predict_next(self, ids: Int[Tensor, "batch pos"]) -> NextIds:
         tree = _build_prefix_tree(ids) if ids.shape[1] > 1 else None
         if tree is None:
             return self._predict(ids)
@@ -137,23 +159,29 @@ class _CachedSteps(_Steps):
         self.cache.select_rows(tree.rows)
         return predicted[tree.rows]
 
-    def _predict(self, ids: Tensor) -> Tensor:
+    def _predict(self, ids: Int[Tensor, "batch pos"]) -> NextIds:
         return self.plain.compute_logits(self.plain.residual(ids, self.cache)[:, -1]).argmax(-1)
 
-    def select_rows(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Int[Tensor, "row"]) -> None:
         self.cache.select_rows(rows)
 
 
 @dataclass(frozen=True)
 class _PrefixTree:
-    """The distinct prefixes of a batch, level by level: (row of the parent, last token)."""
+    """The distinct prefixes of a batch, by length.
 
-    levels: tuple[tuple[Tensor, Tensor], ...]
-    rows: Tensor  # of each input, among the last level
+    Attributes:
+        levels: For each length, the row of each prefix's parent among the prefixes that are one
+            token shorter, and its last token.
+        rows: The row of each input among the last level.
+    """
+
+    levels: tuple[tuple[Int[Tensor, "prefix"], Int[Tensor, "prefix"]], ...]
+    rows: Int[Tensor, "batch"]
 
 
-def _build_prefix_tree(ids: Tensor) -> _PrefixTree | None:
-    """Prefixes to be read once each; None where too few are shared for that to pay.
+def _build_prefix_tree(ids: Int[Tensor, "batch pos"]) -> _PrefixTree | None:
+    """Find the prefixes to read once each; None where too few are shared for that to pay.
 
     Exhaustive sets share nearly all of them: all inputs of a length have but twice as many.
     """
@@ -171,14 +199,14 @@ def _build_prefix_tree(ids: Tensor) -> _PrefixTree | None:
 class _UncachedSteps(_Steps):
     def __init__(self, forward: Forward) -> None:
         self.forward = forward
-        self.read: Tensor | None = None
+        self.read: Int[Tensor, "batch pos"] | None = None
 
     @torch.no_grad()
-    def predict_next(self, ids: Tensor) -> Tensor:
+    def predict_next(self, ids: Int[Tensor, "batch pos"]) -> NextIds:
         self.read = ids if self.read is None else torch.cat([self.read, ids], dim=1)
         return self.forward(self.read)[:, -1].argmax(-1)
 
-    def select_rows(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Int[Tensor, "row"]) -> None:
         assert self.read is not None
         self.read = self.read[rows]
 
@@ -191,13 +219,13 @@ class _CachedEncoderDecoderSteps(_Steps):
         self.memory: Memory | None = None
 
     @torch.no_grad()
-    def predict_next(self, ids: Tensor) -> Tensor:
+    def predict_next(self, ids: Int[Tensor, "batch pos"]) -> NextIds:
         if self.memory is None:
             self.memory, ids = self.pair.encode(ids[:, : self.begins]), ids[:, self.begins :]
         stream = self.pair.decode(ids, self.memory, cache=self.cache)[0]
         return self.pair.compute_logits(stream.view(*ids.shape, -1)[:, -1]).argmax(-1)
 
-    def select_rows(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Int[Tensor, "row"]) -> None:
         self.cache.select_rows(rows)
         self.memory = [(k[rows], v[rows]) for k, v in self.memory or ()]
 
@@ -211,7 +239,7 @@ class _HuggingFaceSteps(_Steps):
         self.past: Any = None
 
     @torch.no_grad()
-    def predict_next(self, ids: Tensor) -> Tensor:
+    def predict_next(self, ids: Int[Tensor, "batch pos"]) -> NextIds:
         if self.read is None:
             with evaluation_mode(self.model):
                 self.read = self.model.get_encoder()(input_ids=ids[:, : self.begins])
@@ -226,13 +254,13 @@ class _HuggingFaceSteps(_Steps):
         self.past = predicted.past_key_values
         return cast(Tensor, predicted.logits[:, -1].argmax(-1))
 
-    def select_rows(self, rows: Tensor) -> None:
+    def select_rows(self, rows: Int[Tensor, "row"]) -> None:
         self.past.batch_select_indices(rows)
         self.read.last_hidden_state = self.read.last_hidden_state[rows]
 
 
 def _choose_steps(model: nn.Module, forward: Forward | None) -> Callable[[int], _Steps]:
-    """What decodes, told where an encoder-decoder's output begins."""
+    """Choose how to decode; the result is called with the start of an encoder-decoder's output."""
     plain = None if forward else get_stand_in(model)
     if isinstance(plain, EncoderDecoder):
         return lambda begins: _CachedEncoderDecoderSteps(plain, begins)
@@ -246,7 +274,7 @@ def _choose_steps(model: nn.Module, forward: Forward | None) -> Callable[[int], 
 
 
 def _own_forward(model: nn.Module) -> Forward:
-    def run(ids: Tensor) -> Tensor:
+    def run(ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         with evaluation_mode(model):
             return cast(Tensor, model(ids))
 
@@ -255,7 +283,7 @@ def _own_forward(model: nn.Module) -> Forward:
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, whatever it was before afterwards."""
+    """Put a model in evaluation mode, and back afterwards."""
     training = model.training
     if training:
         model.eval()
@@ -273,7 +301,7 @@ class _CachedStandIn:
 
 
 def get_stand_in(model: nn.Module) -> DecoderOnly | EncoderDecoder | None:
-    """Plain torch with the model's weights, or None where it gives other logits than the model."""
+    """Plain torch with the model's weights; None where its logits are not the model's."""
     if _has_hooks(model):
         return None
     state = tuple((p.data_ptr(), p._version) for p in model.parameters())

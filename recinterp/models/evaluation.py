@@ -1,4 +1,4 @@
-"""Every input of a length and below, run: the only accuracy that can be trusted.
+"""Accuracy on every input up to a length: the only accuracy that can be trusted.
 
 A sampled 99.9 % has hidden a model that was wrong on 8 % of all inputs, so a checkpoint records
 this table and no sample.
@@ -16,29 +16,27 @@ from recinterp.models.adapter import predict
 from recinterp.stats import Rate
 from recinterp.tasks import Task
 
-AT_ONCE = 8192  # inputs held in memory
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExhaustiveAccuracy:
-    """Counts of right outputs by (length, depth)."""
+    """How many of all inputs up to a length a model gets right.
+
+    Attributes:
+        max_length: Longest input, in tokens.
+        cells: Right outputs among all inputs, by (length in tokens, depth).
+    """
 
     max_length: int
     cells: Mapping[tuple[int, int], Rate]
 
     @property
     def rate(self) -> Rate:
-        """Right outputs over all inputs."""
+        """Right outputs among all inputs."""
         hits = sum(cell.hits for cell in self.cells.values())
         return Rate(hits, sum(cell.total for cell in self.cells.values()))
 
-    def at_depth(self, depth: int) -> Rate:
-        """Right outputs over the inputs of a depth."""
-        cells = [cell for (_, d), cell in self.cells.items() if d == depth]
-        return Rate(sum(cell.hits for cell in cells), sum(cell.total for cell in cells))
-
     def to_json(self) -> dict[str, object]:
-        """What a checkpoint keeps under `known`: per length and depth, how many right and wrong."""
+        """Plain values for a checkpoint's `known`: how many right and wrong by length and depth."""
         table: dict[str, dict[str, list[int]]] = {}
         for (length, depth), cell in sorted(self.cells.items()):
             row = table.setdefault(str(length), {})
@@ -52,16 +50,27 @@ class ExhaustiveAccuracy:
         }
 
 
-def exhaustive_accuracy(model: nn.Module, task: Task, max_length: int) -> ExhaustiveAccuracy:
-    """Run every input of at most `max_length` tokens against the ground truth."""
+def exhaustive_accuracy(
+    model: nn.Module, task: Task, max_length: int, *, batch_size: int = 8192
+) -> ExhaustiveAccuracy:
+    """Run every input up to a length and compare with the ground truth.
+
+    Args:
+        model: A hooked or a Hugging Face model.
+        task: The ground truth.
+        max_length: Longest input, in tokens.
+        batch_size: Inputs in memory at a time.
+
+    Raises:
+        IncompatibleModelError: Model and task do not fit, or an input is longer than the context.
+    """
     counts: dict[tuple[int, int], list[int]] = {}
     inputs = task.inputs(max_length)
-    while batch := list(islice(inputs, AT_ONCE)):
+    while batch := list(islice(inputs, batch_size)):
         outputs, truths = predict(model, task, batch), task.apply_many(batch)
         for tokens, output, truth in zip(batch, outputs, truths, strict=True):
             cell = counts.setdefault((task.length(tokens), task.depth(tokens)), [0, 0])
             cell[0] += output == truth
             cell[1] += 1
-    return ExhaustiveAccuracy(
-        max_length, {key: Rate(*cell) for key, cell in sorted(counts.items())}
-    )
+    cells = {key: Rate(*cell) for key, cell in sorted(counts.items())}
+    return ExhaustiveAccuracy(max_length=max_length, cells=cells)

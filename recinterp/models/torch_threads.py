@@ -1,4 +1,4 @@
-"""Torch's threads: a small model runs on one."""
+"""Torch's threads: a small model runs on one thread."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-SMALL = 5_000_000  # parameters
+SMALL_MODEL = 5_000_000  # parameters; below it, one thread is as fast as several
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread inside: sums are taken in one order, and small models are no slower."""
+    """Use one torch thread: sums are taken in one order, and small models are no slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -28,9 +28,11 @@ def one_thread() -> Iterator[None]:
 
 
 def fitting_threads(model: nn.Module) -> AbstractContextManager[None]:
-    """One thread for a small model, as many as there are for a large one.
+    """Use one thread for a small model, as many as there are for a large one.
 
     Over thousands of small passes a second thread saves little; where something else runs on the
     machine, threads that wait for each other take far longer than one.
     """
-    return one_thread() if sum(p.numel() for p in model.parameters()) < SMALL else nullcontext()
+    return (
+        one_thread() if sum(p.numel() for p in model.parameters()) < SMALL_MODEL else nullcontext()
+    )

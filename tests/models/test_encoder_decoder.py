@@ -239,5 +239,5 @@ def test_a_template_that_puts_more_before_the_input_does_not_fit(
         ids, pad=task.pad, sep=task.sep, eos=task.eos, bos=START,
         template="{bos}{input}{sep}{output}{eos}",
     )  # fmt: skip
-    with pytest.raises(IncompatibleModelError, match="its encoder reads the input alone"):
+    with pytest.raises(IncompatibleModelError, match="its encoder reads only the input"):
         Adapter(model, other)

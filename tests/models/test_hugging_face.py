@@ -241,7 +241,7 @@ def test_a_folder_that_is_none_of_theirs(tmp_path: Path, no_network: list[object
     with pytest.raises(CheckpointError, match="Nobody"):
         ri.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="no model of theirs"):
+    with pytest.raises(CheckpointError, match="holds no Hugging Face model"):
         ri.load(tmp_path)
     assert no_network == []
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import recinterp as ri
 from recinterp.judge import CachedModel
-from recinterp.models.torch_threads import SMALL, fitting_threads
+from recinterp.models.torch_threads import SMALL_MODEL, fitting_threads
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("width", "threads"), [(10, 1), (SMALL, 2)])
+@pytest.mark.parametrize(("width", "threads"), [(10, 1), (SMALL_MODEL, 2)])
 def test_a_models_size_says_how_many_threads_it_gets(width: int, threads: int) -> None:
     with torch.device("meta"):
         model = nn.Linear(width, 1)

@@ -81,6 +81,15 @@ def test_padding_is_asked_nothing(task: ri.Task) -> None:
 
 
 @pytest.mark.backend
+def test_runs_and_checkpoints_are_shown_on_one_screen(run: TrainingRun) -> None:
+    for text in (repr(run), repr(run.checkpoint)):
+        assert "tiny" in text
+        assert "decoder-only, 2 layers, 2 heads" in text
+        assert len(text.splitlines()) < 10
+        assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.backend
 def test_it_learns(run: TrainingRun) -> None:
     first, last = run.history[0], run.history[-1]
     assert last.step == 150
@@ -189,7 +198,7 @@ def assert_resumed_equals_uninterrupted(task: ri.Task, tmp_path: Path) -> None:
         )
         with pytest.raises(Killed):
             ri.train(task, config, work=work, progress=False)
-    assert (work / resume.FILE).exists()
+    assert (work / resume.STATE_FILE).exists()
     begun = time.perf_counter()
     resumed = ri.train(task, config, work=work, progress=False)
     assert time.perf_counter() - begun < 60
@@ -205,10 +214,10 @@ def test_another_recipe_in_the_same_folder_is_refused(task: ri.Task, tmp_path: P
 
 
 def test_a_broken_state_is_refused_and_not_overwritten(task: ri.Task, tmp_path: Path) -> None:
-    (tmp_path / resume.FILE).write_bytes(b"\x00" * 40)
+    (tmp_path / resume.STATE_FILE).write_bytes(b"\x00" * 40)
     with pytest.raises(CheckpointError, match="cannot be read"):
         ri.train(task, ri.TrainConfig(steps=10, **TINY), work=tmp_path, progress=False)
-    assert (tmp_path / resume.FILE).read_bytes() == b"\x00" * 40
+    assert (tmp_path / resume.STATE_FILE).read_bytes() == b"\x00" * 40
 
 
 def test_a_failed_write_leaves_the_old_file(

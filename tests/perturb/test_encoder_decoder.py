@@ -241,7 +241,9 @@ def test_kv_cache_does_not_change_outputs(
 
 
 def test_trained_encoder_decoder_uses_the_fast_backend() -> None:
-    config = ri.TrainConfig("encoder-decoder", n_layers=1, d_model=32, max_length=5, steps=3)
+    config = ri.TrainConfig(
+        architecture="encoder-decoder", n_layers=1, d_model=32, max_length=5, steps=3
+    )
     trained = ri.train(TASK, config, progress=False).model
     every = [[Ablate(head(block, h))] for block in range(3) for h in range(config.n_heads)]
     swept = sweep(trained, TASK, INPUT[EVEN], every)

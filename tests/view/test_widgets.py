@@ -196,7 +196,9 @@ def test_attention_page_loads_nothing() -> None:
 
 def test_views_of_an_encoder_decoder() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=5)
-    small = ri.TrainConfig("encoder-decoder", n_layers=1, d_model=16, max_length=5, steps=3)
+    small = ri.TrainConfig(
+        architecture="encoder-decoder", n_layers=1, d_model=16, max_length=5, steps=3
+    )
     ex = explanation(model=ri.train(task, small, progress=False).model, domain=domain, heads=())
     page, x = ex.attention(["X1", "01"]), ("X1", "01")
     assert all(f"{block}0H1: " in page for block in "EDX")

@@ -1,8 +1,8 @@
 """A transformer in plain torch: what is trained, and what decodes quickly with cached keys.
 
-    plain = Plain(Shape(2, 2, d_model=64, d_head=32, d_mlp=256, n_ctx=40, d_vocab=7))
+    plain = DecoderOnly(Shape(2, 2, d_model=64, d_head=32, d_mlp=256, n_ctx=40, d_vocab=7))
     plain(ids)                       # (batch, pos, vocab)
-    plain.export_weights()                  # the same numbers under TransformerLens's classic names
+    plain.export_weights()           # the same numbers under TransformerLens's classic names
 
 It has no hook points on purpose: a fused attention kernel is several times faster. Weights travel
 between it and the hooked models under the classic names, and equality is checked, never assumed.
@@ -33,31 +33,42 @@ class KeyValueCache:
 
     def __init__(self, n_layers: int) -> None:
         self.length = 0
-        self._held: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
+        self._layers: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append one layer's new keys and values; return all of them."""
-        end, held = self.length + k.shape[2], self._held[layer]
-        if held is None or held[0].shape[2] < end:
-            held = self._grow(held, k, end), self._grow(held and held[::-1], v, end)
-            self._held[layer] = held
-        held[0][:, :, self.length : end] = k
-        held[1][:, :, self.length : end] = v
-        return held[0][:, :, :end], held[1][:, :, :end]
+    def extend(
+        self,
+        layer: int,
+        k: Float[Tensor, "batch head new d_head"],
+        v: Float[Tensor, "batch head new d_head"],
+    ) -> tuple[Float[Tensor, "batch head pos d_head"], Float[Tensor, "batch head pos d_head"]]:
+        """Append one layer's new keys and values; return all keys and all values."""
+        end, stored = self.length + k.shape[2], self._layers[layer]
+        if stored is None or stored[0].shape[2] < end:
+            keys, values = stored or (None, None)
+            stored = self._grow(keys, k, end), self._grow(values, v, end)
+            self._layers[layer] = stored
+        stored[0][:, :, self.length : end] = k
+        stored[1][:, :, self.length : end] = v
+        return stored[0][:, :, :end], stored[1][:, :, :end]
 
-    def _grow(self, held: tuple[Tensor, Tensor] | None, like: Tensor, end: int) -> Tensor:
+    def _grow(
+        self,
+        stored: Float[Tensor, "batch head old d_head"] | None,
+        like: Float[Tensor, "batch head new d_head"],
+        end: int,
+    ) -> Float[Tensor, "batch head room d_head"]:
         batch, heads, _, width = like.shape
         new = like.new_empty((batch, heads, end + max(16, end // 2), width))
-        if held is not None:
-            new[:, :, : self.length] = held[0][:, :, : self.length]
+        if stored is not None:
+            new[:, :, : self.length] = stored[:, :, : self.length]
         return new
 
-    def select_rows(self, rows: Tensor) -> None:
-        """Make those the rows of the batch, in that order; copies are what decoding costs."""
-        held = self._held[0]
-        if held is not None and torch.equal(rows, torch.arange(len(held[0]), device=rows.device)):
+    def select_rows(self, rows: Int[Tensor, "row"]) -> None:
+        """Make `rows` the rows of the batch, in that order; copies are what decoding costs."""
+        first = self._layers[0]
+        if first is not None and torch.equal(rows, torch.arange(len(first[0]), device=rows.device)):
             return
-        self._held = [pair and (pair[0][rows], pair[1][rows]) for pair in self._held]
+        self._layers = [pair and (pair[0][rows], pair[1][rows]) for pair in self._layers]
 
 
 class PackedRows:
@@ -71,11 +82,11 @@ class PackedRows:
         self._at = real.flatten().nonzero()[:, 0]
 
     def pack(self, x: Float[Tensor, "batch pos width"]) -> Float[Tensor, "1 token width"]:
-        """The real positions of a rectangle, in one row."""
+        """Put the real positions of a rectangle into one row."""
         return x.flatten(0, 1)[self._at][None]
 
     def unpack(self, x: Float[Tensor, "1 token width"]) -> Float[Tensor, "batch pos width"]:
-        """The inverse, with zeros for the padding."""
+        """Put a row of real positions back into the rectangle, with zeros for the padding."""
         flat = x.new_zeros((self.size[0] * self.size[1], x.shape[-1]))
         return flat.index_copy(0, self._at, x[0]).view(*self.size, x.shape[-1])
 
@@ -112,8 +123,12 @@ class _Block(nn.Module):
             self.down = nn.Linear(shape.d_mlp, shape.d_model)
 
     def forward(
-        self, x: Tensor, layer: int, cache: KeyValueCache | None, packed: PackedRows | None
-    ) -> Tensor:
+        self,
+        x: Float[Tensor, "batch pos d_model"],
+        layer: int,
+        cache: KeyValueCache | None,
+        packed: PackedRows | None,
+    ) -> Float[Tensor, "batch pos d_model"]:
         qkv = self.qkv(self.ln1(x))
         z = self._attend(packed.unpack(qkv) if packed else qkv, layer, cache)
         x = x + self.out(packed.pack(z) if packed else z)
@@ -122,7 +137,9 @@ class _Block(nn.Module):
         hidden = ACTIVATIONS[self.shape.act](self.up(self.ln2(x)))
         return x + cast(Tensor, self.down(hidden))
 
-    def _attend(self, qkv: Tensor, layer: int, cache: KeyValueCache | None) -> Tensor:
+    def _attend(
+        self, qkv: Float[Tensor, "batch pos qkv"], layer: int, cache: KeyValueCache | None
+    ) -> Float[Tensor, "batch pos inner"]:
         batch, pos, _ = qkv.shape
         split = qkv.view(batch, pos, 3, self.shape.n_heads, self.shape.d_head)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # each (batch, head, pos, d_head)
@@ -137,7 +154,7 @@ class _Block(nn.Module):
 
 
 def build_norm(shape: Shape) -> nn.Module:
-    """A shape's norm, untrained."""
+    """Build a shape's norm, untrained."""
     if shape.norm == "none":
         return nn.Identity()
     return nn.LayerNorm(shape.d_model, eps=shape.eps, elementwise_affine=shape.norm == "LN")
@@ -163,7 +180,7 @@ class DecoderOnly(nn.Module):
         self.register_buffer("b_U", torch.zeros(shape.d_vocab), persistent=False)
 
     def list_embeddings(self) -> list[nn.Embedding]:
-        """What is looked up: tokens and positions."""
+        """The embeddings of tokens and of positions."""
         return [module for module in self.children() if isinstance(module, nn.Embedding)]
 
     def residual(
@@ -184,9 +201,9 @@ class DecoderOnly(nn.Module):
             cache.length += ids.shape[1]
         return cast(Tensor, self.ln_final(x))
 
-    def select_required(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
-        """The positions that must be run for those that are asked: all before them, too."""
-        return asked.flip(1).cumsum(1).flip(1) > 0
+    def select_required(self, predicted: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
+        """The positions that must be run to predict at some: those and all before them."""
+        return predicted.flip(1).cumsum(1).flip(1) > 0
 
     def residual_at(
         self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]
@@ -214,8 +231,8 @@ class DecoderOnly(nn.Module):
         }
         if shape.positions == "learned":
             out["pos_embed.W_pos"] = state["pos.weight"]
-        for theirs, ours in _norm_names(shape):
-            out |= {f"{theirs}.w": state[f"{ours}.weight"], f"{theirs}.b": state[f"{ours}.bias"]}
+        for name in _norm_names(shape):
+            out |= {f"{name}.w": state[f"{name}.weight"], f"{name}.b": state[f"{name}.bias"]}
         for layer in range(shape.n_layers):
             block, place = strip_prefix(f"blocks.{layer}.", state), f"blocks.{layer}"
             out |= {f"{place}.attn.{k}": v for k, v in export_attention(shape, block).items()}
@@ -225,14 +242,19 @@ class DecoderOnly(nn.Module):
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> DecoderOnly:
-        """Take over weights under the classic names; KeyError or RuntimeError if they misfit."""
+        """Take over weights under the classic names.
+
+        Raises:
+            KeyError: A weight is missing.
+            RuntimeError: A weight has another size.
+        """
         state = {"embed.weight": weights["embed.W_E"]}
         state["unembed.weight"] = weights["unembed.W_U"].T
         if self.shape.positions == "learned":
             state["pos.weight"] = weights["pos_embed.W_pos"]
-        for theirs, ours in _norm_names(self.shape):
-            state[f"{ours}.weight"] = weights[f"{theirs}.w"]
-            state[f"{ours}.bias"] = weights[f"{theirs}.b"]
+        for name in _norm_names(self.shape):
+            state[f"{name}.weight"] = weights[f"{name}.w"]
+            state[f"{name}.bias"] = weights[f"{name}.b"]
         for layer in range(self.shape.n_layers):
             block = import_attention(self.shape, strip_prefix(f"blocks.{layer}.attn.", weights))
             if not self.shape.attn_only:
@@ -244,16 +266,16 @@ class DecoderOnly(nn.Module):
         return self
 
 
-def _norm_names(shape: Shape) -> list[tuple[str, str]]:
+def _norm_names(shape: Shape) -> list[str]:
     if shape.norm != "LN":
         return []
     inner = ("ln1",) if shape.attn_only else ("ln1", "ln2")
     blocks = [f"blocks.{layer}.{name}" for layer in range(shape.n_layers) for name in inner]
-    return [(name, name) for name in [*blocks, "ln_final"]]
+    return [*blocks, "ln_final"]
 
 
 def decoder_with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly:
-    """A model of that shape with those weights; the caller's random generator stays untouched."""
+    """Build a model with given weights; the caller's random generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
         plain = DecoderOnly(shape)
     return plain.load_weights(weights).eval()

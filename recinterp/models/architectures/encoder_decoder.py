@@ -1,4 +1,4 @@
-"""An encoder-decoder in plain torch: what is trained, and what decodes with the encoder run once.
+"""An encoder-decoder in plain torch: for training, and for decoding with the encoder run once.
 
     pair = EncoderDecoder(Shape(2, 2, 64, 32, 256, n_ctx=40, d_vocab=7, start=4))
     pair(ids)                        # (batch, pos, vocab): rows of input, start, output
@@ -27,7 +27,10 @@ from recinterp.models.architectures.weight_names import (
     strip_prefix,
 )
 
-Memory = Sequence[tuple[Tensor, Tensor]]  # keys and values of what was read, per decoder layer
+KeysAndValues = tuple[
+    Float[Tensor, "batch head pos d_head"], Float[Tensor, "batch head pos d_head"]
+]
+Memory = Sequence[KeysAndValues]  # of the encoder's output, for each layer of the decoder
 
 
 class _Attention(nn.Module):
@@ -40,25 +43,29 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(shape.d_model, 3 * self.width)
         self.out = nn.Linear(self.width, shape.d_model)
 
-    def project(self, x: Tensor, start: int, stop: int) -> Tensor:
-        """Queries (0, 1), keys and values (1, 3), or all three."""
+    def project(
+        self, x: Float[Tensor, "batch pos d_model"], start: int, stop: int
+    ) -> Float[Tensor, "batch pos width"]:
+        """Compute queries (0, 1), keys and values (1, 3), or all three (0, 3)."""
         rows = slice(start * self.width, stop * self.width)
         return F.linear(x, self.qkv.weight[rows], self.qkv.bias[rows])
 
-    def split_heads(self, x: Float[Tensor, "batch pos width"], parts: int) -> tuple[Tensor, ...]:
-        """Those, each (batch, head, pos, d_head)."""
+    def split_heads(
+        self, x: Float[Tensor, "batch pos width"], parts: int
+    ) -> tuple[Float[Tensor, "batch head pos d_head"], ...]:
+        """Split what `project` computed into its parts, and each by head."""
         batch, pos, _ = x.shape
         return x.view(batch, pos, parts, self.heads, self.d_head).permute(2, 0, 3, 1, 4).unbind(0)
 
     def merge_heads(
         self, z: Float[Tensor, "batch head pos d_head"]
     ) -> Float[Tensor, "batch pos width"]:
-        """What the heads have read, side by side."""
+        """Put the outputs of the heads side by side."""
         return z.transpose(1, 2).flatten(2)
 
 
 class _Layer(nn.Module):
-    """What both kinds of layer have: attention within their half, and an MLP."""
+    """A layer of either half: attention within the half, cross-attention if any, an MLP."""
 
     def __init__(self, shape: Shape, *, crosses: bool) -> None:
         super().__init__()
@@ -71,16 +78,21 @@ class _Layer(nn.Module):
             self.up = nn.Linear(shape.d_model, shape.d_mlp)
             self.down = nn.Linear(shape.d_mlp, shape.d_model)
 
-    def apply_mlp(self, x: Tensor) -> Tensor:
-        """The stream after the MLP."""
+    def apply_mlp(
+        self, x: Float[Tensor, "batch pos d_model"]
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream after the MLP."""
         if self.shape.attn_only:
             return x
         return x + cast(Tensor, self.down(ACTIVATIONS[self.shape.act](self.up(self.ln2(x)))))
 
     def encode(
-        self, x: Tensor, real: Bool[Tensor, "batch pos"] | None, packed: PackedRows
-    ) -> Tensor:
-        """An encoder's layer; real: what is no padding, None where all is."""
+        self,
+        x: Float[Tensor, "1 token d_model"],
+        real: Bool[Tensor, "batch pos"] | None,
+        packed: PackedRows,
+    ) -> Float[Tensor, "1 token d_model"]:
+        """Run a layer of the encoder; `real` marks what is not padding, None: nothing is."""
         q, k, v = self.attn.split_heads(packed.unpack(self.attn.project(self.ln1(x), 0, 3)), 3)
         seen = None if real is None else real[:, None, None]
         z = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
@@ -88,13 +100,21 @@ class _Layer(nn.Module):
 
     def decode(
         self,
-        x: Tensor,
-        memory: tuple[Tensor, Tensor],
-        seen: Tensor | None,
+        x: Float[Tensor, "1 token d_model"],
+        memory: KeysAndValues,
+        seen: Bool[Tensor, "batch 1 1 pos"] | None,
         packed: PackedRows,
         cached: tuple[KeyValueCache, int] | None,
-    ) -> Tensor:
-        """A decoder's layer; cached: what it has written so far, and which layer this is."""
+    ) -> Float[Tensor, "1 token d_model"]:
+        """Run a layer of the decoder.
+
+        Args:
+            x: The residual stream at the real positions.
+            memory: Keys and values of the encoder's output.
+            seen: The encoder's positions that are not padding; None: all.
+            packed: Where the real positions are.
+            cached: Keys and values of the output so far, and the index of this layer; or None.
+        """
         q, k, v = self.attn.split_heads(packed.unpack(self.attn.project(self.ln1(x), 0, 3)), 3)
         if cached is not None:
             k, v = cached[0].extend(cached[1], k, v)
@@ -126,12 +146,12 @@ class EncoderDecoder(nn.Module):
         self.unembed = nn.Linear(shape.d_model, shape.d_vocab, bias=False)
 
     def list_embeddings(self) -> list[nn.Embedding]:
-        """What is looked up: tokens and positions."""
+        """The embeddings of tokens and of positions."""
         return [module for module in self.children() if isinstance(module, nn.Embedding)]
 
-    def select_required(self, asked: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
-        """The positions that must be run for those that are asked: of outputs, just these."""
-        return asked
+    def select_required(self, predicted: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
+        """The positions that must be run to predict at some: only those of a decoder."""
+        return predicted
 
     def residual_at(
         self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]
@@ -148,7 +168,7 @@ class EncoderDecoder(nn.Module):
     def encode(
         self, ids: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"] | None = None
     ) -> Memory:
-        """Run the encoder once; real: what is no padding."""
+        """Run the encoder once; `real` marks what is not padding, None: nothing is."""
         every = torch.ones_like(ids, dtype=torch.bool) if real is None else real
         packed = PackedRows(every)
         x = self._embed("encoder_pos", ids, 0, packed)
@@ -156,7 +176,7 @@ class EncoderDecoder(nn.Module):
             x = layer.encode(x, real, packed)
         x = packed.unpack(self.ln_encoder(x))
         crosses = [layer.cross for layer in cast(Iterable[_Layer], self.decoder)]
-        return [cast(tuple[Tensor, Tensor], c.split_heads(c.project(x, 1, 3), 2)) for c in crosses]
+        return [cast(KeysAndValues, c.split_heads(c.project(x, 1, 3), 2)) for c in crosses]
 
     def decode(
         self,
@@ -166,7 +186,7 @@ class EncoderDecoder(nn.Module):
         packed: PackedRows | None = None,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "1 token d_model"]:
-        """The decoder's normed last stream; with a cache, `ids` go on where it has stopped."""
+        """The decoder's normed last residual stream; with a cache, `ids` continue what it holds."""
         packed = packed or PackedRows(torch.ones_like(ids, dtype=torch.bool))
         x = self._embed("pos", ids, cache.length if cache else 0, packed)
         layers = cast(Iterable[_Layer], self.decoder)
@@ -176,13 +196,13 @@ class EncoderDecoder(nn.Module):
             cache.length += ids.shape[1]
         return cast(Tensor, self.ln_final(x))
 
-    def _embed(self, table: str, ids: Tensor, start: int, packed: PackedRows) -> Tensor:
+    def _embed(
+        self, table: str, ids: Int[Tensor, "batch pos"], start: int, packed: PackedRows
+    ) -> Float[Tensor, "1 token d_model"]:
         x = self.embed(ids)
         if self.shape.positions == "learned":
-            x = (
-                x
-                + cast(nn.Embedding, self.get_submodule(table)).weight[start : start + ids.shape[1]]
-            )
+            positions = cast(nn.Embedding, self.get_submodule(table)).weight
+            x = x + positions[start : start + ids.shape[1]]
         return packed.pack(x)
 
     def compute_logits(self, residual: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
@@ -190,51 +210,52 @@ class EncoderDecoder(nn.Module):
         return cast(Tensor, self.unembed(residual))
 
     def forward(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
-        """Logits of every position; zero at those of what is read."""
+        """Logits of every position; zero at those of the input."""
         writes = (ids == self.start).cumsum(1) > 0
         return PackedRows(writes).unpack(self.compute_logits(self.residual_at(ids, writes))[None])
 
     def export_weights(self) -> dict[str, Tensor]:
-        """Copies of all weights, named and laid out as the hooked model has them."""
+        """Copies of all weights, with the hooked model's names and layouts."""
         out: dict[str, Tensor] = {}
         for ours, theirs, kind in _list_parts(self.shape):
             mine = dict(self.get_submodule(ours).named_parameters())
-            part = TO[kind](self.shape, mine)
+            part = CONVERTERS[kind][0](self.shape, mine)
             out |= {f"{theirs}.{name}": tensor for name, tensor in part.items()}
         return {name: tensor.detach().clone().contiguous() for name, tensor in out.items()}
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> EncoderDecoder:
-        """Take over weights under those names; KeyError or RuntimeError if they misfit."""
+        """Take over weights under the hooked model's names.
+
+        Raises:
+            KeyError: A weight is missing.
+            RuntimeError: A weight has another size.
+        """
         state: dict[str, Tensor] = {}
         for ours, theirs, kind in _list_parts(self.shape):
-            part = FROM[kind](self.shape, strip_prefix(f"{theirs}.", weights))
+            part = CONVERTERS[kind][1](self.shape, strip_prefix(f"{theirs}.", weights))
             state |= {f"{ours}.{name}": tensor for name, tensor in part.items()}
         self.load_state_dict(state, strict=True)
         return self
 
 
 Convert = Callable[[Shape, Mapping[str, Tensor]], dict[str, Tensor]]
-TO: dict[str, Convert] = {
-    "tokens": lambda shape, mine: {"W_E": mine["weight"]},
-    "positions": lambda shape, mine: {"W_pos": mine["weight"]},
-    "norm": lambda shape, mine: {"w": mine["weight"], "b": mine["bias"]},
-    "attention": export_attention,
-    "mlp": lambda shape, mine: export_mlp(mine),
-    "unembed": lambda shape, mine: {"W_U": mine["weight"].T},
-}
-FROM: dict[str, Convert] = {
-    "tokens": lambda shape, theirs: {"weight": theirs["W_E"]},
-    "positions": lambda shape, theirs: {"weight": theirs["W_pos"]},
-    "norm": lambda shape, theirs: {"weight": theirs["w"], "bias": theirs["b"]},
-    "attention": import_attention,
-    "mlp": lambda shape, theirs: import_mlp(theirs),
-    "unembed": lambda shape, theirs: {"weight": theirs["W_U"].T},
+# Kind of a part -> to the hooked model's names and layouts, and back.
+CONVERTERS: dict[str, tuple[Convert, Convert]] = {
+    "tokens": (lambda _, w: {"W_E": w["weight"]}, lambda _, w: {"weight": w["W_E"]}),
+    "positions": (lambda _, w: {"W_pos": w["weight"]}, lambda _, w: {"weight": w["W_pos"]}),
+    "norm": (
+        lambda _, w: {"w": w["weight"], "b": w["bias"]},
+        lambda _, w: {"weight": w["w"], "bias": w["b"]},
+    ),
+    "attention": (export_attention, import_attention),
+    "mlp": (lambda _, w: export_mlp(w), lambda _, w: import_mlp(w)),
+    "unembed": (lambda _, w: {"W_U": w["weight"].T}, lambda _, w: {"weight": w["W_U"].T}),
 }
 
 
 def _list_parts(shape: Shape) -> Iterator[tuple[str, str, str]]:
-    """(part here, part of the hooked model, kind) for everything that has weights."""
+    """Name each part that has weights: here, in the hooked model, and its kind."""
     yield "embed", "embed", "tokens"
     yield "unembed", "unembed", "unembed"
     if shape.positions == "learned":
@@ -256,7 +277,7 @@ def _list_parts(shape: Shape) -> Iterator[tuple[str, str, str]]:
 
 
 def encoder_decoder_with_weights(shape: Shape, weights: Mapping[str, Tensor]) -> EncoderDecoder:
-    """A pair of that shape with those weights; the caller's random generator stays untouched."""
+    """Build a model with given weights; the caller's random generator stays untouched."""
     with torch.random.fork_rng(devices=[]):
         pair = EncoderDecoder(shape)
     return pair.load_weights(weights).eval()

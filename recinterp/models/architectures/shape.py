@@ -20,16 +20,29 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 NORMS = ("LN", "LNPre", "none")
 POSITIONS = ("learned", "rotary", "none")
-ROTARY_BASE = 10_000.0
+ROTARY_BASE = 10_000.0  # of RoFormer; a model trained with another base is run by its own forward
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a transformer; `norm` is LN, LNPre (no gain and bias) or none.
+    """Sizes and choices of a transformer.
 
-    positions: learned and added, rotary (all of a head, neighbouring features turned), or none.
-    kind: decoder-only, or encoder-decoder with n_layers each; start: the id that its decoder's part
-    of a row begins with.
+    Attributes:
+        n_layers: Layers; of an encoder-decoder, those of each half.
+        n_heads: Heads per layer.
+        d_model: Width of the residual stream.
+        d_head: Width of a head.
+        d_mlp: Width of the hidden layer of an MLP.
+        n_ctx: Most positions of a row; of an encoder-decoder, of each half.
+        d_vocab: Number of token ids.
+        act: Activation function of the MLPs, a key of ACTIVATIONS.
+        norm: "LN", "LNPre" (without gain and bias) or "none".
+        eps: What LayerNorm adds to the variance.
+        attn_only: Whether the layers have no MLP.
+        positions: "learned" (added to the embedding), "rotary" (all of a head, neighbouring
+            features rotated together), or "none".
+        kind: "decoder-only" or "encoder-decoder".
+        start: The id that the decoder's part of a row begins with; None of a decoder-only model.
     """
 
     n_layers: int
@@ -47,8 +60,15 @@ class Shape:
     kind: str = "decoder-only"
     start: int | None = None
 
+    def describe(self) -> str:
+        """Architecture and sizes, on one line."""
+        return (
+            f"{self.kind}, {self.n_layers} layers, {self.n_heads} heads, d_model {self.d_model}, "
+            f"{self.n_ctx} positions, {self.d_vocab} tokens"
+        )
+
     def to_json(self) -> dict[str, object]:
-        """Plain values, for a checkpoint's JSON; later fields only where they say something."""
-        plain = {"positions": "learned", "start": None}
-        said = {"kind": self.kind} | asdict(self)
-        return {k: v for k, v in said.items() if k not in plain or v != plain[k]}
+        """Plain values for a checkpoint's JSON; fields that format 1 began without only if set."""
+        added_later = {"positions": "learned", "start": None}
+        values = {"kind": self.kind} | asdict(self)
+        return {k: v for k, v in values.items() if k not in added_later or v != added_later[k]}

@@ -1,7 +1,7 @@
-"""An encoder-decoder seen as one stack of blocks, so that what asks for block 3 finds it.
+"""An encoder-decoder as one stack of blocks, so that code for numbered blocks works on it.
 
-Encoder layers come first; a decoder layer is two blocks, the one that attends to what is written
-and the one that attends to what was read. With two layers each, as (block, name, layer's site):
+Encoder layers come first. A decoder layer is two blocks: self-attention, then cross-attention. With
+two layers each, as (block, name, place of the layer):
 
     0  E0  encoder.0    2  D0  decoder.0.attn         4  D1  decoder.1.attn
     1  E1  encoder.1    3  X0  decoder.0.cross_attn   5  X1  decoder.1.cross_attn
@@ -16,23 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-ENDS = {"hook_attn_out": "hook_cross_attn_out", "hook_resid_mid": "hook_resid_mid_cross"}
-KINDS = (
-    *(f"attn.hook_{part}" for part in ("q", "k", "v", "attn_scores", "pattern", "z")),
-    *("hook_resid_pre", "hook_attn_out", "hook_resid_mid", "hook_mlp_out", "hook_resid_post"),
-    *("mlp.hook_pre", "mlp.hook_post"),
-)
 LayerCounts = tuple[int, int]  # of the encoder and of the decoder
 
 
 def list_block_names(layers: LayerCounts) -> tuple[str, ...]:
-    """Names of the blocks of an encoder-decoder."""
-    read = (f"E{layer}" for layer in range(layers[0]))
-    return (*read, *(f"{kind}{layer}" for layer in range(layers[1]) for kind in "DX"))
+    """Name the blocks of an encoder-decoder."""
+    encoder = (f"E{layer}" for layer in range(layers[0]))
+    return (*encoder, *(f"{kind}{layer}" for layer in range(layers[1]) for kind in "DX"))
 
 
 def resolve_hook(name: str, layers: LayerCounts) -> str:
-    """The hook point that `blocks.i.…` means; other names are left as they are."""
+    """The model's own name of the hook point `blocks.i.…`; other names are returned as they are."""
     start, _, rest = name.partition(".")
     number, _, end = rest.partition(".")
     blocks = list_block_names(layers)
@@ -44,15 +38,29 @@ def resolve_hook(name: str, layers: LayerCounts) -> str:
         end = "hook_resid_mid" if end == "hook_resid_post" else end
         return name if end.startswith(("mlp", "hook_mlp")) else f"{place}.{end}"
     if which[0] == "X":
-        end = "hook_resid_mid" if end == "hook_resid_pre" else ENDS.get(end, end)
-        end = end.replace("attn.", "cross_attn.") if end.startswith("attn.") else end
+        crossed = {
+            "hook_resid_pre": "hook_resid_mid",
+            "hook_attn_out": "hook_cross_attn_out",
+            "hook_resid_mid": "hook_resid_mid_cross",
+        }
+        end = f"cross_{end}" if end.startswith("attn.") else crossed.get(end, end)
     return f"{place}.{end}"
 
 
 def list_hooks(layers: LayerCounts, known: Collection[str]) -> tuple[str, ...]:
-    """The hook points of the stack, as `blocks.i.…`, that the model has."""
-    found = []
-    for block, which in enumerate(list_block_names(layers)):
-        kinds = [k for k in KINDS if which[0] != "D" or k != "hook_resid_mid"]
-        found += [f"blocks.{block}.{kind}" for kind in kinds]
-    return tuple(name for name in found if resolve_hook(name, layers) in known)
+    """List the hook points by block, as `blocks.i.…`, that the model has.
+
+    Args:
+        layers: Layers of the encoder and of the decoder.
+        known: The model's own names of its hook points.
+    """
+    kinds = [f"attn.hook_{part}" for part in ("q", "k", "v", "attn_scores", "pattern", "z")]
+    kinds += ["hook_resid_pre", "hook_attn_out", "hook_resid_mid", "hook_mlp_out"]
+    kinds += ["hook_resid_post", "mlp.hook_pre", "mlp.hook_post"]
+    names = [
+        f"blocks.{block}.{kind}"
+        for block, name in enumerate(list_block_names(layers))
+        for kind in kinds
+        if name[0] != "D" or kind != "hook_resid_mid"
+    ]
+    return tuple(name for name in names if resolve_hook(name, layers) in known)

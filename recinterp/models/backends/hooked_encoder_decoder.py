@@ -35,7 +35,13 @@ def build_hook_point() -> nn.Module:
 
 @dataclass
 class EncoderDecoderConfig:
-    """What tools for hooked models ask a `cfg`: sizes as usual, layers of both halves together."""
+    """The `cfg` of a hooked encoder-decoder: the sizes of its shape, layers of both halves added.
+
+    Attributes:
+        shape: Sizes and choices of the model.
+        is_encoder_decoder: Always true.
+        device: Name of the device that the model is built on.
+    """
 
     shape: Shape
     is_encoder_decoder: bool = True
@@ -48,7 +54,7 @@ class EncoderDecoderConfig:
 
     @property
     def n_layers(self) -> int:
-        """Those together."""
+        """Layers of both halves."""
         return sum(self.layer_counts)
 
     def __getattr__(self, name: str) -> object:
@@ -84,7 +90,7 @@ class HookedNorm(HookedWeights):
             self.hook_scale, self.hook_normalized = build_hook_point(), build_hook_point()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """The normed stream."""
+        """Norm the residual stream."""
         if self.kind == "none":
             return x
         x = x - x.mean(-1, keepdim=True)
@@ -93,7 +99,7 @@ class HookedNorm(HookedWeights):
 
 
 class HookedAttention(HookedWeights):
-    """Attention of any queries to any keys: `mask` says which may see which."""
+    """Attention of any queries to any keys: `mask` is true where a query may attend to a key."""
 
     W_Q: Tensor
     b_Q: Tensor
@@ -120,7 +126,7 @@ class HookedAttention(HookedWeights):
         attended_to: Float[Tensor, "batch pos d_model"],
         mask: Bool[Tensor, "batch pos pos"],
     ) -> Float[Tensor, "batch pos d_model"]:
-        """What the heads write; nothing where a query sees nothing."""
+        """What the heads write; zero where a query may attend to nothing."""
         q = self.hook_q(torch.einsum("bpd,hde->bphe", queried_from, self.W_Q) + self.b_Q)
         k = self.hook_k(torch.einsum("bpd,hde->bphe", attended_to, self.W_K) + self.b_K)
         v = self.hook_v(torch.einsum("bpd,hde->bphe", attended_to, self.W_V) + self.b_V)
@@ -133,7 +139,7 @@ class HookedAttention(HookedWeights):
 
 
 class HookedMLP(HookedWeights):
-    """The two layers in between."""
+    """Two linear layers with an activation function in between."""
 
     W_in: Tensor
     b_in: Tensor
@@ -149,7 +155,7 @@ class HookedMLP(HookedWeights):
         self.act = ACTIVATIONS[shape.act]
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """What it writes."""
+        """What the MLP adds to the residual stream."""
         hidden = self.hook_post(self.act(self.hook_pre(x @ self.W_in + self.b_in)))
         return hidden @ self.W_out + self.b_out
 
@@ -183,8 +189,10 @@ class HookedEncoderLayer(nn.Module):
             self.ln2, self.mlp = HookedNorm(shape), HookedMLP(shape)
             self.hook_resid_mid, self.hook_mlp_out = build_hook_point(), build_hook_point()
 
-    def forward(self, x: Tensor, masks: HalfMasks) -> Tensor:
-        """The stream after it; what the decoder has is left alone."""
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], masks: HalfMasks
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream after the layer; the decoder's positions stay as they are."""
         x, own = self.hook_resid_pre(x), masks.in_encoder
         normed = self.ln1(x)
         x = x + own * self.hook_attn_out(own * self.attn(normed, normed, masks.encoder_mask))
@@ -195,7 +203,7 @@ class HookedEncoderLayer(nn.Module):
 
 
 class HookedDecoderLayer(nn.Module):
-    """Causal attention over what is written, attention to what was read, then the MLP."""
+    """Causal attention over the output, attention to the encoder's output, then the MLP."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -209,8 +217,10 @@ class HookedDecoderLayer(nn.Module):
             self.ln3, self.mlp = HookedNorm(shape), HookedMLP(shape)
             self.hook_resid_mid_cross, self.hook_mlp_out = build_hook_point(), build_hook_point()
 
-    def forward(self, x: Tensor, masks: HalfMasks, final: HookedNorm) -> Tensor:
-        """The stream after it; `final` norms what the encoder has made of the input."""
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], masks: HalfMasks, final: HookedNorm
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream after the layer; `final` norms the encoder's output."""
         x, own = self.hook_resid_pre(x), masks.in_decoder
         normed = self.ln1(x)
         x = x + own * self.hook_attn_out(own * self.attn(normed, normed, masks.decoder_mask))
@@ -242,7 +252,7 @@ class EncoderDecoderNetwork(nn.Module):
         self.load_state_dict(dict(weights), strict=True)
 
     def forward(self, ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
-        """Logits of what the decoder writes next; zero at the positions of what is read."""
+        """Logits of the decoder's next token; zero at the positions of the input."""
         assert self.cfg.shape.start is not None
         masks = HalfMasks(ids, self.cfg.shape.start)
         x = self.hook_embed(self.embed.W_E[ids])
@@ -279,7 +289,7 @@ def __getattr__(name: str) -> type[nn.Module]:
 
 
 def build_hooked_encoder_decoder(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
-    """A HookedEncoderDecoder with the weights."""
+    """Build a HookedEncoderDecoder with given weights."""
     model = get_hooked_class()(shape, weights)
     cast(Callable[[], None], model.setup)()
     return model

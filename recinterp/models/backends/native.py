@@ -26,13 +26,23 @@ from recinterp.models.architectures.shape import ACTIVATIONS, NORMS, Shape
 from recinterp.models.backends import hooked_encoder_decoder
 from recinterp.models.backends import transformer_lens as backend
 
-TOLERANCE = 1e-4  # logits of two float32 forwards of one model differ by about 1e-6
-ATTENTION = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
-MLP = ("W_in", "b_in", "W_out", "b_out")
+PARAMETERS = {
+    "attn": ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O"),
+    "mlp": ("W_in", "b_in", "W_out", "b_out"),
+}
 
 
 def build_hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
-    """A hooked model with those weights, in evaluation mode, its logits checked against them."""
+    """Build a hooked model, in evaluation mode, and check its logits against plain torch.
+
+    Args:
+        shape: Sizes and architecture.
+        weights: Weights under the classic names.
+
+    Raises:
+        CheckpointError: The installed TransformerLens computes other logits, or has no place for
+            one of the weights.
+    """
     if shape.kind == "encoder-decoder":
         model = hooked_encoder_decoder.build_hooked_encoder_decoder(shape, weights)
     else:
@@ -40,8 +50,11 @@ def build_hooked(shape: Shape, weights: Mapping[str, Tensor]) -> nn.Module:
         _load_weights(model, shape, weights)
     model.eval()
     if not logits_agree(model, build_plain(shape, weights)):
-        wrong = f"built by {backend.describe_version()}, it computes other logits"
-        raise CheckpointError("a hooked model", wrong, "another version of transformer-lens")
+        raise CheckpointError(
+            "build a hooked model",
+            f"the model that {backend.describe_version()} builds computes other logits",
+            "install another version of transformer-lens",
+        )
     return model
 
 
@@ -52,14 +65,17 @@ def _load_weights(model: nn.Module, shape: Shape, weights: Mapping[str, Tensor])
     if backend.has_bridge():
         named = to_bridge_weights(named)
         if bool(weights["unembed.b_U"].any()):
-            wrong = "the checkpoint has an unembedding bias, which a bridge has not"
-            raise CheckpointError("a hooked model", wrong, "transformer-lens 3.9")
+            raise CheckpointError(
+                "build a hooked model",
+                "the checkpoint has an unembedding bias and a TransformerBridge has none",
+                "install transformer-lens 3.9",
+            )
     state = model.state_dict()  # with the buffers that no checkpoint holds, such as masks
     model.load_state_dict(state | {k: v for k, v in named.items() if k in state}, strict=True)
 
 
 def to_bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the classic names -> under a native bridge's names and layouts."""
+    """Convert weights from the classic names to a native bridge's names and layouts."""
     out = {"embed.weight": weights["embed.W_E"], "unembed.weight": weights["unembed.W_U"].T}
     if "pos_embed.W_pos" in weights:
         out["pos_embed.weight"] = weights["pos_embed.W_pos"]
@@ -78,43 +94,58 @@ def to_bridge_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_shape(model: nn.Module) -> Shape | None:
-    """Sizes read off a hooked model's `cfg`, or None where plain torch cannot stand in for it."""
+    """Read the sizes off a hooked model's `cfg`; None where plain torch cannot compute the same."""
     known = getattr(getattr(model, "cfg", None), "shape", None)
     if isinstance(known, Shape):
         return known
     if hasattr(getattr(model, "cfg", None), "layer_counts"):
         return None
-    said = vars(getattr(model, "cfg", object())) if hasattr(model, "cfg") else {}
-    norm = said.get("normalization_type") or "none"
-    act = said.get("act_fn") or "relu"
-    positions = _read_positions(model, said)
-    if not said or norm not in NORMS or act not in ACTIVATIONS or positions is None:
+    settings = vars(model.cfg) if hasattr(model, "cfg") else {}
+    norm = settings.get("normalization_type") or "none"
+    act = settings.get("act_fn") or "relu"
+    positions = _read_positions(model, settings)
+    if not settings or norm not in NORMS or act not in ACTIVATIONS or positions is None:
         return None
     cfg = backend.get_config(model)
-    if said.get("n_key_value_heads") not in (None, cfg.n_heads):
+    if settings.get("n_key_value_heads") not in (None, cfg.n_heads):
         return None
-    d_mlp = said.get("d_mlp") or 4 * cfg.d_model
+    d_mlp = settings.get("d_mlp") or 4 * cfg.d_model
     return Shape(
-        cfg.n_layers, cfg.n_heads, cfg.d_model, cfg.d_head, d_mlp, cfg.n_ctx, cfg.d_vocab,
-        act, norm, said.get("eps", 1e-5), bool(said.get("attn_only")), positions,
-    )  # fmt: skip
+        n_layers=cfg.n_layers,
+        n_heads=cfg.n_heads,
+        d_model=cfg.d_model,
+        d_head=cfg.d_head,
+        d_mlp=d_mlp,
+        n_ctx=cfg.n_ctx,
+        d_vocab=cfg.d_vocab,
+        act=act,
+        norm=norm,
+        eps=settings.get("eps", 1e-5),
+        attn_only=bool(settings.get("attn_only")),
+        positions=positions,
+    )
 
 
-def _read_positions(model: nn.Module, said: Mapping[str, object]) -> str | None:
-    """What a Shape calls the positions of a model's `cfg`; None for any other kind."""
-    match said.get("positional_embedding_type") or "standard":
+def _read_positions(model: nn.Module, settings: Mapping[str, object]) -> str | None:
+    """Name the positions of a model's `cfg` as Shape does; None for any other kind."""
+    match settings.get("positional_embedding_type") or "standard":
         case "standard":
             table = getattr(model, "W_pos", None)
             empty = isinstance(table, Tensor) and not bool(table.any())
             return "none" if empty else "learned"
         case "rotary":
             # Features are paired, and turned, in several ways: `logits_agree` finds ours.
-            return "rotary" if said.get("rotary_dim") in (None, said.get("d_head")) else None
+            whole = settings.get("rotary_dim") in (None, settings.get("d_head"))
+            return "rotary" if whole else None
     return None
 
 
 def read_weights(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
-    """A hooked model's weights under the classic names; AttributeError where a part is missing."""
+    """Read a hooked model's weights under the classic names.
+
+    Raises:
+        AttributeError: A part is missing.
+    """
     if shape.kind == "encoder-decoder":
         return {name: parameter.detach() for name, parameter in model.named_parameters()}
     places = {"embed": ("W_E",), "unembed": ("W_U", "b_U")}
@@ -123,12 +154,12 @@ def read_weights(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
     norms = ["ln_final"]
     for layer in range(shape.n_layers):
         norms += [f"blocks.{layer}.ln1"] + [f"blocks.{layer}.ln2"] * (not shape.attn_only)
-        places[f"blocks.{layer}.attn"] = ATTENTION
+        places[f"blocks.{layer}.attn"] = PARAMETERS["attn"]
         if not shape.attn_only:
-            places[f"blocks.{layer}.mlp"] = MLP
+            places[f"blocks.{layer}.mlp"] = PARAMETERS["mlp"]
     if shape.norm == "LN":
         places |= dict.fromkeys(norms, ("w", "b"))
-    # Some bridges answer only on the model for the embeddings, so those are asked there.
+    # Some bridges answer only on the model for the embeddings, so those are read there.
     return {
         f"{place}.{name}": cast(
             Tensor, getattr(model if "embed" in place else model.get_submodule(place), name)
@@ -139,18 +170,24 @@ def read_weights(model: nn.Module, shape: Shape) -> dict[str, Tensor]:
 
 
 def build_plain(shape: Shape, weights: Mapping[str, Tensor]) -> DecoderOnly | EncoderDecoder:
-    """Those weights in plain torch."""
-    pair = shape.kind == "encoder-decoder"
-    return (
-        encoder_decoder_with_weights(shape, weights)
-        if pair
-        else decoder_with_weights(shape, weights)
-    )
+    """Build a plain torch model with given weights under the classic names."""
+    if shape.kind == "encoder-decoder":
+        return encoder_decoder_with_weights(shape, weights)
+    return decoder_with_weights(shape, weights)
 
 
 @torch.no_grad()
-def logits_agree(model: nn.Module, plain: DecoderOnly | EncoderDecoder) -> bool:
-    """Whether plain torch gives the model's own logits, on a fixed batch of random ids."""
+def logits_agree(
+    model: nn.Module, plain: DecoderOnly | EncoderDecoder, *, tolerance: float = 1e-4
+) -> bool:
+    """Whether plain torch gives the model's own logits, on a fixed batch of random ids.
+
+    Args:
+        model: The hooked model.
+        plain: The plain torch model.
+        tolerance: Largest difference, as a share of the largest logit (at least 1). Two float32
+            forwards of one model differ by about 1e-6.
+    """
     shape = plain.shape
     draw = torch.Generator().manual_seed(0)
     ids = torch.randint(0, shape.d_vocab, (4, min(shape.n_ctx, 48)), generator=draw)
@@ -162,13 +199,13 @@ def logits_agree(model: nn.Module, plain: DecoderOnly | EncoderDecoder) -> bool:
     if theirs.shape != ours.shape:
         return False
     scale = max(1.0, float(theirs.abs().max()))
-    return bool((theirs - ours).abs().max() <= TOLERANCE * scale)
+    return bool((theirs - ours).abs().max() <= tolerance * scale)
 
 
-def check_finite(tensors: Mapping[str, Tensor], *, asked: str) -> None:
-    """Raise NonFiniteWeightsError, naming the first weight that holds NaN or infinity."""
+def check_finite(tensors: Mapping[str, Tensor], *, operation: str) -> None:
+    """Raise NonFiniteWeightsError, naming the first weight that is NaN or infinite."""
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise NonFiniteWeightsError(
-                asked, f"{name} holds NaN or infinite numbers", "finite weights"
+                operation, f"{name} holds NaN or infinite numbers", "use finite weights"
             )

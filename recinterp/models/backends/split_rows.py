@@ -1,12 +1,12 @@
-"""Rows of an encoder-decoder, as one line and as two halves.
+"""Rows of an encoder-decoder, as one row of ids and as two halves.
 
 A row is laid out as a decoder-only model's: what the encoder reads, then what the decoder writes.
 Libraries that keep the halves apart are shown activations of each half in the places that these
 positions have in the row, and edits are taken back from there:
 
-    row       X1 X0 01 SEP X0         begins = 3
-    read      X1 X0 01                positions 0 1 2
-    written            SEP X0         positions       0 1
+    row       X1 X0 01 SEP X0         the decoder's part starts at 3
+    encoder   X1 X0 01                positions 0 1 2
+    decoder            SEP X0         positions       0 1
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recinterp.tasks import Task
@@ -23,7 +23,13 @@ from recinterp.tasks import Task
 
 @dataclass(frozen=True)
 class RowSplit:
-    """Where rows divide: at the first `sep` from `input_start` on, plus `sep_offset`."""
+    """Where rows divide: at the first `sep` from `input_start` on, plus `sep_offset`.
+
+    Attributes:
+        input_start: Position of the first token of an input.
+        sep: Token id that is searched for.
+        sep_offset: Positions from the first such id to the one that the decoder begins with.
+    """
 
     input_start: int
     sep: int
@@ -31,7 +37,7 @@ class RowSplit:
 
     @classmethod
     def from_task(cls, task: Task) -> RowSplit:
-        """What a task's template says: all before {sep} is read, {sep} is what writing begins with.
+        """Read a task's template: the encoder reads what is before {sep}, the decoder begins there.
 
         Other specials may share its id, so the place is counted, not searched.
         """
@@ -42,20 +48,23 @@ class RowSplit:
         return cls(input_start, task.sep, len(after) - 1 - after.index(task.sep))
 
     def find_start(self, row: Sequence[int]) -> int:
-        """The position of a row at which writing begins."""
+        """The position at which the decoder's part of a row begins."""
         return list(row).index(self.sep, self.input_start) + self.sep_offset
 
     def find_starts(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch"]:
-        """The same of every row."""
-        return (
-            (ids[:, self.input_start :] == self.sep).long().argmax(1)
-            + self.input_start
-            + self.sep_offset
-        )
+        """The position at which the decoder's part of each row begins."""
+        seps = (ids[:, self.input_start :] == self.sep).long().argmax(1)
+        return seps + self.input_start + self.sep_offset
 
 
 class SplitRows:
-    """A batch of rows and its halves: ids read (batch, read) with their mask, ids written."""
+    """A batch of rows and its two halves.
+
+    Attributes:
+        encoder_ids: What the encoder reads, (batch, encoder_pos), padded.
+        encoder_mask: Where that is not padding, (batch, encoder_pos).
+        decoder_ids: What the decoder reads, (batch, decoder_pos), padded.
+    """
 
     def __init__(self, ids: Int[Tensor, "batch pos"], begins: Int[Tensor, "batch"]) -> None:
         at, width = begins[:, None], ids.shape[1]
@@ -71,29 +80,40 @@ class SplitRows:
             "decoder": ((place - at).clamp(min=0), place >= at),
         }
 
-    def to_row(self, value: Tensor, half: str, dim: int = 1) -> Tensor:
-        """Along one axis, from a half's positions to the row's; zero at the other half's."""
+    def to_row(
+        self, value: Float[Tensor, "batch ..."], half: str, dim: int = 1
+    ) -> Float[Tensor, "batch ..."]:
+        """Move one axis from a half's positions to the row's; zero at those of the other half."""
         place, own = self._places[half]
         return self._gather_along(value, place, dim) * _expand_mask(own, value, dim)
 
-    def to_half(self, value: Tensor, old: Tensor, half: str, dim: int = 1) -> Tensor:
-        """The inverse; `old` where a half's padding has no place in the row."""
+    def to_half(
+        self,
+        value: Float[Tensor, "batch ..."],
+        old: Float[Tensor, "batch ..."],
+        half: str,
+        dim: int = 1,
+    ) -> Float[Tensor, "batch ..."]:
+        """Move one axis from the row's positions to a half's; `old` at padding outside the row."""
         if half == "encoder":
             width = self.encoder_mask.shape[1]
-            return torch.where(
-                _expand_mask(self.encoder_mask, value, dim), value.narrow(dim, 0, width), old
-            )
+            mask = _expand_mask(self.encoder_mask, value, dim)
+            return torch.where(mask, value.narrow(dim, 0, width), old)
         new = self._gather_along(value, self._decoder_positions, dim)
         return torch.where(_expand_mask(self._in_row, value, dim), new, old)
 
     @staticmethod
-    def _gather_along(value: Tensor, place: Tensor, dim: int) -> Tensor:
+    def _gather_along(
+        value: Float[Tensor, "batch ..."], place: Int[Tensor, "batch pos"], dim: int
+    ) -> Float[Tensor, "batch ..."]:
         row = torch.arange(len(value), device=value.device)[:, None]
         return value.movedim(dim, 1)[row, place].movedim(1, dim)
 
 
-def _expand_mask(mask: Tensor, value: Tensor, dim: int) -> Tensor:
-    """A (batch, pos) mask against a value with its positions on another axis."""
+def _expand_mask(
+    mask: Bool[Tensor, "batch pos"], value: Float[Tensor, "batch ..."], dim: int
+) -> Bool[Tensor, "batch ..."]:
+    """Shape a mask to fit a value whose positions are on another axis."""
     size = [1] * value.dim()
     size[0], size[dim] = mask.shape
     return mask.reshape(size)

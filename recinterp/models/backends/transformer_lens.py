@@ -18,7 +18,7 @@ from recinterp.models.architectures.shape import ROTARY_BASE, Shape
 
 
 class HookedConfig(Protocol):
-    """What every hooked model's `cfg` says."""
+    """The sizes that every hooked model's `cfg` holds."""
 
     n_layers: int
     n_heads: int
@@ -29,12 +29,12 @@ class HookedConfig(Protocol):
 
 
 def get_config(model: nn.Module) -> HookedConfig:
-    """A hooked model's `cfg`; AttributeError where it has none."""
+    """A hooked model's `cfg`. Raises AttributeError if it has none."""
     return cast(HookedConfig, model.cfg)
 
 
 def get_hook_classes() -> tuple[type[nn.Module], type[nn.Module]]:
-    """The root of hooked modules and their hook point, which every version has."""
+    """The base class of hooked modules and the class of hook points, which every version has."""
     from transformer_lens import HookedRootModule
     from transformer_lens.hook_points import HookPoint
 

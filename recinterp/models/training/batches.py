@@ -1,10 +1,10 @@
 """Fresh training batches, each a function of (recipe, step): nothing to store for a resume.
 
-One row is `input SEP output EOS`; only the output and EOS are asked of the model, or all of it:
+A row is `input SEP output EOS`. The loss counts the output and EOS, or the whole sequence:
 
-    ids          X1 01 SEP X0 X0 01
-    targets       .  .  X0 X0 01 EOS
-    build_sequence_targets 01 SEP X0 X0 01 EOS
+    ids                     X1 01  SEP X0 X0 01
+    targets                  .  .   X0 X0 01 EOS
+    with the whole sequence 01 SEP  X0 X0 01 EOS
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from recinterp.errors import DomainError, IncompatibleModelError
@@ -21,17 +22,22 @@ from recinterp.machine import Machine
 from recinterp.models.training.config import TrainConfig
 from recinterp.tasks import Domain, Listed, Task
 
-Tokens: TypeAlias = Sequence[str]
-AnswerFunction: TypeAlias = Callable[[Tokens], Tokens]
+AnswerFunction: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 Teacher: TypeAlias = Machine | AnswerFunction
 CHUNK = 25  # steps whose inputs are drawn together: drawing has a fixed cost
-IGNORE = -100  # cross entropy's own mark for positions that are not asked
-ENUMERATED, LISTED = 70_000, 4_000  # inputs looked at, and written down, to describe a predicate
-SLACK = 4  # positions beyond the longest training sequence, so that longer inputs can be asked
+IGNORE = -100  # the target that torch's cross entropy leaves out of the loss
+SLACK = 4  # positions beyond the longest training sequence, so that longer inputs can be queried
 
 
 class Batches:
-    """Batches of one training run, by step."""
+    """The batches of one training run: `batches(step)` gives ids and targets.
+
+    Args:
+        task: The task whose encoding the rows have.
+        config: The recipe.
+        domain: The inputs to draw from.
+        answer: What gives the output of an input; None: the task's own function.
+    """
 
     def __init__(
         self, task: Task, config: TrainConfig, domain: Domain, answer: AnswerFunction | None = None
@@ -41,8 +47,8 @@ class Batches:
         self._rows: dict[tuple[str, ...], tuple[list[int], int]] = {}
         self._chunk: tuple[int, list[list[str]]] = (-1, [])
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Ids and targets of a step, each (batch, pos); rows are padded to the longest."""
+    def __call__(self, step: int) -> tuple[Int[Tensor, "batch pos"], Int[Tensor, "batch pos"]]:
+        """Ids and targets of a step; rows are padded to the longest."""
         size, (chunk, place) = self.config.batch_size, divmod(step, CHUNK)
         if self._chunk[0] != chunk:
             self._chunk = chunk, self._draw(chunk)
@@ -68,7 +74,9 @@ class Batches:
             )
         return self._rows[tokens]
 
-    def _pad_rows(self, rows: Sequence[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
+    def _pad_rows(
+        self, rows: Sequence[tuple[list[int], int]]
+    ) -> tuple[Int[Tensor, "batch pos"], Int[Tensor, "batch pos"]]:
         longest, pad = max(len(row) for row, _ in rows), self.task.pad
         ids, targets = list[int](), list[int]()  # flat: a tensor of nested lists takes ten times
         for row, start in rows:
@@ -79,33 +87,44 @@ class Batches:
         return _to_tensor(ids).view(shape), _to_tensor(targets).view(shape)
 
 
-def _to_tensor(numbers: list[int]) -> Tensor:
+def _to_tensor(numbers: list[int]) -> Int[Tensor, "number"]:
     return torch.from_numpy(np.array(numbers, dtype=np.int64))
 
 
-def build_sequence_targets(ids: Tensor, targets: Tensor) -> Tensor:
-    """Targets with the prompt's own tokens asked too; beyond a row's end they mean nothing."""
+def build_sequence_targets(
+    ids: Int[Tensor, "batch pos"], targets: Int[Tensor, "batch pos"]
+) -> Int[Tensor, "batch pos"]:
+    """Add the prompt's own tokens to the targets; beyond a row's end they mean nothing."""
     return torch.where(targets == IGNORE, ids.roll(-1, 1), targets)
 
 
-def list_exclusions(domain: Domain, task: Task) -> Domain:
-    """The same inputs, with a predicate of the user's own turned into the list of what it excludes.
+def list_exclusions(
+    domain: Domain, task: Task, *, max_enumerated: int = 70_000, max_listed: int = 4_000
+) -> Domain:
+    """Replace a user's own predicate by the list of the inputs that it excludes.
 
-    Raises DomainError where that list would be long: a checkpoint has to record its domain.
+    Args:
+        domain: The domain; one that JSON can describe is returned as it is.
+        task: The task whose inputs are listed.
+        max_enumerated: Most inputs to try the predicate on.
+        max_listed: Most inputs to list: a checkpoint has to record them.
+
+    Raises:
+        DomainError: The list would be longer.
     """
     try:
         domain.to_json()
     except DomainError:
-        whole = Domain(domain.max_length, domain.max_depth).inputs(task, limit=ENUMERATED)
+        whole = Domain(domain.max_length, domain.max_depth).inputs(task, limit=max_enumerated)
         listed = [tuple(tokens) for tokens in whole if not domain.contains(task, tokens)]
-        if len(listed) > LISTED:
+        if len(listed) > max_listed:
             raise
         return Domain(domain.max_length, domain.max_depth, Listed(frozenset(listed)))
     return domain
 
 
 def compute_n_ctx(task: Task, config: TrainConfig, answer: AnswerFunction | None = None) -> int:
-    """Positions the model needs: the longest of many sequences, and a little beyond."""
+    """The positions that a model needs: those of the longest of many sequences, and SLACK."""
     inputs = Domain(max_length=config.max_length).sample(task, 2000, seed=0)
     outputs = map(answer or task.apply, inputs)
     pairs = zip(inputs, outputs, strict=True)
@@ -113,33 +132,40 @@ def compute_n_ctx(task: Task, config: TrainConfig, answer: AnswerFunction | None
 
 
 def get_answer_function(task: Task, teacher: Teacher | None) -> AnswerFunction:
-    """What is to be learned: the task's own function, or what a teacher says in its place.
+    """What a model learns: the task's own function, or a teacher in its place.
 
-    An answer raises IncompatibleModelError where a teacher has none, or one in other tokens.
+    Args:
+        task: The task.
+        teacher: A Machine, or a function from tokens to tokens; None: the task's own function.
+
+    Returns:
+        A function from tokens to tokens. It raises IncompatibleModelError where the teacher gives
+        no output, or tokens that the task does not know.
+
+    Raises:
+        IncompatibleModelError: The teacher is neither a Machine nor a function.
     """
     if teacher is None:
         return task.apply
     if not callable(teacher) and not hasattr(teacher, "run"):
-        wrong = f"the teacher is {teacher!r}"
-        raise IncompatibleModelError(
-            "train", wrong, "a Machine or a function from tokens to tokens"
-        )
+        hint = "pass a Machine or a function from tokens to tokens"
+        raise IncompatibleModelError("train a model", f"the teacher is {teacher!r}", hint)
     known = set(task.constructors)
 
-    def answer(tokens: Tokens) -> Tokens:
-        said = teacher(tokens) if callable(teacher) else teacher.run(list(tokens))
-        if said is None or not known.issuperset(said):
-            wrong = f"on {' '.join(tokens)} the teacher says {said}"
-            raise IncompatibleModelError("train", wrong, f"an output in {', '.join(sorted(known))}")
-        return said
+    def answer(tokens: Sequence[str]) -> Sequence[str]:
+        output = teacher(tokens) if callable(teacher) else teacher.run(list(tokens))
+        if output is None or not known.issuperset(output):
+            problem = f"on the input {' '.join(tokens)} the teacher gives {output}"
+            hint = f"give an output in {', '.join(sorted(known))}"
+            raise IncompatibleModelError("train a model", problem, hint)
+        return output
 
     return answer
 
 
-def check_context(ids: Tensor, n_ctx: int) -> None:
+def check_context(ids: Int[Tensor, "batch pos"], n_ctx: int) -> None:
     """Raise IncompatibleModelError where a batch is longer than the model's context."""
     if ids.shape[1] > n_ctx:
-        wrong = f"a training sequence takes {ids.shape[1]} positions and n_ctx is {n_ctx}"
-        raise IncompatibleModelError(
-            "train", wrong, f"TrainConfig(n_ctx={ids.shape[1] + SLACK}) or more"
-        )
+        problem = f"a training sequence takes {ids.shape[1]} positions and n_ctx is {n_ctx}"
+        hint = f"use TrainConfig(n_ctx={ids.shape[1] + SLACK}) or more"
+        raise IncompatibleModelError("train a model", problem, hint)

@@ -4,106 +4,138 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from math import cos, pi
 
 from recinterp.errors import ModelError
+from recinterp.models.architectures.shape import NORMS, POSITIONS
 
-ARCHITECTURES = ("decoder-only", "encoder-decoder")
-LOSSES = ("output", "sequence")
-NORMS = ("LN", "LNPre", "none")
-POSITIONS = ("learned", "rotary", "none")
+Exclude = Callable[[Sequence[str]], bool]
 CHOICES = {
-    "architecture": ARCHITECTURES,
-    "loss": LOSSES,
+    "architecture": ("decoder-only", "encoder-decoder"),
+    "loss": ("output", "sequence"),
     "positions": POSITIONS,
     "norm": NORMS,
 }
-LATER = (
-    "positions",
-    "attn_only",
-    "norm",
-    "loss",
-)  # fields that the first checkpoints do not record: written where not the default
-Exclude = Callable[[Sequence[str]], bool]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A recipe. `max_depth` and `exclude` (a predicate on tokens) carve inputs out of training.
+    """A training recipe. The defaults reach every depth of binary successor.
 
-    Lengths are in tokens, specials not counted. The defaults reach every depth of binary successor.
+    Lengths are in tokens of the input, special tokens not counted.
+
+    Attributes:
+        architecture: "decoder-only", or "encoder-decoder" with `n_layers` layers in each half.
+        n_layers: Number of layers.
+        n_heads: Heads per layer; `d_model` is a multiple of it.
+        d_model: Width of the residual stream.
+        d_mlp: Width of the hidden layer of an MLP; None: four times `d_model`.
+        n_ctx: Most positions of a row; None: the longest training sequence and four more, so that
+            somewhat longer inputs can be queried.
+        positions: "learned", "rotary" (decoder-only, an even number of features per head) or
+            "none".
+        attn_only: Whether the layers have no MLP.
+        norm: "LN", "LNPre" (LayerNorm without gain and bias) or "none".
+        max_length: Longest training input, in tokens.
+        max_depth: Deepest training input, in nested unfoldings of the recursive function; None:
+            every depth.
+        exclude: A predicate on the tokens of an input; where it is true, the input is left out of
+            training.
+        distribution: How training inputs are drawn: "balanced" (every depth equally often, given
+            the length), "uniform" (the length uniform, then each input of it equally likely) or
+            "natural" (each input of the domain equally likely).
+        loss: Tokens that the loss counts: "output", or "sequence" (every token after the first;
+            decoder-only).
+        steps: Optimizer steps.
+        warmup: Steps of linear warm-up of the learning rate, at most half of `steps`; a cosine
+            decay to zero follows.
+        learning_rate: Largest learning rate of AdamW.
+        embedding_std: Standard deviation of the initial embeddings; None: 1 / sqrt(d_model).
+        weight_decay: Weight decay of AdamW.
+        batch_size: Examples per step.
+        seed: Seed of the initial weights and of the training inputs.
+        save_every: Steps between two saves of an unfinished run.
+
+    Raises:
+        ModelError: A value is not allowed, or two values do not fit together.
     """
 
-    architecture: str = "decoder-only"  # or encoder-decoder, with n_layers each
+    architecture: str = "decoder-only"
     n_layers: int = 2
     n_heads: int = 2
     d_model: int = 64
-    d_mlp: int | None = None  # None: four times d_model
-    n_ctx: int | None = (
-        None  # None: the longest training sequence, and a little room to look beyond
-    )
-    positions: str = "learned"  # learned, rotary or none
+    d_mlp: int | None = None
+    n_ctx: int | None = None
+    positions: str = "learned"
     attn_only: bool = False
-    norm: str = "LN"  # LN, LNPre (without gain and bias) or none
+    norm: str = "LN"
     max_length: int = 16
     max_depth: int | None = None
     exclude: Exclude | None = None
-    distribution: str = "balanced"  # balanced, natural or uniform
-    loss: str = "output"  # what is asked: the output, or "sequence": all after the first token
+    distribution: str = "balanced"
+    loss: str = "output"
     steps: int = 3000
     warmup: int = 100
     learning_rate: float = 2e-3
-    embedding_std: float | None = None  # None: 1 / sqrt(d_model)
+    embedding_std: float | None = None
     weight_decay: float = 0.01
     batch_size: int = 64
     seed: int = 0
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        asked = "TrainConfig"
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                wrong = f"there is no {name} {getattr(self, name)!r}"
-                raise ModelError(asked, wrong, " or ".join(known))
-        for name in (
-            "n_layers",
-            "n_heads",
-            "d_model",
-            "max_length",
-            "steps",
-            "batch_size",
-            "save_every",
-        ):
-            if getattr(self, name) < 1:
-                raise ModelError(asked, f"{name} is {getattr(self, name)}", "1 or more")
-        if self.d_model % self.n_heads:
-            wrong = f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}"
-            raise ModelError(
-                asked, wrong, f"for instance {self.n_heads * max(1, self.d_model // self.n_heads)}"
-            )
+        self._check_choices()
+        self._check_counts()
+        self._check_heads()
         if self.architecture == "encoder-decoder":
             self._check_encoder_decoder()
-        if self.positions == "rotary" and (self.d_model // self.n_heads) % 2:
-            wrong = f"a head has {self.d_model // self.n_heads} features and rotary positions turn"
-            raise ModelError(asked, f"{wrong} pairs of them", "an even d_model / n_heads")
+
+    def _check_choices(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                problem = f"there is no {name} {getattr(self, name)!r}"
+                raise _invalid(problem, f"choose {' or '.join(known)}")
+
+    def _check_counts(self) -> None:
+        counts = ("n_layers", "n_heads", "d_model", "max_length", "steps", "batch_size")
+        for name in (*counts, "save_every"):
+            if getattr(self, name) < 1:
+                raise _invalid(f"{name} is {getattr(self, name)}", "use 1 or more")
+
+    def _check_heads(self) -> None:
+        d_head, rest = divmod(self.d_model, self.n_heads)
+        if rest:
+            problem = f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}"
+            raise _invalid(problem, f"use d_model={self.n_heads * max(1, d_head)}")
+        if self.positions == "rotary" and d_head % 2:
+            problem = f"a head has {d_head} features and rotary positions turn pairs of them"
+            raise _invalid(problem, "use an even d_model / n_heads")
 
     def _check_encoder_decoder(self) -> None:
-        """An encoder reads all of its input at once: it neither turns it nor is asked for it."""
+        """An encoder reads the whole input at once: no rotation of it, no loss on it."""
         for name, bad, good in (("loss", "sequence", "output"), ("positions", "rotary", "learned")):
             if getattr(self, name) == bad:
-                wrong = f"an encoder-decoder has no {name} {bad!r}"
-                raise ModelError("TrainConfig", wrong, f"{name}={good!r}")
+                raise _invalid(f"an encoder-decoder has no {name} {bad!r}", f"use {name}={good!r}")
 
     def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then a cosine down to zero."""
-        from math import cos, pi
+        """The learning rate of a step: linear warm-up, then a cosine decay to zero.
 
+        Args:
+            step: Index of the step, counted from 0.
+        """
         warmup = min(self.warmup, self.steps // 2)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         return self.learning_rate * (1 + cos(pi * (step - warmup) / (self.steps - warmup))) / 2
 
     def to_json(self) -> dict[str, object]:
-        """Plain values; `exclude` is not among them, the checkpoint's domain describes it."""
-        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exclude"}
-        plain = {f.name: f.default for f in fields(self) if f.name in LATER}
-        return {k: v for k, v in said.items() if k not in plain or v != plain[k]}
+        """Plain values, without `exclude`, which the checkpoint's domain describes."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exclude"}
+        # The first checkpoints do not record these; they are written where not the default.
+        added_later = ("positions", "attn_only", "norm", "loss")
+        defaults = {f.name: f.default for f in fields(self) if f.name in added_later}
+        return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
+
+
+def _invalid(problem: str, hint: str) -> ModelError:
+    return ModelError("make a TrainConfig", problem, hint)

@@ -13,63 +13,83 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from recinterp.errors import CheckpointError
 
-FILE = "unfinished.safetensors"
+STATE_FILE = "unfinished.safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UnfinishedRun:
-    """Steps done so far, history and its open window, the tensors of model and optimizer."""
+    """All that the next step of a training run depends on.
+
+    Attributes:
+        step: Steps done so far.
+        history: The rows of the history so far: step, loss, share of exact examples.
+        window: Summed loss, exact examples and examples since the last row.
+        tensors: Parameters of the model, and AdamW's moments.
+    """
 
     step: int
     history: tuple[tuple[float, ...], ...]
     window: tuple[float, float, int]
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Float[Tensor, "..."]]
 
 
 def save_unfinished(work: Path, state: UnfinishedRun, recipe: Mapping[str, object]) -> None:
     """Replace the state in `work`, atomically and through to the disk."""
     from safetensors.torch import save as to_bytes
 
-    said = {"step": state.step, "history": state.history, "window": state.window}
-    said |= {"recipe": recipe}
-    data = to_bytes(dict(state.tensors), metadata={"recinterp": json.dumps(said)})
+    fields = {"step": state.step, "history": state.history, "window": state.window}
+    fields |= {"recipe": recipe}
+    data = to_bytes(dict(state.tensors), metadata={"recinterp": json.dumps(fields)})
     work.mkdir(parents=True, exist_ok=True)
-    write_atomically(work / FILE, data)
+    write_atomically(work / STATE_FILE, data)
 
 
 def load_unfinished(work: Path, recipe: Mapping[str, object]) -> UnfinishedRun | None:
-    """The state in `work`, None if there is none. Raises CheckpointError if it is another run's."""
+    """Read the state in `work`; None if there is none.
+
+    Args:
+        work: Folder of the run.
+        recipe: The recipe that the run has to have.
+
+    Raises:
+        CheckpointError: The file is damaged, or holds a run of another recipe.
+    """
     from safetensors import SafetensorError, safe_open
 
-    path, asked = work / FILE, f"resume from {work}"
+    path, operation = work / STATE_FILE, f"resume a training run from {work}"
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            said = json.loads(file.metadata()["recinterp"])
+            fields = json.loads(file.metadata()["recinterp"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            asked, f"{FILE} cannot be read ({error})", "an empty folder"
-        ) from error
-    if said["recipe"] != json.loads(json.dumps(recipe)):
-        wrong = "it holds an unfinished run of another recipe"
-        raise CheckpointError(asked, wrong, "another folder, or remove this one")
-    rows, (loss, exact, n) = said["history"], said["window"]
-    return UnfinishedRun(said["step"], tuple(tuple(row) for row in rows), (loss, exact, n), tensors)
+        problem = f"{STATE_FILE} cannot be read ({error})"
+        raise CheckpointError(operation, problem, "use an empty folder") from error
+    if fields["recipe"] != json.loads(json.dumps(recipe)):
+        problem = "it holds an unfinished run of another recipe"
+        raise CheckpointError(operation, problem, "use another folder, or remove this one")
+    loss, exact, n = fields["window"]
+    return UnfinishedRun(
+        step=fields["step"],
+        history=tuple(tuple(row) for row in fields["history"]),
+        window=(loss, exact, n),
+        tensors=tensors,
+    )
 
 
 def delete_unfinished(work: Path) -> None:
-    """Forget the unfinished run, once it is finished."""
-    (work / FILE).unlink(missing_ok=True)
+    """Delete the state in `work`, if there is one."""
+    (work / STATE_FILE).unlink(missing_ok=True)
 
 
 def collect_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Every tensor that the next step depends on, copied."""
+    """Copy every tensor that the next step depends on."""
     out = {f"model.{name}": p.detach().clone() for name, p in model.named_parameters()}
     for name, p in model.named_parameters():
         for key, value in optimizer.state.get(p, {}).items():
@@ -81,7 +101,7 @@ def collect_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[
 def restore_tensors(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
-    """The inverse of `collect_tensors`, bit for bit."""
+    """Put the tensors of `collect_tensors` back, bit for bit."""
     named = dict(model.named_parameters())
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
@@ -93,7 +113,7 @@ def restore_tensors(
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that its name always shows a complete one."""
+    """Write a file under another name, then rename it: a reader never meets half a file."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:

@@ -38,29 +38,63 @@ from recinterp.models.training.batches import (
 from recinterp.models.training.config import TrainConfig
 from recinterp.tasks import Domain, Task
 
-REPORT = 50  # steps a history row sums up
 
+@dataclass(frozen=True, kw_only=True)
+class HistoryRow:
+    """Loss and accuracy over the steps since the row before; every example was fresh.
 
-@dataclass(frozen=True)
-class Progress:
-    """One row of history, over the steps since the row before: every example in it was fresh."""
+    Attributes:
+        step: Steps done.
+        loss: Mean cross entropy, in nats per token that the loss counts.
+        exact: Share of the examples whose every output token was the most likely one, 0 to 1.
+    """
 
     step: int
-    loss: float  # nats per token that was asked
-    exact: float  # share of examples whose every output token was the argmax
+    loss: float
+    exact: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """A finished training run."""
+    """A finished training run.
+
+    Attributes:
+        model: The trained model, hooked, in evaluation mode.
+        history: Loss and accuracy, one row for every 50 steps.
+        checkpoint: How the model is built, for which task, on what it was trained.
+    """
 
     model: nn.Module
-    history: tuple[Progress, ...]
+    history: tuple[HistoryRow, ...]
     checkpoint: Checkpoint
 
     def save(self, path: str | Path) -> Path:
-        """Write PATH.safetensors and PATH.json; returns the JSON's path."""
+        """Write PATH.safetensors and PATH.json, each whole or not at all.
+
+        Args:
+            path: Path of the checkpoint, with or without a suffix.
+
+        Returns:
+            Path of the JSON.
+
+        Raises:
+            NonFiniteWeightsError: A weight is NaN or infinite.
+        """
         return save(self.model, path)
+
+    def __repr__(self) -> str:
+        """One line on each thing a reader needs: model, task, loss and accuracy over the steps."""
+        lines = [
+            f"TrainingRun of {self.checkpoint.name!r}",
+            f"  task   {self.checkpoint.task.name}, {self.checkpoint.task.order} order",
+            f"  model  {self.checkpoint.shape.describe()}",
+        ]
+        rows = {row.step: row for row in (*self.history[:1], *self.history[-1:])}.values()
+        lines += [
+            f"  step {row.step}: loss {row.loss:.4f} nats per token, {row.exact:.1%} exact"
+            for row in rows
+        ]
+        return "\n".join(lines)
 
 
 def train(
@@ -72,13 +106,27 @@ def train(
     progress: bool | None = None,
     name: str = "",
 ) -> TrainingRun:
-    """Train a model on a task's function. Resumes the unfinished run in `work`, if there is one.
+    """Train a model on a task's function.
 
-    `teacher`: a Machine, or any function from tokens to tokens, to learn in place of the task's
-    own function: a model whose fault is known. `progress`: a bar on stderr; None shows it on a
-    terminal only. `name` goes into the checkpoint. Raises IncompatibleModelError where sequences
-    outgrow the context or the teacher has no answer, CheckpointError where `work` holds another
-    run.
+    Args:
+        task: The task to learn.
+        config: The recipe; None: the defaults.
+        teacher: A Machine, or a function from tokens to tokens, to learn in place of the task's
+            own function: a model whose fault is known.
+        work: A folder for the state of the run; an unfinished run there is resumed. None: nothing
+            is stored.
+        progress: Whether to show a bar on stderr; None: only on a terminal.
+        name: Name of the checkpoint; empty: the task's name.
+
+    Returns:
+        The trained model with its history and its checkpoint. The same recipe and seed give the
+        same weights, bit for bit, on one machine.
+
+    Raises:
+        CheckpointError: `work` holds a run of another recipe.
+        DomainError: `config.exclude` leaves out too many inputs to record.
+        IncompatibleModelError: A sequence is longer than the context, or the teacher has no answer.
+        NonFiniteWeightsError: Training has diverged.
     """
     config = config or TrainConfig()
     domain = list_exclusions(Domain(config.max_length, config.max_depth, config.exclude), task)
@@ -86,7 +134,7 @@ def train(
         trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
         trainer.run(progress)
     weights = trainer.plain.export_weights()
-    native.check_finite(weights, asked=f"train {task.name}")
+    native.check_finite(weights, operation=f"train a model on {task.name}")
     model = native.build_hooked(trainer.plain.shape, weights)
     last = trainer.history[-1]
     summary = {"steps": last.step, "loss": last.loss, "exact": last.exact}
@@ -94,11 +142,11 @@ def train(
         name or task.name, trainer.plain.shape, task, domain, trainer.recorded_config, summary
     )
     attach_checkpoint(model, checkpoint)
-    return TrainingRun(model, tuple(trainer.history), checkpoint)
+    return TrainingRun(model=model, history=tuple(trainer.history), checkpoint=checkpoint)
 
 
 def derive_shape(task: Task, config: TrainConfig, answer: AnswerFunction | None = None) -> Shape:
-    """Sizes of the model that a recipe trains."""
+    """Derive the sizes of the model that a recipe trains."""
     return Shape(
         n_layers=config.n_layers,
         n_heads=config.n_heads,
@@ -116,7 +164,7 @@ def derive_shape(task: Task, config: TrainConfig, answer: AnswerFunction | None 
 
 
 def build_untrained(shape: Shape, config: TrainConfig) -> DecoderOnly | EncoderDecoder:
-    """An untrained model, drawn from torch's global generator."""
+    """Build an untrained model, drawn from torch's global generator."""
     plain = EncoderDecoder(shape) if shape.kind == "encoder-decoder" else DecoderOnly(shape)
     if config.embedding_std is not None:
         with torch.no_grad():
@@ -126,7 +174,9 @@ def build_untrained(shape: Shape, config: TrainConfig) -> DecoderOnly | EncoderD
 
 
 class _Trainer:
-    """The state of one run: model, optimizer, history, and where all of it is kept."""
+    """The state of one run: model, optimizer, history, and the folder it is stored in."""
+
+    STEPS_PER_ROW = 50
 
     def __init__(
         self,
@@ -149,7 +199,7 @@ class _Trainer:
         self.optimizer = torch.optim.AdamW(
             self.plain.parameters(), weight_decay=config.weight_decay, fused=True
         )
-        self.history: list[Progress] = []
+        self.history: list[HistoryRow] = []
         self.window = (0.0, 0.0, 0)  # loss, exact examples and examples since the last row
         self.step = 0
         if work is not None:
@@ -159,11 +209,14 @@ class _Trainer:
         state = resume.load_unfinished(work, self.recipe)
         if state is not None:
             resume.restore_tensors(self.plain, self.optimizer, state.tensors)
-            self.history = [Progress(int(row[0]), row[1], row[2]) for row in state.history]
+            self.history = [
+                HistoryRow(step=int(step), loss=loss, exact=exact)
+                for step, loss, exact in state.history
+            ]
             self.step, self.window = state.step, state.window
 
     def run(self, progress: bool | None) -> None:
-        """All the steps that are left."""
+        """Do all the steps that are left."""
         from tqdm import tqdm
 
         hidden = None if progress is None else not progress
@@ -171,7 +224,7 @@ class _Trainer:
             while self.step < self.config.steps:
                 self._one_step()
                 bar.update()
-                if self.step % REPORT == 0 or self.step == self.config.steps:
+                if self.step % self.STEPS_PER_ROW == 0 or self.step == self.config.steps:
                     self._close_window()
                     bar.set_postfix(loss=self.history[-1].loss, exact=self.history[-1].exact)
                 if self.work and self.step % self.config.save_every == 0:
@@ -184,28 +237,29 @@ class _Trainer:
             group["lr"] = self.config.learning_rate_at(self.step)
         real = self.plain.select_required(targets != IGNORE)
         logits = self.plain.compute_logits(self.plain.residual_at(ids, real))
-        wanted = targets[real]
-        asked = (
-            build_sequence_targets(ids, targets)[real] if self.config.loss == "sequence" else wanted
-        )
-        loss = F.cross_entropy(logits, asked, ignore_index=IGNORE)
+        outputs = targets[real]
+        whole = self.config.loss == "sequence"
+        counted = build_sequence_targets(ids, targets)[real] if whole else outputs
+        loss = F.cross_entropy(logits, counted, ignore_index=IGNORE)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.step += 1
-        wrong = (logits.detach().argmax(-1) != wanted) & (wanted != IGNORE)
+        wrong = (logits.detach().argmax(-1) != outputs) & (outputs != IGNORE)
         missed = set(real.nonzero()[:, 0][wrong].tolist())
         total, exact, n = self.window
         self.window = total + loss.item() * len(ids), exact + len(ids) - len(missed), n + len(ids)
 
     def _close_window(self) -> None:
         total, exact, n = self.window
-        self.history.append(Progress(self.step, total / n, exact / n))
+        self.history.append(HistoryRow(step=self.step, loss=total / n, exact=exact / n))
         self.window = (0.0, 0.0, 0)
 
     def _save(self, work: Path) -> None:
         rows = tuple((row.step, row.loss, row.exact) for row in self.history)
         tensors = resume.collect_tensors(self.plain, self.optimizer)
         resume.save_unfinished(
-            work, resume.UnfinishedRun(self.step, rows, self.window, tensors), self.recipe
+            work,
+            resume.UnfinishedRun(step=self.step, history=rows, window=self.window, tensors=tensors),
+            self.recipe,
         )
