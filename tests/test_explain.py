@@ -4,79 +4,78 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import recinterp as ri
 from recinterp.causal.results import MechanismKind
 from recinterp.errors import CheckpointError, DomainError, IncompatibleModelError, RecinterpError
-from recinterp.explanation import Explanation
 from tests import planted
+from tests.cases import SHORT_DOMAIN
 
-SHORTCUT = "binary-successor-natural-depthcap3"
-DOMAIN = ri.Domain(max_length=9)
-
-
-@cache
-def model() -> object:
-    return ri.load(SHORTCUT)
+pytestmark = pytest.mark.slow
 
 
-@cache
-def explained() -> Explanation:
-    return ri.explain(model(), ri.task("binary-successor"), domain=DOMAIN, seed=0)
+def test_shipped_model_is_a_bounded_depth_shortcut(explanation: ri.Explanation) -> None:
+    assert explanation.diff.verdict == "shortcut"
+    assert any(("bounded-depth", 3) in s.bounds for s in explanation.diff.shortcuts)
 
 
-def test_machine_of_capped_model_predicts_its_errors() -> None:
-    ex = explained()
-    assert ex.diff.verdict == "shortcut"
-    assert any(("bounded-depth", 3) in s.bounds for s in ex.diff.shortcuts)
-    inputs = list(ex.task.inputs(9))
-    outputs = ri.predict(model(), ex.task, inputs)
-    failing = [
-        i
-        for i, (y, z) in enumerate(zip(outputs, ex.task.apply_many(inputs), strict=True))
-        if y != z
-    ]
-    told = ex.machine.run_many(inputs)
+def test_machine_predicts_errors_exactly_and_flags_all(
+    explanation: ri.Explanation, shipped_model: nn.Module
+) -> None:
+    task = explanation.task
+    inputs = list(task.inputs(9))
+    outputs, expected = ri.predict(shipped_model, task, inputs), task.apply_many(inputs)
+    failing = [i for i, output in enumerate(outputs) if output != expected[i]]
+    predicted = explanation.machine.run_many(inputs)
     assert failing
-    assert sum(told[i] == outputs[i] for i in failing) >= 0.9 * len(failing)
-    assert [i for i, fails in enumerate(ex.will_fail(inputs)) if fails] == failing
+    assert sum(predicted[i] == outputs[i] for i in failing) >= 0.9 * len(failing)
+    assert [i for i, fails in enumerate(explanation.will_fail(inputs)) if fails] == failing
 
 
-def test_counterexample_is_the_models_output() -> None:
-    first = explained().diff.shortcuts[0]
-    assert ri.predict(model(), explained().task, [first.counterexample]) == [first.model_output]
-    assert explained().task.apply(first.counterexample) == first.expected != first.model_output
+def test_counterexample_is_what_the_model_writes(
+    explanation: ri.Explanation, shipped_model: nn.Module
+) -> None:
+    first, task = explanation.diff.shortcuts[0], explanation.task
+    assert ri.predict(shipped_model, task, [first.counterexample]) == [first.model_output]
+    assert task.apply(first.counterexample) == first.expected != first.model_output
 
 
-def test_heads_and_sites_have_controls() -> None:
-    ex = explained()
-    assert [h.name for h in ex.heads] == ["L0H0", "L0H1", "L1H0", "L1H1"]
-    assert set(ex.recursion_heads) <= set(ex.heads)
-    assert all(h.controls for h in ex.heads)
-    accepted = [s for s in ex.sites if s.accepted]
+def test_heads_have_controls(explanation: ri.Explanation) -> None:
+    assert [h.name for h in explanation.heads] == ["L0H0", "L0H1", "L1H0", "L1H1"]
+    assert set(explanation.recursion_heads) <= set(explanation.heads)
+    assert all(h.controls for h in explanation.heads)
+
+
+def test_accepted_sites_beat_their_control(explanation: ri.Explanation) -> None:
+    accepted = [s for s in explanation.sites if s.accepted]
     assert accepted
     assert all(s.control <= 0.25 and s.accuracy >= 0.7 and s.pairs >= 10 for s in accepted)
 
 
-def test_fidelity_exceeds_its_baselines() -> None:
-    overall = explained().fidelity.overall
+def test_fidelity_is_above_its_baselines(explanation: ri.Explanation) -> None:
+    overall = explanation.fidelity.overall
     assert overall.match.value > overall.baselines["model is right"].value
     assert overall.match.value > overall.baselines["nearest neighbour"].value
-    assert explained().fidelity.interventional is not None
+    assert explanation.fidelity.interventional is not None
 
 
-def test_load_restores_what_save_wrote(tmp_path: Path) -> None:
-    ex = explained()
-    ex.save(tmp_path / "ex")
-    back = ri.Explanation.load(tmp_path / "ex")
-    back.save(tmp_path / "again")
+def test_saved_explanation_loads_unchanged(explanation: ri.Explanation, tmp_path: Path) -> None:
+    explanation.save(tmp_path / "ex")
+    loaded = ri.Explanation.load(tmp_path / "ex")
+    loaded.save(tmp_path / "again")
     assert (tmp_path / "again").read_text() == (tmp_path / "ex").read_text()
-    assert str(back) == str(ex)
-    assert back.machine.run(["X0", "01"]) == ["X1", "01"]
+    assert str(loaded) == str(explanation)
+    assert loaded.machine.run(["X0", "01"]) == ["X1", "01"]
+
+
+def test_damaged_missing_and_foreign_files_are_refused(
+    explanation: ri.Explanation, tmp_path: Path
+) -> None:
+    explanation.save(tmp_path / "ex")
     (tmp_path / "half").write_text((tmp_path / "ex").read_text()[:500])
     for name in ("half", "missing"):
         with pytest.raises(CheckpointError, match="not an explanation"):
@@ -86,9 +85,13 @@ def test_load_restores_what_save_wrote(tmp_path: Path) -> None:
         ri.Explanation.load(tmp_path / "foreign")
 
 
-def test_same_seed_gives_same_explanation() -> None:
-    task, domain = ri.task("binary-successor"), ri.Domain(max_length=6)
-    one, other = (ri.explain(model(), task, domain=domain, seed=1) for _ in range(2))
+def test_same_seed_gives_the_same_explanation(
+    shipped_model: nn.Module, binary_successor: ri.Task
+) -> None:
+    domain = ri.Domain(max_length=6)
+    one, other = (
+        ri.explain(shipped_model, binary_successor, domain=domain, seed=1) for _ in range(2)
+    )
     assert one.machine == other.machine
     assert (one.heads, one.sites, one.diff, one.fidelity) == (
         other.heads,
@@ -116,25 +119,27 @@ def test_config_is_recorded_and_its_default_changes_nothing(tmp_path: Path) -> N
     assert ri.Explanation.load(tmp_path / "ex").config == config
 
 
-def test_plain_function_is_explained_by_behaviour_only() -> None:
-    ex = ri.explain(planted.many(planted.capped(2)), ri.task("binary-successor"), domain=DOMAIN)
+def test_explains_a_plain_function_by_its_outputs() -> None:
+    ex = ri.explain(
+        planted.many(planted.capped(2)), ri.task("binary-successor"), domain=SHORT_DOMAIN
+    )
     assert ex.diff.verdict == "shortcut"
     assert ex.heads == ex.sites == ()
     assert ex.mechanism.kind is MechanismKind.OUTPUTS_ONLY
 
 
 @pytest.mark.parametrize(
-    ("model_given", "error", "says"),
+    ("model_given", "error", "message"),
     [
         (planted.many(planted.successor), DomainError, "Domain"),
         ("a string", IncompatibleModelError, "neither a hooked model"),
     ],
 )
-def test_unusable_model_or_domain_is_refused(
-    model_given: object, error: type[RecinterpError], says: str
+def test_bad_input_raises_one_clear_error(
+    model_given: object, error: type[RecinterpError], message: str
 ) -> None:
-    domain = None if error is DomainError else DOMAIN
-    with pytest.raises(error, match=says):
+    domain = None if error is DomainError else SHORT_DOMAIN
+    with pytest.raises(error, match=message):
         ri.explain(model_given, ri.task("binary-successor"), domain=domain)
 
 

@@ -30,6 +30,7 @@ from recinterp.judge import Fidelity, Stratum
 from recinterp.probe import Head, HeadRole, LayerFinding
 from recinterp.stats import Rate
 from recinterp.view.notebook.session import Session
+from tests.cases import load_shipped
 from tests.view.machines import SUCCESSOR, capped
 
 DEEP, RIGHT = ("X1", "X1", "X1", "X1", "01"), ("X0", "X0", "X0", "X0", "X0", "01")
@@ -185,4 +186,4 @@ def explanation(**changes: Any) -> Explanation:
 @cache
 def session() -> Session:
     """The session of that explanation with its model, loaded once."""
-    return Session(explanation(model=ri.load("binary-successor-natural-depthcap3")))
+    return Session(explanation(model=load_shipped()))

@@ -1,0 +1,34 @@
+"""Fixtures that tests of several rooms share, each made once in a run."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+import recinterp as ri
+from tests.cases import SHORT_DOMAIN, load_shipped
+
+
+@pytest.fixture(scope="session")
+def binary_successor() -> ri.Task:
+    """The task of the shipped model."""
+    return ri.task("binary-successor", order="natural")
+
+
+@pytest.fixture(scope="session")
+def shipped_model() -> nn.Module:
+    """The shipped model that carries at most three times."""
+    return load_shipped()
+
+
+@pytest.fixture(scope="session")
+def explanation(shipped_model: nn.Module, binary_successor: ri.Task) -> ri.Explanation:
+    """The shipped model's explanation on a small domain."""
+    return ri.explain(shipped_model, binary_successor, domain=SHORT_DOMAIN, seed=0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of one explanation to one worker, so that it is made once in a parallel run."""
+    for item in items:
+        if "explanation" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("explanation"))
