@@ -1,6 +1,7 @@
 # Everything a fresh machine needs: Python 3.11 or newer and make.
 #
 #   make explain      what did the shipped shortcut model learn? prints the report, writes report.html
+#   make quick        the tests that take under a minute together; begin with these
 #   make test         the whole suite
 #   make test-browser the notebook views in chromium and JupyterLab; screenshots in test-output/
 #   make docs         the documentation, in docs/_build/html
@@ -21,14 +22,20 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 export WANDB_MODE ?= disabled
 
-.PHONY: explain test test-browser docs tutorials test-hooked lint types format readme wheel clean help
+.PHONY: explain quick test test-browser docs tutorials test-hooked lint types format readme wheel clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,9s/^# *//p' Makefile
+	@sed -n '3,10s/^# *//p' Makefile
 
 explain: $(VENV)/.stamp
 	$(VENV)/bin/recinterp explain $(MODEL) --html report.html
+
+# No training, no explanation of a model, no browser, no proof assistant, no notebook.
+quick: export OMP_NUM_THREADS := 1
+quick: $(VENV)/.stamp
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -q --ignore tests/docs \
+	  -m "not (slow or long or backend or browser or coqc)" $(ARGS)
 
 test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.stamp

@@ -15,6 +15,8 @@ import recinterp as ri
 from recinterp.errors import DomainError, IncompatibleModelError
 from recinterp.models.training.batches import IGNORE, Batches
 
+pytestmark = pytest.mark.slow
+
 LENGTH, STEPS, RATE = 5, 900, 5e-3
 Predict = Callable[[list[list[str]]], list[list[str]]]
 

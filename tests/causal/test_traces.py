@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from recinterp.machine import Machine
 from tests.machine.strategies import machines, words
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(machines(), st.lists(words, min_size=1, max_size=8))
 def test_batched_traces_equal_single_ones(machine: Machine, batch: list[list[str]]) -> None:

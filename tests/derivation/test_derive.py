@@ -164,6 +164,7 @@ def test_functions_beyond_one_stack_are_not_derivable(function: str, order: str)
         derive_machine(program(function, order))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "longest"), [("sort", 4), ("value", 3), ("height", 9)])
 @pytest.mark.parametrize("order", ORDERS)
 def test_length_bound_makes_functions_derivable(function: str, longest: int, order: str) -> None:
@@ -270,6 +271,7 @@ def _reads(t: Task, word: list[str]) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_derivation_is_independent_of_hash_seed() -> None:
     """Two interpreters, each of which iterates over sets in an order of its own."""
     said = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ def test_minimised_machine_runs_alike(machine: Machine, batch: list[list[str]]) 
             assert (after.status, after.out) == (before.status, before.out)
 
 
+@pytest.mark.slow
 @many
 @given(machines(), words, st.integers(0, 4), guards)
 def test_simplified_guard_is_equivalent(
@@ -89,6 +91,7 @@ def test_simplified_guard_is_equivalent(
     assert all(map(state.holds, whole)) == all(map(state.holds, simpler))
 
 
+@pytest.mark.slow
 @many
 @given(machines(), words, st.integers(-1, 8), guards, guards)
 def test_simplified_votes_are_equivalent(

@@ -28,6 +28,8 @@ from recinterp.models.training.batches import (
 from recinterp.tasks import FullDepth, Listed
 from tests.models.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 
 def weights(run: TrainingRun) -> dict[str, torch.Tensor]:
     return native.read_weights(run.model, run.checkpoint.shape)

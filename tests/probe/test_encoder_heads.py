@@ -12,6 +12,8 @@ from recinterp.probe import probe_heads
 from recinterp.view.report.sentences.heads import head_note
 from recinterp.view.report.sentences.network import location_text
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["E0H0", "E0H1", "D0H0", "D0H1", "X0H0", "X0H1"]
 
 

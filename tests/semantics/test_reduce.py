@@ -96,6 +96,7 @@ def test_evaluators_and_strategies_agree(seed: int) -> None:
                 assert trace.result.symbols == symbols_of(value, read.program)
 
 
+@pytest.mark.slow
 def test_evaluates_recursion_a_hundred_thousand_deep() -> None:
     n = 100_000
     for order in ("natural", "reverse"):

@@ -19,6 +19,8 @@ from tests.machine.inputs import Inputs
 from tests.semantics import coqc
 from tests.semantics.coqc import STRATEGIES, normal_form, step_sentences
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted((Path(__file__).parent / "textbook").glob("*.v"))
 NAMES = [f.stem for f in FILES]
 BY_NAME = dict(zip(NAMES, FILES, strict=True))
