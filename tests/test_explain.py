@@ -12,6 +12,7 @@ from torch import nn
 import recinterp as ri
 from recinterp.causal.results import MechanismKind
 from recinterp.errors import CheckpointError, DomainError, IncompatibleModelError, RecinterpError
+from recinterp.view import explanation_json
 from tests import planted
 from tests.cases import SHORT_DOMAIN
 
@@ -116,6 +117,7 @@ def test_config_is_recorded_and_its_default_changes_nothing(tmp_path: Path) -> N
     changed.save(tmp_path / "ex")
     saved = json.loads((tmp_path / "ex").read_text())["config"]
     assert saved["sample_size"] == 40
+    assert explanation_json(changed)["config"] == saved
     assert ri.Explanation.load(tmp_path / "ex").config == config
 
 

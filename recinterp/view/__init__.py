@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recinterp.io import write_text
+from recinterp.io import to_plain, write_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,7 +52,7 @@ def explanation_html(ex: Explanation, path: str | Path | None = None) -> str:
 
 
 def explanation_json(ex: Explanation) -> dict[str, object]:
-    """Every number and sentence that the page shows.
+    """Every number and sentence that the page shows, and the thresholds it was made with.
 
     Args:
         ex: An explanation.
@@ -62,7 +62,7 @@ def explanation_json(ex: Explanation) -> dict[str, object]:
     """
     from recinterp.view.report.data import build_report
 
-    return build_report(ex).to_json()
+    return build_report(ex).to_json() | {"config": to_plain(ex.config)}
 
 
 def explanation_mimebundle(ex: Explanation) -> dict[str, str]:

@@ -48,7 +48,15 @@ METRICS = Metrics()
 
 @dataclass(frozen=True)
 class PlacedNode:
-    """A node with its centre (x, y) and its size, in points."""
+    """A node with its place.
+
+    Attributes:
+        node: the node.
+        x: its centre from the left, in points.
+        y: its centre from the top, in points.
+        width: in points.
+        height: in points.
+    """
 
     node: StateNode
     x: float
@@ -59,7 +67,16 @@ class PlacedNode:
 
 @dataclass(frozen=True)
 class PlacedEdge:
-    """An edge with its Bézier points, its arrow's tip and its label's centre and size."""
+    """An edge with its curve and the place of its label.
+
+    Attributes:
+        edge: the edge.
+        points: the start of the Bézier curve, then its control points, in points.
+        tip: the tip of the arrow.
+        label: the centre of the label.
+        width: of the label, in points.
+        height: of the label, in points.
+    """
 
     edge: Edge
     points: tuple[Point, ...]
@@ -71,7 +88,15 @@ class PlacedEdge:
 
 @dataclass(frozen=True)
 class PlacedGraph:
-    """A graph ready to be drawn, with the size of the whole drawing in points."""
+    """A graph ready to be drawn.
+
+    Attributes:
+        graph: the graph.
+        width: of the whole drawing, in points.
+        height: of the whole drawing, in points.
+        nodes: the graph's nodes, with their places.
+        edges: the graph's edges, with their curves.
+    """
 
     graph: MachineGraph
     width: float

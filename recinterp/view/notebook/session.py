@@ -184,7 +184,11 @@ class Session:
         return tuple((layer, h) for layer in layers for h in heads)
 
     def name(self, which: HeadIndex) -> str:
-        """The field's name for a head: L1H0; E1H0, D1H0 and X1H0 of an encoder-decoder."""
+        """The field's name for a head: L1H0; E1H0, D1H0 and X1H0 of an encoder-decoder.
+
+        Args:
+            which: the head as (layer, head).
+        """
         return f"{self.adapter.block_names[which[0]]}H{which[1]}"
 
     @cached_property
