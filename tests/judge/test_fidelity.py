@@ -15,13 +15,13 @@ TASK = ri.task("binary-successor")
 DOMAIN = ri.Domain(max_length=10)
 
 
-def test_every_judged_input_is_held_out() -> None:
+def test_judged_inputs_are_held_out() -> None:
     found = build_strata(TASK, DOMAIN, trained=None, distribution="balanced", seed=0)
     assert {"in distribution", "depth 0", "depth 5", "full depth"} <= set(found)
     assert all(held_out(x) for inputs in found.values() for x in inputs)
 
 
-def test_the_truth_is_blind_to_failures_and_says_so() -> None:
+def test_the_ground_truth_machine_predicts_no_failure() -> None:
     judged = ri.fidelity(planted.many(planted.capped(3)), TASK, TASK.machine, domain=DOMAIN)
     overall = judged.overall
     assert overall.failure_recall.hits == 0
@@ -31,7 +31,7 @@ def test_the_truth_is_blind_to_failures_and_says_so() -> None:
     assert overall.coverage.value == 1.0
 
 
-def test_a_users_own_hypothesis_is_judged_like_any_other() -> None:
+def test_a_users_hypothesis_can_be_judged() -> None:
     text = """
     vocab X0/1 X1/1 01/0
     start carry
@@ -52,7 +52,7 @@ def test_a_users_own_hypothesis_is_judged_like_any_other() -> None:
     assert judged.overall.failure_recall.value == judged.overall.failure_precision.value == 1.0
 
 
-def test_no_domain_is_an_error_that_says_what_to_give() -> None:
+def test_a_missing_domain_raises_and_names_the_argument() -> None:
     with pytest.raises(DomainError, match=r"domain=ri\.Domain"):
         ri.fidelity(planted.many(planted.successor), TASK, TASK.machine)
 
@@ -65,7 +65,7 @@ def test_wilson_interval(hits: int, total: int, low: float, high: float) -> None
     assert found == (pytest.approx(low, abs=1e-3), pytest.approx(high, abs=1e-3))
 
 
-def test_a_wrong_token_before_the_machine_gives_up_flags_the_failure() -> None:
+def test_a_wrong_token_before_abstaining_flags_a_failure() -> None:
     """As `will_fail` does: what is written already is not the true output."""
     task = ri.task("binary-successor")
     true = 'in(p) = X1 -> emit X0, p := p + 1, goto succ  @"ι succ X1"'

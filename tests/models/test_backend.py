@@ -19,7 +19,7 @@ from recinterp.models.architectures.decoder_only import DecoderOnly, PackedRows
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import native
 from recinterp.models.backends import transformer_lens as backend
-from tests.models.conftest import random_weights
+from tests.models.tiny import random_weights
 
 pytestmark = pytest.mark.backend
 
@@ -43,21 +43,23 @@ def ids() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("act", ["relu", "gelu", "gelu_new", "silu"])
-def test_every_activation_is_the_models_own(shape: Shape, ids: torch.Tensor, act: str) -> None:
-    assert_computes_what_plain_torch_does(replace(shape, act=act, d_mlp=64), ids)
+def test_hooked_and_plain_model_agree_for_every_activation_function(
+    shape: Shape, ids: torch.Tensor, act: str
+) -> None:
+    assert_hooked_and_plain_model_agree(replace(shape, act=act, d_mlp=64), ids)
 
 
 @pytest.mark.parametrize("norm", ["LN", "LNPre", "none"])
 @pytest.mark.parametrize("attn_only", [False, True])
 @pytest.mark.parametrize("positions", ["learned", "rotary", "none"])
-def test_a_hooked_model_computes_what_plain_torch_does(
+def test_hooked_and_plain_model_agree_for_every_shape(
     shape: Shape, ids: torch.Tensor, norm: str, attn_only: bool, positions: str
 ) -> None:
     shape = replace(shape, norm=norm, attn_only=attn_only, d_mlp=64, positions=positions)
-    assert_computes_what_plain_torch_does(shape, ids)
+    assert_hooked_and_plain_model_agree(shape, ids)
 
 
-def assert_computes_what_plain_torch_does(shape: Shape, ids: torch.Tensor) -> None:
+def assert_hooked_and_plain_model_agree(shape: Shape, ids: torch.Tensor) -> None:
     weights = random_weights(shape)
     model = native.build_hooked(shape, weights)
     with torch.no_grad():
@@ -67,7 +69,7 @@ def assert_computes_what_plain_torch_does(shape: Shape, ids: torch.Tensor) -> No
 
 
 @pytest.mark.parametrize(("positions", "layers"), [("learned", 1), ("rotary", 6), ("none", 2)])
-def test_cached_decoding_is_the_models_own(
+def test_cached_decoding_agrees_with_full_forwards(
     shape: Shape, task: ri.Task, positions: str, layers: int
 ) -> None:
     shape = replace(shape, positions=positions, n_layers=layers)
@@ -79,7 +81,7 @@ def test_cached_decoding_is_the_models_own(
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary", "none"])
-def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> None:
+def test_weights_round_trip(shape: Shape, positions: str) -> None:
     shape = replace(shape, positions=positions)
     weights = random_weights(shape)
     model = native.build_hooked(shape, weights)
@@ -90,7 +92,7 @@ def test_weights_come_back_as_they_were_put_in(shape: Shape, positions: str) -> 
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
-def test_building_a_model_leaves_the_random_generator_alone(shape: Shape) -> None:
+def test_building_a_model_leaves_the_random_generator_unchanged(shape: Shape) -> None:
     weights = random_weights(shape)
     torch.manual_seed(3)
     native.build_hooked(shape, weights)
@@ -99,7 +101,7 @@ def test_building_a_model_leaves_the_random_generator_alone(shape: Shape) -> Non
     assert torch.equal(after, torch.rand(1))
 
 
-def test_the_adapter_reports_the_models_own_sizes_and_logits(
+def test_adapter_reports_the_sizes_and_logits_of_the_model(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
 ) -> None:
     adapter = Adapter(model, task)
@@ -110,7 +112,7 @@ def test_the_adapter_reports_the_models_own_sizes_and_logits(
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_an_edit_at_every_site_reaches_the_logits(
+def test_an_edit_at_every_hook_point_reaches_the_logits(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor, site: str
 ) -> None:
     adapter = Adapter(model, task)
@@ -124,7 +126,7 @@ def test_an_edit_at_every_site_reaches_the_logits(
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_cached_activations_are_the_librarys_own(
+def test_cached_activations_equal_run_with_cache(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor, site: str
 ) -> None:
     held = Adapter(model, task).cache(ids, [site])
@@ -136,7 +138,7 @@ def test_cached_activations_are_the_librarys_own(
     assert held[site].shape == SHAPES.get(kind, (3, 9, 16))
 
 
-def test_a_pattern_row_sums_to_one_and_never_looks_ahead(
+def test_attention_patterns_sum_to_one_and_are_causal(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
 ) -> None:
     pattern = Adapter(model, task).cache(ids, ["blocks.1.attn.hook_pattern"])[
@@ -146,7 +148,7 @@ def test_a_pattern_row_sums_to_one_and_never_looks_ahead(
     assert not pattern.triu(1).any()
 
 
-def test_a_written_activation_is_what_the_rest_computes_with(
+def test_a_patched_activation_feeds_the_later_layers(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
 ) -> None:
     adapter = Adapter(model, task)
@@ -156,14 +158,14 @@ def test_a_written_activation_is_what_the_rest_computes_with(
     torch.testing.assert_close(patched, adapter.logits(other))
 
 
-def test_an_unknown_site_is_refused_with_the_nearest(
+def test_an_unknown_hook_point_raises_and_lists_the_nearest(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
 ) -> None:
     with pytest.raises(UnknownHookError, match=r"blocks\.0\.hook_zz.*attn\.hook_z"):
         Adapter(model, task).cache(ids, ["blocks.0.hook_zz"])
 
 
-def test_training_mode_is_put_back(
+def test_training_mode_is_restored(
     model: torch.nn.Module, task: ri.Task, ids: torch.Tensor
 ) -> None:
     model.train()
@@ -172,7 +174,7 @@ def test_training_mode_is_put_back(
     assert model.training
 
 
-def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> None:
+def test_too_small_a_vocabulary_raises(shape: Shape, task: ri.Task) -> None:
     small = replace(shape, d_vocab=5)
     with pytest.raises(
         IncompatibleModelError, match=r"knows 5 tokens and the task needs 7.*with_vocab"
@@ -180,7 +182,7 @@ def test_a_model_with_too_few_tokens_is_refused(shape: Shape, task: ri.Task) -> 
         Adapter(native.build_hooked(small, random_weights(small)), task)
 
 
-def test_what_has_no_hooks_is_refused(task: ri.Task) -> None:
+def test_a_model_without_hooks_raises(task: ri.Task) -> None:
     with pytest.raises(IncompatibleModelError, match="Linear has no run_with_hooks"):
         Adapter(torch.nn.Linear(2, 2), task)
 
@@ -202,7 +204,7 @@ def test_transformer_lens_is_imported_late_and_here_only() -> None:
 # Plain torch stands in for a model only while it computes the same.
 
 
-def test_the_stand_in_follows_edits_of_the_weights(
+def test_stand_in_is_rebuilt_after_edits_of_the_weights(
     model: torch.nn.Module, ids: torch.Tensor
 ) -> None:
     first = decoding.get_stand_in(model)
@@ -233,7 +235,7 @@ def test_no_stand_in_while_hooks_are_attached(model: torch.nn.Module, task: ri.T
     assert ri.predict(model, task, inputs) == before
 
 
-def test_no_stand_in_for_a_model_that_computes_something_else(
+def test_no_stand_in_for_a_model_with_other_logits(
     model: torch.nn.Module, shape: Shape, task: ri.Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = [["X1", "01"], ["X0", "X1", "01"]]
@@ -245,7 +247,7 @@ def test_no_stand_in_for_a_model_that_computes_something_else(
     assert ri.predict(model, task, inputs) == right
 
 
-def test_ragged_rows_lose_only_their_padding(shape: Shape, ids: torch.Tensor) -> None:
+def test_packed_rows_drop_only_padding(shape: Shape, ids: torch.Tensor) -> None:
     plain = DecoderOnly(shape)
     real = torch.arange(9) < torch.tensor([9, 4, 1])[:, None]
     full, packed = plain.residual(ids), plain.residual(ids, packed=PackedRows(real))
@@ -253,7 +255,9 @@ def test_ragged_rows_lose_only_their_padding(shape: Shape, ids: torch.Tensor) ->
 
 
 @pytest.mark.skipif(not backend.has_bridge(), reason="TransformerLens 3.9 wraps no module")
-def test_a_wrapped_hugging_face_model_is_a_model_too(task: ri.Task, ids: torch.Tensor) -> None:
+def test_a_wrapped_hugging_face_model_runs_and_takes_edits(
+    task: ri.Task, ids: torch.Tensor
+) -> None:
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
     from transformers import GPT2Config, GPT2LMHeadModel
 

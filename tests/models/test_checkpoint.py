@@ -25,7 +25,7 @@ def saved(run: TrainingRun, tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
-def test_what_is_saved_comes_back(run: TrainingRun, task: ri.Task, saved: Path) -> None:
+def test_save_and_load_round_trip(run: TrainingRun, task: ri.Task, saved: Path) -> None:
     for path in (saved, saved.with_suffix(".json"), str(saved) + ".safetensors"):
         model = ri.load(path)
         inputs = list(task.inputs(5))
@@ -49,20 +49,20 @@ def test_a_loaded_model_is_saved_again_byte_for_byte(saved: Path) -> None:
     )
 
 
-def test_a_name_with_dots_is_a_name(run: TrainingRun, tmp_path: Path) -> None:
+def test_a_name_may_contain_dots(run: TrainingRun, tmp_path: Path) -> None:
     run.save(tmp_path / "lr0.002")
     assert {p.name for p in tmp_path.iterdir()} == {"lr0.002.json", "lr0.002.safetensors"}
     assert ri.load(tmp_path / "lr0.002").checkpoint.name == "lr0.002"
 
 
-def test_a_truncated_file(saved: Path) -> None:
+def test_a_truncated_file_raises(saved: Path) -> None:
     whole = saved.with_suffix(".safetensors")
     whole.write_bytes(whole.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="truncated"):
         ri.load(saved)
 
 
-def test_weights_of_another_checkpoint(saved: Path) -> None:
+def test_weights_of_another_checkpoint_raise(saved: Path) -> None:
     whole = saved.with_suffix(".safetensors")
     data = bytearray(whole.read_bytes())
     data[-1] ^= 1
@@ -71,30 +71,30 @@ def test_weights_of_another_checkpoint(saved: Path) -> None:
         ri.load(saved)
 
 
-def test_a_missing_half(saved: Path) -> None:
+def test_a_missing_safetensors_file_raises(saved: Path) -> None:
     saved.with_suffix(".safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"mine\.safetensors is missing"):
         ri.load(saved)
 
 
-def test_a_safetensors_file_alone(saved: Path) -> None:
+def test_a_missing_json_raises(saved: Path) -> None:
     saved.with_suffix(".json").unlink()
     with pytest.raises(CheckpointError, match=r"mine\.json is missing"):
         ri.load(saved)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "gpt2"}', "\x00\x01", '{"format": '])
-def test_a_json_that_is_none_of_ours(saved: Path, text: str) -> None:
+def test_a_json_of_another_format_raises(saved: Path, text: str) -> None:
     saved.with_suffix(".json").write_text(text)
     with pytest.raises(CheckpointError, match=r"mine\.json"):
         ri.load(saved)
 
 
-def test_sizes_that_do_not_fit_the_weights(saved: Path) -> None:
+def test_sizes_that_do_not_fit_the_weights_raise(saved: Path) -> None:
     path = saved.with_suffix(".json")
-    said = json.loads(path.read_text())
-    said["architecture"]["d_model"] = 32
-    path.write_text(json.dumps(said))
+    data = json.loads(path.read_text())
+    data["architecture"]["d_model"] = 32
+    path.write_text(json.dumps(data))
     with pytest.raises(CheckpointError, match="do not fit its architecture"):
         ri.load(saved)
 
@@ -142,23 +142,23 @@ def rewrite(stem: Path, name: str, value: float) -> None:
     weights[name][0, 0] = value
     data = save(weights, metadata={"format": "pt"})
     path.write_bytes(data)
-    said = json.loads(described.read_text())
-    said["weights"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    described.write_text(json.dumps(said))
+    fields = json.loads(described.read_text())
+    fields["weights"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    described.write_text(json.dumps(fields))
 
 
-def test_an_unknown_name_lists_the_nearest() -> None:
+def test_an_unknown_name_raises_and_lists_the_nearest() -> None:
     assert "binary-successor-natural" in list_shipped()
     with pytest.raises(UnknownNameError, match=r"did you mean .*binary-successor-natural"):
         ri.load("binary-sucessor-natural")
 
 
-def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_path_raises(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         ri.load(tmp_path / "nothing.safetensors")
 
 
-def test_a_model_without_a_description_cannot_be_saved(
+def test_saving_a_model_without_a_description_raises(
     model: torch.nn.Module, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint description"):
@@ -166,7 +166,7 @@ def test_a_model_without_a_description_cannot_be_saved(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unembedding_bias_is_kept_or_refused(run: TrainingRun, saved: Path) -> None:
+def test_an_unembedding_bias_is_loaded_or_raises(run: TrainingRun, saved: Path) -> None:
     # A HookedTransformer has one and a native bridge has not: never dropped in silence.
     shape = run.checkpoint.shape
     weights = native.read_weights(run.model, shape)

@@ -20,7 +20,7 @@ from recinterp.perturb import Ablate, FreezePatterns, Redirect, head, run
 from recinterp.perturb.liveness import is_live
 from recinterp.perturb.positions import build_batch
 from recinterp.perturb.runner import next_tokens
-from tests.models.conftest import TINY, random_weights
+from tests.models.tiny import TINY, random_weights
 
 pytestmark = pytest.mark.backend
 START = 4
@@ -46,7 +46,7 @@ def learned(task: ri.Task) -> TrainingRun:
 @pytest.mark.parametrize("norm", ["LN", "LNPre", "none"])
 @pytest.mark.parametrize("attn_only", [False, True])
 @pytest.mark.parametrize("positions", ["learned", "none"])
-def test_it_computes_what_plain_torch_does(
+def test_hooked_and_plain_encoder_decoder_agree(
     shape: Shape, norm: str, attn_only: bool, positions: str
 ) -> None:
     shape = replace(shape, norm=norm, attn_only=attn_only, positions=positions)
@@ -62,7 +62,7 @@ def test_it_computes_what_plain_torch_does(
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
-def test_the_encoder_sees_all_of_the_input_and_the_decoder_no_later_output(
+def test_encoder_attends_to_the_whole_input_and_decoder_is_causal(
     model: torch.nn.Module,
 ) -> None:
     def moved(row: list[int]) -> list[bool]:
@@ -80,7 +80,7 @@ def test_padding_at_the_right_changes_nothing(model: torch.nn.Module) -> None:
         torch.testing.assert_close(model(longer)[:, :7], model(ROWS))
 
 
-def test_every_place_of_the_stack_is_a_place_of_the_model(model: torch.nn.Module) -> None:
+def test_every_hook_point_by_block_is_one_of_the_model(model: torch.nn.Module) -> None:
     own = set(model.hook_dict)
     named = {block_names.resolve_hook(name, (2, 2)) for name in block_names.list_hooks((2, 2), own)}
     assert named <= own
@@ -89,7 +89,7 @@ def test_every_place_of_the_stack_is_a_place_of_the_model(model: torch.nn.Module
     assert named == blocks - norms
 
 
-def test_an_edit_at_every_place_of_the_stack_reaches_the_logits(
+def test_an_edit_at_every_hook_point_by_block_reaches_the_logits(
     model: torch.nn.Module, task: ri.Task
 ) -> None:
     adapter = Adapter(model, task)
@@ -102,15 +102,13 @@ def test_an_edit_at_every_place_of_the_stack_reaches_the_logits(
     assert [n for n in sites if not is_live(adapter, task, n)] == []
 
 
-def test_an_unknown_place_is_refused(model: torch.nn.Module, task: ri.Task) -> None:
+def test_an_unknown_hook_point_by_block_raises(model: torch.nn.Module, task: ri.Task) -> None:
     for name in ("blocks.6.attn.hook_z", "blocks.2.hook_mlp_out", "encoder.0.cross_attn.hook_z"):
         with pytest.raises(UnknownHookError):
             Adapter(model, task).cache(ROWS, [name])
 
 
-def test_cross_attention_is_forced_through_its_pattern(
-    model: torch.nn.Module, task: ri.Task
-) -> None:
+def test_cross_attention_follows_a_forced_pattern(model: torch.nn.Module, task: ri.Task) -> None:
     # Every layer's cross-attention forced onto input position 1: the output is that of a row whose
     # cross-attention could see nothing else, computed by hand.
     adapter = Adapter(model, task)
@@ -142,7 +140,7 @@ def test_cross_attention_is_forced_through_its_pattern(
     torch.testing.assert_close(nothing[:, 4:], cut[:, 4:])
 
 
-def test_plans_name_its_heads_by_block(model: torch.nn.Module, task: ri.Task) -> None:
+def test_plans_name_heads_by_block(model: torch.nn.Module, task: ri.Task) -> None:
     adapter, inputs = Adapter(model, task), [["X1", "X0", "01"], ["X0", "X0", "01"]]
     rows = build_batch(task, inputs)
     clean = next_tokens(adapter, task, rows)
@@ -165,7 +163,7 @@ def at_first() -> object:
     return At("input", 0)
 
 
-def test_rows_give_the_input_to_the_encoder_and_bos_to_the_decoder(task: ri.Task) -> None:
+def test_training_rows_split_into_encoder_and_decoder_parts(task: ri.Task) -> None:
     config = ri.TrainConfig(architecture="encoder-decoder", max_length=3)
     ids, targets = Batches(task, config, ri.Domain(3))(0)
     begins = (ids == task.ids["BOS"]).long().argmax(1)
@@ -175,7 +173,7 @@ def test_rows_give_the_input_to_the_encoder_and_bos_to_the_decoder(task: ri.Task
     assert torch.equal(asked.argmax(1), begins)
 
 
-def test_it_learns_is_saved_and_comes_back(
+def test_an_encoder_decoder_learns_and_round_trips(
     learned: TrainingRun, task: ri.Task, tmp_path: Path
 ) -> None:
     assert learned.history[-1].exact > learned.history[0].exact
@@ -188,7 +186,7 @@ def test_it_learns_is_saved_and_comes_back(
     assert pickle.loads(pickle.dumps(again)).cfg.n_layers == 4
 
 
-def test_a_run_goes_on_where_it_was(task: ri.Task, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_exactly(task: ri.Task, tmp_path: Path) -> None:
     config = ri.TrainConfig(architecture="encoder-decoder", steps=12, **(TINY | {"save_every": 6}))
     whole = ri.train(task, config, progress=False)
     ri.train(task, config, progress=False, work=tmp_path)
@@ -197,7 +195,7 @@ def test_a_run_goes_on_where_it_was(task: ri.Task, tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_decoding_with_the_encoder_run_once_is_the_models_own(
+def test_decoding_with_one_encoder_run_agrees_with_full_forwards(
     learned: TrainingRun, task: ri.Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter, inputs = Adapter(learned.model, task), list(task.inputs(5))
@@ -219,7 +217,7 @@ def test_decoding_with_the_encoder_run_once_is_the_models_own(
     assert adapter.next_tokens(inputs, prefixes) == adapter.next_tokens(inputs, prefixes, hooks)
 
 
-def test_an_empty_input_is_read(shape: Shape) -> None:
+def test_an_empty_input_is_accepted(shape: Shape) -> None:
     lists = ri.task("list-reverse")
     vocab = 1 + max(lists.ids.values())
     shape = replace(shape, d_vocab=vocab, start=lists.ids["BOS"])
@@ -231,7 +229,7 @@ def test_an_empty_input_is_read(shape: Shape) -> None:
     assert torch.isfinite(adapter.logits(build_batch(lists, inputs).ids)).all()
 
 
-def test_a_template_that_puts_more_before_the_input_does_not_fit(
+def test_a_template_with_tokens_before_the_input_raises(
     model: torch.nn.Module, task: ri.Task
 ) -> None:
     ids = {name: task.ids[name] for name in ("X0", "X1", "01")}

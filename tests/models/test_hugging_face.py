@@ -132,7 +132,7 @@ def own_outputs(model: Any, task: ri.Task, inputs: list[list[str]]) -> list[list
 
 
 @bridged
-def test_its_outputs_are_their_own_generates(theirs: Any, fitted: ri.Task) -> None:
+def test_outputs_agree_with_the_generate_of_hugging_face(theirs: Any, fitted: ri.Task) -> None:
     inputs = list(fitted.inputs(LENGTH))
     adapter = Adapter(theirs, fitted)
     outputs = ri.predict(theirs, fitted, inputs)
@@ -142,7 +142,7 @@ def test_its_outputs_are_their_own_generates(theirs: Any, fitted: ri.Task) -> No
 
 
 @bridged
-def test_cached_and_whole_rows_agree_and_the_model_is_left_as_it_was(
+def test_cached_decoding_agrees_and_leaves_the_model_unchanged(
     theirs: Any, fitted: ri.Task
 ) -> None:
     before = {name: type(part) for name, part in theirs.named_modules()}
@@ -158,7 +158,7 @@ def test_cached_and_whole_rows_agree_and_the_model_is_left_as_it_was(
 
 @bridged
 @pytest.mark.parametrize("family", ["t5"], indirect=True)
-def test_edited_weights_are_seen(theirs: Any, fitted: ri.Task) -> None:
+def test_edits_of_the_weights_change_outputs(theirs: Any, fitted: ri.Task) -> None:
     inputs = list(fitted.inputs(LENGTH))
     before = ri.predict(theirs, fitted, inputs)
     rows = build_batch(fitted, inputs[:3])
@@ -172,7 +172,9 @@ def test_edited_weights_are_seen(theirs: Any, fitted: ri.Task) -> None:
 
 @bridged
 @pytest.mark.parametrize("family", ["t5", "bart"], indirect=True)
-def test_halves_are_shown_in_one_row(theirs: Any, fitted: ri.Task, family: str) -> None:
+def test_activations_of_both_halves_share_one_row(
+    theirs: Any, fitted: ri.Task, family: str
+) -> None:
     adapter = Adapter(theirs, fitted)
     assert adapter.block_names[:4] == ("E0", "E1", "D0", "X0")
     rows = build_batch(fitted, [["X1", "X0", "01"], ["01"]], [["X0"], ["X1", "X0"]])
@@ -188,17 +190,15 @@ def test_halves_are_shown_in_one_row(theirs: Any, fitted: ri.Task, family: str) 
         torch.testing.assert_close(sums, torch.ones_like(sums))
         sums = pattern[0, :, asks].sum(-1)
         torch.testing.assert_close(sums, torch.ones_like(sums))
-    # The shorter row's padding is read by nobody: alone, it has the same logits.
-    alone = adapter.logits(build_batch(fitted, [["01"]], [["X1", "X0"]]).ids)
+    # The shorter row's padding is not read: by itself, the row has the same logits.
+    single = adapter.logits(build_batch(fitted, [["01"]], [["X1", "X0"]]).ids)
     end = int(rows.prediction[1]) + 1
-    torch.testing.assert_close(adapter.logits(rows.ids)[1, :end], alone[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(adapter.logits(rows.ids)[1, :end], single[0], atol=1e-5, rtol=1e-5)
 
 
 @bridged
 @pytest.mark.parametrize("family", ["t5", "bart"], indirect=True)
-def test_every_edit_but_of_patterns_is_live_and_those_are_refused(
-    theirs: Any, fitted: ri.Task
-) -> None:
+def test_every_edit_is_live_except_of_patterns_which_raises(theirs: Any, fitted: ri.Task) -> None:
     adapter = Adapter(theirs, fitted)
     named = [n for n in adapter.hook_names if n.startswith("blocks.")]
     dead = [n for n in named if not is_live(adapter, fitted, n)]
@@ -235,7 +235,7 @@ def test_a_pickle_in_a_folder_is_never_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "opened").exists()
 
 
-def test_a_folder_that_is_none_of_theirs(tmp_path: Path, no_network: list[object]) -> None:
+def test_a_folder_of_another_format_raises(tmp_path: Path, no_network: list[object]) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt2", "architectures": ["Nobody"]}')
     (tmp_path / "model.safetensors").write_bytes(b"\x00")
     with pytest.raises(CheckpointError, match="Nobody"):
@@ -247,7 +247,7 @@ def test_a_folder_that_is_none_of_theirs(tmp_path: Path, no_network: list[object
 
 
 @bridged
-def test_what_does_not_fit_is_said(task: ri.Task) -> None:
+def test_incompatible_models_raise(task: ri.Task) -> None:
     with pytest.raises(
         IncompatibleModelError, match=r"begins with id 0 and SEP is 5.*task\.with_vocab"
     ):
@@ -261,7 +261,7 @@ def test_what_does_not_fit_is_said(task: ri.Task) -> None:
 
 
 @pytest.mark.skipif(backend.has_bridge(), reason="TransformerLens 4.x wraps it")
-def test_without_a_bridge_it_says_what_would_do(task: ri.Task) -> None:
+def test_without_a_bridge_the_error_names_an_alternative(task: ri.Task) -> None:
     with pytest.raises(
         IncompatibleModelError, match=r"wraps no Hugging Face model.*transformer-lens 4"
     ):
@@ -269,7 +269,7 @@ def test_without_a_bridge_it_says_what_would_do(task: ri.Task) -> None:
 
 
 @bridged
-def test_a_bridge_that_a_user_has_built_is_the_same(task: ri.Task) -> None:
+def test_a_bridge_built_by_the_user_gives_equal_results(task: ri.Task) -> None:
     fitted = fitting("t5", task)
     inputs = list(fitted.inputs(LENGTH))
     by_hand = backend.build_bridge(built(t5))
@@ -278,7 +278,9 @@ def test_a_bridge_that_a_user_has_built_is_the_same(task: ri.Task) -> None:
 
 @bridged
 @pytest.mark.parametrize("family", ["t5"], indirect=True)
-def test_one_that_has_learned_is_explained(theirs: Any, fitted: ri.Task, family: str) -> None:
+def test_a_trained_hugging_face_model_is_explained(
+    theirs: Any, fitted: ri.Task, family: str
+) -> None:
     inputs = list(fitted.inputs(LENGTH))
     learn(theirs, fitted, inputs, 60)
     ex = ri.explain(theirs, fitted, domain=ri.Domain(max_length=LENGTH))

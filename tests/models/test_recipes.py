@@ -35,7 +35,7 @@ def test_every_plain_name_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(list_shipped()))
-def test_a_shipped_checkpoint(name: str, tmp_path: Path) -> None:
+def test_a_shipped_checkpoint_has_its_recipe_and_round_trips(name: str, tmp_path: Path) -> None:
     path, wanted = list_shipped()[name], get_recipe(name)
     sizes = [
         path.with_name(path.name + suffix).stat().st_size for suffix in (".safetensors", ".json")
@@ -54,7 +54,7 @@ def test_a_shipped_checkpoint(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_what_is_known_about_it_holds(name: str) -> None:
+def test_recorded_accuracy_of_short_inputs_is_reproduced(name: str) -> None:
     model = ri.load(name)
     known = model.checkpoint.known
     assert known["max_length"] == 16
@@ -68,14 +68,14 @@ def test_what_is_known_about_it_holds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_the_recipe_still_draws_what_the_weights_were_trained_on(name: str) -> None:
+def test_recipes_draw_the_recorded_inputs(name: str) -> None:
     config, task = get_recipe(name).config, get_recipe(name).task
     domain = ri.Domain(config.max_length, config.max_depth, config.exclude)
     inputs = domain.sample(task, 1600, seed=7, distribution=config.distribution)
     assert hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12] == DRAWN[name]
 
 
-def test_a_census_counts_every_input_once(task: ri.Task, run: object) -> None:
+def test_exhaustive_accuracy_counts_every_input_once(task: ri.Task, run: object) -> None:
     found = exhaustive_accuracy(run.model, task, 5)  # type: ignore[attr-defined]
     assert found.rate.total == 31
     assert found.cells[(4, 2)].total == 1
@@ -84,6 +84,6 @@ def test_a_census_counts_every_input_once(task: ri.Task, run: object) -> None:
     assert found.rate.hits == sum(a == b for a, b in zip(outputs, truth, strict=True))
 
 
-def test_an_unknown_recipe_lists_the_nearest() -> None:
+def test_an_unknown_recipe_raises_and_lists_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean"):
         get_recipe("binary-successor-natural-depthcap4")

@@ -22,7 +22,7 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("width", "threads"), [(10, 1), (SMALL_MODEL, 2)])
-def test_a_models_size_says_how_many_threads_it_gets(width: int, threads: int) -> None:
+def test_small_models_run_on_one_thread(width: int, threads: int) -> None:
     with torch.device("meta"):
         model = nn.Linear(width, 1)
     with fitting_threads(model):
@@ -30,7 +30,7 @@ def test_a_models_size_says_how_many_threads_it_gets(width: int, threads: int) -
     assert torch.get_num_threads() == 2
 
 
-def test_explanations_ask_a_small_model_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_models_query_a_small_model_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     task, seen = ri.task("binary-successor"), list[int]()
 
     def predict(model: nn.Module, task: ri.Task, inputs: list[list[str]]) -> list[list[str]]:

@@ -26,7 +26,7 @@ from recinterp.models.training.batches import (
     get_answer_function,
 )
 from recinterp.tasks import FullDepth, Listed
-from tests.models.conftest import TINY
+from tests.models.tiny import TINY
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def same(a: TrainingRun, b: TrainingRun) -> bool:
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_row_asks_for_the_output_and_the_end(task: ri.Task) -> None:
+def test_targets_are_the_output_and_the_end(task: ri.Task) -> None:
     domain = ri.Domain(2, exclude=Listed(frozenset({("01",), ("X0", "01")})))
     ids, targets = Batches(task, ri.TrainConfig(max_length=2, batch_size=1), domain)(0)
     tokens = [task.ids[t] for t in ("X1", "01", "SEP", "X0", "X0", "01", "EOS")]
@@ -48,14 +48,14 @@ def test_a_row_asks_for_the_output_and_the_end(task: ri.Task) -> None:
     assert targets.tolist() == [[IGNORE, IGNORE, *tokens[3:]]]
 
 
-def test_a_whole_row_asks_for_all_but_its_first_token(task: ri.Task) -> None:
+def test_sequence_targets_are_all_tokens_but_the_first(task: ri.Task) -> None:
     domain = ri.Domain(2, exclude=Listed(frozenset({("01",), ("X0", "01")})))
     ids, targets = Batches(task, ri.TrainConfig(max_length=2, batch_size=1), domain)(0)
     tokens = [task.ids[t] for t in ("X1", "01", "SEP", "X0", "X0", "01", "EOS")]
     assert build_sequence_targets(ids, targets).tolist() == [tokens[1:]]
 
 
-def test_the_loss_on_the_whole_sequence_teaches_the_input_too(
+def test_the_loss_on_the_whole_sequence_also_learns_the_input(
     run: TrainingRun, task: ri.Task
 ) -> None:
     whole = ri.train(task, ri.TrainConfig(steps=150, loss="sequence", **TINY), progress=False)
@@ -69,12 +69,12 @@ def test_the_loss_on_the_whole_sequence_teaches_the_input_too(
     assert losses[1] < losses[0] / 2
 
 
-def test_a_recipe_says_only_what_the_first_checkpoints_could_not_if_it_differs() -> None:
+def test_recipes_record_later_fields_only_where_not_the_default() -> None:
     assert "loss" not in ri.TrainConfig().to_json()
     assert ri.TrainConfig(loss="sequence").to_json()["loss"] == "sequence"
 
 
-def test_padding_is_asked_nothing(task: ri.Task) -> None:
+def test_padding_has_no_target(task: ri.Task) -> None:
     ids, targets = Batches(task, ri.TrainConfig(max_length=6), ri.Domain(6))(3)
     assert ids.shape == targets.shape
     assert ids.shape[0] == 64
@@ -92,7 +92,7 @@ def test_runs_and_checkpoints_are_shown_on_one_screen(run: TrainingRun) -> None:
 
 
 @pytest.mark.backend
-def test_it_learns(run: TrainingRun) -> None:
+def test_training_lowers_the_loss(run: TrainingRun) -> None:
     first, last = run.history[0], run.history[-1]
     assert last.step == 150
     assert last.loss < first.loss / 2
@@ -100,7 +100,7 @@ def test_it_learns(run: TrainingRun) -> None:
 
 
 @pytest.mark.backend
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(task: ri.Task) -> None:
+def test_weights_depend_only_on_the_seed(task: ri.Task) -> None:
     config = ri.TrainConfig(steps=12, **TINY)
     torch.manual_seed(1)
     first = ri.train(task, config, progress=False)
@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(task: ri.Task
         {"attn_only": True, "norm": "LNPre", "n_layers": 6},
     ],
 )
-def test_other_recipes_learn_are_saved_and_come_back(
+def test_other_recipes_learn_and_round_trip(
     task: ri.Task, tmp_path: Path, changed: dict[str, object]
 ) -> None:
     config = ri.TrainConfig(**{**TINY, "steps": 80, **changed})
@@ -132,7 +132,7 @@ def test_other_recipes_learn_are_saved_and_come_back(
     assert native.read_shape(model) == run.checkpoint.shape == model.checkpoint.shape
 
 
-def test_training_leaves_threads_and_generator_as_they_were(task: ri.Task) -> None:
+def test_training_leaves_threads_and_random_generator_unchanged(task: ri.Task) -> None:
     threads = torch.get_num_threads()
     torch.manual_seed(3)
     ri.train(task, ri.TrainConfig(steps=2, **TINY), progress=False)
@@ -208,14 +208,14 @@ def assert_resumed_equals_uninterrupted(task: ri.Task, tmp_path: Path) -> None:
     assert resumed.history == whole.history
 
 
-def test_another_recipe_in_the_same_folder_is_refused(task: ri.Task, tmp_path: Path) -> None:
+def test_another_recipe_in_the_same_folder_raises(task: ri.Task, tmp_path: Path) -> None:
     config = ri.TrainConfig(steps=10, **TINY)
     ri.train(task, config, work=tmp_path, progress=False)
     with pytest.raises(CheckpointError, match="another recipe"):
         ri.train(task, replace(config, seed=4), work=tmp_path, progress=False)
 
 
-def test_a_broken_state_is_refused_and_not_overwritten(task: ri.Task, tmp_path: Path) -> None:
+def test_a_damaged_state_raises_and_is_not_overwritten(task: ri.Task, tmp_path: Path) -> None:
     (tmp_path / resume.STATE_FILE).write_bytes(b"\x00" * 40)
     with pytest.raises(CheckpointError, match="cannot be read"):
         ri.train(task, ri.TrainConfig(steps=10, **TINY), work=tmp_path, progress=False)
@@ -238,7 +238,7 @@ def test_a_failed_write_leaves_the_old_file(
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_rate_warms_up_and_decays_to_zero() -> None:
+def test_the_learning_rate_warms_up_and_decays_to_zero() -> None:
     config = ri.TrainConfig(steps=1000)
     rates = [config.learning_rate_at(step) for step in range(1000)]
     assert rates[0] == pytest.approx(2e-5)
@@ -247,7 +247,7 @@ def test_the_rate_warms_up_and_decays_to_zero() -> None:
     assert rates[-1] < 1e-7
 
 
-def test_training_stays_inside_its_domain(task: ri.Task) -> None:
+def test_training_inputs_are_in_the_domain(task: ri.Task) -> None:
     config = ri.TrainConfig(max_length=7, max_depth=2, exclude=FullDepth(task, 3))
     batches = Batches(task, config, ri.Domain(7, 2, config.exclude))
     inputs = [tokens for step in range(0, 100, 25) for tokens in batches._draw(step)]
@@ -258,7 +258,7 @@ def test_training_stays_inside_its_domain(task: ri.Task) -> None:
     assert ["X1", "01"] in inputs
 
 
-def test_a_predicate_of_ones_own_is_written_down_as_a_list(task: ri.Task, tmp_path: Path) -> None:
+def test_a_users_predicate_is_recorded_as_a_list(task: ri.Task, tmp_path: Path) -> None:
     tiny = TINY | {"max_length": 3}
     config = ri.TrainConfig(steps=3, exclude=lambda tokens: tokens[0] == "X1", **tiny)
     run = ri.train(task, config, progress=False)
@@ -272,19 +272,19 @@ def test_a_predicate_of_ones_own_is_written_down_as_a_list(task: ri.Task, tmp_pa
     ]
 
 
-def test_a_predicate_too_large_to_write_down_is_refused(task: ri.Task) -> None:
+def test_a_predicate_that_excludes_too_many_inputs_raises(task: ri.Task) -> None:
     config = ri.TrainConfig(steps=3, max_length=16, exclude=lambda tokens: tokens[0] == "X1")
     with pytest.raises(DomainError, match="no finite description"):
         ri.train(task, config, progress=False)
 
 
-def test_too_small_a_context_is_refused(task: ri.Task) -> None:
+def test_too_small_a_context_raises(task: ri.Task) -> None:
     with pytest.raises(IncompatibleModelError, match="n_ctx is 6"):
         ri.train(task, ri.TrainConfig(steps=3, n_ctx=6, **TINY), progress=False)
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("changes", "problem"),
     [
         ({"architecture": "encoder-only"}, "no architecture 'encoder-only'.*decoder-only or enc"),
         ({"architecture": "encoder-decoder", "loss": "sequence"}, "has no loss 'sequence'"),
@@ -297,12 +297,12 @@ def test_too_small_a_context_is_refused(task: ri.Task) -> None:
         ({"d_model": 65}, "not a multiple of n_heads"),
     ],
 )
-def test_a_recipe_that_makes_no_sense_is_refused(bad: dict[str, object], said: str) -> None:
-    with pytest.raises(ModelError, match=said):
-        ri.TrainConfig(**bad)
+def test_an_invalid_recipe_raises(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(ModelError, match=problem):
+        ri.TrainConfig(**changes)
 
 
-def test_the_bar_is_on_stderr_and_only_when_asked(
+def test_the_progress_bar_is_on_stderr_and_only_on_request(
     task: ri.Task, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ri.train(task, ri.TrainConfig(steps=2, **TINY))
@@ -313,7 +313,7 @@ def test_the_bar_is_on_stderr_and_only_when_asked(
     assert "2/2" in err
 
 
-def test_a_teacher_stands_in_for_the_function_and_is_held_to_its_tokens() -> None:
+def test_a_teacher_replaces_the_function_and_its_outputs_are_checked() -> None:
     task = ri.task("binary-successor")
     config = ri.TrainConfig(max_length=3, d_model=16, steps=2)
     run = ri.train(task, config, teacher=lambda x: x, progress=False)

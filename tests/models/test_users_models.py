@@ -41,12 +41,12 @@ def fitted(task: ri.Task, template: str) -> ri.Task:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_outputs_are_the_models_own_argmax(
+def test_outputs_are_the_argmax_of_the_model(
     model: torch.nn.Module, task: ri.Task, template: str
 ) -> None:
     theirs = fitted(task, template)
     inputs = list(theirs.inputs(4))
-    for x, said in zip(inputs, ri.predict(model, theirs, inputs), strict=True):
+    for x, output in zip(inputs, ri.predict(model, theirs, inputs), strict=True):
         row = [7] * template.startswith("{bos}") + [{"X0": 9, "X1": 2, "01": 11}[t] for t in x]
         row.append(4)
         start = len(row)
@@ -54,10 +54,10 @@ def test_outputs_are_the_models_own_argmax(
             with torch.no_grad():
                 row.append(int(model(torch.tensor([row]))[0, -1].argmax()))
         names = [Adapter(model, theirs).token(i) for i in row[start:] if i != 5]
-        assert said == names + ["…"] * (row[-1] != 5)
+        assert output == names + ["…"] * (row[-1] != 5)
 
 
-def test_every_conventions_rotation_is_run_or_left_to_the_model(
+def test_rotary_conventions_that_differ_use_the_models_forward(
     model: torch.nn.Module, task: ri.Task
 ) -> None:
     # 3.9 turns the halves of a head by default, 4.x its neighbouring features, as ours do.
@@ -68,7 +68,9 @@ def test_every_conventions_rotation_is_run_or_left_to_the_model(
     assert adapter.generate(inputs) == adapter.generate(inputs, hooks=watch)
 
 
-def test_it_is_explained_or_said_not_to_be(model: torch.nn.Module, task: ri.Task) -> None:
+def test_an_untrained_model_has_an_undetermined_verdict(
+    model: torch.nn.Module, task: ri.Task
+) -> None:
     theirs = fitted(task, TEMPLATES[1])
     ex = ri.explain(model, theirs, domain=ri.Domain(max_length=4))
     assert ex.diff.verdict == "undetermined"
@@ -76,7 +78,7 @@ def test_it_is_explained_or_said_not_to_be(model: torch.nn.Module, task: ri.Task
     assert ex.recursion_heads == ()
 
 
-def test_ids_that_the_model_has_not(model: torch.nn.Module, task: ri.Task) -> None:
+def test_ids_outside_the_vocabulary_raise(model: torch.nn.Module, task: ri.Task) -> None:
     words = {"X0": 9, "X1": 2, "01": 12}
     with pytest.raises(IncompatibleModelError, match="knows 12 tokens and the task needs 13"):
         ri.predict(model, task.with_vocab(words, pad=0, sep=4, eos=5), [["01"]])
@@ -86,6 +88,6 @@ def test_ids_that_the_model_has_not(model: torch.nn.Module, task: ri.Task) -> No
     "template",
     ["{input}{output}{eos}", "{eos}{input}{sep}{output}", "{sep}{input}{output}{eos}", "{input}"],
 )
-def test_a_template_that_makes_no_sense_is_refused(task: ri.Task, template: str) -> None:
+def test_an_invalid_template_raises(task: ri.Task, template: str) -> None:
     with pytest.raises(TaskError, match="template"):
         fitted(task, template)

@@ -40,7 +40,7 @@ from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.plan import Intervention
 from recinterp.perturb.positions import build_batch
 from recinterp.perturb.runner import generate, hooks_needed
-from tests.models.conftest import random_weights
+from tests.models.tiny import random_weights
 from tests.perturb.untrained import (
     ENCODER_DECODER,
     ENCODER_DECODER_SHAPES,

@@ -18,7 +18,7 @@ from recinterp.models.backends.transformer_lens import has_bridge
 from recinterp.perturb.lowering.lower import lower_to_hooks
 from recinterp.perturb.plan import Plan
 from recinterp.perturb.positions import PromptBatch
-from tests.models.conftest import random_weights
+from tests.models.tiny import random_weights
 
 TASK = ri.task("binary-successor", order="natural")
 SHORT, LONG = TASK.sample(4, seed=1, length=5), TASK.sample(4, seed=2, length=9)
