@@ -8,11 +8,11 @@ from torch import Tensor
 
 from recinterp.perturb.fast.decode import step
 from recinterp.perturb.fast.forward import forward
-from recinterp.perturb.fast.weights import Weights
+from recinterp.perturb.fast.weights import FastWeights
 
 
 @torch.no_grad()
-def continue_ids(weights: Weights, ids: Tensor, steps: int, rows: int = 256) -> Tensor:
+def continue_ids(weights: FastWeights, ids: Tensor, steps: int, rows: int = 256) -> Tensor:
     """Greedy ids that follow prompts of one length, (row, pos) -> (row, steps); nothing stops it.
 
     rows: how many share a call.
@@ -21,7 +21,7 @@ def continue_ids(weights: Weights, ids: Tensor, steps: int, rows: int = 256) -> 
     return torch.cat(out)
 
 
-def _continue(weights: Weights, ids: Tensor, steps: int) -> Tensor:
+def _continue(weights: FastWeights, ids: Tensor, steps: int) -> Tensor:
     tokens, start = [], ids.shape[1]
     last = torch.full((len(ids),), start - 1, device=ids.device)
     clean = forward(weights, ids, last)

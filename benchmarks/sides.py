@@ -109,7 +109,7 @@ def _generated(bridge: Any, skip: int) -> Callable[[int], Tensor]:
 def _plain(adapter: Adapter) -> Callable[[int], Tensor]:
     backend = fast_backend_for(adapter)
     if not isinstance(backend, FastBackend):
-        raise SystemExit(f"no fast road: {backend}")
+        raise SystemExit(f"no fast backend: {backend}")
     return lambda rows: continue_ids(backend.weights, prompts(rows), STEPS)
 
 
