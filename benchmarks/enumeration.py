@@ -1,10 +1,10 @@
-"""Every shipped model against its explanation, by enumeration and not by what `explain` says.
+"""Every shipped model against its explanation, by enumeration and not by what it reports.
 
     python benchmarks/enumeration.py                       # all checkpoints, an untrained model
     python benchmarks/enumeration.py NAME_OR_PATH … --json rows.json
 
-For every input up to --shown tokens: `ri.predict` against `task.apply` against the machine that
-`ri.explain` gives for inputs up to --asked tokens. A row is what a user could count himself.
+For every input up to --max-counted tokens: `ri.predict` against `task.apply` against the machine
+that `ri.explain` gives for inputs up to --max-length tokens. Users could count a row themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from recinterp.models.checkpoint import Checkpoint
 from recinterp.models.training.trainer import build_untrained, derive_shape
 
 UNTRAINED = "untrained"
-COUNTS = ("model", "machine = model", "failures told", "claims kept", "flagged", "rightly")
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 
 
@@ -41,10 +40,10 @@ class Row:
     inputs: int
     match: int  # machine = model, an abstention is a miss
     failures: int
-    told: int  # failures whose wrong output the machine gives exactly
-    claims: int  # inputs on which the machine departs from the truth
-    kept: int  # of those, where the model gives exactly that
-    flagged: int  # inputs that will_fail says fail
+    predicted_exactly: int  # failures whose wrong output the machine predicts
+    claims: int  # inputs on which the machine predicts a wrong output
+    claims_exact: int  # of those, the ones on which the model writes it
+    flagged: int  # inputs that will_fail flags
     flagged_right: int
     verdict: str
     kinds: tuple[str, ...]
@@ -53,13 +52,13 @@ class Row:
     seconds: float
 
 
-def measure(name: str, asked: int, shown: int) -> Row:
+def measure(name: str, max_length: int, max_counted: int) -> Row:
     """One model's row."""
-    model, task = loaded(name)
+    model, task = load_model(name)
     began = time.perf_counter()
-    ex = ri.explain(model, task, domain=ri.Domain(max_length=asked), seed=0)
+    ex = ri.explain(model, task, domain=ri.Domain(max_length=max_length), seed=0)
     seconds = time.perf_counter() - began
-    inputs = list(task.inputs(shown))
+    inputs = list(task.inputs(max_counted))
     outputs, truth = ri.predict(model, task, inputs), task.apply_many(inputs)
     claimed, flags = ex.machine.run_many(inputs), ex.will_fail(inputs)
     rows = list(zip(outputs, truth, claimed, flags, strict=True))
@@ -85,7 +84,7 @@ def measure(name: str, asked: int, shown: int) -> Row:
     )
 
 
-def loaded(name: str) -> tuple[nn.Module, ri.Task]:
+def load_model(name: str) -> tuple[nn.Module, ri.Task]:
     """A checkpoint and its task, or an untrained model of the default recipe."""
     if name != UNTRAINED:
         model = ri.load(name)
@@ -99,21 +98,14 @@ def loaded(name: str) -> tuple[nn.Module, ri.Task]:
 def table(rows: Iterator[Row] | list[Row]) -> Table:
     """The rows as they are read."""
     shown = Table(title="machine against model, by enumeration")
-    for column in (
-        "model",
-        "machine = model",
-        "failures told",
-        "claims kept",
-        "flagged",
-        "of those right",
-    ):
+    for column in ("model", "match", "exact recall", "exact precision", "flagged", "failing"):
         shown.add_column(column, justify="left" if column == "model" else "right", overflow="fold")
     for column in ("verdict", "kinds", "size", "modes", "s"):
         shown.add_column(column, overflow="fold")
     for r in rows:
         shown.add_row(
             r.model.removeprefix("binary-successor-"), share(r.match, r.inputs),
-            share(r.told, r.failures), share(r.kept, r.claims),
+            share(r.predicted_exactly, r.failures), share(r.claims_exact, r.claims),
             f"{r.flagged}", f"{r.flagged_right}", r.verdict, ", ".join(r.kinds),
             str(r.size), str(r.modes), str(r.seconds),
         )  # fmt: skip
@@ -129,17 +121,17 @@ def main() -> None:
     """Measure, print, and write what was measured after every model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", nargs="*")
-    parser.add_argument("--asked", type=int, default=16, help="max_length of explain's domain")
-    parser.add_argument("--shown", type=int, default=14, help="longest input that is counted")
+    parser.add_argument("--max-length", type=int, default=16, help="max_length of explain's domain")
+    parser.add_argument("--max-counted", type=int, default=14, help="longest input that is counted")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    names = asked.models or [*sorted(p.stem for p in CHECKPOINTS.glob("*.json")), UNTRAINED]
+    given = parser.parse_args()
+    names = given.models or [*sorted(p.stem for p in CHECKPOINTS.glob("*.json")), UNTRAINED]
     rows = []
     for name in names:
-        rows.append(measure(name, asked.asked, asked.shown))
+        rows.append(measure(name, given.max_length, given.max_counted))
         sys.stderr.write(f"{rows[-1]}\n")
-        if asked.json:
-            asked.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+        if given.json:
+            given.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
     Console(width=200).print(table(rows))
 
 

@@ -66,9 +66,9 @@ def main() -> None:
         if not given.json:
             print("{task:18} {order:8} batch {batch_ms:5.2f} ms of {rest_ms:6.2f} ms, share "
                   "{share:5.1%} (tables {tables_ms:4.0f} ms once)".format(**row))  # fmt: skip
-    most = max(float(row["share"]) for row in rows)
-    print(json.dumps({"bar": BAR, "largest": most, "rows": rows}) if given.json
-          else f"largest share {most:.1%}; bar {BAR:.0%}")  # fmt: skip
+    largest = max(float(row["share"]) for row in rows)
+    print(json.dumps({"bar": BAR, "largest": largest, "rows": rows}) if given.json
+          else f"largest share {largest:.1%}; bar {BAR:.0%}")  # fmt: skip
 
 
 if __name__ == "__main__":
