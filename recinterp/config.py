@@ -12,6 +12,8 @@ from recinterp.judge.config import DEFAULTS as FIDELITY
 from recinterp.judge.config import FidelityConfig
 from recinterp.probe.config import DEFAULTS as HEADS
 from recinterp.probe.config import HeadConfig
+from recinterp.synthesis.config import DEFAULTS as SEARCH
+from recinterp.synthesis.config import SearchConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class ExplainConfig:
         divergence: thresholds of the verdict and of the kinds of shortcut.
         heads: thresholds of the roles of heads.
         fidelity: sizes of the held-out sets that the machine is judged on.
+        search: thresholds of the search for a machine.
     """
 
     max_enumerated: int = 70_000
@@ -36,6 +39,7 @@ class ExplainConfig:
     divergence: DivergenceConfig = DIVERGENCE
     heads: HeadConfig = HEADS
     fidelity: FidelityConfig = FIDELITY
+    search: SearchConfig = SEARCH
 
 
 DEFAULTS = ExplainConfig()

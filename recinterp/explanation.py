@@ -16,6 +16,7 @@ from recinterp.judge.measurement import Fidelity, predict_failure
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import run_batch
 from recinterp.synthesis.alternatives import EquivalentMachine
+from recinterp.synthesis.hypothesis import RejectedHypothesis
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Explanation:
     sites: tuple[Site, ...]
     mechanism: Mechanism
     forced_prefix_rules: tuple[ForcedPrefixRule, ...]
-    rejected_hypotheses: tuple[str, ...]
+    rejected_hypotheses: tuple[RejectedHypothesis, ...]
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
     query_count: int
     seconds: float

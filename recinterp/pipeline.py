@@ -89,7 +89,7 @@ def explain(
     task = with_ground_truth_machine(task, domain)
 
     begin_stage("querying the model and searching for its machine")
-    search = synthesize(Oracle(cached_model), task, domain, seed=seed)
+    search = synthesize(Oracle(cached_model), task, domain, seed=seed, config=config.search)
     machine = search.chosen.machine
 
     begin_stage("analysing the network: heads, sites, mechanism")
@@ -129,7 +129,7 @@ def explain(
         sites=network.sites,
         mechanism=network.mechanism,
         forced_prefix_rules=network.forced_prefix_rules,
-        rejected_hypotheses=tuple(map(str, search.rejected_hypotheses)),
+        rejected_hypotheses=search.rejected_hypotheses,
         equivalent_machines=search.equivalent_machines,
         query_count=len(search.dataset.inputs),
         seconds=time.perf_counter() - began,

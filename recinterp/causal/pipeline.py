@@ -89,7 +89,7 @@ def _analyse(
     config: CausalConfig,
     head_config: HeadConfig,
 ) -> NetworkFindings:
-    inputs, max_steps = result.dataset.inputs, result.dataset.most
+    inputs, max_steps = result.dataset.inputs, result.dataset.max_steps
     measured = _thin_out(inputs, config.measured_inputs)
     fitted = _thin_out(inputs, config.fitted_inputs)
     machine = tie_output_index_to_pointer(result.chosen.machine)

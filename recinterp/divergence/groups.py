@@ -23,13 +23,12 @@ from recinterp.machine.execution.batch import (
     run_batch,
     step_budget,
 )
+from recinterp.machine.execution.differences import NO_DIFFERENCE, first_difference, written_tokens
 from recinterp.machine.nodes import Copy, Emit
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
     from recinterp.machine.nodes import Rule
-
-NEVER = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ class RunPair:
     Attributes:
         learned: Runs of the learned machine.
         truth: Runs of the ground truth.
-        first: First output index at which they differ, NEVER where they do not.
+        first: First output index at which they differ, NO_DIFFERENCE where they do not.
     """
 
     learned: MachineBatch
@@ -65,7 +64,9 @@ class RunPair:
     def diverges(self) -> Bool[np.ndarray, "rows"]:
         """Where the learned machine claims a wrong output, or that the output is wrong."""
         status = self.learned.status
-        wrong: Bool[np.ndarray, "rows"] = (status == RunStatus.HALTED) & (self.first < NEVER)
+        wrong: Bool[np.ndarray, "rows"] = (status == RunStatus.HALTED) & (
+            self.first < NO_DIFFERENCE
+        )
         return wrong | (status == RunStatus.LOST_WRONG)
 
     @cached_property
@@ -125,7 +126,9 @@ def run_both(learned: Machine, truth: Machine, inputs: Sequence[Sequence[str]]) 
     if not same:  # compare token numbers of one vocabulary
         table = np.array([words.number.get(x, -2) for x in truth.vocab])
         other.out = table[other.out]
-    return RunPair(learned=one, truth=other, first=_first_difference(one, other))
+    return RunPair(
+        learned=one, truth=other, first=first_difference(written_tokens(one), written_tokens(other))
+    )
 
 
 def group_divergences(runs: RunPair) -> list[DivergenceGroup]:
@@ -139,17 +142,6 @@ def group_divergences(runs: RunPair) -> list[DivergenceGroup]:
         mask[rows[(pairs == (rule, step)).all(axis=1)]] = True
         found.append(DivergenceGroup(rule=rule, step=step, rows=mask))
     return sorted(found, key=lambda g: -int(g.rows.sum()))
-
-
-def _first_difference(one: MachineBatch, other: MachineBatch) -> Int[np.ndarray, "rows"]:
-    width = 1 + max(one.out.shape[1], other.out.shape[1])
-    tables = []
-    for batch in (one, other):
-        table = np.pad(batch.out, ((0, 0), (0, width - batch.out.shape[1])))
-        table = np.where(np.arange(width)[None, :] < batch.t[:, None], table, -1)
-        tables.append(table)
-    differs = tables[0] != tables[1]
-    return np.where(differs.any(axis=1), differs.argmax(axis=1), NEVER)
 
 
 def _writers(batch: MachineBatch, at: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "rows"]:

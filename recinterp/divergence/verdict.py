@@ -33,7 +33,8 @@ from recinterp.divergence.results import (
 )
 from recinterp.splits import held_out
 from recinterp.stats import Rate
-from recinterp.synthesis.edits.beam import READABLE
+from recinterp.synthesis.abstention import entry_rules
+from recinterp.synthesis.config import DEFAULTS as SEARCH
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -221,7 +222,7 @@ def _is_right_nowhere(compared: ComparedOutputs, truth: Machine, config: Diverge
     rows = list(zip(compared.outputs, compared.expected, strict=True))
     right = {tuple(z) for y, z in rows if y == z}
     enough = min(config.min_distinct_outputs, len({tuple(z) for z in compared.expected}) / 2)
-    if len(right) >= enough or compared.machine.size <= truth.size + READABLE:
+    if len(right) >= enough or compared.machine.size <= truth.size + SEARCH.edits.readable_size:
         return False
     same = sum(a == b for y, z in rows for a, b in zip(y, z, strict=False))
     return same < config.min_token_agreement * sum(max(len(y), len(z)) for y, z in rows)
@@ -336,12 +337,10 @@ class _FaultSearch:
 def _region(compared: ComparedOutputs) -> Region:
     """Where the machine makes claims, and how many of them are correct."""
     from recinterp.machine.formats.writer import guard_text
-    from recinterp.synthesis.abstention import ENTRY
 
     claims = [i for i, m in enumerate(compared.claimed) if m is not None]
-    entry = [rule for rule in compared.machine.rules_of(ENTRY) if rule.lost is None]
     return Region(
-        conditions=tuple(guard_text(rule.guard) for rule in entry),
+        conditions=tuple(guard_text(rule.guard) for rule in entry_rules(compared.machine)),
         covered=Rate(len(claims), len(compared.inputs)),
         correct=Rate(compared.matches(claims), len(claims)),
     )

@@ -1,4 +1,4 @@
-"""Inputs with the outputs that were seen, as arrays, and how a machine's runs compare with them."""
+"""Inputs with a model's outputs, as arrays, and how a machine's runs compare with them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,29 @@ from recinterp.machine.execution.batch import (
     run_variants,
     step_budget,
 )
+from recinterp.machine.execution.differences import (
+    NO_DIFFERENCE,
+    PAST_END,
+    first_difference,
+    written_tokens,
+)
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
 
-NEVER = 1 << 30  # index of the first difference where there is none
-UNKNOWN = -2  # a token the machine cannot write
-BEHIND = -1  # behind the end of an output
-SURE = 0.95  # of the outputs seen somewhere: if so many were wrong, one there is called wrong
+NOT_IN_VOCABULARY = -2  # number of an output token that the machine cannot write
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What was asked and answered, and where the answer is known not to be the true one.
+    """What the oracle was queried with and answered, and where the answer is known to be wrong.
 
-    vocab, arity: those of the machines to compare with.
+    Attributes:
+        inputs: token sequences, one a row.
+        outputs: the model's output for each.
+        vocab: tokens of the machines that are compared with the outputs.
+        arity: constructor arity of each of those tokens; empty where it does not matter.
+        failed: where the output differs from the ground truth; None where that is not known.
     """
 
     inputs: Sequence[Sequence[str]]
@@ -43,31 +51,32 @@ class Dataset:
     failed: Bool[np.ndarray, "rows"] | None = None
 
     @cached_property
-    def words(self) -> EncodedInputs:
+    def encoded(self) -> EncodedInputs:
         """The inputs as arrays."""
         return EncodedInputs(self.inputs, self.vocab, self.arity)
 
     @property
     def failures(self) -> Bool[np.ndarray, "rows"]:
-        """Where the answer is known not to be the true one."""
+        """Where the output is known to differ from the ground truth."""
         return np.zeros(len(self.inputs), dtype=bool) if self.failed is None else self.failed
 
     @cached_property
-    def y(self) -> Int[np.ndarray, "rows time"]:
-        """The outputs as token numbers, BEHIND after their end."""
+    def output_ids(self) -> Int[np.ndarray, "rows time"]:
+        """The outputs as token numbers, PAST_END after their end."""
         number = {x: i for i, x in enumerate(self.vocab)}
-        table = np.full((len(self.outputs), 1 + max(map(len, self.outputs), default=0)), BEHIND)
+        width = 1 + max(map(len, self.outputs), default=0)
+        table = np.full((len(self.outputs), width), PAST_END)
         for row, out in enumerate(self.outputs):
-            table[row, : len(out)] = [number.get(x, UNKNOWN) for x in out]
+            table[row, : len(out)] = [number.get(x, NOT_IN_VOCABULARY) for x in out]
         return table
 
     @cached_property
-    def size(self) -> Int[np.ndarray, "rows"]:
-        """Lengths of the outputs."""
+    def output_lengths(self) -> Int[np.ndarray, "rows"]:
+        """Tokens in each output."""
         return np.array([len(x) for x in self.outputs], dtype=np.int64)
 
-    def take(self, rows: Int[np.ndarray, "some"]) -> Dataset:
-        """Some of them."""
+    def select(self, rows: Int[np.ndarray, "some"]) -> Dataset:
+        """The dataset of some rows, in their order."""
         return replace(
             self,
             inputs=[self.inputs[i] for i in rows],
@@ -82,97 +91,87 @@ class Dataset:
         )
 
     def run(self, machine: Machine, *, record: bool = False) -> Outcome:
-        """A machine's runs on the inputs, beside the outputs; one that circles abstains.
+        """A machine's runs on the inputs, beside the outputs; one that does not halt abstains.
 
         A machine may write tokens of its own: then the outputs are numbered as its tokens are.
         """
         same = (self.vocab, self.arity) == (machine.vocab, machine.arity)
-        dataset = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
-        return Outcome(
-            dataset, run_batch(machine, dataset.words, record=record, max_steps=self.most)
-        )
+        data = self if same else replace(self, vocab=machine.vocab, arity=machine.arity)
+        batch = run_batch(machine, data.encoded, record=record, max_steps=self.max_steps)
+        return Outcome(data, batch)
 
     def run_variants(
         self, machine: Machine, rows: Sequence[Int[np.ndarray, "some"]], variants: Sequence[Variant]
     ) -> Outcome:
         """Every variant's runs on inputs of its own, one variant's after the other's."""
-        return Outcome(self, run_variants(machine, self.words, rows, variants, self.most))
+        return Outcome(self, run_variants(machine, self.encoded, rows, variants, self.max_steps))
 
     @cached_property
-    def most(self) -> int:
-        """A few times the steps that reading and writing all take."""
-        return step_budget(self.words, int(self.size.max(initial=0)))
+    def max_steps(self) -> int:
+        """A few times the steps that it takes to read every input and write every output."""
+        return step_budget(self.encoded, int(self.output_lengths.max(initial=0)))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A machine's runs beside what was seen."""
+    """A machine's runs beside the model's outputs.
+
+    Attributes:
+        dataset: inputs and outputs, numbered in the machine's vocabulary.
+        batch: the runs; `batch.source` names the input of each row.
+    """
 
     dataset: Dataset
     batch: MachineBatch
 
     @cached_property
     def first_difference(self) -> Int[np.ndarray, "rows"]:
-        """Index of the first output token that differs; NEVER where the outputs are equal.
+        """Index of the first output token that differs; NO_DIFFERENCE where the outputs are equal.
 
         A run that is lost differs only where what it did write differs; one that abstains
         differs at the latest where it stopped.
         """
-        y = self.dataset.y[self.batch.source]
-        width = max(self.batch.out.shape[1], y.shape[1]) + 1
-        mine = _padded(self.batch.out, width, BEHIND)
-        mine[np.arange(width)[None, :] >= self.batch.t[:, None]] = BEHIND
-        differs = mine != _padded(y, width, BEHIND)
+        expected = self.dataset.output_ids[self.batch.source]
         lost = np.isin(self.batch.status, (RunStatus.LOST, RunStatus.LOST_WRONG))
-        differs &= ~(lost[:, None] & (np.arange(width)[None, :] >= self.batch.t[:, None]))
-        first = np.where(differs.any(axis=1), differs.argmax(axis=1), NEVER)
+        until = np.where(lost, self.batch.t, NO_DIFFERENCE)
+        first = first_difference(written_tokens(self.batch), expected, until=until)
         stopped = self.batch.status == RunStatus.ABSTAINS
         return np.where(stopped, np.minimum(first, self.batch.t), first)
 
     @cached_property
     def progress(self) -> Float[np.ndarray, "rows"]:
         """Share of each output before its first difference, in [0, 1]."""
-        length = np.maximum(self.dataset.size[self.batch.source], self.batch.t) + 1
+        length = np.maximum(self.dataset.output_lengths[self.batch.source], self.batch.t) + 1
         return np.minimum(self.first_difference, length) / length
 
     @cached_property
     def equal(self) -> Bool[np.ndarray, "rows"]:
-        """Where the machine halts with exactly the output seen."""
-        return (self.batch.status == RunStatus.HALTED) & (self.first_difference == NEVER)
+        """Where the machine halts with exactly the model's output."""
+        return (self.batch.status == RunStatus.HALTED) & (self.first_difference == NO_DIFFERENCE)
 
     @cached_property
     def abstained(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine makes no full claim and what it does claim is right."""
         return (self.batch.status != RunStatus.HALTED) & (
-            (self.first_difference == NEVER) | (self.batch.status == RunStatus.ABSTAINS)
+            (self.first_difference == NO_DIFFERENCE) | (self.batch.status == RunStatus.ABSTAINS)
         )
 
     @cached_property
     def failures_flagged(self) -> Bool[np.ndarray, "rows"]:
-        """Where it gives up saying that the output is not the true one, and it is not."""
-        said = self.batch.status == RunStatus.LOST_WRONG
-        return said & self.abstained & self._failed
+        """Where it abstains and flags a failure, and the output does differ from the truth."""
+        return (self.batch.status == RunStatus.LOST_WRONG) & self.abstained & self._failed
 
     @cached_property
     def wrong(self) -> Bool[np.ndarray, "rows"]:
-        """Where the machine claims something that was not seen."""
+        """Where the machine claims something that the model does not do."""
         false_alarm = (self.batch.status == RunStatus.LOST_WRONG) & ~self._failed
         return (~self.equal & ~self.abstained) | false_alarm
 
     @property
     def _failed(self) -> Bool[np.ndarray, "rows"]:
-        failed = self.dataset.failed
-        return (
-            np.zeros(len(self.batch.t), dtype=bool) if failed is None else failed[self.batch.source]
-        )
+        return self.dataset.failures[self.batch.source]
 
 
-def is_reliably_wrong(failed: Bool[np.ndarray, "some"]) -> bool:
-    """Whether so many outputs were not the true ones that another of their kind will not be."""
-    return bool(failed.size and failed.mean() >= SURE)
-
-
-def _padded(
-    table: Int[np.ndarray, "rows time"], width: int, fill: int
-) -> Int[np.ndarray, "rows width"]:
-    return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=fill)
+def is_reliably_wrong(failed: Bool[np.ndarray, "some"], min_rate: float) -> bool:
+    """Whether so many outputs differ from the truth that another of their kind is expected to."""
+    return bool(failed.size and failed.mean() >= min_rate)

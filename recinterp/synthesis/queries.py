@@ -1,8 +1,8 @@
-"""Which inputs a builder asks about: every stratum, off the training distribution, none held out.
+"""Which inputs the oracle is queried with: every stratum, none of them held out.
 
-In-distribution dataset cannot tell a shortcut from the truth, and coverage of strata matters more
-than volume. So: every short input, then so many of each length and depth, and more of the
-greatest depths, where base cases meet full recursion.
+Outputs on the training distribution cannot separate a shortcut from the truth, and coverage of
+strata matters more than volume. So: every short input, then so many of each length and depth, and
+more of the greatest depths, where base cases meet full recursion.
 """
 
 from __future__ import annotations
@@ -16,69 +16,75 @@ from recinterp.splits import held_out
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
+    from recinterp.synthesis.config import QueryConfig
     from recinterp.tasks import Domain, Task
-
-SHORT = 40  # a length with no more inputs than this is asked whole
-PER_CELL = 14
-PER_LENGTH = 56  # where a length has few depths, each is asked about more
-LONGEST = 16  # where a domain names no length
-WIDE = 30_000  # inputs asked about where a few hundred leave too much unexplained
-LISTED = 100_000  # a domain with no more inputs is listed, a larger one drawn from
-DRAWN, DOUBTED = 20_000, 300  # inputs looked at, and asked about, where a machine departs
-PLAIN = 3_000  # inputs asked about as they come, once there is a machine
 
 
 def stratified_queries(
-    task: Task, domain: Domain, *, seed: int = 0, per_cell: int = PER_CELL
+    task: Task, domain: Domain, config: QueryConfig, *, seed: int = 0
 ) -> list[list[str]]:
     """Inputs of a domain, stratified by length and depth, none of them held out."""
-    drawn = dict.fromkeys(tuple(x) for x in _draw(task, domain, seed, per_cell))
+    drawn = dict.fromkeys(tuple(x) for x in _draw(task, domain, seed, config))
     return [list(x) for x in drawn if domain.contains(task, list(x)) and not held_out(x)]
 
 
 def natural_and_disagreeing_inputs(
-    task: Task, domain: Domain, machine: Machine, known: Sequence[Sequence[str]], *, seed: int = 0
+    task: Task,
+    domain: Domain,
+    machine: Machine,
+    known: Sequence[Sequence[str]],
+    config: QueryConfig,
+    *,
+    seed: int = 0,
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """Inputs as they come, any of a length alike; and more of those on which a machine departs.
+    """Inputs drawn uniformly, and those of them on which a machine predicts a failure.
 
     The strata weigh each depth alike; most inputs that fail may lie in a few of them, and a claim
     has to hold there too. None is held out, none is among the known.
     """
     seen = {tuple(x) for x in known}
-    drawn = domain.sample(task, DRAWN, seed=seed + 1, distribution="uniform")
+    drawn = domain.sample(task, config.screened, seed=seed + 1, distribution="uniform")
     new = [list(x) for x in dict.fromkeys(map(tuple, drawn)) if x not in seen and not held_out(x)]
     rows = zip(new, task.apply_many(new), machine.run_many(new), strict=True)
-    departing = [x for x, true, claim in rows if claim is not None and claim != true]
-    return new[:PLAIN], departing[:DOUBTED]
+    disagreeing = [x for x, true, claim in rows if claim is not None and claim != true]
+    return new[: config.max_natural], disagreeing[: config.max_predicted_failures]
 
 
 def full_sample(
-    task: Task, domain: Domain, known: Sequence[Sequence[str]], *, seed: int = 0
+    task: Task,
+    domain: Domain,
+    known: Sequence[Sequence[str]],
+    config: QueryConfig,
+    *,
+    seed: int = 0,
 ) -> list[list[str]]:
-    """The known inputs and many more, none held out: all of a small domain, else a draw.
+    """The known inputs and many more, none held out: all of a small domain, else a sample.
 
-    Of the others half are drawn as they come, half so that depths weigh alike.
+    Of the others one half is drawn uniformly, the other so that depths weigh alike.
     """
-    listed = list(islice(domain.inputs(task), LISTED + 1))
-    if len(listed) > LISTED:
-        listed = domain.sample(task, WIDE, seed=seed + 2, distribution="uniform")
+    size = config.full_sample_size
+    listed = list(islice(domain.inputs(task), config.max_enumerated + 1))
+    if len(listed) > config.max_enumerated:
+        listed = domain.sample(task, size, seed=seed + 2, distribution="uniform")
     Random(seed).shuffle(listed)
-    even = domain.sample(task, WIDE, seed=seed + 3)
-    level = dict.fromkeys(tuple(x) for x in even if not held_out(x))
-    plain = (tuple(x) for x in listed if not held_out(x))
-    new = dict.fromkeys([*islice(level, WIDE // 2), *plain])
-    return [list(x) for x in dict.fromkeys([*map(tuple, known), *islice(new, WIDE)])]
+    balanced = domain.sample(task, size, seed=seed + 3)
+    by_depth = dict.fromkeys(tuple(x) for x in balanced if not held_out(x))
+    uniform = (tuple(x) for x in listed if not held_out(x))
+    new = dict.fromkeys([*islice(by_depth, size // 2), *uniform])
+    return [list(x) for x in dict.fromkeys([*map(tuple, known), *islice(new, size)])]
 
 
-def _draw(task: Task, domain: Domain, seed: int, per_cell: int) -> Iterator[list[str]]:
-    for length in range((LONGEST if domain.max_length is None else domain.max_length) + 1):
-        if task.count(length) <= SHORT:
+def _draw(task: Task, domain: Domain, seed: int, config: QueryConfig) -> Iterator[list[str]]:
+    longest = config.default_max_length if domain.max_length is None else domain.max_length
+    for length in range(longest + 1):
+        if task.count(length) <= config.max_listed_per_length:
             yield from task.inputs_of(length)
             continue
         depths = sorted(
             d for d in task.depths(length) if domain.max_depth is None or d <= domain.max_depth
         )
-        each = max(per_cell, per_cell * PER_LENGTH // (PER_CELL * max(1, len(depths))))
+        wanted = config.per_cell * config.min_cells
+        each = max(config.per_cell, wanted // max(1, len(depths)))
         for depth in depths:
             more = 2 if depth in depths[-2:] else 1
             yield from task.sample(more * each, seed=seed, length=length, depth=depth)

@@ -1,42 +1,35 @@
-"""Behaviour -> machine: query the oracle, try each strategy, keep the best and why others lost.
+"""From behaviour to a machine: query the oracle, try each strategy, keep the best hypothesis.
 
-Nothing here knows what is held out beyond asking for none of it, and nothing here is judged here.
+1. `first_round`: edits of the true machine, from a few hundred stratified queries.
+2. `second_round`: if those do not generalise to natural inputs, or equivalent edits are left that
+   some input separates, the edits once more with those inputs; then state merging where edits
+   explain too little.
+3. `tree_round`: if too many failures of a large sample are unexplained, guard trees fitted to it.
+
+No query is a held-out input, and nothing is judged here: that is done on held-out inputs later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recinterp.errors import MachineError
 from recinterp.machine.machine import Machine
-from recinterp.machine.transform.reverse import reverse_machine
-from recinterp.synthesis.abstention import restrict_to_reliable_inputs
 from recinterp.synthesis.alternatives import (
     EquivalentMachine,
-    alternatives,
     distinguishing_inputs,
     find_equivalent_machines,
 )
+from recinterp.synthesis.config import DEFAULTS, SearchConfig
 from recinterp.synthesis.dataset import Dataset
-from recinterp.synthesis.edits.beam import ABSTENTION_COST, Edited, search_edits
-from recinterp.synthesis.edits.proposals import FLAGGED_FAILURE_COST
-from recinterp.synthesis.guard_trees import (
-    FEW,
-    FittedTrees,
-    fit_guard_trees,
-    holdout_score,
-    weights,
-)
 from recinterp.synthesis.hypothesis import (
-    ENOUGH,
-    PLENTY,
     Hypothesis,
-    hypothesis,
-    rejection_reason,
+    RejectedHypothesis,
+    rank_hypotheses,
+    reject,
     rescore,
 )
 from recinterp.synthesis.queries import (
@@ -44,262 +37,220 @@ from recinterp.synthesis.queries import (
     natural_and_disagreeing_inputs,
     stratified_queries,
 )
-from recinterp.synthesis.state_merging import learn
+from recinterp.synthesis.strategies import (
+    edit_hypotheses,
+    explains_enough,
+    merged_hypotheses,
+    tree_hypotheses,
+)
 
 if TYPE_CHECKING:
     from recinterp.synthesis.oracle import Oracle
     from recinterp.tasks import Domain, Task
     from recinterp.tokens import Tokens
 
-KEPT = 6  # runners-up kept
-LEARNED, CLASHES = (
-    3,
-    2,
-)  # machines from dataset looked at; steps left apart, by wrong outputs allowed
-FEWEST = 8  # failures among the probes, or nothing is learned from logs
-TRUE = "edits of the true machine"
-TREES = "guard trees on the true machine's control"
-DOUBT = 0.02  # of what it claims among inputs as they come: if more is wrong, it falls
-ADDED = 300  # inputs as they come that are learned from then, of either kind
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SynthesisResult:
-    """The machine that was chosen, the others, and everything the oracle was queried."""
+    """The machine that explains an oracle best, and what it was chosen from.
+
+    Attributes:
+        chosen: the best hypothesis; each rule of its machine carries as evidence on how many
+            queries it fired and how many of those came out right.
+        rejected_hypotheses: the next best ones, each with the reason, the best first.
+        truth: the true machine of the task.
+        dataset: everything the oracle was queried with in the deciding round, with its answers.
+        equivalent_machines: machines with equal outputs on the whole domain, and where they differ.
+    """
 
     chosen: Hypothesis
-    rejected_hypotheses: tuple[Hypothesis, ...]
+    rejected_hypotheses: tuple[RejectedHypothesis, ...]
     truth: Machine
     dataset: Dataset
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
 
 
+def synthesize(
+    oracle: Oracle,
+    task: Task,
+    domain: Domain,
+    *,
+    seed: int = 0,
+    config: SearchConfig = DEFAULTS,
+) -> SynthesisResult:
+    """Find the machine that explains an oracle on a domain best, from queries only.
+
+    Args:
+        oracle: the model; it refuses held-out inputs.
+        task: the function that the model was meant to compute, with its true machine.
+        domain: the inputs that are queried; it needs a `max_length`.
+        seed: of every sample; equal seeds give equal results.
+        config: the thresholds of the search.
+
+    Returns:
+        The chosen hypothesis, the rejected ones, and the queries.
+
+    Raises:
+        NotDerivableError: if the task has no machine.
+    """
+    search = Search(oracle, task, domain, seed, config)
+    state = search.first_round()
+    state = search.second_round(state)
+    state = search.tree_round(state)
+    return search.result(state)
+
+
 @dataclass(frozen=True)
-class ReadingDirection:
-    """A machine to edit, what it is compared with, and how an edit of it is read back."""
+class SearchState:
+    """What is known after a round: the queries with their answers, and hypotheses, best first."""
 
-    name: str
-    machine: Machine
     dataset: Dataset
-    back: Callable[[Machine], Machine]
+    ranked: tuple[Hypothesis, ...]
+
+    @property
+    def best(self) -> Hypothesis:
+        """The best hypothesis so far."""
+        return self.ranked[0]
 
 
-def synthesize(oracle: Oracle, task: Task, domain: Domain, *, seed: int = 0) -> SynthesisResult:
-    """The machine that explains an oracle on a domain best, built from probes alone.
+@dataclass(frozen=True)
+class Search:
+    """The rounds of one search; the arguments are those of `synthesize`."""
 
-    First from probes of every stratum; then, if it does not hold among inputs as they come, or
-    machines are left that some input tells apart, once more with those on which it falls. Where
-    that explains too few failures, many more inputs are queried about, and guard trees grown.
-    """
-    dataset = query(oracle, task, stratified_queries(task, domain, seed=seed))
-    ranked = _edit_hypotheses(task, dataset)
-    best = ranked[0].machine
-    more = distinguishing_inputs(task, domain, best, ranked[0].alternatives, seed=seed)
-    told = more and query(oracle, task, more).run(best).equal.all()
-    looks = natural_and_disagreeing_inputs(task, domain, best, dataset.inputs, seed=seed)
-    plain, departing = (query(oracle, task, inputs) for inputs in looks)
-    if (more and not told) or _generalises_poorly(ranked[0], dataset, plain, departing):
-        new = [*more, *departing.inputs, *_hard_inputs(best, plain)]
-        known = dict.fromkeys(map(tuple, [*dataset.inputs, *new]))
-        dataset = query(oracle, task, [list(x) for x in known])
-        ranked = _edit_hypotheses(task, dataset)
-    if not _enough(ranked, dataset):
-        ranked = _best(dataset, [*ranked, *_merged_hypotheses(task, dataset, seed)])
-    if dataset.failures.sum() >= FEWEST:
-        many = query(oracle, task, full_sample(task, domain, dataset.inputs, seed=seed))
-        if not rescore(ranked[0], many).enough(int(many.failures.sum()), PLENTY):
-            kept = [rescore(h, many) for h in ranked[:KEPT]]
-            dataset, ranked = (
-                many,
-                _best(many, [*kept, *_tree_hypotheses(task, many, ranked, seed)]),
+    oracle: Oracle
+    task: Task
+    domain: Domain
+    seed: int
+    config: SearchConfig
+
+    def first_round(self) -> SearchState:
+        """Edits of the true machine, from stratified queries."""
+        inputs = stratified_queries(self.task, self.domain, self.config.queries, seed=self.seed)
+        return self._edit(self._query(inputs))
+
+    def second_round(self, state: SearchState) -> SearchState:
+        """Edits with the queries that refute the first round's, then state merging."""
+        known = state.dataset.inputs
+        if added := self._refuting_inputs(state):
+            inputs = dict.fromkeys(map(tuple, [*known, *added]))
+            state = self._edit(self._query([list(x) for x in inputs]))
+        if explains_enough(state.ranked, state.dataset, self.config):
+            return state
+        merged = merged_hypotheses(self.task, state.dataset, self.config, self.seed)
+        return self._ranked(state.dataset, [*state.ranked, *merged])
+
+    def tree_round(self, state: SearchState) -> SearchState:
+        """Guard trees on a large sample, where that leaves too many failures unexplained."""
+        if state.dataset.failures.sum() < self.config.min_failures:
+            return state
+        inputs = full_sample(
+            self.task, self.domain, state.dataset.inputs, self.config.queries, seed=self.seed
+        )
+        sample = self._query(inputs)
+        failures = int(sample.failures.sum())
+        best = rescore(state.best, sample, self.config)
+        if best.explains(failures, self.config.max_unexplained_full_sample):
+            return state
+        known = state.ranked[: self.config.max_rejected]
+        rescored = [rescore(h, sample, self.config) for h in known]
+        trees = tree_hypotheses(self.task, sample, state.ranked, self.config, self.seed)
+        return self._ranked(sample, [*rescored, *trees])
+
+    def result(self, state: SearchState) -> SynthesisResult:
+        """The best hypothesis with its evidence, why others were rejected, and its equivalents."""
+        chosen = state.best
+        evident = with_evidence(chosen.machine, state.dataset)
+        return SynthesisResult(
+            chosen=replace(chosen, machine=evident),
+            rejected_hypotheses=self._rejected(state),
+            truth=self.task.machine,
+            dataset=state.dataset,
+            equivalent_machines=find_equivalent_machines(
+                self.task,
+                self.domain,
+                chosen.machine,
+                chosen.alternatives,
+                self.config.alternatives,
+                seed=self.seed,
+            ),
+        )
+
+    def _query(self, inputs: Sequence[Tokens]) -> Dataset:
+        return query_oracle(self.oracle, self.task, inputs)
+
+    def _edit(self, dataset: Dataset) -> SearchState:
+        return SearchState(dataset, edit_hypotheses(self.task, dataset, self.config))
+
+    def _ranked(self, dataset: Dataset, found: Sequence[Hypothesis]) -> SearchState:
+        return SearchState(dataset, rank_hypotheses(found, dataset, self.config))
+
+    def _refuting_inputs(self, state: SearchState) -> list[Sequence[str]]:
+        """Inputs with which edits are searched for again; none if the first round's edits hold."""
+        best = state.best
+        separating = distinguishing_inputs(
+            self.task,
+            self.domain,
+            best.machine,
+            best.alternatives,
+            self.config.alternatives,
+            seed=self.seed,
+        )
+        refuted = bool(separating) and not self._query(separating).run(best.machine).equal.all()
+        natural, disagreeing = (
+            self._query(inputs)
+            for inputs in natural_and_disagreeing_inputs(
+                self.task,
+                self.domain,
+                best.machine,
+                state.dataset.inputs,
+                self.config.queries,
+                seed=self.seed,
             )
-    chosen = ranked[0]
-    others = {(h.strategy, h.wrong, h.abstained, h.machine.size): h for h in reversed(ranked[1:])}
-    lost = (
-        replace(h, lost_because=rejection_reason(h, chosen))
-        for h in list(others.values())[::-1][:KEPT]
-    )
-    evident = replace(chosen, machine=with_evidence(chosen.machine, dataset))
-    left = find_equivalent_machines(task, domain, chosen.machine, chosen.alternatives, seed=seed)
-    return SynthesisResult(evident, tuple(lost), task.machine, dataset, left)
+        )
+        if refuted or self._generalises_poorly(state, natural, disagreeing):
+            return [*separating, *disagreeing.inputs, *self._hard_inputs(best.machine, natural)]
+        return []
+
+    def _generalises_poorly(
+        self, state: SearchState, natural: Dataset, disagreeing: Dataset
+    ) -> bool:
+        """Whether a machine that explains the queries does not hold among natural inputs.
+
+        Too much of what it predicts to fail comes out otherwise, or it leaves many failures
+        unexplained. What does not explain the queries either is left to other strategies.
+        """
+        best, config = state.best, self.config
+        failures = int(state.dataset.failures.sum())
+        known_poor = not best.explains(failures, config.max_unexplained)
+        if failures >= config.min_failures and known_poor:
+            return False
+        wrong = int(disagreeing.run(best.machine).wrong.sum())
+        unexplained = int((natural.failures & ~natural.run(best.machine).equal).sum())
+        many = max(config.min_failures, config.max_unexplained * natural.failures.sum())
+        return unexplained >= many or wrong > config.max_wrong_natural * len(disagreeing.inputs)
+
+    def _hard_inputs(self, machine: Machine, natural: Dataset) -> list[Sequence[str]]:
+        """Some of the inputs on which a machine is wrong, and as many on which it is right."""
+        equal, most = natural.run(machine).equal, self.config.max_added
+        rows = np.concatenate([np.flatnonzero(side)[:most] for side in (~equal, equal)])
+        return [natural.inputs[i] for i in rows.tolist()]
+
+    def _rejected(self, state: SearchState) -> tuple[RejectedHypothesis, ...]:
+        """The next best hypotheses, each figure once, at the place of its lowest rank."""
+        worst_first = [reject(h, state.best) for h in reversed(state.ranked[1:])]
+        return tuple(reversed(dict.fromkeys(worst_first)))[: self.config.max_rejected]
 
 
-def _generalises_poorly(
-    best: Hypothesis, dataset: Dataset, plain: Dataset, departing: Dataset
-) -> bool:
-    """Whether a machine that explains the probes does not hold among inputs as they come.
-
-    Much of what it claims of failures is wrong there, or it leaves many failures unexplained.
-    """
-    known = int(dataset.failures.sum())
-    if known >= FEWEST and not best.enough(known):
-        return False
-    wrong = int(departing.run(best.machine).wrong.sum())
-    left = int((plain.failures & ~plain.run(best.machine).equal).sum())
-    many = left >= max(FEWEST, ENOUGH * plain.failures.sum())
-    return many or wrong > DOUBT * len(departing.inputs)
-
-
-def _hard_inputs(machine: Machine, plain: Dataset) -> list[Sequence[str]]:
-    """Some of the inputs on which a machine falls, and as many on which it holds."""
-    equal = plain.run(machine).equal
-    rows = np.concatenate([np.flatnonzero(side)[:ADDED] for side in (~equal, equal)])
-    return [plain.inputs[i] for i in rows.tolist()]
-
-
-def query(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Dataset:
-    """An oracle's answers as dataset."""
+def query_oracle(oracle: Oracle, task: Task, inputs: Sequence[Tokens]) -> Dataset:
+    """An oracle's outputs on some inputs, compared with the ground truth."""
     outputs = oracle(inputs)
     failed = [y != z for y, z in zip(outputs, task.apply_many(inputs), strict=True)]
     machine = task.machine
     return Dataset(inputs, outputs, machine.vocab, machine.arity, np.array(failed, dtype=bool))
 
 
-def _edit_hypotheses(task: Task, dataset: Dataset) -> list[Hypothesis]:
-    """The true machine and its edits, the best first."""
-    truth = task.machine
-    found = [hypothesis(TRUE, Edited(truth, (), {}, 0.0, truth.size), truth, dataset)]
-    for direction in reading_directions(task, dataset):
-        if _enough(found, dataset):
-            break
-        found += _edit_in_direction(direction, dataset)
-    return _best(dataset, found)
-
-
-def _best(dataset: Dataset, found: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The best first: what explains nearly all failures, then nine in ten, before what does not."""
-    failures = int(dataset.failures.sum())
-    return sorted(found, key=lambda h: (h.tier(failures), h.rank))
-
-
-def _tree_hypotheses(
-    task: Task, dataset: Dataset, known: Sequence[Hypothesis], seed: int
-) -> list[Hypothesis]:
-    """Guard trees on the machine that promises most, and the same where it is to be believed.
-
-    Of each direction the true machine, and of its edits the one that tells most: all of them where
-    dataset are few. Weighed by what trees grown without an input say of it: a table of inputs
-    explains nothing.
-    """
-    grounds = list[tuple[int, ReadingDirection, Machine]]()
-    for direction in reading_directions(task, dataset):
-        edits = dict.fromkeys(h.acting for h in known if h.strategy == direction.name and h.acting)
-        best = max(
-            edits,
-            key=lambda m: int(direction.dataset.run(m).equal.sum()),
-            default=direction.machine,
-        )
-        for machine in dict.fromkeys([direction.machine, best]):
-            back = direction.machine is task.machine
-            grounds.append(
-                (
-                    holdout_score(machine, direction.dataset, seed, looks_back=back),
-                    direction,
-                    machine,
-                )
-            )
-    found = list[Hypothesis]()
-    for _, direction, machine in sorted(grounds, key=lambda g: -g[0]):
-        for failure_weight in weights(dataset):
-            found += _fit_trees(task, dataset, direction, machine, seed, failure_weight)
-        if found and len(dataset.inputs) > FEW:
-            break
-    return found
-
-
-def _fit_trees(
-    task: Task,
-    dataset: Dataset,
-    direction: ReadingDirection,
-    machine: Machine,
-    seed: int,
-    failure_weight: float,
-) -> list[Hypothesis]:
-    """Guard trees on one machine, in its direction."""
-    turned = direction.machine is not task.machine
-    try:
-        tree = fit_guard_trees(
-            machine, direction.dataset, seed, looks_back=not turned, failure_weight=failure_weight
-        )
-        whole = direction.back(tree.machine)
-    except MachineError:  # guards not seen to be disjoint, or not read in the other direction
-        return []
-    name = TREES if machine is direction.machine else f"{TREES}, edited"
-    name += ", read from the right" * turned
-    tried = dict.fromkeys([whole, restrict_to_reliable_inputs(whole, dataset, tree.explained)])
-    weighed = [_score_tree(name, m, tree, task.machine, dataset) for m in tried]
-    return [h for h in weighed if h.abstained < h.queried]
-
-
-def _score_tree(
-    direction: str, machine: Machine, tree: FittedTrees, truth: Machine, dataset: Dataset
-) -> Hypothesis:
-    outcome = dataset.run(machine)
-    silent = outcome.abstained & ~outcome.wrong
-    wrong = ~silent & ~tree.explained
-    cost = float(
-        (
-            wrong
-            + np.where(outcome.failures_flagged, FLAGGED_FAILURE_COST, ABSTENTION_COST) * silent
-        ).sum()
-    )
-    return Hypothesis(
-        machine, direction, (), 0, int(wrong.sum()), int(silent.sum()), len(dataset.inputs), cost,
-        machine.size - truth.size, leaves=tree.leaves,
-    )  # fmt: skip
-
-
-def _enough(found: Sequence[Hypothesis], dataset: Dataset) -> bool:
-    return any(h.enough(int(dataset.failures.sum())) for h in found)
-
-
-def _merged_hypotheses(task: Task, dataset: Dataset, seed: int) -> Iterator[Hypothesis]:
-    """Machines learned from the dataset alone, where they hold on those kept apart.
-
-    A few failures are no ground to learn from: a machine that fits them is a table. Nor are dataset
-    that no view tells apart: each step left so costs an output. Where a token has two parts that
-    recur, a machine needs a stack, and none is learned.
-    """
-    if dataset.failures.sum() < FEWEST or max(dataset.arity, default=0) > 1:
-        return
-    most = CLASHES * ENOUGH * dataset.failures.sum()
-    for learned in learn(dataset.inputs, dataset.outputs, task, seed, most)[:LEARNED]:
-        edited = Edited(learned.machine, (), {}, 0.0, task.machine.size)
-        yield hypothesis(f"learned from logs, {learned.text}", edited, task.machine, dataset)
-
-
-def reading_directions(task: Task, dataset: Dataset) -> Iterator[ReadingDirection]:
-    """For reversed words the machine of the plain words, read backwards; then the true machine.
-
-    A fault is an edit of a few nodes where the recursion is read in its own direction, and many
-    where a machine has to look ahead for what it has not read.
-    """
-    if task.order == "reverse" and task.arity == 1:
-        plain = replace(task, order="natural").machine
-        if not plain.frames:
-            turned = replace(dataset.reversed(), vocab=plain.vocab, arity=plain.arity)
-            yield ReadingDirection(f"{TRUE}, read from the right", plain, turned, reverse_machine)
-    yield ReadingDirection(TRUE, task.machine, dataset, lambda m: m)
-
-
-def _edit_in_direction(direction: ReadingDirection, dataset: Dataset) -> Iterator[Hypothesis]:
-    base = direction.back(direction.machine)
-    for e in search_edits(direction.machine, direction.dataset):
-        for machine in dict.fromkeys(
-            [e.machine, restrict_to_reliable_inputs(e.machine, direction.dataset)]
-        ):
-            try:
-                edited = replace(e, machine=direction.back(machine))
-                same = [direction.back(m) for m in alternatives(e)] if machine is e.machine else []
-            except MachineError:  # an edit that cannot be read back in the other direction
-                continue
-            yield replace(
-                hypothesis(direction.name, edited, base, dataset), alternatives=tuple(same)
-            )
-
-
 def with_evidence(machine: Machine, dataset: Dataset) -> Machine:
-    """The machine with, on each rule, how many probes it fired on and how many came out right."""
+    """The machine with, on each rule, how many queries it fired on and how many came out right."""
     outcome = dataset.run(machine, record=True)
     fired = [np.zeros(len(dataset.inputs), dtype=bool) for _ in machine.rules]
     for event in outcome.batch.events:
@@ -313,5 +264,5 @@ def with_evidence(machine: Machine, dataset: Dataset) -> Machine:
 
 
 def queries_and_answers(dataset: Dataset) -> list[tuple[Tokens, Tokens]]:
-    """Everything that was queried, with its answer."""
+    """Everything that was queried, with the oracle's answer."""
     return [(list(x), list(y)) for x, y in zip(dataset.inputs, dataset.outputs, strict=True)]

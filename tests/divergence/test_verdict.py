@@ -132,18 +132,19 @@ def test_step_wrong_at_one_index_is_position_keyed() -> None:
     assert ("position-keyed", 1) in diff.shortcuts[0].bounds
 
 
-def test_equivalent_machines_are_reported_with_a_longer_input() -> None:
+def test_equivalent_machines_differ_on_a_longer_input() -> None:
     """Up to four labels, "at index 3" and "from index 3 on" are one."""
     f = wrong_at(3)
     ex = explained_map(f, 4)
     assert ex.equivalent_machines
-    for rival in ex.equivalent_machines:
-        assert len(rival.input) > 4
-        said = [m.run(list(rival.input)) for m in (rival.machine, ex.machine)]
-        assert said == [list(x) if x is not None else None for x in (rival.says, rival.chosen)]
-        assert said[0] != said[1]
+    for other in ex.equivalent_machines:
+        assert len(other.input) > 4
+        outputs = [m.run(list(other.input)) for m in (other.machine, ex.machine)]
+        expected = (other.output, other.chosen_output)
+        assert outputs == [list(x) if x is not None else None for x in expected]
+        assert outputs[0] != outputs[1]
         inputs = list(ex.task.inputs(4))
-        assert rival.machine.run_many(inputs) == [f(x) for x in inputs]
+        assert other.machine.run_many(inputs) == [f(x) for x in inputs]
 
 
 def test_copied_input_positions_are_a_copied_pattern() -> None:

@@ -1,4 +1,4 @@
-"""Corners in which a machine, turned, joined or said rescore, has to stay the machine it was."""
+"""Corners in which a machine, transformed or written and parsed, has to stay the machine it was."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.machine.transform.reverse import reverse_machine
 from recinterp.splits import held_out
 from recinterp.synthesis.abstention import restrict_to_reliable_inputs
+from recinterp.synthesis.config import DEFAULTS
 from recinterp.synthesis.dataset import Dataset
-from recinterp.synthesis.guard_trees.events import single_token_machine, stages
-from recinterp.synthesis.guard_trees.split import grow
-from recinterp.synthesis.guard_trees.to_rules import machine_of
+from recinterp.synthesis.guard_trees.events import collect_control_states, single_token_machine
+from recinterp.synthesis.guard_trees.split import grow_trees
+from recinterp.synthesis.guard_trees.to_rules import build_tree_machine
 from recinterp.synthesis.oracle import Oracle
-from recinterp.synthesis.search import query
+from recinterp.synthesis.search import query_oracle
 
 HEAD = "vocab a b\nstart m\nregisters p := 0\nmode m\n"
 ENDS = "  x: in(p) = $ -> halt\n"
@@ -64,9 +65,10 @@ def test_function_may_share_a_reserved_mode_name(name: str) -> None:
     own = ri.Task.from_gallina(task.source.replace("succ", name), function=name, order="reverse")
     inputs = [list(x) for x in own.inputs(6)]
     assert own.machine.run_many(inputs) == own.apply_many(inputs)
-    dataset = query(Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs]), own,
-                 [x for x in inputs if not held_out(x)])  # fmt: skip
-    assert restrict_to_reliable_inputs(own.machine, dataset).run(inputs[0]) == own.apply(inputs[0])
+    oracle = Oracle(lambda xs: [["01"] if len(x) > 4 else own.apply(x) for x in xs])
+    dataset = query_oracle(oracle, own, [x for x in inputs if not held_out(x)])
+    restricted = restrict_to_reliable_inputs(own.machine, dataset, DEFAULTS)
+    assert restricted.run(inputs[0]) == own.apply(inputs[0])
 
 
 def test_end_marker_is_refused_as_token() -> None:
@@ -105,9 +107,11 @@ def test_output_reads_see_the_old_output() -> None:
     outputs = [y or [] for y in machine.run_many(WORDS)]
     dataset = Dataset(WORDS, outputs, machine.vocab)
     base = single_token_machine(machine)
-    seen = stages(base, dataset, np.ones(len(dataset.inputs), dtype=np.float32))
-    roots = grow([s.scene for s in seen], np.zeros(len(dataset.inputs), dtype=bool), 0)
-    assert machine_of(base, seen, roots).run_many(WORDS) == machine.run_many(WORDS)
+    weight = np.ones(len(dataset.inputs), dtype=np.float32)
+    seen = collect_control_states(base, dataset, weight, DEFAULTS)
+    apart = np.zeros(len(dataset.inputs), dtype=bool)
+    roots = grow_trees([s.data for s in seen], apart, 0, DEFAULTS.trees)
+    assert build_tree_machine(base, seen, roots).run_many(WORDS) == machine.run_many(WORDS)
 
 
 def test_position_read_twice_holds_one_token() -> None:

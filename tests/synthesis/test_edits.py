@@ -1,4 +1,4 @@
-"""Faults of one rule come back as edits of it: what is passed over, left out or read beside."""
+"""Faults of one rule are recovered as edits of it: what is passed over, left out, misread."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import pytest
 import recinterp as ri
 from recinterp.splits import held_out
 from recinterp.synthesis import Oracle, synthesize
-from recinterp.synthesis.edits.beam import LIMIT, search_edits
-from recinterp.synthesis.search import query
+from recinterp.synthesis.config import DEFAULTS
+from recinterp.synthesis.edits.beam import search_edits
+from recinterp.synthesis.search import query_oracle
 
 FAULTS = {
-    "passes a place over behind a token": (
+    "passes a place over after a token": (
         "list-map", 5, "map_next-b",
         "own: in(p) = b and out(-1) in {a, c, d, $} -> emit c, p := p + 1, goto map_next",
         "over: in(p) = b and out(-1) = b -> emit c, p := p + 2, goto map_next",
@@ -65,7 +66,7 @@ def faulty(task: ri.Task, name: str, *rules: str) -> ri.Machine:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_of_one_rule_comes_back_as_an_edit_and_holds_on_other_inputs(name: str) -> None:
+def test_fault_of_one_rule_is_recovered_exactly(name: str) -> None:
     function, longest, rule, *rules = FAULTS[name]
     task = ri.task(function)
     planted = faulty(task, rule, *rules)
@@ -77,12 +78,13 @@ def test_a_fault_of_one_rule_comes_back_as_an_edit_and_holds_on_other_inputs(nam
     assert found.size <= planted.size + 4
 
 
-def test_an_edit_that_stands_still_does_not_write_without_an_end() -> None:
+def test_edited_machines_have_a_step_limit() -> None:
     """A loop that writes as it goes round fills the memory long before a million steps."""
     task = ri.task("list-reverse")
     inputs = [x for x in task.inputs(3) if not held_out(x)]
-    dataset = query(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
-    found = search_edits(task.machine, dataset)
+    dataset = query_oracle(Oracle(lambda xs: [x[:1] * 9 for x in xs]), task, inputs)
+    found = search_edits(task.machine, dataset, DEFAULTS)
+    max_steps = DEFAULTS.edits.max_steps
     assert any(edited.chain for edited in found)
-    assert task.machine.limit > LIMIT
-    assert all(edited.machine.limit == LIMIT for edited in found if edited.chain)
+    assert task.machine.limit > max_steps
+    assert all(edited.machine.limit == max_steps for edited in found if edited.chain)

@@ -1,4 +1,4 @@
-"""Machines rebuilt from behaviour alone: planted shortcuts come back exactly, in both orders."""
+"""Machines recovered from behaviour: planted shortcuts, exactly and in both orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import recinterp as ri
 from recinterp.errors import HeldOutInputError
 from recinterp.splits import held_out
 from recinterp.synthesis import Oracle, synthesize
-from recinterp.synthesis.queries import WIDE, full_sample, stratified_queries
+from recinterp.synthesis.config import DEFAULTS
+from recinterp.synthesis.hypothesis import RejectionReason, StrategyKind
+from recinterp.synthesis.queries import full_sample, stratified_queries
 from tests import planted
 
 PLANTED = {
@@ -25,7 +27,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_shortcuts_come_back_exactly_and_hold_on_longer_inputs(name: str) -> None:
+def test_planted_shortcuts_are_recovered_exactly(name: str) -> None:
     f = PLANTED[name]
     oracle = Oracle(planted.many(f))
     found = synthesize(oracle, ri.task("binary-successor"), ri.Domain(max_length=10))
@@ -36,7 +38,7 @@ def test_planted_shortcuts_come_back_exactly_and_hold_on_longer_inputs(name: str
 
 
 @pytest.mark.parametrize("name", ["truth", "capped at 3", "base wrong after 2"])
-def test_reverse_order_comes_back_exactly(name: str) -> None:
+def test_planted_shortcuts_in_reverse_order_are_recovered_exactly(name: str) -> None:
     f = planted.reverse(PLANTED[name])
     task = ri.task("binary-successor", order="reverse")
     found = synthesize(Oracle(planted.many(f)), task, ri.Domain(max_length=10))
@@ -44,28 +46,31 @@ def test_reverse_order_comes_back_exactly(name: str) -> None:
     assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
 
 
-def test_the_oracle_refuses_held_out_inputs_and_the_builder_asks_for_none() -> None:
+def test_no_held_out_input_is_queried() -> None:
     oracle = Oracle(planted.many(planted.successor))
     locked = next(x for x in planted.words(8) if held_out(x))
     with pytest.raises(HeldOutInputError, match="held out"):
         oracle([locked])
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=12)
-    assert not any(held_out(x) for x in stratified_queries(task, domain))
+    assert not any(held_out(x) for x in stratified_queries(task, domain, DEFAULTS.queries))
     synthesize(oracle, task, domain)
     assert oracle.outputs
     assert not any(held_out(x) for x in oracle.outputs)
 
 
-def test_every_length_and_depth_is_probed() -> None:
+def test_every_length_and_depth_is_queried() -> None:
     task = ri.task("binary-successor")
-    cells = {(len(x), task.depth(x)) for x in stratified_queries(task, ri.Domain(max_length=12))}
+    cells = {
+        (len(x), task.depth(x))
+        for x in stratified_queries(task, ri.Domain(max_length=12), DEFAULTS.queries)
+    }
     wanted = {(n, d) for n in range(1, 13) for d in task.depths(n)}
     missing = wanted - cells
     # a cell is missed only where everything in it is held out
     assert all(all(held_out(x) for x in task.sample(8, length=n, depth=d)) for n, d in missing)
 
 
-def test_what_has_no_form_is_given_up_and_told() -> None:
+def test_machine_abstains_where_outputs_have_no_rule() -> None:
     def noisy(x: list[str]) -> list[str]:
         if planted.depth(x) <= 3:
             return planted.successor(x)
@@ -75,16 +80,18 @@ def test_what_has_no_form_is_given_up_and_told() -> None:
         Oracle(planted.many(noisy)), ri.task("binary-successor"), ri.Domain(max_length=10)
     )
     inputs = list(planted.words(10))
-    for x, said in zip(inputs, found.chosen.machine.run_many(inputs), strict=True):
-        assert said == (planted.successor(x) if planted.depth(x) <= 3 else None)
+    for x, predicted in zip(inputs, found.chosen.machine.run_many(inputs), strict=True):
+        assert predicted == (planted.successor(x) if planted.depth(x) <= 3 else None)
 
 
-def test_runners_up_say_why_they_lost() -> None:
+def test_rejected_hypotheses_have_a_reason() -> None:
     oracle = Oracle(planted.many(planted.capped(3)))
     found = synthesize(oracle, ri.task("binary-successor"), ri.Domain(max_length=9))
     assert found.rejected_hypotheses
-    assert all(h.lost_because for h in found.rejected_hypotheses)
-    assert any("more wrong claims" in h.lost_because for h in found.rejected_hypotheses)
+    assert any(h.reason == RejectionReason.MORE_WRONG for h in found.rejected_hypotheses)
+    for h in found.rejected_hypotheses:
+        if h.reason == RejectionReason.MORE_WRONG:
+            assert h.difference == h.wrong - found.chosen.wrong > 0
 
 
 def test_same_seed_same_machine() -> None:
@@ -93,41 +100,41 @@ def test_same_seed_same_machine() -> None:
     assert runs[0].chosen.machine == runs[1].chosen.machine
 
 
-def test_what_is_no_edit_of_the_truth_is_learned_from_logs() -> None:
+def test_state_merging_recovers_what_is_no_edit_of_the_truth() -> None:
     """Whether the X1 from here on are odd in number: two states, read from the right."""
 
-    def odd_behind(x: list[str]) -> list[str]:
+    def odd_from_here(x: list[str]) -> list[str]:
         return [f"X{x[i:].count('X1') % 2}" for i in range(len(x) - 1)] + ["01"]
 
     task = ri.task("binary-successor")
-    found = synthesize(Oracle(planted.many(odd_behind)), task, ri.Domain(max_length=10))
-    assert found.chosen.strategy.startswith("learned from logs")
+    found = synthesize(Oracle(planted.many(odd_from_here)), task, ri.Domain(max_length=10))
+    assert found.chosen.strategy.kind == StrategyKind.STATE_MERGING
     inputs = list(task.inputs(12))
-    assert found.chosen.machine.run_many(inputs) == [odd_behind(x) for x in inputs]
+    assert found.chosen.machine.run_many(inputs) == [odd_from_here(x) for x in inputs]
 
 
-def test_many_inputs_hold_the_known_and_every_stratum_and_none_held_out() -> None:
+def test_full_sample_covers_known_inputs_and_every_stratum() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=13)
-    known = stratified_queries(task, domain)
-    found = [tuple(x) for x in full_sample(task, domain, known)]
-    assert len(set(found)) == len(found) <= WIDE + len(known)
+    known = stratified_queries(task, domain, DEFAULTS.queries)
+    found = [tuple(x) for x in full_sample(task, domain, known, DEFAULTS.queries)]
+    assert len(set(found)) == len(found) <= DEFAULTS.queries.full_sample_size + len(known)
     assert {tuple(x) for x in known} <= set(found)
     assert not any(held_out(x) for x in found)
     cells = {(task.length(x), task.depth(x)) for x in known}
     assert {(task.length(x), task.depth(x)) for x in found} == cells
 
 
-def test_of_a_small_domain_every_input_that_is_not_held_out_is_asked() -> None:
+def test_full_sample_lists_a_small_domain() -> None:
     task, domain = ri.task("list-reverse"), ri.Domain(max_length=4)
     expected = {tuple(x) for x in task.inputs(4) if not held_out(x)}
-    assert {tuple(x) for x in full_sample(task, domain, [])} == expected
+    assert {tuple(x) for x in full_sample(task, domain, [], DEFAULTS.queries)} == expected
 
 
-def test_a_fault_that_the_first_questions_hardly_meet_is_found_among_inputs_as_they_come() -> None:
+def test_second_round_finds_rare_faults() -> None:
     task, domain = ri.task("list-map"), ri.Domain(max_length=7)
 
     def loses_its_end(x: list[str]) -> list[str]:
-        """The image of the rest is left out behind `a d`, if the last one is a d as well."""
+        """The image of the rest is left out after `a d`, if the last one is a d as well."""
         out = task.apply(x)
         at = next((i for i, two in enumerate(pairwise(x)) if two == ("a", "d")), 9)
         return out[: at + 1] if len(x) == 7 and x[-1] == "d" and at < 5 else out
@@ -135,16 +142,18 @@ def test_a_fault_that_the_first_questions_hardly_meet_is_found_among_inputs_as_t
     def fails(x: list[str]) -> bool:
         return loses_its_end(x) != task.apply(x)
 
-    first = stratified_queries(task, domain)
+    first = stratified_queries(task, domain, DEFAULTS.queries)
     assert sum(map(fails, first)) < 0.05 * len(first)
     found = synthesize(Oracle(planted.many(loses_its_end)), task, domain)
     inputs = [x for x in task.inputs(7) if held_out(x)]
     failing = [x for x in inputs if fails(x)]
-    said = found.chosen.machine.run_many(failing)
-    assert sum(m == loses_its_end(x) for m, x in zip(said, failing, strict=True)) > 0.9 * len(said)
+    predicted = found.chosen.machine.run_many(failing)
+    assert sum(m == loses_its_end(x) for m, x in zip(predicted, failing, strict=True)) > 0.9 * len(
+        predicted
+    )
 
 
-def test_failures_are_flagged_although_some_outputs_come_out_right() -> None:
+def test_failures_are_flagged_where_a_few_outputs_are_right() -> None:
     """Beyond three labels the order is a hash's, which is at times the right one."""
     task, domain = ri.task("list-reverse"), ri.Domain(max_length=6)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import groupby
 
@@ -12,12 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recinterp.machine import Machine
+from recinterp.synthesis.config import DEFAULTS
 from recinterp.synthesis.queries import stratified_queries
-from recinterp.synthesis.state_merging import MergedMachine, learn
-from recinterp.synthesis.state_merging.conflicts import Table
-from recinterp.synthesis.state_merging.grid import best_rest_class, bounds, views
-from recinterp.synthesis.state_merging.merge import merged, tree
-from recinterp.synthesis.state_merging.views import FRONT, LAST, Pair, View
+from recinterp.synthesis.state_merging import MergedMachine, learn_by_merging
+from recinterp.synthesis.state_merging.conflicts import ConflictTable
+from recinterp.synthesis.state_merging.grid import (
+    best_rest_class,
+    enumerate_bounds,
+    enumerate_views,
+)
+from recinterp.synthesis.state_merging.merge import build_prefix_tree, merge_states
+from recinterp.synthesis.state_merging.views import Alignment, BoundOn, Pair, Reading, View
 from recinterp.tasks import Domain, Task, task
 from tests import planted
 
@@ -29,7 +35,7 @@ ORDERS: dict[str, Callable[[planted.Function], planted.Function]] = {
 
 
 def last_run_copied(x: planted.Tokens) -> planted.Tokens:
-    """Every token becomes that of the run it is read behind: no edit of the true machine."""
+    """Every token becomes that of the last run: no edit of the true machine."""
     runs = [list(run) for _, run in groupby(x[:-1])]
     return [*(runs[-1][0] if runs else "X0" for _ in x[:-1]), "01"]
 
@@ -49,8 +55,10 @@ PLANTED = {
 @cache
 def learned(name: str, order: str) -> tuple[Task, planted.Function, list[MergedMachine]]:
     t, f = task("binary-successor", order), ORDERS[order](PLANTED[name][0])
-    inputs = stratified_queries(t, Domain(max_length=LONGEST), per_cell=8)
-    return t, f, learn(inputs, [f(x) for x in inputs], t)
+    inputs = stratified_queries(
+        t, Domain(max_length=LONGEST), replace(DEFAULTS.queries, per_cell=8)
+    )
+    return t, f, learn_by_merging(inputs, [f(x) for x in inputs], t, DEFAULTS.merging)
 
 
 CASES = [
@@ -60,7 +68,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "order"), CASES)
-def test_planted_functions_come_back_and_hold_on_longer_inputs(name: str, order: str) -> None:
+def test_planted_functions_are_recovered_beyond_the_queried_lengths(name: str, order: str) -> None:
     t, f, found = learned(name, order)
     best = found[0]
     assert (best.wrong, best.conflicts) == (0, 0)
@@ -70,51 +78,58 @@ def test_planted_functions_come_back_and_hold_on_longer_inputs(name: str, order:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_is_learned_is_a_machine_as_any_other(order: str) -> None:
+def test_learned_machine_has_a_text_form_and_the_domain(order: str) -> None:
     machine = learned("carries up to 3", order)[2][0].machine
     assert Machine.parse(str(machine)) == machine
     assert machine.domain == task("binary-successor", order).machine.domain
 
 
-def test_the_text_says_how_it_reads() -> None:
-    assert (
-        "from the left, knowing whether the index is" in learned("cut at 8", "natural")[2][0].text
-    )
-    assert "the length is 8 or more" in learned("copies from length 8", "natural")[2][0].text
+def test_reading_names_only_the_facts_that_guards_ask_about() -> None:
+    cut = learned("cut at 8", "natural")[2][0]
+    assert cut.reading == Reading(backwards=False, bound=(BoundOn.INDEX, 8))
+    copied = learned("copies from length 8", "natural")[2][0]
+    assert copied.reading.bound == (BoundOn.LENGTH, 8)
 
 
 @pytest.mark.parametrize("name", ["list-map", "list-reverse", "peano-doubling", "tree-preorder"])
-def test_other_tasks_without_a_word_about_them(name: str) -> None:
+def test_other_tasks_are_learned(name: str) -> None:
     t = task(name)
-    inputs = stratified_queries(t, Domain(max_length=8))
-    best = learn(inputs, t.apply_many(inputs), t)[0]
+    inputs = stratified_queries(t, Domain(max_length=8), DEFAULTS.queries)
+    best = learn_by_merging(inputs, t.apply_many(inputs), t, DEFAULTS.merging)[0]
     longer = t.sample(200, seed=3, max_length=16)
     assert best.machine.run_many(longer) == t.apply_many(longer)
     assert len(best.machine.modes) <= 2
 
 
-def test_the_class_that_fills_the_rest_is_found_and_conflicts_tell_that_it_is_needed() -> None:
+def test_best_rest_class_removes_conflicts() -> None:
     t = task("binary-successor", "reverse")
     inputs = [x for x in t.inputs(9) if len(x) > 1]
     pairs = [(tuple(x), tuple(t.apply(x))) for x in inputs]
-    plain, table = View(backwards=False, align=FRONT), Table(pairs)
+    plain, table = View(backwards=False, align=Alignment.FRONT), ConflictTable(pairs)
     assert table.conflicts(plain) > len(pairs) // 10
     assert best_rest_class(table, plain) == ("X1",)
-    states = merged(tree(View(backwards=False, align="front", rest=("X1",)).rows(pairs)))
+    states = merge_states(
+        build_prefix_tree(View(backwards=False, align=Alignment.FRONT, rest=("X1",)).rows(pairs)),
+        DEFAULTS.merging.max_states,
+    )
     assert states is not None
     assert len(states) <= 2
-    assert table.conflicts(View(backwards=True, align=LAST, mirrored=True)) == 0
+    assert table.conflicts(View(backwards=True, align=Alignment.LAST, mirrored=True)) == 0
 
 
 words = st.lists(st.sampled_from("ab"), max_size=5).map(tuple)
 
 
 @given(st.lists(st.tuples(words, words), min_size=1, max_size=30))
-def test_conflicts_are_the_steps_that_most_with_the_same_past_write_otherwise(
+def test_conflicts_match_their_definition(
     pairs: list[Pair],
 ) -> None:
-    table = Table(pairs)
-    for view in [v for plain in views(table) for v in (plain, *bounds(pairs, plain))]:
+    table = ConflictTable(pairs)
+    for view in [
+        v
+        for plain in enumerate_views(table, DEFAULTS.merging)
+        for v in (plain, *enumerate_bounds(pairs, plain))
+    ]:
         seen = defaultdict[object, Counter[object]](Counter)
         for row in view.rows(pairs):
             symbols = [symbol for symbol, _ in row]
@@ -123,16 +138,16 @@ def test_conflicts_are_the_steps_that_most_with_the_same_past_write_otherwise(
         assert table.conflicts(view) == sum(c.total() - max(c.values()) for c in seen.values())
 
 
-def test_shuffled_answers_teach_nothing() -> None:
+def test_shuffled_outputs_are_not_learned() -> None:
     t = task("binary-successor")
-    inputs = stratified_queries(t, Domain(max_length=9))
+    inputs = stratified_queries(t, Domain(max_length=9), DEFAULTS.queries)
     outputs = [t.apply(x) for x in inputs]
-    found = learn(inputs, outputs[7:] + outputs[:7], t)
-    assert all(m.wrong + m.missed > m.asked // 4 for m in found)
+    found = learn_by_merging(inputs, outputs[7:] + outputs[:7], t, DEFAULTS.merging)
+    assert all(m.wrong + m.missed > m.total // 4 for m in found)
 
 
-def test_a_stack_is_beyond_it_and_it_says_so() -> None:
+def test_functions_that_need_a_stack_are_missed() -> None:
     t = task("tree-inorder")
-    inputs = stratified_queries(t, Domain(max_length=7), per_cell=6)
-    found = learn(inputs, t.apply_many(inputs), t)
+    inputs = stratified_queries(t, Domain(max_length=7), replace(DEFAULTS.queries, per_cell=6))
+    found = learn_by_merging(inputs, t.apply_many(inputs), t, DEFAULTS.merging)
     assert all(m.missed for m in found)

@@ -29,6 +29,12 @@ from recinterp.explanation import Explanation
 from recinterp.judge import Fidelity, Stratum
 from recinterp.probe import Head, HeadRole, LayerFinding
 from recinterp.stats import Rate
+from recinterp.synthesis.hypothesis import (
+    RejectedHypothesis,
+    RejectionReason,
+    Strategy,
+    StrategyKind,
+)
 from recinterp.view.notebook.session import Session
 from tests.cases import load_shipped
 from tests.view.machines import SUCCESSOR, capped
@@ -42,6 +48,17 @@ ERRORS = tuple(
     for n in range(2, 11)
     for d in range(n)
     if (size := max(2 ** (n - 2 - d), 1))
+)
+
+REJECTED = RejectedHypothesis(
+    strategy=Strategy(kind=StrategyKind.EDITS),
+    size=31,
+    wrong=0,
+    abstained=0,
+    queried=791,
+    reason=RejectionReason.LARGER,
+    difference=0,
+    chosen_size=24,
 )
 
 
@@ -176,7 +193,7 @@ def explanation(**changes: Any) -> Explanation:
         sites=(SITE,),
         forced_prefix_rules=(OVERRIDE,),
         mechanism=MECHANISM,
-        rejected_hypotheses=("saturating counter in a register: the same function, larger (31)",),
+        rejected_hypotheses=(REJECTED,),
         query_count=791,
         seconds=31.4,
     )

@@ -18,6 +18,8 @@ from recinterp.io import write_text
 from recinterp.judge import Fidelity
 from recinterp.machine import Lost, Machine, Rule
 from recinterp.stats import Rate
+from recinterp.synthesis.hypothesis import Strategy, StrategyKind
+from recinterp.synthesis.state_merging.views import Reading
 from recinterp.view import (
     explanation_html,
     explanation_json,
@@ -36,7 +38,16 @@ from recinterp.view.report.sentences.notes import Title
 from recinterp.view.report.sentences.summary import error_pattern
 from recinterp.view.report.terms import glossary_terms
 from recinterp.view.report.text import to_text
-from tests.view.builders import CASE, OVERRIDE, SITE, divergence, explanation, shortcut, stratum
+from tests.view.builders import (
+    CASE,
+    OVERRIDE,
+    REJECTED,
+    SITE,
+    divergence,
+    explanation,
+    shortcut,
+    stratum,
+)
 from tests.view.machines import SUCCESSOR
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -114,7 +125,7 @@ def test_page_and_text_have_the_same_content(html: str) -> None:
         "The learned machine abstains on this input.",
         "L1H0",
         "after layer 0 at the inputs",
-        "saturating counter",
+        "is larger than 24",
         "none of which was among the 791 queries",
         "errors predicted token for token 99.6% (259/260) [97.9–99.9].",
         "interventional match 93% (93/100) [86.3–96.6]; unpredicted changes 4.4% (4/90)",
@@ -307,11 +318,13 @@ def test_every_kind_has_its_own_words(kind: ShortcutKind) -> None:
 
 def test_names_from_users_are_escaped() -> None:
     machine = Machine.parse(str(SUCCESSOR).replace("X1", '"<script>"'))
+    reading = Reading(backwards=False, rest=(HOSTILE,))
+    hostile = Strategy(kind=StrategyKind.STATE_MERGING, reading=reading, states=2)
     ex = explanation(
         model_name=HOSTILE,
         machine=machine,
         truth=machine,
-        rejected_hypotheses=(HOSTILE,),
+        rejected_hypotheses=(replace(REJECTED, strategy=hostile),),
         shortcuts=(shortcut(counterexample=[HOSTILE], rule=HOSTILE, step=HOSTILE),),
         unexplained=(divergence((HOSTILE,), (HOSTILE,), (HOSTILE,), (HOSTILE,)),),
     )

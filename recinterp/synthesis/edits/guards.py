@@ -32,14 +32,9 @@ from recinterp.machine.nodes import (
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
+    from recinterp.synthesis.config import GuardConfig
 
 Mask = Bool[np.ndarray, "events"]
-FALSE_FIRE_WEIGHT = 2.0  # of an unwanted event, where a rule does something else there
-MOST_ATOMS, SEEDS = 3, 12  # atoms in a guard, and how many shorter ones each longer grows from
-PER_ATOM = 0.1  # what an atom costs, in events
-MOST_EVENTS = 20_000  # events that a guard is weighed on: fewer, and guards that differ look alike
-LOOKED = 150  # guards looked at, the best first, when those that fire alike are put together
-MOST_TOKENS = 6  # run lengths are tried for alphabets up to this size
 
 
 @dataclass(frozen=True)
@@ -82,38 +77,51 @@ def numbers(machine: Machine, view: EventView) -> list[Expr]:
     return found
 
 
-def run_lengths(machine: Machine) -> Iterator[Expr]:
-    """How far from a pointer the first other token stands, behind and ahead."""
+def run_lengths(machine: Machine, config: GuardConfig) -> Iterator[Expr]:
+    """How far from each pointer the first other token stands, to its left and to its right."""
     for p in [Reg(name) for name, _ in machine.registers]:
-        for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
+        for token in _run_tokens(machine, config):
             yield subtract(p, Find(add_constant(p, -1), -1, (token,)))
             yield subtract(Find(add_constant(p, 1), 1, (token,)), p)
 
 
-def candidate_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
-    """Every atom that holds in some and not in all events of a view."""
-    for atom, mask in _all_atoms(machine, view):
+def _run_tokens(machine: Machine, config: GuardConfig) -> tuple[str, ...]:
+    return machine.vocab if len(machine.vocab) <= config.max_vocab_for_runs else ()
+
+
+def candidate_atoms(
+    machine: Machine, view: EventView, config: GuardConfig
+) -> Iterator[tuple[Atom, Mask]]:
+    """The atoms that hold in some and not in all events of a view, and where each holds."""
+    for atom, mask in _all_atoms(machine, view, config):
         if mask.any() and not mask.all():
             yield atom, mask
 
 
-def _all_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
+def _all_atoms(
+    machine: Machine, view: EventView, config: GuardConfig
+) -> Iterator[tuple[Atom, Mask]]:
     yield from _compared(numbers(machine, view), view)
     for at in _places(machine):
-        read = view.read_tokens(at)
-        for number in np.unique(read).tolist():
-            yield In(at, (view.words.vocab[number],)), read == number
-    yield from _compared(run_lengths(machine), view)
+        yield from tokens_read(at, view)
+    yield from _compared(run_lengths(machine, config), view)
     for p in (Reg(name) for name, _ in machine.registers):
-        for token in machine.vocab if len(machine.vocab) <= MOST_TOKENS else ():
-            ahead = Cmp(Find(add_constant(p, 1), 1, (token,)), "=", Reg("n"))
-            yield ahead, view.holds(ahead)
-            behind = Cmp(Find(add_constant(p, -1), -1, (token,)), "=", Const(-1))
-            yield behind, view.holds(behind)
+        for token in _run_tokens(machine, config):
+            rest = Cmp(Find(add_constant(p, 1), 1, (token,)), "=", Reg("n"))
+            yield rest, view.holds(rest)
+            beginning = Cmp(Find(add_constant(p, -1), -1, (token,)), "=", Const(-1))
+            yield beginning, view.holds(beginning)
     for back in (1, 2):
         for token in machine.vocab:
             wrote = Out(back, (token,))
             yield wrote, view.holds(wrote)
+
+
+def tokens_read(at: Expr, view: EventView) -> Iterator[tuple[Atom, Mask]]:
+    """An atom for each token that some event reads at a place."""
+    read = view.read_tokens(at)
+    for number in np.unique(read).tolist():
+        yield In(at, (view.words.vocab[number],)), read == number
 
 
 def _compared(expressions: Iterable[Expr], view: EventView) -> Iterator[tuple[Atom, Mask]]:
@@ -146,9 +154,9 @@ class Pool:
         return {a: i for i, a in enumerate(self.atoms)}
 
     @classmethod
-    def of(cls, machine: Machine, view: EventView) -> Pool:
+    def of(cls, machine: Machine, view: EventView, config: GuardConfig) -> Pool:
         """Every atom that holds in some and not in all events of a view."""
-        found = list(candidate_atoms(machine, view))
+        found = list(candidate_atoms(machine, view, config))
         masks = [m for _, m in found] or [np.zeros(len(view.rows), dtype=bool)][:0]
         held = np.array(masks, dtype=bool).reshape(len(found), len(view.rows))
         atoms = tuple(a for a, _ in found)
@@ -156,35 +164,48 @@ class Pool:
 
 
 def find_guards(
-    pool: Pool, wanted: Mask, unwanted: Mask, *, most: int = 6, harm: float = FALSE_FIRE_WEIGHT
+    pool: Pool, wanted: Mask, unwanted: Mask, false_fire_weight: float, config: GuardConfig
 ) -> list[Guard]:
     """Guards that fire on the wanted events and not on the unwanted ones, the best first.
 
-    Single atoms, then pairs and triples of them, each while nothing shorter separates cleanly.
-    harm: how many wanted events one unwanted weighs.
+    Single atoms come first, then pairs and triples, each while no shorter guard separates cleanly.
+
+    Args:
+        pool: the atoms to choose from.
+        wanted: events on which the guard should fire.
+        unwanted: events on which it should not; an event may be neither.
+        false_fire_weight: wanted events that one unwanted event weighs.
+        config: bounds on the number and length of guards.
     """
     everywhere = Guard((), np.ones(len(wanted), dtype=bool))
-    judge = _Judge.of(pool, wanted, unwanted, harm)
-    found, wide = judge.grown([everywhere], most)
-    if not unwanted.any() or judge.score(everywhere) > 0:
+    scorer = _GuardScorer.of(pool, wanted, unwanted, false_fire_weight, config)
+    found, wide = scorer.extend([everywhere])
+    if not unwanted.any() or scorer.score(everywhere) > 0:
         found = [everywhere, *found]
-    for _ in range(MOST_ATOMS - 1):
-        if not wide or any(_clean(guard, wanted, unwanted) for guard in found):
+    for _ in range(config.max_atoms - 1):
+        if not wide or any(_separates(guard, wanted, unwanted) for guard in found):
             break
-        grown, wide = judge.grown(wide, most)
-        found = sorted([*found, *grown], key=lambda g: -judge.score(g))[:most]
+        longer, wide = scorer.extend(wide)
+        found = sorted([*found, *longer], key=lambda g: -scorer.score(g))[: config.max_guards]
     return found
 
 
-def _clean(guard: Guard, wanted: Mask, unwanted: Mask) -> bool:
+def _separates(guard: Guard, wanted: Mask, unwanted: Mask) -> bool:
     return not (guard.mask & unwanted).any() and not (wanted & ~guard.mask).any()
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """What a guard is worth: the wanted events it fires on, less the unwanted.
+class _GuardScorer:
+    """What a guard is worth: the wanted events it fires on, less the unwanted, weighed.
 
-    columns: the events that matter, or some of them, evenly, where they are many; bits: the same.
+    Attributes:
+        pool: the atoms to choose from.
+        columns: the events that matter, or evenly spaced ones of them where they are many.
+        weight: of every event: 1 where it is wanted, negative where it is unwanted.
+        wanted: events on which the guard should fire.
+        table: where each atom holds, on those columns.
+        bits: those columns as packed bits of all events.
+        config: bounds on the number and length of guards.
     """
 
     pool: Pool
@@ -193,38 +214,47 @@ class _Judge:
     wanted: Mask
     table: Float[np.ndarray, "atoms some"]
     bits: UInt8[np.ndarray, "bytes"]
+    config: GuardConfig
 
     @classmethod
-    def of(cls, pool: Pool, wanted: Mask, unwanted: Mask, harm: float) -> _Judge:
+    def of(
+        cls,
+        pool: Pool,
+        wanted: Mask,
+        unwanted: Mask,
+        false_fire_weight: float,
+        config: GuardConfig,
+    ) -> _GuardScorer:
         relevant = np.flatnonzero(wanted | unwanted)
-        columns = relevant[:: 1 + len(relevant) // MOST_EVENTS]
-        weight = wanted - harm * unwanted.astype(np.float32)
-        looked_at = np.zeros(len(wanted), dtype=bool)
-        looked_at[columns] = True
-        bits = np.packbits(looked_at)
-        return cls(pool, columns, weight, wanted, pool.table[:, columns], bits)
+        columns = relevant[:: 1 + len(relevant) // config.max_events]
+        weight = wanted - false_fire_weight * unwanted.astype(np.float32)
+        counted = np.zeros(len(wanted), dtype=bool)
+        counted[columns] = True
+        bits = np.packbits(counted)
+        return cls(pool, columns, weight, wanted, pool.table[:, columns], bits, config)
 
     def score(self, guard: Guard) -> float:
-        """What a guard is worth, its length counted."""
-        return float(self.weight[self.columns] @ guard.mask[self.columns]) - PER_ATOM * len(
-            guard.atoms
-        )
+        """What a guard is worth, in events, after paying for its atoms."""
+        fired = float(self.weight[self.columns] @ guard.mask[self.columns])
+        return fired - self.config.atom_cost * len(guard.atoms)
 
-    def grown(self, guards: Sequence[Guard], most: int) -> tuple[list[Guard], list[Guard]]:
-        """The best guards of one atom more that are worth something; and the best to grow on."""
+    def extend(self, guards: Sequence[Guard]) -> tuple[list[Guard], list[Guard]]:
+        """The best guards of one atom more that are worth something; and the best to extend."""
+        config = self.config
         before = np.stack([g.mask[self.columns] for g in guards]).astype(np.float32)
         score = (before * self.weight[self.columns]) @ self.table.T
-        score -= PER_ATOM * (1 + len(guards[0].atoms))
+        score -= config.atom_cost * (1 + len(guards[0].atoms))
         hits = (before * self.wanted[self.columns]) @ self.table.T
         order = np.argsort(-np.where(hits > 0, score, -np.inf), axis=None, kind="stable")
-        order = order[: min(int((hits > 0).sum()), LOOKED)]
-        found = self._distinct(guards, order, max(most, SEEDS))
-        return [g for g in found if self.score(g) > 0][:most], found[:SEEDS]
+        order = order[: min(int((hits > 0).sum()), config.max_ranked)]
+        found = self._distinct(guards, order, max(config.max_guards, config.beam_width))
+        worth = [g for g in found if self.score(g) > 0]
+        return worth[: config.max_guards], found[: config.beam_width]
 
     def _distinct(
-        self, guards: Sequence[Guard], order: Int[np.ndarray, "some"], most: int
+        self, guards: Sequence[Guard], order: Int[np.ndarray, "some"], max_guards: int
     ) -> list[Guard]:
-        """Guards by number, the best first, those that fire alike as one."""
+        """Guards by number, the best first; guards that fire on equal events become one."""
         found: dict[bytes, Guard] = {}
         equals = dict[bytes, dict[frozenset[int], tuple[Atom, ...]]]()
         numbers = [frozenset(self.pool.numbers[a] for a in g.atoms) for g in guards]
@@ -235,7 +265,7 @@ class _Judge:
             if at in numbers[of]:
                 continue
             atoms = (*guards[of].atoms, self.pool.atoms[at])
-            if key not in found and len(found) < most:
+            if key not in found and len(found) < max_guards:
                 found[key] = Guard(atoms, guards[of].mask & (self.pool.table[at] > 0))
             if key in found:
                 equals.setdefault(key, {}).setdefault(numbers[of] | {at}, atoms)

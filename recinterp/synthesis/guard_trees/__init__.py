@@ -1,4 +1,4 @@
-"""Guard trees: a machine's control as it is, what each step writes learned from logs.
+"""Guard trees: the control of a machine as it is, what each step writes learned from a dataset.
 
 Between the two other strategies: an edit changes a rule or two and says why; state merging knows
 nothing of the function. Here the control states, registers and stack of the true machine stay, and
@@ -20,141 +20,175 @@ from recinterp.machine.nodes import Cmp, Const, Reg
 from recinterp.splits import validation_folds
 from recinterp.synthesis.dataset import is_reliably_wrong
 from recinterp.synthesis.guard_trees.events import (
-    LOST,
-    OWN,
+    ABSTAIN,
+    ABSTAIN_FAILING,
     ControlStateData,
+    TreeActKind,
+    collect_control_states,
     single_token_machine,
-    stages,
 )
-from recinterp.synthesis.guard_trees.split import Node, NodeData, grow
-from recinterp.synthesis.guard_trees.to_rules import machine_of
+from recinterp.synthesis.guard_trees.split import NodeData, TreeNode, grow_trees
+from recinterp.synthesis.guard_trees.to_rules import build_tree_machine
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
+    from recinterp.synthesis.config import GuardTreeConfig, SearchConfig
     from recinterp.synthesis.dataset import Dataset
 
-Mask: TypeAlias = "Bool[np.ndarray, 'dataset']"
-FOLDS = 4  # one log in so many is kept apart, each once, while it is found how far to grow
-FEW, FINER = 2_500, 10  # so few dataset are kept apart in so many parts, to grow on nearly all
-MOST_LEAVES = 150  # more is no explanation, whatever it foretells
-LEAF = 1.0  # inputs kept apart that a leaf has to explain
-SLACK = 0.01  # of the failures: so many more may be missed for fewer leaves
-HEAVIER = 2.0  # what an event of a failing input weighs at most, so that few count as much as many
-HEAVIEST = 6.0  # the same, tried beside it where dataset are few
-TELLS = 0.905  # of the failures, with a little to spare
-TRUSTED = 0.7  # of the inputs that come to a leaf: if fewer are told, it gives up
-LOOK = 6_000  # dataset by which machines to grow on are compared; no more are few
-STALE = 120  # leaves added without any more of those kept apart explained
+Mask: TypeAlias = "Bool[np.ndarray, 'inputs']"
 
-__all__ = ["FEW", "FittedTrees", "fit_guard_trees", "holdout_score", "weights"]
+__all__ = ["FittedTrees", "failure_weights", "fit_guard_trees", "holdout_score"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedTrees:
-    """A machine with grown guards. explained: the dataset that trees grown without them explain."""
+    """A machine with fitted guards.
+
+    Attributes:
+        machine: the machine whose rules the trees split.
+        leaves: leaves of all trees together.
+        explained: the inputs that trees fitted without them explain.
+    """
 
     machine: Machine
     leaves: int
-    explained: Bool[np.ndarray, "dataset"]
+    explained: Bool[np.ndarray, "inputs"]
 
 
 def fit_guard_trees(
     machine: Machine,
     dataset: Dataset,
-    seed: int = 0,
+    config: SearchConfig,
     *,
-    looks_back: bool = True,
-    failure_weight: float = HEAVIER,
+    seed: int = 0,
+    reads_outputs: bool = True,
+    failure_weight: float,
 ) -> FittedTrees:
-    """The machine that writes what was seen, as far as guard trees hold on dataset kept apart.
+    """The machine that writes the dataset's outputs, as far as guard trees hold on validation.
 
-    It claims nothing of longer inputs than it was grown on. looks_back: guards may ask what was
-    written before (a machine to be turned around may not); failure_weight: what an event of a
-    failing input weighs at most.
+    It claims nothing of longer inputs than it was fitted to.
+
+    Args:
+        machine: the machine whose control states, registers and stack are kept.
+        dataset: inputs and outputs, in the machine's reading direction.
+        config: the thresholds of the search.
+        seed: of the validation folds.
+        reads_outputs: guards may ask what was written before; not in a machine that is to be
+            reversed.
+        failure_weight: greatest weight of an event of a failing input.
     """
-    base, failed = single_token_machine(machine), dataset.failures
-    seen = _seen(base, dataset, looks_back, failure_weight)
-    scenes = [s.scene for s in seen]
-    folds = FINER if len(failed) <= FEW else FOLDS
+    trees, failed = config.trees, dataset.failures
+    base = single_token_machine(machine)
+    states = _weighted_states(base, dataset, config, reads_outputs, failure_weight)
+    data = [s.data for s in states]
+    folds = trees.small_folds if len(failed) <= trees.small_dataset else trees.folds
     fold = validation_folds(len(dataset.inputs), folds, seed)
-    paths = [_path(scenes, fold == k) for k in range(folds)]
+    paths = [_validation_path(data, fold == k, trees) for k in range(folds)]
     most = max(max(p) for p in paths)
-    ends = dataset.run(base).batch.status == RunStatus.HALTED
-    right = {
-        leaves: ends & np.logical_or.reduce([_at(p, leaves) for p in paths])
-        for leaves in range(len(scenes), most + 1)
+    halts = dataset.run(base).batch.status == RunStatus.HALTED
+    explained = {
+        leaves: halts & np.logical_or.reduce([_at_most(p, leaves) for p in paths])
+        for leaves in range(len(data), most + 1)
     }
-    leaves = _fewest(right, failed)
-    roots = grow(scenes, np.zeros(len(failed), dtype=bool), leaves)
-    if (right[leaves] & failed).sum() < TELLS * failed.sum():
-        for stage, root in zip(seen, roots, strict=True):
-            _resign(stage, root, right[leaves], failed)
-    longest = Cmp(Reg("n"), "<=", Const(int(dataset.words.n.max(initial=0))))
+    leaves = _fewest_leaves(explained, failed, trees)
+    roots = grow_trees(data, np.zeros(len(failed), dtype=bool), leaves, trees)
+    if (explained[leaves] & failed).sum() < trees.target_recall * failed.sum():
+        for state, root in zip(states, roots, strict=True):
+            _abstain_where_unreliable(state, root, explained[leaves], failed, config)
+    longest = Cmp(Reg("n"), "<=", Const(int(dataset.encoded.n.max(initial=0))))
     within = replace(base, domain=(*base.domain, longest))
-    return FittedTrees(machine_of(within, seen, roots), leaves, right[leaves])
+    fitted = build_tree_machine(within, states, roots)
+    return FittedTrees(machine=fitted, leaves=leaves, explained=explained[leaves])
 
 
 def holdout_score(
-    machine: Machine, dataset: Dataset, seed: int = 0, *, looks_back: bool = True
+    machine: Machine,
+    dataset: Dataset,
+    config: SearchConfig,
+    *,
+    seed: int = 0,
+    reads_outputs: bool = True,
 ) -> int:
-    """How many failures kept apart trees grown on a machine explain: a first look."""
-    some = dataset.take(np.unique(np.linspace(0, len(dataset.inputs) - 1, LOOK).astype(np.int64)))
-    scenes = [s.scene for s in _seen(single_token_machine(machine), some, looks_back, HEAVIER)]
-    path = _path(scenes, validation_folds(len(some.inputs), FOLDS, seed) == 0)
+    """How many failures of one validation fold are explained by trees fitted to the others.
+
+    Evenly spaced inputs stand for a large dataset: this only compares machines to fit trees on.
+    """
+    trees = config.trees
+    spaced = np.unique(
+        np.linspace(0, len(dataset.inputs) - 1, trees.screening_size).astype(np.int64)
+    )
+    some = dataset.select(spaced)
+    base = single_token_machine(machine)
+    states = _weighted_states(base, some, config, reads_outputs, trees.failure_weight)
+    fold = validation_folds(len(some.inputs), trees.folds, seed) == 0
+    path = _validation_path([s.data for s in states], fold, trees)
     return max(int((m & some.failures).sum()) for m in path.values())
 
 
-def weights(dataset: Dataset) -> tuple[float, ...]:
-    """What is tried as the most that an event of a failing input weighs."""
-    return (HEAVIER, HEAVIEST) if len(dataset.inputs) <= LOOK else (HEAVIER,)
+def failure_weights(dataset: Dataset, config: GuardTreeConfig) -> tuple[float, ...]:
+    """The greatest weights of an event of a failing input that are tried."""
+    if len(dataset.inputs) <= config.screening_size:
+        return (config.failure_weight, config.small_failure_weight)
+    return (config.failure_weight,)
 
 
-def _seen(
-    base: Machine, dataset: Dataset, looks_back: bool, failure_weight: float
+def _weighted_states(
+    base: Machine,
+    dataset: Dataset,
+    config: SearchConfig,
+    reads_outputs: bool,
+    failure_weight: float,
 ) -> list[ControlStateData]:
     """The control states with their events; those of failing inputs weigh more where few fail."""
     failed = dataset.failures
     balance = (~failed).sum() / max(failed.sum(), 1)
     weight = np.where(failed, np.clip(balance, 1.0, failure_weight), 1.0).astype(np.float32)
-    return stages(base, dataset, weight, looks_back)
+    return collect_control_states(base, dataset, weight, config, reads_outputs=reads_outputs)
 
 
-def _fewest(right: Mapping[int, Mask], failed: Mask) -> int:
+def _fewest_leaves(explained: Mapping[int, Mask], failed: Mask, config: GuardTreeConfig) -> int:
     """The fewest leaves that explain nearly as much as any number does.
 
-    Where some number explains nine in ten of the failures, one of those.
+    Where some number reaches the target recall of failures, one of those.
     """
-    worth = {k: right[k].sum() - LEAF * k for k in right}
-    told = {k: (right[k] & failed).sum() >= TELLS * failed.sum() for k in right}
-    least = max(worth.values()) - SLACK * failed.sum()
+    worth = {k: explained[k].sum() - config.leaf_gain * k for k in explained}
+    target = config.target_recall * failed.sum()
+    reaches = {k: (explained[k] & failed).sum() >= target for k in explained}
+    least = max(worth.values()) - config.slack * failed.sum()
     near = [k for k in worth if worth[k] >= least]
-    return min((k for k in near if told[k]), default=min(near))
+    return min((k for k in near if reaches[k]), default=min(near))
 
 
-def _resign(stage: ControlStateData, node: Node, explained: Mask, failed: Mask) -> None:
-    """Leaves that write something else and are not to be trusted give up instead."""
+def _abstain_where_unreliable(
+    state: ControlStateData, node: TreeNode, explained: Mask, failed: Mask, config: SearchConfig
+) -> None:
+    """Let leaves that write something else abstain where validation explains too few inputs."""
     if node.yes is not None and node.no is not None:
-        _resign(stage, node.yes, explained, failed)
-        _resign(stage, node.no, explained, failed)
+        _abstain_where_unreliable(state, node.yes, explained, failed, config)
+        _abstain_where_unreliable(state, node.no, explained, failed, config)
         return
-    inputs = stage.scene.inputs[node.events]
-    if stage.acts[node.act][0] != OWN and explained[inputs].mean() < TRUSTED:
-        node.act = stage.acts.index((LOST, "wrong" if is_reliably_wrong(failed[inputs]) else ""))
+    inputs = state.data.inputs[node.events]
+    changes = state.acts[node.act].kind != TreeActKind.OWN
+    if changes and explained[inputs].mean() < config.trees.min_leaf_accuracy:
+        failing = is_reliably_wrong(failed[inputs], config.reliably_wrong_rate)
+        node.act = state.acts.index(ABSTAIN_FAILING if failing else ABSTAIN)
 
 
-def _path(scenes: Sequence[NodeData], apart: Mask) -> dict[int, Mask]:
-    """By number of leaves: which of the dataset kept apart are explained."""
+def _validation_path(
+    data: Sequence[NodeData], apart: Mask, config: GuardTreeConfig
+) -> dict[int, Mask]:
+    """By number of leaves: which of the validation inputs are explained."""
     found = dict[int, Mask]()
     counts = dict[int, int]()
 
-    def look(leaves: int, right: Mask) -> bool:
+    def grow_further(leaves: int, right: Mask) -> bool:
         found[leaves] = apart & right
         counts[leaves] = int(found[leaves].sum())
-        return leaves - max(counts, key=lambda k: (counts[k], -k)) < STALE
+        return leaves - max(counts, key=lambda k: (counts[k], -k)) < config.patience
 
-    grow(scenes, apart, MOST_LEAVES, look)
+    grow_trees(data, apart, config.max_leaves, config, grow_further)
     return found
 
 
-def _at(path: dict[int, Mask], leaves: int) -> Mask:
+def _at_most(path: dict[int, Mask], leaves: int) -> Mask:
     return path[min(leaves, max(path))]

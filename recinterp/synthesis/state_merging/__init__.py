@@ -1,137 +1,173 @@
-"""Machines learned from logs alone: state merging over a grid of views, judged on whole outputs.
+"""State merging: machines learned from inputs and outputs only, over a grid of views.
 
-The other road edits the true machine. This one knows nothing of it but vocabulary and domain, and
-finds what is no small edit: read from the right, "copy the last run" is two states.
+The other strategies change the true machine. This one knows nothing of it but vocabulary and
+domain, and finds what is no small edit: read from the right, "copy the last run" is two states.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
 from recinterp.splits import validation_indices
-from recinterp.synthesis.state_merging.conflicts import Table
-from recinterp.synthesis.state_merging.grid import bounds, views
-from recinterp.synthesis.state_merging.merge import MOST_STATES, merged, tree
-from recinterp.synthesis.state_merging.to_machine import machine_of
-from recinterp.synthesis.state_merging.views import Pair, View
+from recinterp.synthesis.state_merging.conflicts import ConflictTable
+from recinterp.synthesis.state_merging.grid import enumerate_bounds, enumerate_views
+from recinterp.synthesis.state_merging.merge import build_prefix_tree, merge_states
+from recinterp.synthesis.state_merging.to_machine import build_merged_machine
+from recinterp.synthesis.state_merging.views import Pair, Reading, View
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
+    from recinterp.synthesis.config import MergeConfig
     from recinterp.tasks import Task
 
-WORST = 0.08  # of those kept apart: a machine that misses more of them is a table of the others
-MOST_CONFLICTS = 0.2  # of the dataset: a view with more cannot say what was seen
-FEW, SMALL = 0.01, 8  # share of wrong outputs, and control states, that leave nothing to look for
-BOUNDED, BOUNDS = 2, 2  # views that are tried with a bound, and bounds on each
-ENTRY, FACT = 25, 10  # nodes of a machine that a wrong output weighs, and a fact it asks about
-
-__all__ = ["MergedMachine", "learn"]
+__all__ = ["MergedMachine", "learn_by_merging"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MergedMachine:
-    """A machine from dataset. `text`: how it reads; `conflicts`: steps its view cannot tell apart.
+    """A machine learned by state merging.
 
-    wrong, missed: of the dataset, and of those kept apart while it was tried, how many whole
-    outputs it does not give.
+    Attributes:
+        machine: the machine.
+        reading: how it reads, without the facts that no guard asks about.
+        conflicts: steps that its view cannot tell apart.
+        wrong: outputs of the dataset that it does not give.
+        missed: outputs of the validation part that a machine learned without them did not give.
+        total: outputs of the dataset.
     """
 
     machine: Machine
-    text: str
+    reading: Reading
     conflicts: int
     wrong: int
     missed: int
-    asked: int
-    view: View
+    total: int
 
 
-def learn(
+def learn_by_merging(
     inputs: Sequence[Sequence[str]],
     outputs: Sequence[Sequence[str]],
     task: Task,
+    config: MergeConfig,
+    *,
     seed: int = 0,
-    most: float = math.inf,
+    max_conflicts: float = math.inf,
 ) -> list[MergedMachine]:
-    """Machines that explain dataset of a task's inputs (token lists) and outputs, the best first.
+    """Machines that explain a model's outputs, the best first.
 
-    most: steps that a view may fail to tell apart; of one that leaves more none is learned.
-    Best: smallest, where a wrong output, among all dataset or among those kept apart from the
-    merging, weighs what it would take to write it down. Empty where no view of the dataset gives a
-    machine.
+    The best is the smallest, where each wrong output, of the dataset or of its validation part,
+    weighs what it would take to write it down.
+
+    Args:
+        inputs: token sequences of the task.
+        outputs: the model's output for each.
+        task: its vocabulary and domain are used, its program is not.
+        config: the thresholds.
+        seed: of the validation part.
+        max_conflicts: steps that a view may fail to tell apart; from views that leave more nothing
+            is learned.
+
+    Returns:
+        Distinct machines; none where no view gives one.
     """
     pairs = list(dict.fromkeys((tuple(x), tuple(y)) for x, y in zip(inputs, outputs, strict=True)))
-    most = min(most, MOST_CONFLICTS * len(pairs))
-    table = Table(pairs)
-    grid = list(views(table))
-    found = [made for view in grid if (made := _fit(table, view, task, seed, most))]
-    best = min(found, key=_rank, default=None)
-    if best is None or not _suffices(best, len(pairs)):
-        more = [v for view in _likeliest(table, grid) for v in _bounds(table, view, most)]
-        found += [made for view in more if (made := _fit(table, view, task, seed, most))]
-    distinct = {str(m.machine): m for m in sorted(found, key=_rank, reverse=True)}
-    return sorted(distinct.values(), key=_rank)
+    learner = _Learner(
+        task, config, seed, ConflictTable(pairs),
+        min(max_conflicts, config.max_conflict_share * len(pairs)),
+    )  # fmt: skip
+    grid = list(enumerate_views(learner.table, config))
+    found = learner.fit_all(grid)
+    best = min(found, key=learner.rank, default=None)
+    if best is None or not learner.suffices(best):
+        found += learner.fit_all(
+            v for view in learner.likeliest(grid) for v in learner.bounds(view)
+        )
+    distinct = {str(m.machine): m for m in sorted(found, key=learner.rank, reverse=True)}
+    return sorted(distinct.values(), key=learner.rank)
 
 
-def _suffices(best: MergedMachine, asked: int) -> bool:
-    few = best.missed + best.wrong <= FEW * asked
-    return few and len(best.machine.modes) <= SMALL
+@dataclass(frozen=True)
+class _Learner:
+    """What every view is fitted to, and the bound on its conflicts."""
+
+    task: Task
+    config: MergeConfig
+    seed: int
+    table: ConflictTable
+    max_conflicts: float
+
+    def fit_all(self, views: Iterable[View]) -> list[MergedMachine]:
+        """The machines of the views that give one."""
+        return [made for view in views if (made := self._fit(view)) is not None]
+
+    def rank(self, learned: MergedMachine) -> int:
+        """Size, wrong outputs and facts together, in nodes."""
+        errors = self.config.error_weight * (learned.missed + learned.wrong)
+        return errors + self.config.fact_weight * learned.reading.facts + learned.machine.size
+
+    def suffices(self, best: MergedMachine) -> bool:
+        """Whether a machine is so small and right that bounds need not be tried."""
+        max_errors = self.config.good_error_share * len(self.table.pairs)
+        few = best.missed + best.wrong <= max_errors
+        return few and len(best.machine.modes) <= self.config.good_states
+
+    def likeliest(self, grid: list[View]) -> list[View]:
+        """The views with the fewest conflicts among those that know nothing ahead."""
+        plain = [view for view in grid if not view.ahead and not view.rest]
+        return sorted(plain, key=self.table.conflicts)[: self.config.bounded_views]
+
+    def bounds(self, view: View) -> list[View]:
+        """The bounds on a view that leave the fewest conflicts, and of those the fewest states."""
+        found = {v: self.table.conflicts(v) for v in enumerate_bounds(self.table.pairs, view)}
+        least = min(found.values(), default=0)
+        tied = [v for v, conflicts in found.items() if conflicts == least <= self.max_conflicts]
+        return sorted(tied, key=self._count_states)[: self.config.bounds_per_view]
+
+    def _count_states(self, view: View) -> int:
+        most = self.config.max_states
+        states = merge_states(build_prefix_tree(view.rows(self.table.pairs)), most)
+        return len(states or range(most + 1))
+
+    def _fit(self, view: View) -> MergedMachine | None:
+        """The machine of one view; None where it does not hold on what it was not made from."""
+        pairs, conflicts = self.table.pairs, self.table.conflicts(view)
+        if conflicts > self.max_conflicts:
+            return None
+        apart = validation_indices(len(pairs), self.seed)
+        trial = self._machine([p for i, p in enumerate(pairs) if i not in apart], view)
+        missed = len(apart)
+        if trial is not None:
+            missed = _count_wrong(trial[0], [pairs[i] for i in sorted(apart)])
+        if missed > self.config.max_missed_share * len(apart):
+            return None
+        whole = self._machine(pairs, view)
+        if whole is None:
+            return None
+        machine, used = whole
+        return MergedMachine(
+            machine=machine,
+            reading=used.reading,
+            conflicts=conflicts,
+            wrong=_count_wrong(machine, pairs),
+            missed=missed,
+            total=len(pairs),
+        )
+
+    def _machine(self, pairs: Sequence[Pair], view: View) -> tuple[Machine, View] | None:
+        states = merge_states(build_prefix_tree(view.rows(pairs)), self.config.max_states)
+        if states is None:
+            return None
+        try:
+            return build_merged_machine(states, view, self.task.machine, view.last(pairs))
+        except MachineError:  # what was read cannot be turned around
+            return None
 
 
-def _likeliest(table: Table, grid: list[View]) -> list[View]:
-    """The views with the fewest conflicts among those that know nothing ahead."""
-    plain = [view for view in grid if not view.ahead and not view.rest]
-    return sorted(plain, key=table.conflicts)[:BOUNDED]
-
-
-def _bounds(table: Table, view: View, most: float) -> list[View]:
-    """The bounds on a view that leave the fewest conflicts, and of those the fewest states."""
-    found = {v: table.conflicts(v) for v in bounds(table.pairs, view)}
-    least = min(found.values(), default=0)
-    tied = [v for v, clashes in found.items() if clashes == least <= most]
-    return sorted(tied, key=lambda v: _states(table.pairs, v))[:BOUNDS]
-
-
-def _rank(learned: MergedMachine) -> int:
-    view = learned.view
-    facts = view.ahead + bool(view.rest) + bool(view.bound)
-    return ENTRY * (learned.missed + learned.wrong) + FACT * facts + learned.machine.size
-
-
-def _states(pairs: Sequence[Pair], view: View) -> int:
-    return len(merged(tree(view.rows(pairs))) or range(MOST_STATES + 1))
-
-
-def _fit(table: Table, view: View, task: Task, seed: int, most: float) -> MergedMachine | None:
-    """The machine of one view; None where it does not hold on what it was not made from."""
-    pairs, clashes = table.pairs, table.conflicts(view)
-    if clashes > most:
-        return None
-    apart = validation_indices(len(pairs), seed)
-    trial = _machine([p for i, p in enumerate(pairs) if i not in apart], view, task)
-    missed = _wrong(trial[0], [pairs[i] for i in sorted(apart)]) if trial else len(apart)
-    whole = _machine(pairs, view, task) if missed <= WORST * len(apart) else None
-    if whole is None:
-        return None
-    machine, used = whole
-    text = f"read {used}: {len(machine.modes)} control states"
-    return MergedMachine(machine, text, clashes, _wrong(machine, pairs), missed, len(pairs), used)
-
-
-def _machine(pairs: Sequence[Pair], view: View, task: Task) -> tuple[Machine, View] | None:
-    states = merged(tree(view.rows(pairs)))
-    if states is None:
-        return None
-    try:
-        return machine_of(states, view, task.machine, view.last(pairs))
-    except MachineError:  # what was read cannot be turned around
-        return None
-
-
-def _wrong(machine: Machine, pairs: Sequence[Pair]) -> int:
+def _count_wrong(machine: Machine, pairs: Sequence[Pair]) -> int:
     """How many whole outputs a machine does not give."""
     given = machine.run_many([x for x, _ in pairs])
     return sum(out is None or tuple(out) != y for out, (_, y) in zip(given, pairs, strict=True))

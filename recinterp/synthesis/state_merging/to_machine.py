@@ -27,18 +27,18 @@ from recinterp.machine.nodes import (
 )
 from recinterp.machine.transform.minimise import minimise_machine
 from recinterp.machine.transform.reverse import reverse_machine
-from recinterp.synthesis.state_merging.merge import State
-from recinterp.synthesis.state_merging.views import INDEX, View, Word
+from recinterp.synthesis.state_merging.merge import MergeState
+from recinterp.synthesis.state_merging.views import BoundOn, View, Word
 from recinterp.tokens import END_OF_INPUT
 
 HERE = Reg("p")
 Written: TypeAlias = "tuple[str | Copy, ...]"
 Facts: TypeAlias = "tuple[str | bool | None, ...]"  # of a symbol, besides the token read
-Act: TypeAlias = "tuple[Written, State | None, Facts]"
+StateAct: TypeAlias = "tuple[Written, MergeState | None, Facts]"
 
 
-def machine_of(
-    states: Sequence[State], view: View, like: Machine, last: Set_[str]
+def build_merged_machine(
+    states: Sequence[MergeState], view: View, like: Machine, last: Set_[str]
 ) -> tuple[Machine, View]:
     """The machine of learned states, for inputs of `like`'s domain, and what of the view it uses.
 
@@ -54,7 +54,7 @@ def machine_of(
     arity = (*like.arity, *(0 for _ in vocab[len(like.vocab) :]))
     zero: Expr = add_constant(Reg("n"), -1) if _direct(view) else Const(0)
     first = (("p", zero),)
-    made = _named(
+    made = _with_rule_names(
         minimise_machine(Machine(vocab, names[states[0]], first, (), tuple(rules), arity=arity))
     )
     whole = reverse_machine(made) if view.mirrored else made
@@ -78,9 +78,9 @@ def _direct(view: View) -> bool:
     return view.backwards and not view.mirrored
 
 
-def _acts(state: State, last: Set_[str]) -> dict[Act, list[str]]:
-    """What a state does, with the tokens it does it on; several tokens kept are one copy."""
-    found: dict[Act, list[str]] = {}
+def _acts(state: MergeState, last: Set_[str]) -> dict[StateAct, list[str]]:
+    """What a state does, with the tokens it does it on; copies of several tokens are one act."""
+    found: dict[StateAct, list[str]] = {}
     for act, tokens in _grouped(state, last, copied=True).items():
         if len(tokens) > 1:
             found[act] = tokens
@@ -92,33 +92,40 @@ def _acts(state: State, last: Set_[str]) -> dict[Act, list[str]]:
     return found
 
 
-def _grouped(state: State, last: Set_[str], *, copied: bool) -> dict[Act, list[str]]:
-    found: dict[Act, list[str]] = {}
+def _grouped(state: MergeState, last: Set_[str], *, copied: bool) -> dict[StateAct, list[str]]:
+    found: dict[StateAct, list[str]] = {}
     for token in dict.fromkeys(symbol[0] for symbol in state.edges):
-        told: dict[Facts, tuple[Word, State]] = {}
-        told |= {symbol[1:]: act for symbol, act in state.edges.items() if symbol[0] == token}
-        for known, (word, to) in _needed(told).items():
-            kept: Written = tuple(Copy(HERE) if copied and x == token else x for x in word)
+        acts: dict[Facts, tuple[Word, MergeState]] = {}
+        acts |= {symbol[1:]: act for symbol, act in state.edges.items() if symbol[0] == token}
+        for known, (word, to) in _needed_facts(acts).items():
+            written: Written = tuple(Copy(HERE) if copied and x == token else x for x in word)
             goes_on = None if token in last else to
-            found.setdefault((kept, goes_on, known), []).append(token)
+            found.setdefault((written, goes_on, known), []).append(token)
     return found
 
 
-def _needed(told: dict[Facts, tuple[Word, State]]) -> dict[Facts, tuple[Word, State]]:
+def _needed_facts(
+    acts: dict[Facts, tuple[Word, MergeState]],
+) -> dict[Facts, tuple[Word, MergeState]]:
     """What happens by what is known, without the facts that make no difference."""
     for i in range(3):
-        less: dict[Facts, tuple[Word, State]] = {}
-        for known, act in told.items():
+        less: dict[Facts, tuple[Word, MergeState]] = {}
+        for known, act in acts.items():
             fewer = (*known[:i], None, *known[i + 1 :])
             if less.setdefault(fewer, act) != act:
                 break
         else:
-            told = less
-    return told
+            acts = less
+    return acts
 
 
 def _rule(
-    names: dict[State, str], state: State, act: Act, tokens: list[str], view: View, number: int
+    names: dict[MergeState, str],
+    state: MergeState,
+    act: StateAct,
+    tokens: list[str],
+    view: View,
+    number: int,
 ) -> Rule:
     word, to, (after, filled, reached) = act
     step = -1 if _direct(view) else 1
@@ -132,15 +139,17 @@ def _rule(
     if reached is not None and view.bound is not None:
         kind, k = view.bound
         index = HERE if step > 0 else Add(Reg("n"), HERE, -1, -1)
-        guard.append(Cmp(index if kind == INDEX else Reg("n"), ">=" if reached else "<", Const(k)))
+        guard.append(
+            Cmp(index if kind == BoundOn.INDEX else Reg("n"), ">=" if reached else "<", Const(k))
+        )
     updates = ((Emit(word),) if word else ()) + ((Set("p", further),) if to is not None else ())
     goto = None if to is None else names[to]
     return Rule(f"r{number}", names[state], tuple(guard), updates, goto)
 
 
-def _names(states: Sequence[State]) -> dict[State, str]:
+def _names(states: Sequence[MergeState]) -> dict[MergeState, str]:
     """start, and `after-` the tokens of a shortest way there, runs as X1x3."""
-    ways: dict[State, Word] = {states[0]: ()}
+    ways: dict[MergeState, Word] = {states[0]: ()}
     work = [states[0]]
     while work:
         state = work.pop(0)
@@ -148,34 +157,34 @@ def _names(states: Sequence[State]) -> dict[State, str]:
             if to not in ways:
                 ways[to] = (*ways[state], symbol[0])
                 work.append(to)
-    named: dict[State, str] = {}
+    named: dict[MergeState, str] = {}
     for state in states:
-        name = _way(ways.get(state, ())) or "start"
+        name = _name_of_way(ways.get(state, ())) or "start"
         while name in named.values():
             name += "'"
         named[state] = name
     return named
 
 
-def _plain(token: str) -> str:
+def _alphanumeric(token: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", token) or "x"
 
 
-def _way(tokens: Word) -> str:
-    runs = [(_plain(t), len([*run])) for t, run in groupby(tokens)]
+def _name_of_way(tokens: Word) -> str:
+    runs = [(_alphanumeric(t), len([*run])) for t, run in groupby(tokens)]
     parts = [t if n == 1 else f"{t}x{n}" for t, n in runs]
     return f"after-{'-'.join(parts[-4:])}" if parts else ""
 
 
-def _named(machine: Machine) -> Machine:
+def _with_rule_names(machine: Machine) -> Machine:
     """Rules named by their mode and what they read; a mode that only copies is called copy."""
     copying = next((mode for mode in machine.modes if _copies(machine, mode)), None)
     if copying is not None:
-        machine = _renamed(machine, copying, "copy")
+        machine = _rename_mode(machine, copying, "copy")
     rules: list[Rule] = []
     for rule in machine.rules:
         reads = next(a.tokens for a in rule.guard if isinstance(a, In))
-        seen = ("end" if t == END_OF_INPUT else _plain(t) for t in reads[:3])
+        seen = ("end" if t == END_OF_INPUT else _alphanumeric(t) for t in reads[:3])
         name = _fresh("-".join([rule.mode, *seen]), {r.name for r in rules})
         rules.append(replace(rule, name=name))
     return machine.with_rules(rules)
@@ -188,7 +197,7 @@ def _copies(machine: Machine, mode: str) -> bool:
     return stays and bool(words) and all(w == (Copy(HERE),) for w in words)
 
 
-def _renamed(machine: Machine, old: str, new: str) -> Machine:
+def _rename_mode(machine: Machine, old: str, new: str) -> Machine:
     def name(mode: str | None) -> str | None:
         return new if mode == old else mode
 

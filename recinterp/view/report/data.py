@@ -17,6 +17,7 @@ from recinterp.view.diagram.graph import MachineGraph, NodeKind, RuleStatus, is_
 from recinterp.view.diagram.outline import render_outline
 from recinterp.view.diagram.side_by_side import align_machines, are_comparable
 from recinterp.view.report.sentences.heads import head_note, layer_sentence
+from recinterp.view.report.sentences.hypotheses import equivalent_machine, rejected_hypothesis
 from recinterp.view.report.sentences.kinds import kind_does, kind_label, shortcut_does
 from recinterp.view.report.sentences.network import (
     condition_text,
@@ -408,8 +409,8 @@ def build_report(ex: Explanation, max_listed: int = 100) -> Report:
             for rule in ex.forced_prefix_rules
         ),
         layers=tuple(map(layer_sentence, ex.layers)),
-        rejected_hypotheses=tuple(dict.fromkeys(ex.rejected_hypotheses)),
-        equivalent_machines=tuple(dict.fromkeys(map(str, ex.equivalent_machines))),
+        rejected_hypotheses=tuple(dict.fromkeys(map(rejected_hypothesis, ex.rejected_hypotheses))),
+        equivalent_machines=tuple(map(equivalent_machine, ex.equivalent_machines)),
         queries=ex.query_count,
         seconds=ex.seconds,
     )
