@@ -43,6 +43,9 @@ class RecinterpError(Exception):
         operation: What failed, as a bare infinitive phrase: "read machine text".
         problem: What is wrong, as a clause: "no rule starts in mode copy".
         hint: What would work, or an empty string; the message has no hint part then.
+
+    Args:
+        place: Where the problem is, written after the operation: "line 2, column 7".
     """
 
     def __init__(self, operation: str, problem: str, hint: str = "", *, place: str = "") -> None:
@@ -59,6 +62,9 @@ class SourceError(RecinterpError):
         line: Line of the fault, counted from 1; 0 if unknown.
         column: Column of the fault, counted from 1; 0 if unknown.
         excerpt: That line, and below it a caret under the fault; empty if the line is unknown.
+
+    Args:
+        source: The whole text; the excerpt is taken from it.
     """
 
     def __init__(

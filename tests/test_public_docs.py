@@ -10,12 +10,13 @@ from scripts.source_tree import RELATIVE, Public, SourceTree, dataclass_decorato
 TREE = SourceTree()
 PUBLIC = TREE.public_face()
 
-# Values that users write down, many to a line: their fields are positional by purpose.
+# Values that users write down, many to a line, and views: their fields are positional by purpose.
 WRITTEN_BY_USERS = {"recinterp.machine", "recinterp.perturb", "recinterp.tasks"}
-RESULTS = {"Effects", "Swept", "Task"}
+RESULTS = {"Effects", "Swept"}
+POSITIONAL = {"HeadIntervention", "Plot", "Plots"}
 
 # How many faults are left from before these rules; only ever lowered.
-LEFT = {"undocumented": 7, "relative": 13, "class names": 0, "positional": 5}
+LEFT = {"undocumented": 2, "relative": 12, "positional": 1}
 
 
 def refuse(kind: str, found: list[str]) -> None:
@@ -60,7 +61,7 @@ def test_fields_of_results_are_keywords() -> None:
 
 def has_positional_fields(public: Public) -> bool:
     """Whether a dataclass, not one of those that users write down, can be made by position."""
-    if not isinstance(public.node, ast.ClassDef):
+    if not isinstance(public.node, ast.ClassDef) or public.node.name in POSITIONAL:
         return False
     room = ".".join(public.module.split(".")[:2])
     if room in WRITTEN_BY_USERS and public.node.name not in RESULTS:

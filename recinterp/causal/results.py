@@ -64,7 +64,7 @@ class PatchLocation:
 
     @property
     def stage(self) -> int:
-        """Its place in the order of computation: embeddings 0, attention 1, layer output 2, …"""
+        """The place in the order of computation: embeddings 0, attention 1, layer output 2, …"""
         return 2 * self.layer + (1 if self.is_attention else 2)
 
     def with_block_name(self, adapter: Adapter) -> PatchLocation:

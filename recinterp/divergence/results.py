@@ -90,7 +90,7 @@ class Accuracy:
 
     @classmethod
     def of(cls, cells: Iterable[ErrorCell]) -> Accuracy:
-        """Add up a table of errors by length and depth."""
+        """Add up a table of errors by length and depth, its `cells` in any order."""
         known = tuple(cells)
         everything = _correct_by(known, lambda _: 0)
         return cls(
