@@ -68,7 +68,7 @@ def restrict_to_reliable_inputs(
     atoms = [(a, m) for a, m in _entry_atoms(machine, view) if m.any() and not m.all()]
     tree = _EntryTree(machine.vocab, atoms, right, dataset.failures, config)
     everything = np.ones(len(right), dtype=bool)
-    return _with_entry_rules(machine, tree, list(tree.leaves(Region((), everything))))
+    return _with_entry_rules(machine, tree, list(tree.leaves(ClaimedRegion((), everything))))
 
 
 def _entry_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask]]:
@@ -86,7 +86,7 @@ def _entry_atoms(machine: Machine, view: EventView) -> Iterator[tuple[Atom, Mask
 
 
 @dataclass(frozen=True)
-class Region:
+class ClaimedRegion:
     """The inputs that satisfy a guard."""
 
     guard: tuple[Atom, ...]
@@ -111,16 +111,16 @@ class _EntryTree:
     failed: Mask
     config: SearchConfig
 
-    def is_reliable(self, region: Region) -> bool:
+    def is_reliable(self, region: ClaimedRegion) -> bool:
         """Whether the machine is right on nearly every input of a region."""
         least = self.config.abstention.min_leaf_accuracy
         return int((region.rows & self.right).sum()) >= least * int(region.rows.sum())
 
-    def is_failing(self, region: Region) -> bool:
+    def is_failing(self, region: ClaimedRegion) -> bool:
         """Whether the oracle failed on nearly every input of a region."""
         return is_reliably_wrong(self.failed[region.rows], self.config.reliably_wrong_rate)
 
-    def leaves(self, region: Region) -> Iterator[Region]:
+    def leaves(self, region: ClaimedRegion) -> Iterator[ClaimedRegion]:
         """The parts of a region that are not split further."""
         split = None if self._is_decided(region) else self._best_split(region.rows)
         if split is None:
@@ -128,9 +128,9 @@ class _EntryTree:
             return
         atom, mask = split
         for side, rows in ((atom, mask), (negate_atom(atom, self.vocab), ~mask)):
-            yield from self.leaves(Region((*region.guard, side), region.rows & rows))
+            yield from self.leaves(ClaimedRegion((*region.guard, side), region.rows & rows))
 
-    def _is_decided(self, region: Region) -> bool:
+    def _is_decided(self, region: ClaimedRegion) -> bool:
         return (
             self.is_reliable(region)
             or not (region.rows & self.right).any()
@@ -159,7 +159,7 @@ def _gini(hits: np.ndarray, size: np.ndarray) -> np.ndarray:
     return np.where(size > 0, 2 * hits * (size - hits) / np.maximum(size, 1), 0.0)
 
 
-def _with_entry_rules(machine: Machine, tree: _EntryTree, leaves: list[Region]) -> Machine:
+def _with_entry_rules(machine: Machine, tree: _EntryTree, leaves: list[ClaimedRegion]) -> Machine:
     rules = []
     for i, leaf in enumerate(leaves):
         guard = simplify_guard(leaf.guard)

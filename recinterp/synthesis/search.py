@@ -231,8 +231,8 @@ class Search:
 
     def _hard_inputs(self, machine: Machine, natural: Dataset) -> list[Sequence[str]]:
         """Some of the inputs on which a machine is wrong, and as many on which it is right."""
-        equal, most = natural.run(machine).equal, self.config.max_added
-        rows = np.concatenate([np.flatnonzero(side)[:most] for side in (~equal, equal)])
+        equal, limit = natural.run(machine).equal, self.config.max_added
+        rows = np.concatenate([np.flatnonzero(side)[:limit] for side in (~equal, equal)])
         return [natural.inputs[i] for i in rows.tolist()]
 
     def _rejected(self, state: SearchState) -> tuple[RejectedHypothesis, ...]:

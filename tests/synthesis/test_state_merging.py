@@ -23,7 +23,7 @@ from recinterp.synthesis.state_merging.grid import (
     enumerate_views,
 )
 from recinterp.synthesis.state_merging.merge import build_prefix_tree, merge_states
-from recinterp.synthesis.state_merging.views import Alignment, BoundOn, Pair, Reading, View
+from recinterp.synthesis.state_merging.views import BoundOn, OutputAlignment, Pair, Reading, View
 from recinterp.tasks import Domain, Task, task
 from tests import planted
 
@@ -105,16 +105,18 @@ def test_best_rest_class_removes_conflicts() -> None:
     t = task("binary-successor", "reverse")
     inputs = [x for x in t.inputs(9) if len(x) > 1]
     pairs = [(tuple(x), tuple(t.apply(x))) for x in inputs]
-    plain, table = View(backwards=False, align=Alignment.FRONT), ConflictTable(pairs)
+    plain, table = View(backwards=False, align=OutputAlignment.FRONT), ConflictTable(pairs)
     assert table.conflicts(plain) > len(pairs) // 10
     assert best_rest_class(table, plain) == ("X1",)
     states = merge_states(
-        build_prefix_tree(View(backwards=False, align=Alignment.FRONT, rest=("X1",)).rows(pairs)),
+        build_prefix_tree(
+            View(backwards=False, align=OutputAlignment.FRONT, rest=("X1",)).rows(pairs)
+        ),
         DEFAULTS.merging.max_states,
     )
     assert states is not None
     assert len(states) <= 2
-    assert table.conflicts(View(backwards=True, align=Alignment.LAST, mirrored=True)) == 0
+    assert table.conflicts(View(backwards=True, align=OutputAlignment.LAST, mirrored=True)) == 0
 
 
 words = st.lists(st.sampled_from("ab"), max_size=5).map(tuple)

@@ -220,7 +220,7 @@ class _EditSearch:
     ) -> list[Edited]:
         """The best one-edit children: all scored on a sample, the best of those on everything."""
         config = self.config.edits
-        candidates = _most_promising(options, config)
+        candidates = _promising_first(options, config)
         here = costs(outcome)
         gains = self._gains(parent, candidates, self._sample(outcome), costs, here)
         gains -= [config.node_cost * c.nodes for c in candidates] * (gains > 0)
@@ -266,7 +266,7 @@ class _EditSearch:
         return np.concatenate([part[:: 1 + len(part) // each] for part in (failing, rest)])
 
 
-def _most_promising(options: Sequence[Candidate], config: EditConfig) -> list[Candidate]:
+def _promising_first(options: Sequence[Candidate], config: EditConfig) -> list[Candidate]:
     """The candidates with the greatest bound on their gain, each variant once."""
     best = dict[Variant, Candidate]()
     for candidate in sorted(options, key=lambda c: -c.upper_bound_gain):

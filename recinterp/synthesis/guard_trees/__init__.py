@@ -84,13 +84,13 @@ def fit_guard_trees(
     folds = trees.small_folds if len(failed) <= trees.small_dataset else trees.folds
     fold = validation_folds(len(dataset.inputs), folds, seed)
     paths = [_validation_path(data, fold == k, trees) for k in range(folds)]
-    most = max(max(p) for p in paths)
+    max_leaves = max(max(p) for p in paths)
     halts = dataset.run(base).batch.status == RunStatus.HALTED
     explained = {
-        leaves: halts & np.logical_or.reduce([_at_most(p, leaves) for p in paths])
-        for leaves in range(len(data), most + 1)
+        leaves: halts & np.logical_or.reduce([_up_to_leaves(p, leaves) for p in paths])
+        for leaves in range(len(data), max_leaves + 1)
     }
-    leaves = _fewest_leaves(explained, failed, trees)
+    leaves = _smallest_sufficient(explained, failed, trees)
     roots = grow_trees(data, np.zeros(len(failed), dtype=bool), leaves, trees)
     if (explained[leaves] & failed).sum() < trees.target_recall * failed.sum():
         for state, root in zip(states, roots, strict=True):
@@ -146,7 +146,9 @@ def _weighted_states(
     return collect_control_states(base, dataset, weight, config, reads_outputs=reads_outputs)
 
 
-def _fewest_leaves(explained: Mapping[int, Mask], failed: Mask, config: GuardTreeConfig) -> int:
+def _smallest_sufficient(
+    explained: Mapping[int, Mask], failed: Mask, config: GuardTreeConfig
+) -> int:
     """The fewest leaves that explain nearly as much as any number does.
 
     Where some number reaches the target recall of failures, one of those.
@@ -190,5 +192,5 @@ def _validation_path(
     return found
 
 
-def _at_most(path: dict[int, Mask], leaves: int) -> Mask:
+def _up_to_leaves(path: dict[int, Mask], leaves: int) -> Mask:
     return path[min(leaves, max(path))]

@@ -112,8 +112,8 @@ class _Learner:
     def suffices(self, best: MergedMachine) -> bool:
         """Whether a machine is so small and right that bounds need not be tried."""
         max_errors = self.config.good_error_share * len(self.table.pairs)
-        few = best.missed + best.wrong <= max_errors
-        return few and len(best.machine.modes) <= self.config.good_states
+        accurate = best.missed + best.wrong <= max_errors
+        return accurate and len(best.machine.modes) <= self.config.good_states
 
     def likeliest(self, grid: list[View]) -> list[View]:
         """The views with the fewest conflicts among those that know nothing ahead."""
@@ -128,9 +128,9 @@ class _Learner:
         return sorted(tied, key=self._count_states)[: self.config.bounds_per_view]
 
     def _count_states(self, view: View) -> int:
-        most = self.config.max_states
-        states = merge_states(build_prefix_tree(view.rows(self.table.pairs)), most)
-        return len(states or range(most + 1))
+        max_states = self.config.max_states
+        states = merge_states(build_prefix_tree(view.rows(self.table.pairs)), max_states)
+        return len(states or range(max_states + 1))
 
     def _fit(self, view: View) -> MergedMachine | None:
         """The machine of one view; None where it does not hold on what it was not made from."""

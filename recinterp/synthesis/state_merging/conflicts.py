@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int
 
-from recinterp.synthesis.state_merging.views import Alignment, BoundOn, Pair, View, Word
+from recinterp.synthesis.state_merging.views import BoundOn, OutputAlignment, Pair, View, Word
 
 Rows: TypeAlias = "Int[np.ndarray, 'pairs']"
 Steps: TypeAlias = "Int[np.ndarray, 'pairs steps']"
@@ -38,15 +38,15 @@ class ConflictTable:
     def conflicts(self, view: View) -> int:
         """How many steps write something else than most steps with the same past do."""
         symbols, words = self._symbols(view), self._word_numbers(view)
-        steps = self._n + (view.align != Alignment.LAST)
+        steps = self._n + (view.align != OutputAlignment.LAST)
         past, found = np.zeros(len(self.pairs), dtype=np.int64), 0
         for i in range(int(steps.max(initial=0))):
             here = np.flatnonzero(steps > i)
             past[here] = _numbered(past[here], symbols[here, i])
             alike = _numbered(past[here], words[here, i])
-            most = np.zeros(int(past[here].max()) + 1, dtype=np.int64)
-            np.maximum.at(most, past[here], np.bincount(alike)[alike])
-            found += len(here) - int(most.sum())
+            commonest = np.zeros(int(past[here].max()) + 1, dtype=np.int64)
+            np.maximum.at(commonest, past[here], np.bincount(alike)[alike])
+            found += len(here) - int(commonest.sum())
         return found
 
     def _symbols(self, view: View) -> Steps:

@@ -10,8 +10,8 @@ import numpy as np
 
 from recinterp.synthesis.state_merging.conflicts import ConflictTable
 from recinterp.synthesis.state_merging.views import (
-    Alignment,
     BoundOn,
+    OutputAlignment,
     Pair,
     View,
     Word,
@@ -26,16 +26,16 @@ def enumerate_views(table: ConflictTable, config: MergeConfig) -> Iterator[View]
     pairs = table.pairs
     for backwards, mirrored in ((False, False), (True, True), (True, False)):
         counts = infer_token_counts(pairs, config.min_count_match)
-        for align in Alignment:
-            if align == Alignment.LAST and not _marks_its_end(pairs, backwards):
+        for align in OutputAlignment:
+            if align == OutputAlignment.LAST and not _marks_its_end(pairs, backwards):
                 continue
-            if align == Alignment.COUNTED and not counts:
+            if align == OutputAlignment.COUNTED and not counts:
                 continue
             plain = View(
                 backwards,
                 mirrored,
                 align=align,
-                counts=counts if align == Alignment.COUNTED else (),
+                counts=counts if align == OutputAlignment.COUNTED else (),
             )
             yield plain
             yield replace(plain, ahead=True)

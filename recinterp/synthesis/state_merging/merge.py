@@ -36,9 +36,9 @@ def build_prefix_tree(rows: Sequence[Row]) -> MergeState:
         here = root
         for symbol, word in row:
             written.setdefault((id(here), symbol), Counter())[word] += 1
-            most = written[id(here), symbol].most_common(1)[0][0]
+            commonest = written[id(here), symbol].most_common(1)[0][0]
             below = here.edges[symbol][1] if symbol in here.edges else MergeState()
-            here.edges[symbol] = most, below
+            here.edges[symbol] = commonest, below
             here.seen[symbol] += 1
             here = below
     return root

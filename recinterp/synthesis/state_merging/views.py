@@ -25,7 +25,7 @@ Row: TypeAlias = "tuple[tuple[Symbol, Word], ...]"
 Pair: TypeAlias = "tuple[Word, Word]"
 
 
-class Alignment(StrEnum):
+class OutputAlignment(StrEnum):
     """Which tokens of the output each step writes.
 
     One each; those beyond the input's length at the last token (LAST), after it (TAIL) or at the
@@ -78,7 +78,7 @@ class View(Reading):
         counts: for each token read, the tokens written, where `align` is COUNTED.
     """
 
-    align: Alignment = Alignment.LAST
+    align: OutputAlignment = OutputAlignment.LAST
     counts: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -96,7 +96,7 @@ class View(Reading):
 
     def last(self, pairs: Iterable[Pair]) -> frozenset[str]:
         """The tokens that are read last."""
-        if self.align != Alignment.LAST:
+        if self.align != OutputAlignment.LAST:
             return frozenset([END_OF_INPUT])
         return frozenset(x[0 if self.backwards else -1] for x, _ in pairs)
 
@@ -109,7 +109,7 @@ class View(Reading):
                           self._reached(i, len(x))))  # fmt: skip
             filled = filled and x[i] in self.rest
         end = (END_OF_INPUT, None, None, self._reached(len(x), len(x)))
-        return found[::-1] if self.align == Alignment.LAST else [*found[::-1], end]
+        return found[::-1] if self.align == OutputAlignment.LAST else [*found[::-1], end]
 
     def _reached(self, index: int, length: int) -> bool | None:
         if self.bound is None:
@@ -121,13 +121,13 @@ class View(Reading):
         """What each step of a pair writes, in the direction of reading."""
         x, y = (x[::-1] if self.backwards else x), (y[::-1] if self.mirrored else y)
         n, m = len(x), len(y)
-        if self.align == Alignment.COUNTED:
+        if self.align == OutputAlignment.COUNTED:
             counts, at = dict(self.counts), 0
             ends = [at := at + counts.get(t, 0) for t in x]
             return [*(y[a:b] for a, b in zip([0, *ends], ends, strict=False)), y[at:]]
-        if self.align == Alignment.FRONT:
+        if self.align == OutputAlignment.FRONT:
             first = max(m - n + 1, 0)
             late = [y[max(i - n + m, 0) : max(i - n + m + 1, 0)] for i in range(1, n)]
             return [y[:first], *late, ()] if n else [y]
-        inside = n - 1 if self.align == Alignment.LAST else n
+        inside = n - 1 if self.align == OutputAlignment.LAST else n
         return [*(y[i : i + 1] for i in range(inside)), y[inside:]]
