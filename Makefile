@@ -7,7 +7,7 @@
 #   make docs         the documentation, in docs/_build/html
 #   make tutorials    runs the tutorials and stores their outputs
 #   make test-hooked  the backends' contract once more, against TransformerLens 3.9
-#   make lint types   ruff, mypy --strict
+#   make lint types   ruff, banned words, mypy --strict
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -56,6 +56,7 @@ test-hooked: $(HOOKED)/.stamp
 lint: $(VENV)/.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python scripts/lint_words.py recinterp scripts benchmarks tests docs README.md
 
 format: $(VENV)/.stamp
 	$(VENV)/bin/ruff check --fix .
