@@ -257,7 +257,7 @@ def with_evidence(machine: Machine, dataset: Dataset) -> Machine:
         fired[event.rule][event.view.inputs] = True
     return machine.with_rules(
         [
-            replace(r, evidence=f"{int((f & outcome.equal).sum())} of {int(f.sum())} probes")
+            replace(r, evidence=f"{int((f & outcome.equal).sum())} of {int(f.sum())} queries")
             for r, f in zip(machine.rules, fired, strict=True)
         ]
     )
