@@ -13,20 +13,22 @@ if TYPE_CHECKING:
 
 
 def rejected_hypothesis(found: RejectedHypothesis) -> str:
-    """One rejected hypothesis: how it was found, what it leaves unexplained, why it lost."""
-    claims = f"{found.wrong} wrong and {found.abstained} unclaimed of {found.queried}"
-    return f"{strategy_text(found.strategy)}, size {found.size}: {claims}; {rejection_text(found)}"
+    """One rejected hypothesis: its strategy, what it leaves unexplained, the reason."""
+    counts = f"wrong on {found.wrong} and abstains on {found.abstained} of {found.queried} queries"
+    return f"{strategy_text(found.strategy)}, size {found.size}: {counts}; {rejection_text(found)}"
 
 
 def strategy_text(strategy: Strategy) -> str:
     """How a machine was found."""
     if strategy.kind == StrategyKind.STATE_MERGING:
         assert strategy.reading is not None
-        reading = reading_text(strategy.reading)
-        return f"learned from logs, read {reading}: {strategy.states} control states"
-    edits = strategy.kind == StrategyKind.EDITS
-    text = "edits of the true machine" if edits else "guard trees on the true machine's control"
-    text += ", edited" if strategy.on_edited else ""
+        text = f"state merging, read {reading_text(strategy.reading)}"
+        return f"{text}: {strategy.states} control states"
+    if strategy.kind == StrategyKind.EDITS:
+        text = "edits of the ground-truth machine"
+    else:
+        machine = "edited machine" if strategy.on_edited else "ground-truth machine"
+        text = f"guard trees on the {machine}"
     return text + (", read from the right" if strategy.from_right else "")
 
 
@@ -44,27 +46,31 @@ def reading_text(reading: Reading) -> str:
 
 
 def rejection_text(found: RejectedHypothesis) -> str:
-    """Why a hypothesis was rejected."""
+    """Why a hypothesis was rejected, compared with the chosen machine."""
+    inputs = "1 input" if found.difference == 1 else f"{found.difference} inputs"
     match found.reason:
         case RejectionReason.MORE_WRONG:
-            return f"{found.difference} more wrong claims"
+            return f"it is wrong on {inputs} more than the chosen machine"
         case RejectionReason.MORE_ABSTENTIONS:
-            return f"claims {found.difference} inputs fewer"
+            return f"it abstains on {inputs} more than the chosen machine"
         case RejectionReason.TOO_LARGE:
-            sizes = f"too few for size {found.size} instead of {found.chosen_size}"
-            return f"{found.difference} fewer wrong claims, {sizes}"
+            size = f"its size is {found.size} instead of {found.chosen_size}"
+            return f"it is wrong on {inputs} fewer, but {size}"
         case RejectionReason.LARGER:
-            return f"explains no more and is larger than {found.chosen_size}"
+            return f"it explains no more, and is larger than {found.chosen_size}"
         case RejectionReason.NO_BETTER:
-            return "explains no more"
+            return "it explains no more"
 
 
 def equivalent_machine(found: EquivalentMachine) -> str:
     """One equivalent machine: its other guards, and the shortest input where the two differ."""
-    outputs = [
-        "nothing" if x is None else " ".join(x) or "ε" for x in (found.output, found.chosen_output)
-    ]
     return (
-        f"{'; '.join(found.rules)}: the same on this domain; on {' '.join(found.input)}"
-        f" it would write {outputs[0]} instead of {outputs[1]}"
+        f"{'; '.join(found.rules)}: it has the same outputs on this domain; on the longer input"
+        f" {' '.join(found.input)} it {_does(found.output)}, and the chosen machine"
+        f" {_does(found.chosen_output)}"
     )
+
+
+def _does(output: tuple[str, ...] | None) -> str:
+    """What a machine does on an input; the empty output is written ε."""
+    return "abstains" if output is None else f"writes {' '.join(output) or 'ε'}"
