@@ -52,6 +52,10 @@ class Case:
         reverse = self.order == "reverse"
         return planted.many(planted.reverse(self.function) if reverse else self.function)
 
+    def apply(self, tokens: planted.Tokens) -> planted.Tokens:
+        """The case's output for one input, in the case's order."""
+        return self.predict([tokens])[0]
+
     def inputs(self, max_length: int) -> list[planted.Tokens]:
         """Every input up to a length, in the case's order."""
         step = -1 if self.order == "reverse" else 1
@@ -70,19 +74,27 @@ CASES = {
         Case(name="carries 5 times", function=planted.capped(5), kind="bounded-depth", bound=5),
         Case(name="base case wrong from depth 2", function=planted.deep_base(2),
              kind="deep-base-case", bound=2),
-        Case(name="truncated after 7", function=planted.cut(7), kind="premature-end", bound=7),
+        Case(name="base case wrong from depth 3", function=planted.deep_base(3),
+             kind="deep-base-case", bound=3),
+        Case(name="truncated after 7", function=planted.truncated(7),
+             kind="premature-end", bound=7),
+        Case(name="truncated after 8", function=planted.truncated(8),
+             kind="premature-end", bound=8),
         Case(name="copies from length 7", function=planted.long_inputs_copied(7),
              kind="length-keyed", bound=7),
         Case(name="copies from length 8", function=planted.long_inputs_copied(8),
              kind="length-keyed", bound=8),
-        Case(name="skips a flip after 3", function=planted.kept_carry(3),
+        Case(name="skips a flip after 3", function=planted.skipped_flip(3),
              kind="position-keyed", bound=3),
         Case(name="constant", function=planted.constant, kind="degenerate",
              verdict="undetermined"),
+        Case(name="copies the last run", function=planted.last_run_copied),
         Case(name="ground truth, reverse", function=planted.successor, verdict="exact",
              order="reverse"),
         Case(name="carries 3 times, reverse", function=planted.capped(3), kind="bounded-depth",
              bound=3, order="reverse"),
+        Case(name="copies the last run, reverse", function=planted.last_run_copied,
+             order="reverse"),
         Case(name="base case wrong from depth 2, reverse", function=planted.deep_base(2),
              kind="deep-base-case", bound=2, order="reverse"),
     )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from torch import nn
 
 import recinterp as ri
-from tests.cases import SHORT_DOMAIN, load_shipped
+from tests.cases import CASES, SHORT_DOMAIN, load_shipped
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +35,8 @@ def explanation(shipped_model: nn.Module, binary_successor: ri.Task) -> ri.Expla
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give tests of one explanation to one worker, so that it is made once in a parallel run."""
     for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("name")
         if "explanation" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("explanation"))
+        elif isinstance(case, str) and case in CASES:
+            item.add_marker(pytest.mark.xdist_group(case))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import groupby, product
 
 Tokens = list[str]
 Function = Callable[[Tokens], Tokens]
@@ -22,7 +22,7 @@ def depth(x: Tokens) -> int:
 
 
 def successor(x: Tokens) -> Tokens:
-    """The truth, written a second time so that tests have an oracle of their own."""
+    """The ground truth, written a second time so that tests have an independent oracle."""
     d = depth(x)
     return ["X0"] * d + (["X1", *x[d + 1 :]] if x[d] == "X0" else ["X0", "01"])
 
@@ -32,7 +32,7 @@ def capped(k: int) -> Function:
     return lambda x: successor(x) if depth(x) <= k else ["X0"] * k + x[k:]
 
 
-def kept_carry(k: int) -> Function:
+def skipped_flip(k: int) -> Function:
     """Skips one flip after k carries and goes on carrying."""
 
     def run(x: Tokens) -> Tokens:
@@ -49,7 +49,7 @@ def deep_base(k: int) -> Function:
     )
 
 
-def cut(k: int) -> Function:
+def truncated(k: int) -> Function:
     """Stops writing after k tokens."""
     return lambda x: successor(x)[:k]
 
@@ -57,6 +57,12 @@ def cut(k: int) -> Function:
 def long_inputs_copied(k: int) -> Function:
     """Copies inputs of k or more tokens."""
     return lambda x: list(x) if len(x) >= k else successor(x)
+
+
+def last_run_copied(x: Tokens) -> Tokens:
+    """Every token becomes that of the last run: no edit of the true machine."""
+    runs = [list(run) for _, run in groupby(x[:-1])]
+    return [*(runs[-1][0] if runs else "X0" for _ in x[:-1]), "01"]
 
 
 def constant(_: Tokens) -> Tokens:
@@ -70,5 +76,5 @@ def many(f: Function) -> Callable[[list[Tokens]], list[Tokens]]:
 
 
 def reverse(f: Function) -> Function:
-    """The same shortcut in reverse order."""
+    """A function with the tokens of its inputs and outputs in reverse order."""
     return lambda x: f(x[::-1])[::-1]

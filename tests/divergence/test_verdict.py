@@ -10,40 +10,41 @@ from recinterp.errors import DomainError
 from recinterp.splits import held_out
 from recinterp.synthesis.guard_trees.events import TAIL
 from tests import planted
+from tests.cases import CASES
 
 DOMAIN = ri.Domain(max_length=10)
 
-KINDS = {
-    "bounded-depth": (planted.capped(3), 3),
-    "deep-base-case": (planted.deep_base(2), 2),
-    "length-keyed": (planted.long_inputs_copied(7), 7),
-}
+pytestmark = pytest.mark.slow
+
+SHORTCUTS = [name for name, case in CASES.items() if case.verdict == "shortcut"]
 
 
 def explained(f: planted.Function, domain: ri.Domain = DOMAIN) -> ri.Explanation:
     return ri.explain(planted.many(f), ri.task("binary-successor"), domain=domain)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_planted_kind_and_bound_are_found(kind: str) -> None:
-    f, bound = KINDS[kind]
-    diff = explained(f).diff
-    assert diff.verdict == "shortcut"
-    assert any((kind, bound) in s.bounds for s in diff.shortcuts)
-    assert diff.unexplained == ()
+@pytest.mark.parametrize("name", CASES)
+def test_planted_kind_and_bound_are_found(name: str) -> None:
+    case = CASES[name]
+    diff = case.explain().diff
+    assert diff.verdict == case.verdict
+    if case.kind is not None:
+        assert any((case.kind, case.bound) in s.bounds for s in diff.shortcuts)
+    if case.verdict == "shortcut":
+        assert diff.unexplained == ()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_counterexamples_are_shortest_and_correct(kind: str) -> None:
-    f, _ = KINDS[kind]
-    shortest = min(len(x) for x in planted.words(10) if f(x) != planted.successor(x))
-    diff = explained(f).diff
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_counterexamples_are_shortest_and_correct(name: str) -> None:
+    case = CASES[name]
+    failing = [x for x in case.inputs(10) if case.apply(x) != case.task.apply(x)]
+    diff = case.explain().diff
     first = diff.shortcuts[0]
-    assert len(first.counterexample) == shortest
-    assert first.expected == planted.successor(first.counterexample)
-    assert first.model_output == f(first.counterexample)
+    assert len(first.counterexample) == min(map(len, failing))
+    assert first.expected == case.task.apply(first.counterexample)
+    assert first.model_output == case.apply(first.counterexample)
     hits = sum(row.errors.hits for s in diff.shortcuts for row in s.share)
-    assert hits == diff.divergent == sum(f(x) != planted.successor(x) for x in planted.words(10))
+    assert hits == diff.divergent == len(failing)
 
 
 def test_correct_model_is_exact() -> None:

@@ -11,6 +11,8 @@ from recinterp.synthesis.config import DEFAULTS
 from recinterp.synthesis.edits.beam import search_edits
 from recinterp.synthesis.search import query_oracle
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {
     "passes a place over after a token": (
         "list-map", 5, "map_next-b",

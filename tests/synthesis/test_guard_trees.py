@@ -19,6 +19,8 @@ from recinterp.synthesis.hypothesis import Hypothesis, Strategy, StrategyKind
 from recinterp.synthesis.oracle import Oracle
 from recinterp.synthesis.search import query_oracle, synthesize
 
+pytestmark = pytest.mark.slow
+
 TREES = DEFAULTS.trees
 
 CASES = (

@@ -15,35 +15,34 @@ from recinterp.synthesis.config import DEFAULTS
 from recinterp.synthesis.hypothesis import RejectionReason, StrategyKind
 from recinterp.synthesis.queries import full_sample, stratified_queries
 from tests import planted
+from tests.cases import CASES
 
-PLANTED = {
-    "truth": planted.successor,
-    "capped at 3": planted.capped(3),
-    "capped at 5": planted.capped(5),
-    "base wrong after 2": planted.deep_base(2),
-    "cut at 7": planted.cut(7),
-    "copied from length 8": planted.long_inputs_copied(8),
-}
+pytestmark = pytest.mark.slow
+RECOVERED = (
+    "ground truth", "carries 3 times", "carries 5 times", "base case wrong from depth 2",
+    "truncated after 7", "copies from length 8",
+)  # fmt: skip
+RECOVERED_REVERSE = (
+    "ground truth, reverse", "carries 3 times, reverse", "base case wrong from depth 2, reverse",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("name", RECOVERED)
 def test_planted_shortcuts_are_recovered_exactly(name: str) -> None:
-    f = PLANTED[name]
-    oracle = Oracle(planted.many(f))
-    found = synthesize(oracle, ri.task("binary-successor"), ri.Domain(max_length=10))
-    inputs = list(planted.words(13))  # lengths 11 to 13 were never asked about
-    assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
+    case = CASES[name]
+    found = synthesize(Oracle(case.predict), case.task, ri.Domain(max_length=10))
+    inputs = case.inputs(13)  # lengths 11 to 13 are outside the domain
+    assert found.chosen.machine.run_many(inputs) == case.predict(inputs)
     assert found.chosen.machine.size <= 60
     assert len(found.chosen.machine.modes) <= 8
 
 
-@pytest.mark.parametrize("name", ["truth", "capped at 3", "base wrong after 2"])
-def test_planted_shortcuts_in_reverse_order_are_recovered_exactly(name: str) -> None:
-    f = planted.reverse(PLANTED[name])
-    task = ri.task("binary-successor", order="reverse")
-    found = synthesize(Oracle(planted.many(f)), task, ri.Domain(max_length=10))
-    inputs = [x[::-1] for x in planted.words(12)]
-    assert found.chosen.machine.run_many(inputs) == [f(x) for x in inputs]
+@pytest.mark.parametrize("name", RECOVERED_REVERSE)
+def test_planted_shortcuts_in_reverse_order_are_recovered(name: str) -> None:
+    case = CASES[name]
+    found = synthesize(Oracle(case.predict), case.task, ri.Domain(max_length=10))
+    inputs = case.inputs(12)
+    assert found.chosen.machine.run_many(inputs) == case.predict(inputs)
 
 
 def test_no_held_out_input_is_queried() -> None:
@@ -96,7 +95,9 @@ def test_rejected_hypotheses_have_a_reason() -> None:
 
 def test_same_seed_same_machine() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=9)
-    runs = [synthesize(Oracle(planted.many(planted.kept_carry(2))), task, domain) for _ in range(2)]
+    runs = [
+        synthesize(Oracle(planted.many(planted.skipped_flip(2))), task, domain) for _ in range(2)
+    ]
     assert runs[0].chosen.machine == runs[1].chosen.machine
 
 

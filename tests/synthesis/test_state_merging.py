@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -24,70 +22,56 @@ from recinterp.synthesis.state_merging.grid import (
 )
 from recinterp.synthesis.state_merging.merge import build_prefix_tree, merge_states
 from recinterp.synthesis.state_merging.views import BoundOn, OutputAlignment, Pair, Reading, View
-from recinterp.tasks import Domain, Task, task
-from tests import planted
+from recinterp.tasks import Domain, task
+from tests.cases import CASES
 
-LONGEST, BEYOND = 11, 13
-ORDERS: dict[str, Callable[[planted.Function], planted.Function]] = {
-    "natural": lambda f: f,
-    "reverse": planted.reverse,
-}
+pytestmark = pytest.mark.slow
 
-
-def last_run_copied(x: planted.Tokens) -> planted.Tokens:
-    """Every token becomes that of the last run: no edit of the true machine."""
-    runs = [list(run) for _, run in groupby(x[:-1])]
-    return [*(runs[-1][0] if runs else "X0" for _ in x[:-1]), "01"]
-
-
-PLANTED = {
-    "truth": (planted.successor, 3),
-    "carries up to 3": (planted.capped(3), 6),
-    "skips a flip after 3": (planted.kept_carry(3), 7),
-    "base wrong after 3": (planted.deep_base(3), 6),
-    "cut at 8": (planted.cut(8), 4),
-    "copies from length 8": (planted.long_inputs_copied(8), 3),
-    "ignores its input": (planted.constant, 3),
-    "last run copied": (last_run_copied, 4),
+# Modes that a learned machine may have.
+MAX_MODES = {
+    "ground truth": 3,
+    "carries 3 times": 6,
+    "skips a flip after 3": 7,
+    "base case wrong from depth 3": 6,
+    "truncated after 8": 4,
+    "copies from length 8": 3,
+    "constant": 3,
+    "copies the last run": 4,
+    "ground truth, reverse": 4,
+    "carries 3 times, reverse": 7,
+    "copies the last run, reverse": 5,
 }
 
 
 @cache
-def learned(name: str, order: str) -> tuple[Task, planted.Function, list[MergedMachine]]:
-    t, f = task("binary-successor", order), ORDERS[order](PLANTED[name][0])
-    inputs = stratified_queries(
-        t, Domain(max_length=LONGEST), replace(DEFAULTS.queries, per_cell=8)
-    )
-    return t, f, learn_by_merging(inputs, [f(x) for x in inputs], t, DEFAULTS.merging)
+def learn_case(name: str) -> list[MergedMachine]:
+    """The machines learned from a case's outputs on inputs of at most 11 tokens."""
+    case = CASES[name]
+    queries = replace(DEFAULTS.queries, per_cell=8)
+    inputs = stratified_queries(case.task, Domain(max_length=11), queries)
+    return learn_by_merging(inputs, case.predict(inputs), case.task, DEFAULTS.merging)
 
 
-CASES = [
-    *((name, "natural") for name in PLANTED),
-    ("truth", "reverse"), ("carries up to 3", "reverse"), ("last run copied", "reverse"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "order"), CASES)
-def test_planted_functions_are_recovered_beyond_the_queried_lengths(name: str, order: str) -> None:
-    t, f, found = learned(name, order)
-    best = found[0]
+@pytest.mark.parametrize("name", MAX_MODES)
+def test_planted_functions_are_recovered_beyond_the_queried_lengths(name: str) -> None:
+    case, best = CASES[name], learn_case(name)[0]
     assert (best.wrong, best.conflicts) == (0, 0)
-    inputs = list(t.inputs(BEYOND))
-    assert best.machine.run_many(inputs) == [f(x) for x in inputs]
-    assert len(best.machine.modes) <= PLANTED[name][1] + (order == "reverse")
+    inputs = list(case.task.inputs(13))
+    assert best.machine.run_many(inputs) == case.predict(inputs)
+    assert len(best.machine.modes) <= MAX_MODES[name]
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_learned_machine_has_a_text_form_and_the_domain(order: str) -> None:
-    machine = learned("carries up to 3", order)[2][0].machine
+@pytest.mark.parametrize("name", ["carries 3 times", "carries 3 times, reverse"])
+def test_learned_machine_has_a_text_form_and_the_domain(name: str) -> None:
+    machine = learn_case(name)[0].machine
     assert Machine.parse(str(machine)) == machine
-    assert machine.domain == task("binary-successor", order).machine.domain
+    assert machine.domain == CASES[name].task.machine.domain
 
 
 def test_reading_names_only_the_facts_that_guards_ask_about() -> None:
-    cut = learned("cut at 8", "natural")[2][0]
-    assert cut.reading == Reading(backwards=False, bound=(BoundOn.INDEX, 8))
-    copied = learned("copies from length 8", "natural")[2][0]
+    truncated = learn_case("truncated after 8")[0]
+    assert truncated.reading == Reading(backwards=False, bound=(BoundOn.INDEX, 8))
+    copied = learn_case("copies from length 8")[0]
     assert copied.reading.bound == (BoundOn.LENGTH, 8)
 
 
