@@ -70,6 +70,13 @@ def test_abstaining_rules_flag_failures_only_where_nearly_all_outputs_fail() -> 
     assert {c.variant.updates[0] for c in found} == {Lost(True), Lost(False)}
 
 
+def test_false_fires_lower_the_bound() -> None:
+    """At most one event of each failing input is at fault."""
+    outcome = run(COPY, lambda x: ["b", *x] if x[:1] == ["a"] else x)
+    found = list(propose_abstentions(COPY, outcome, DEFAULTS))
+    assert max(c.upper_bound_gain for c in found) <= outcome.dataset.failures.sum()
+
+
 def test_a_missing_push_is_proposed_as_an_omission() -> None:
     outcome = run(REVERSE, lambda x: [t for t in x[::-1] if t == "a"])
     push = next(i for i, r in enumerate(REVERSE.rules) if r.name == "push")
