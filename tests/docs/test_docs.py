@@ -38,7 +38,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
 def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     kinds = re.findall(r"^```([^\n]+)\n", text, re.MULTILINE)
-    assert set(kinds) <= {"python", "sh", "text", "{toctree}", "{eval-rst}"}
+    assert set(kinds) <= {"coq", "python", "sh", "text", "{toctree}", "{eval-rst}"}
 
 
 @pytest.mark.parametrize("page", READERS, ids=lambda p: p.stem)
