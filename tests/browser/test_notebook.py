@@ -69,7 +69,7 @@ def notebook(browser: Any, lab: str) -> Iterator[Notebook]:
 def test_report_is_readable_in_both_themes(notebook: Notebook) -> None:
     report = notebook.page.locator(".jp-OutputArea .ri-report")
     report.scroll_into_view_if_needed()
-    assert report.locator("svg").count() == 3
+    assert report.locator("svg").count() == 2
     for light in ("true", "false"):
         theme(notebook, light)
         readable(report)
