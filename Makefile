@@ -56,7 +56,7 @@ test-hooked: $(HOOKED)/.stamp
 lint: $(VENV)/.stamp
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python scripts/lint_words.py recinterp scripts benchmarks tests docs README.md
+	$(VENV)/bin/python scripts/lint_words.py recinterp scripts benchmarks tests docs/*.md README.md
 
 format: $(VENV)/.stamp
 	$(VENV)/bin/ruff check --fix .
