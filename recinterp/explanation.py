@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Accuracy, Diff
+from recinterp.domain_check import DomainCheck, check_domain_predictions
 from recinterp.errors import CheckpointError
 from recinterp.io import from_plain, to_plain, write_text
 from recinterp.judge.measurement import Fidelity, predict_failure
@@ -20,7 +21,7 @@ from recinterp.synthesis.hypothesis import RejectedHypothesis
 from recinterp.tasks import Domain, Task
 
 if TYPE_CHECKING:
-    from recinterp.causal.results import ForcedPrefixRule, Mechanism, Site
+    from recinterp.causal.results import ContinuationFinding, ForcedPrefixRule, Mechanism, Site
     from recinterp.probe.results import Head, LayerFinding
     from recinterp.view.notebook.ablation import AblationWidget
     from recinterp.view.notebook.plots import Plots
@@ -46,6 +47,9 @@ class Explanation:
         layers: For layers whose heads carry the recursion only together, what was found.
         sites: Where the machine's variables are stored in the activations.
         mechanism: Whether the state is computed from the input or read off the output.
+        continuation: How the model finds where it goes on: by position, after the last output
+            token, or by what is not written yet. Where the outputs alone do not tell, outputs that
+            are forced on the model decide; `machine` is the one that they single out.
         forced_prefix_rules: What the model does after output prefixes that it would not have
             written itself, where that is not what the machine does there.
         rejected_hypotheses: The other machines that were considered, each with the reason.
@@ -68,6 +72,7 @@ class Explanation:
     layers: tuple[LayerFinding, ...]
     sites: tuple[Site, ...]
     mechanism: Mechanism
+    continuation: ContinuationFinding
     forced_prefix_rules: tuple[ForcedPrefixRule, ...]
     rejected_hypotheses: tuple[RejectedHypothesis, ...]
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
@@ -121,8 +126,33 @@ class Explanation:
 
         self.task.well_formed(tokens)
         return predict_next_token(
-            self.machine, tuple(tokens), tuple(prefix), self.forced_prefix_rules
+            self.machine,
+            tuple(tokens),
+            tuple(prefix),
+            self.forced_prefix_rules,
+            self.continuation.pulls,
         )
+
+    def check(self, domain: Domain, *, sample_size: int = 2_000, seed: int = 0) -> DomainCheck:
+        """Compare what the machine predicts on another domain with what the model does there.
+
+        The machine was made without that domain: longer inputs, repeated labels or deeper terms
+        test whether it is the algorithm that the network runs.
+
+        Args:
+            domain: The inputs, which may lie outside the explanation's own domain.
+            sample_size: The number of inputs to which a larger domain is sampled.
+            seed: Seeds the sample.
+
+        Returns:
+            How many outputs the machine predicts token for token, beside the ground truth and the
+            equivalent machines, and the inputs on which it is wrong.
+
+        Raises:
+            DomainError: If the domain has no `max_length` or holds no input.
+            IncompatibleModelError: If the explanation was loaded without its model.
+        """
+        return check_domain_predictions(self, domain, sample_size, seed)
 
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all.
@@ -251,10 +281,10 @@ class Explanation:
 
 def _plain_fields() -> dict[str, Any]:
     """The type of each field that is saved as plain data: all but task, domain and model."""
-    from recinterp.causal.results import ForcedPrefixRule, Mechanism, Site
+    from recinterp.causal.results import ContinuationFinding, ForcedPrefixRule, Mechanism, Site
     from recinterp.probe.results import Head, LayerFinding
 
-    types = (ForcedPrefixRule, Head, LayerFinding, Mechanism, Site)
+    types = (ContinuationFinding, ForcedPrefixRule, Head, LayerFinding, Mechanism, Site)
     hints = get_type_hints(Explanation, localns={t.__name__: t for t in types})
     other_forms = ("task", "domain", "model")  # the model is not saved
     return {f.name: hints[f.name] for f in fields(Explanation) if f.name not in other_forms}

@@ -80,20 +80,22 @@ def explain(
         DomainError: If there is no domain, or it holds no input or has no `max_length`.
         IncompatibleModelError: If the model does not fit the task.
     """
+    from recinterp.causal.continuations.alternatives import continuation_alternatives
     from recinterp.causal.pipeline import analyse_network
 
     began = time.perf_counter()
     begin_stage = progress or (lambda stage: None)
     domain = check_domain(resolve_domain(model, domain), task)
+    longest = domain.max_length or 0
     cached_model = CachedModel.of(model, task)
     task = with_ground_truth_machine(task, domain)
 
     begin_stage("querying the model and searching for its machine")
     search = synthesize(Oracle(cached_model), task, domain, seed=seed, config=config.search)
-    machine = search.chosen.machine
 
     begin_stage("analysing the network: heads, sites, mechanism")
     network = analyse_network(model, task, search, seed, config.causal, config.heads)
+    machine = search.chosen.machine.with_continuation(*network.continuation.chosen)
 
     begin_stage("judging the frozen machine on held-out inputs")
     queries = queries_and_answers(search.dataset)
@@ -128,9 +130,13 @@ def explain(
         layers=network.layers,
         sites=network.sites,
         mechanism=network.mechanism,
+        continuation=network.continuation,
         forced_prefix_rules=network.forced_prefix_rules,
         rejected_hypotheses=search.rejected_hypotheses,
-        equivalent_machines=search.equivalent_machines,
+        equivalent_machines=(
+            *continuation_alternatives(task, machine, network.continuation, longest),
+            *search.equivalent_machines,
+        ),
         query_count=len(search.dataset.inputs),
         seconds=time.perf_counter() - began,
         config=config,

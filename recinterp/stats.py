@@ -42,9 +42,12 @@ class Rate:
             Wilson, Probable inference, the law of succession, and statistical inference, JASA 22
             (1927).
         """
+        return self.wilson_interval(1.959963984540054)  # leaves 2.5 % on either side
+
+    def wilson_interval(self, z: float) -> tuple[float, float]:
+        """Wilson's interval of the rate for a quantile z of the normal distribution."""
         if not self.total:
             return (0.0, 1.0)
-        z = 1.959963984540054  # the normal quantile that leaves 2.5 % on either side
         n, p, z2 = self.total, self.value, z * z
         middle = (p + z2 / (2 * n)) / (1 + z2 / n)
         half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)

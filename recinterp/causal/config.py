@@ -97,6 +97,7 @@ class MechanismConfig:
     Attributes:
         min_effect: Share of trials from which on a test counts as changing the output as predicted,
             in [0, 1]: the majority.
+        min_trials: Trials below which a test claims nothing: it counts as not made.
         max_trials: Trials of each test. 120 give an interval of about ±0.09 at one half.
         candidates_per_trial: Combinations of base, source and step that are looked at, per trial.
             Only in some of them do the two predictions differ.
@@ -106,6 +107,7 @@ class MechanismConfig:
     """
 
     min_effect: float = 0.5
+    min_trials: int = 30
     max_trials: int = 120
     candidates_per_trial: int = 40
     same_length_sources: int = 6
@@ -141,6 +143,33 @@ class ForcedPrefixConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContinuationConfig:
+    """How it is decided where a model goes on after an output that it would not have written.
+
+    Attributes:
+        min_trials: Trials, telling two continuations apart, below which nothing is claimed.
+        per_round: Forced outputs between two tests of whether the trials decide.
+        max_rounds: Rounds after which trials end.
+        quantile: Normal quantile of the tests between two continuations; 2.58 is an error of 1 % in
+            each of at most five rounds, so of 5 % in all.
+        enough: Share of the telling trials that follow the best continuation from which on no more
+            trials are made, and no mixture is looked for, once the trials decide.
+        min_gain: Share of forced outputs that a mixture must predict beyond the best continuation.
+        head_trials: Telling trials on which heads are ablated.
+        max_heads: Heads that are reported.
+    """
+
+    min_trials: int = 30
+    per_round: int = 300
+    max_rounds: int = 5
+    quantile: float = 2.58
+    enough: float = 0.95
+    min_gain: float = 0.02
+    head_trials: int = 150
+    max_heads: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictionConfig:
     """The trials on which the machine's predictions of interventions are counted.
 
@@ -171,6 +200,7 @@ class CausalConfig:
         subspaces: How subspaces are learned.
         mechanism: The two tests of the mechanism.
         forced_prefixes: How forced-prefix rules are learned.
+        continuations: How it is decided where the model goes on after forced outputs.
         prediction: Trials of the interventional match.
     """
 
@@ -181,6 +211,7 @@ class CausalConfig:
     subspaces: SubspaceConfig = SubspaceConfig()
     mechanism: MechanismConfig = MechanismConfig()
     forced_prefixes: ForcedPrefixConfig = ForcedPrefixConfig()
+    continuations: ContinuationConfig = ContinuationConfig()
     prediction: PredictionConfig = PredictionConfig()
 
 

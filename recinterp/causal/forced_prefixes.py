@@ -24,9 +24,11 @@ from jaxtyping import Bool, Int
 from recinterp.causal.agreement import steps_where_model_agrees
 from recinterp.causal.config import DEFAULTS, ForcedPrefixConfig
 from recinterp.causal.pairs import PairSampler, Step
-from recinterp.causal.results import Condition, ForcedPrefixRule, PrefixFeature
-from recinterp.causal.traces import trace_run
+from recinterp.causal.pulls import pulled_step
+from recinterp.causal.results import Condition, ForcedPrefixRule, PrefixFeature, Pull
+from recinterp.causal.traces import Trace, trace_run
 from recinterp.causal.variables import resume_from
+from recinterp.machine.continuation import next_step
 from recinterp.machine.execution.interpreter import MachineRun
 from recinterp.perturb.positions import build_batch
 from recinterp.perturb.runner import next_tokens
@@ -89,11 +91,61 @@ def predict_token(at: PrefixedState, rules: Sequence[ForcedPrefixRule] = ()) -> 
     return EOS if first.then is None else at.predict(first.then)
 
 
+@dataclass(frozen=True, kw_only=True)
+class NextTokenPredictor:
+    """What a machine predicts after any output, its own or one that is forced on the model.
+
+    Attributes:
+        machine: the machine.
+        forced_prefix_rules: rules for prefixes that are not the machine's own, where it carries its
+            position.
+        pulls: how strongly each thing draws the next token, where the model mixes several ways to
+            go on after such a prefix.
+    """
+
+    machine: Machine
+    forced_prefix_rules: Sequence[ForcedPrefixRule] = ()
+    pulls: Sequence[Pull] = ()
+
+    def predict(self, run: Trace, prefix: TokenTuple) -> str | None:
+        """Predict the token that follows a prefix.
+
+        Args:
+            run: the run of the machine's rules on the input.
+            prefix: the output so far.
+
+        Returns:
+            The token, EOS where the output ends, or None where the machine makes no prediction.
+        """
+        own = tuple(x for x in run.outputs if x != EOS)
+        if self.pulls and prefix != own[: len(prefix)]:
+            return self._token_at(run, own, pulled_step(own, prefix, self.pulls))
+        if self.machine.continuation:
+            step = next_step(own, prefix, self.machine.continuation)
+            return self._token_at(run, own, step)
+        if len(prefix) < len(run.emitting_states):
+            at = PrefixedState(run.emitting_states[len(prefix)], len(prefix), prefix)
+            return predict_token(at, self.forced_prefix_rules)
+        ends = len(prefix) == len(run.emitting_states) and self._halts(run, own)
+        return EOS if ends else None
+
+    def _token_at(self, run: Trace, own: TokenTuple, step: int) -> str | None:
+        if step < len(own):
+            return own[step]
+        return EOS if self._halts(run, own) else None
+
+    def _halts(self, run: Trace, own: TokenTuple) -> bool:
+        """Whether the run ends, with a rule of its own or with its last token."""
+        plain = self.machine.with_continuation()
+        return run.outputs[-1:] == (EOS,) or plain.run(run.tokens) == list(own)
+
+
 def predict_next_token(
     machine: Machine,
     tokens: TokenTuple,
     prefix: TokenTuple,
     forced_prefix_rules: Sequence[ForcedPrefixRule] = (),
+    pulls: Sequence[Pull] = (),
 ) -> str | None:
     """Predict the token that follows an output prefix on an input.
 
@@ -102,16 +154,15 @@ def predict_next_token(
         tokens: the input.
         prefix: the output so far, the machine's own or another.
         forced_prefix_rules: the rules for prefixes that are not the machine's own.
+        pulls: how strongly each thing draws the next token after such a prefix.
 
     Returns:
         The token, EOS where the output ends, or None where the machine makes no prediction.
     """
-    run, t = trace_run(machine, tokens), len(prefix)
-    if t < len(run.emitting_states):
-        at = PrefixedState(run.emitting_states[t], t, prefix)
-        return predict_token(at, forced_prefix_rules)
-    ended = t == len(run.emitting_states) and machine.run(tokens) == list(run.outputs)
-    return EOS if ended else None
+    predictor = NextTokenPredictor(
+        machine=machine, forced_prefix_rules=forced_prefix_rules, pulls=pulls
+    )
+    return predictor.predict(trace_run(machine, tokens), prefix)
 
 
 def learn_forced_prefix_rules(

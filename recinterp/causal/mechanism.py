@@ -6,6 +6,9 @@ another state; a model that carries its state in the output then writes the toke
 computes its state from the input writes the token of the other input's state. Both are counted only
 where the two predictions differ.
 
+A test of fewer than 30 pairs claims nothing. Where the outputs alone do not tell how the model
+finds the place where it goes on, that is decided first (`causal/continuations/`).
+
     output follows   the forced prefix   not the prefix
     the input        redundant           computed-from-input
     not the input    carried             neither
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from recinterp.causal.agreement import pairs_where_model_agrees
 from recinterp.causal.config import DEFAULTS, CausalConfig, MechanismConfig
 from recinterp.causal.pairs import Pair, PairSampler
-from recinterp.causal.results import Mechanism, MechanismKind, Site
+from recinterp.causal.results import ContinuationFinding, Mechanism, MechanismKind, Site
 from recinterp.causal.sites import find_sites
 from recinterp.causal.traces import Trace
 from recinterp.causal.variables import VariableKind, find_read_position, resume_from
@@ -64,10 +67,9 @@ def decide_mechanism(
         sites = find_sites(adapter, sampler, config.sites)
     candidates = _sites_of_state(sites)
     site = _best_site(candidates)
-    tested = forced_prefix.total or source_swap.total
-    decided = _decide_kind(forced_prefix, source_swap, config.mechanism.min_effect)
+    decided = _decide_kind(forced_prefix, source_swap, config.mechanism)
     return Mechanism(
-        kind=decided if tested else _untested_kind(sampler),
+        kind=_untested_kind(sampler) if decided is None else decided,
         forced_prefix=forced_prefix,
         source_swap=source_swap,
         variable=candidates[0].variable if candidates else "",
@@ -159,12 +161,40 @@ def _count_source_swap(adapter: Adapter, task: Task, pairs: Sequence[Pair]) -> R
     return Rate.of(token == p.counterfactual for token, p in zip(predicted, pairs, strict=True))
 
 
-def _decide_kind(forced_prefix: Rate, source_swap: Rate, min_effect: float) -> MechanismKind:
-    by_prefix = bool(forced_prefix.total) and forced_prefix.value >= min_effect
-    by_input = bool(source_swap.total) and source_swap.value >= min_effect
-    if by_prefix:
-        return MechanismKind.REDUNDANT if by_input else MechanismKind.CARRIED
-    return MechanismKind.COMPUTED_FROM_INPUT if by_input else MechanismKind.NEITHER
+def _decide_kind(
+    forced_prefix: Rate, source_swap: Rate, config: MechanismConfig
+) -> MechanismKind | None:
+    """The kind by the tests that had enough trials; None where they support no claim."""
+    by_prefix, by_input = (
+        rate.value >= config.min_effect if rate.total >= config.min_trials else None
+        for rate in (forced_prefix, source_swap)
+    )
+    match by_prefix, by_input:
+        case True, True:
+            return MechanismKind.REDUNDANT
+        case True, _:
+            return MechanismKind.CARRIED
+        case _, True:
+            return MechanismKind.COMPUTED_FROM_INPUT
+        case False, False:
+            return MechanismKind.NEITHER
+    return None
+
+
+def with_continuation(mechanism: Mechanism, found: ContinuationFinding) -> Mechanism:
+    """The mechanism, where forced outputs decide how the model finds the place where it goes on.
+
+    A place that is looked up in the output is read off the output; one that only depends on how
+    many tokens are written is not.
+    """
+    if not found.decided:
+        return mechanism
+    carried = MechanismKind.CARRIED if found.chosen else MechanismKind.COMPUTED_FROM_INPUT
+    by_output = Rate(
+        max((s.followed.hits for s in found.scores if s.continuation), default=0),
+        found.telling_trials,
+    )
+    return replace(mechanism, kind=carried, forced_prefix=by_output)
 
 
 def _untested_kind(sampler: PairSampler) -> MechanismKind:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from recinterp.causal.config import DEFAULTS, CausalConfig
-from recinterp.causal.forced_prefixes import learn_forced_prefix_rules
-from recinterp.causal.mechanism import decide_mechanism
+from recinterp.causal.continuations import find_continuation
+from recinterp.causal.continuations.attention import settle_landmarks
+from recinterp.causal.forced_prefixes import NextTokenPredictor, learn_forced_prefix_rules
+from recinterp.causal.mechanism import decide_mechanism, with_continuation
 from recinterp.causal.pairs import PairSampler
 from recinterp.causal.prediction import measure_interventional_match
-from recinterp.causal.results import ForcedPrefixRule, Mechanism, MechanismKind, Site
+from recinterp.causal.results import (
+    ContinuationFinding,
+    ForcedPrefixRule,
+    Mechanism,
+    MechanismKind,
+    Site,
+)
 from recinterp.causal.sites import find_sites
 from recinterp.causal.subspaces import localise_subspaces
 from recinterp.causal.variables import tie_output_index_to_pointer
@@ -34,7 +42,9 @@ class NetworkFindings:
         layers: whether a layer's heads carry the recursion together.
         sites: where the machine's variables are stored; complete activations and subspaces.
         mechanism: how the model obtains the machine's state.
-        forced_prefix_rules: what the model does after outputs that it would not have written.
+        continuation: how the model finds where it goes on, where the outputs do not tell.
+        forced_prefix_rules: what the model does after outputs that it would not have written, where
+            the continuation is not decided.
         interventional: share of interventions whose token the machine predicts exactly; None where
             the model's activations cannot be read.
         unpredicted_changes: share of changed tokens among interventions that should change nothing.
@@ -46,6 +56,7 @@ class NetworkFindings:
     layers: tuple[LayerFinding, ...] = ()
     sites: tuple[Site, ...] = ()
     mechanism: Mechanism
+    continuation: ContinuationFinding = field(default_factory=ContinuationFinding)
     forced_prefix_rules: tuple[ForcedPrefixRule, ...] = ()
     interventional: Rate | None = None
     unpredicted_changes: Rate | None = None
@@ -100,15 +111,34 @@ def _analyse(
     sites = find_sites(adapter, measuring, config.sites)
     subspaces = localise_subspaces(adapter, sampler, sites, config)
     mechanism = decide_mechanism(adapter, measuring, sites=sites, config=config)
-    rules = learn_forced_prefix_rules(adapter, sampler, config.forced_prefixes)
+    continuation, telling = find_continuation(
+        adapter, sampler, result.dataset, config.continuations
+    )
+    rules: tuple[ForcedPrefixRule, ...] = ()
+    if not continuation.decided:
+        rules = learn_forced_prefix_rules(adapter, sampler, config.forced_prefixes)
+    predictor = NextTokenPredictor(
+        machine=machine.with_continuation(*continuation.chosen),
+        forced_prefix_rules=rules,
+        pulls=continuation.pulls,
+    )
     prediction = measure_interventional_match(
-        adapter, sampler, sites, forced_prefix_rules=rules, config=config.prediction
+        adapter, sampler, sites, predictor=predictor, config=config.prediction
     )
     return NetworkFindings(
-        heads=heads.heads,
+        heads=settle_landmarks(
+            adapter,
+            sampler,
+            heads.heads,
+            telling,
+            [score.continuation for score in continuation.scores],
+            config.continuations,
+            head_config.min_followed,
+        ),
         layers=heads.layers,
         sites=subspaces,
-        mechanism=mechanism,
+        mechanism=with_continuation(mechanism, continuation),
+        continuation=continuation,
         forced_prefix_rules=rules,
         interventional=prediction.match,
         unpredicted_changes=prediction.unpredicted_changes,

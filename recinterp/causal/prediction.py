@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recinterp.causal.agreement import pairs_where_model_agrees, steps_where_model_agrees
 from recinterp.causal.config import DEFAULTS, PredictionConfig
-from recinterp.causal.forced_prefixes import PrefixedState, predict_token, replace_token
+from recinterp.causal.forced_prefixes import NextTokenPredictor, PrefixedState, replace_token
 from recinterp.causal.pairs import Pair, PairSampler, Step, split_selection_report
 from recinterp.causal.patches import PatchSpec, predict_patched
-from recinterp.causal.results import ForcedPrefixRule, Site
+from recinterp.causal.results import Site
 from recinterp.causal.variables import VariableKind, resume_from
 from recinterp.machine.execution.interpreter import MachineRun
 from recinterp.perturb.liveness import is_live
@@ -83,7 +83,7 @@ def measure_interventional_match(
     sampler: PairSampler,
     sites: Sequence[Site],
     *,
-    forced_prefix_rules: Sequence[ForcedPrefixRule] = (),
+    predictor: NextTokenPredictor | None = None,
     config: PredictionConfig = DEFAULTS.prediction,
 ) -> InterventionalMatch:
     """Intervene on the model, and compare it with the machine under the same intervention.
@@ -96,11 +96,12 @@ def measure_interventional_match(
         adapter: the model.
         sampler: gives the inputs, the machine's runs, and pairs of steps.
         sites: the sites of the machine's variables; those not accepted are left out.
-        forced_prefix_rules: what the model does after forced outputs. No output is forced and no
-            token swapped in the inputs from which they were learned.
+        predictor: predicts the token after forced outputs; by default the machine alone. No output
+            is forced and no token swapped in the inputs from which it was learned.
         config: the numbers of trials.
     """
-    trials = _Interventions(adapter, sampler, forced_prefix_rules, config).run(sites)
+    predictor = predictor or NextTokenPredictor(machine=sampler.machine)
+    trials = _Interventions(adapter, sampler, predictor, config).run(sites)
     by_kind = {
         kind: Rate.of(trial.hit for trial in some if trial.should_change)
         for kind, some in trials.items()
@@ -121,7 +122,7 @@ class _Interventions:
 
     adapter: Adapter
     sampler: PairSampler
-    forced_prefix_rules: Sequence[ForcedPrefixRule]
+    predictor: NextTokenPredictor
     config: PredictionConfig
 
     @property
@@ -143,8 +144,9 @@ class _Interventions:
         return trials
 
     def is_allowed(self, tokens: TokenTuple) -> bool:
-        """Whether an input may be used: no rule was learned from it."""
-        return not (self.forced_prefix_rules and in_fit_split(tokens))
+        """Whether an input may be used: nothing was learned from it."""
+        learned = self.predictor.forced_prefix_rules or self.predictor.pulls
+        return not (learned and in_fit_split(tokens))
 
     def _steps(self, seed: int, count: int) -> list[Step]:
         """Steps of such inputs at which model and machine agree."""
@@ -169,7 +171,8 @@ class _Interventions:
         written = next_tokens(self.adapter, self.task, rows)
         trials = []
         for step, at, contrast, token in zip(steps, states, contrasts, written, strict=True):
-            predicted = predict_token(at, self.forced_prefix_rules)
+            run = self.sampler.trace(at.state.tokens)
+            predicted = self.predictor.predict(run, at.prefix)
             trial = InterventionTrial.of(step.output, token, predicted)
             differs = contrast is not None and contrast != at.predict()
             trials.append(trial._replace(is_contrast=differs))

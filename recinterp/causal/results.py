@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from recinterp.causal.variables import VariableKind
+from recinterp.machine.continuation import Continuation
 from recinterp.stats import Rate
 
 if TYPE_CHECKING:
@@ -221,3 +222,107 @@ class ForcedPrefixRule:
     def fits(self, features: Mapping[PrefixFeature, str]) -> bool:
         """Whether the condition holds for a state with these features."""
         return all(features[feature] == value for feature, value in self.when)
+
+
+class PullKind(StrEnum):
+    """What draws the next output token to a step of the machine's own run.
+
+    POSITION: step t, when t tokens are written. AFTER_LAST: the step after one that wrote the last
+    output token. AFTER_TWO: two steps after one that wrote the token before the last. UNWRITTEN: a
+    step whose token is not in the output. END: the end. END_WHEN_FULL: the end, when the output is
+    as long as the machine's own.
+    """
+
+    POSITION = "position"
+    AFTER_LAST = "after-last"
+    AFTER_TWO = "after-two"
+    UNWRITTEN = "unwritten"
+    END = "end"
+    END_WHEN_FULL = "end-when-full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """How strongly one thing draws the next output token to a step of the machine's own run.
+
+    Attributes:
+        kind: what draws.
+        offset: steps from there; -1 is the step before.
+        weight: what it adds to the score of the step, in logits.
+    """
+
+    kind: PullKind
+    offset: int = 0
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuationScore:
+    """How often a model goes on as a machine with some continuation does.
+
+    Attributes:
+        continuation: the preferences; none: the position is carried.
+        followed: share of the telling trials in which the model writes this machine's token.
+    """
+
+    continuation: Continuation
+    followed: Rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuationHead:
+    """A head without which a model no longer goes on as its machine does.
+
+    Attributes:
+        layer: index of its layer.
+        head: index within the layer.
+        block: name of its block; L0, or D0 and X0 in an encoder-decoder.
+        without: share of the telling trials in which the model goes on as its machine does while
+            the head's output is replaced by its mean.
+        unforced: control: share of its own steps at which the model still writes the same token
+            while the head is ablated.
+    """
+
+    layer: int
+    head: int
+    block: str = ""
+    without: Rate
+    unforced: Rate
+
+    @property
+    def name(self) -> str:
+        """L1H0; D1H0 and X1H0 in an encoder-decoder."""
+        return f"{self.block or f'L{self.layer}'}H{self.head}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuationFinding:
+    """How a model finds where it goes on, decided by outputs that are forced on it.
+
+    Attributes:
+        chosen: the continuation of the learned machine; none: the position is carried.
+        decided: whether the interventions tell it from every other that explains the outputs.
+        scores: every continuation that explains the outputs, with how often the model follows it.
+        pulls: how strongly each thing draws the next token, where a mixture predicts forced outputs
+            better than the chosen continuation alone; otherwise empty.
+        predicted: share of forced outputs whose next token is predicted, on inputs from which
+            nothing was fitted.
+        heads: the heads without which the model goes on otherwise.
+    """
+
+    chosen: Continuation = ()
+    decided: bool = False
+    scores: tuple[ContinuationScore, ...] = ()
+    pulls: tuple[Pull, ...] = ()
+    predicted: Rate = UNSEEN
+    heads: tuple[ContinuationHead, ...] = ()
+
+    @property
+    def telling_trials(self) -> int:
+        """Trials in which not all continuations predict the same token."""
+        return max((score.followed.total for score in self.scores), default=0)
+
+    @property
+    def followed(self) -> Rate:
+        """How often the model goes on as the chosen continuation does."""
+        return next((s.followed for s in self.scores if s.continuation == self.chosen), UNSEEN)

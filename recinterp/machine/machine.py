@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from recinterp.machine.continuation import Continuation, Preference, check_continuation
 from recinterp.machine.execution.batch import run_batch
 from recinterp.machine.execution.interpreter import run_machine
 from recinterp.machine.formats.parser import parse_fields
@@ -32,6 +33,8 @@ class Machine:
         domain: Atoms that must hold of the input at the start; the machine abstains otherwise.
         limit: Number of steps after which a run abstains.
         arity: How many subtrees follow each token of `vocab`, which `Span` needs.
+        continuation: How it finds the step at which it continues, before each output token; empty:
+            it carries its position (`machine/continuation.py`).
 
     Raises:
         OverlappingRulesError: Two rules of one mode can fire in the same state.
@@ -46,8 +49,10 @@ class Machine:
     domain: tuple[Atom, ...] = ()
     limit: int = 10_000
     arity: tuple[int, ...] = field(default=(), compare=False)
+    continuation: Continuation = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "continuation", check_continuation(self.continuation))
         check_machine(self)
         grouped = sorted(self.rules, key=lambda r: self.modes.index(r.mode))
         object.__setattr__(self, "rules", tuple(grouped))  # equal machines are equal values
@@ -109,6 +114,14 @@ class Machine:
             MachineError: The rules do not fit the machine, or overlap.
         """
         return replace(self, rules=tuple(rules))
+
+    def with_continuation(self, *continuation: Preference) -> Machine:
+        """A machine with the same rules that finds the step at which it continues in another way.
+
+        Args:
+            continuation: The preferences, the first first; none: it carries its position.
+        """
+        return replace(self, continuation=continuation)
 
     @cached_property
     def pointer_class(self) -> str:

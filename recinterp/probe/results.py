@@ -52,6 +52,8 @@ class Head:
             effect of a single head to mean something.
         landmark: The landmark that its attention follows best, as text; empty if there is none.
         block: Name of its block: L0, or E0, D0, X0 in an encoder-decoder; empty if unknown.
+        forced: Share of forced outputs, on which the candidate places differ, at which its
+            attention is on `landmark`; 0 of 0 where the model's outputs alone tell them apart.
     """
 
     layer: int
@@ -65,6 +67,7 @@ class Head:
     passes_gate: bool = False
     landmark: str = ""
     block: str = ""
+    forced: Rate = field(default_factory=lambda: Rate(0, 0))
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from recinterp.machine.formats.writer import guard_text
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import Atom, Cmp
 from recinterp.splits import held_out
+from recinterp.stats import Rate
 from recinterp.synthesis.edits.beam import Edited, apply_edit
 
 if TYPE_CHECKING:
@@ -25,20 +26,23 @@ if TYPE_CHECKING:
     from recinterp.tasks import Domain, Task
 
 Word: TypeAlias = tuple[str, ...]
+NOT_FORCED = Rate(0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EquivalentMachine:
-    """Another machine with the chosen machine's outputs on the whole domain.
+    """Another machine that explains the model's outputs on the domain as well as the chosen one.
 
     Attributes:
         machine: the other machine.
         rules: its rules whose guards differ from the chosen machine's, each as
-            `name where guard`.
-        input: the shortest input found on which the two machines differ; it is longer than the
-            domain allows.
+            `name where guard`; none where it differs in how it finds the step to continue at.
+        input: the shortest input found on which the two machines differ, outside the domain; empty
+            where none was found.
         output: what this machine writes on that input; None where it abstains.
         chosen_output: what the chosen machine writes there; None where it abstains.
+        followed: share of the forced outputs, of those that tell such machines apart, after which
+            the model goes on as this machine does; 0 of 0 where none was forced.
     """
 
     machine: Machine
@@ -46,6 +50,7 @@ class EquivalentMachine:
     input: Word
     output: Word | None
     chosen_output: Word | None
+    followed: Rate = NOT_FORCED
 
 
 def propose_alternatives(edited: Edited, config: SearchConfig) -> Iterator[Machine]:

@@ -8,6 +8,7 @@ import pytest
 
 import recinterp as ri
 from recinterp.causal.forced_prefixes import (
+    NextTokenPredictor,
     PrefixedState,
     learn_forced_prefix_rules,
     predict_next_token,
@@ -79,7 +80,10 @@ def test_rules_improve_interventional_match() -> None:
     words = list(PARITY.inputs(LENGTH))
     ask = (parity(), PairSampler(PARITY, machine(PARITY), words, 0), ())
     assert measure_interventional_match(*ask).carried_state_contrast.hits == 0
-    found = measure_interventional_match(*ask, forced_prefix_rules=of_parity())
+    found = measure_interventional_match(
+        *ask,
+        predictor=NextTokenPredictor(machine=machine(PARITY), forced_prefix_rules=of_parity()),
+    )
     assert found.carried_state_contrast.total >= 10
     assert found.carried_state_contrast.value == 1.0
     assert found.unpredicted_changes.hits == 0

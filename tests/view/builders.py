@@ -8,6 +8,7 @@ from typing import Any
 
 import recinterp as ri
 from recinterp.causal.results import (
+    ContinuationFinding,
     ForcedPrefixRule,
     Mechanism,
     MechanismKind,
@@ -191,6 +192,7 @@ def explanation(**changes: Any) -> Explanation:
         heads=(head(0, 0, False), head(0, 1, False), head(1, 0, True), head(1, 1, False)),
         layers=(LayerFinding(layer=1, moved=Rate(61, 120), effect=0.5, control=0.1, carries=True),),
         sites=(SITE,),
+        continuation=ContinuationFinding(),
         forced_prefix_rules=(OVERRIDE,),
         mechanism=MECHANISM,
         rejected_hypotheses=(REJECTED,),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
+from recinterp.machine.continuation import continue_output
 from recinterp.machine.execution.encoded_inputs import EncodedInputs, Flags, Ints
 from recinterp.machine.execution.variants import Variant, Variants
 from recinterp.machine.nodes import (
@@ -291,7 +292,29 @@ def run_batch(
             batch.events.append(Event(index, view))
         batch.apply_rule(rule, view)
 
-    return advance_batch(batch, fire, max_steps)
+    advance_batch(batch, fire, max_steps)
+    if machine.continuation:
+        _look_positions_up(batch, max_steps or machine.limit)
+    return batch
+
+
+def _look_positions_up(batch: MachineBatch, max_tokens: int) -> None:
+    """Replace outputs by those of a machine that looks its position up before each token.
+
+    Only an output in which a token is repeated can differ from that of the own run.
+    """
+    names, vocab = {x: i for i, x in enumerate(batch.words.vocab)}, batch.words.vocab
+    for row, t in enumerate(batch.t.tolist()):
+        own = [vocab[i] for i in batch.out[row, :t].tolist()]
+        if len(set(own)) == len(own):
+            continue
+        written, ended = continue_output(own, batch.machine.continuation, max_tokens)
+        if len(written) > batch.out.shape[1]:
+            batch.out = np.pad(batch.out, ((0, 0), (0, len(written) - batch.out.shape[1])))
+        batch.out[row, : len(written)] = [names[x] for x in written]
+        batch.t[row] = len(written)
+        if not ended:
+            batch.status[row] = RunStatus.ABSTAINS
 
 
 def step_budget(words: EncodedInputs, written: int, *, steps_per_token: int = 4) -> int:

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
+from recinterp.machine.continuation import continue_output, next_step
 from recinterp.machine.nodes import (
     READ_ONLY,
     Add,
@@ -182,8 +183,35 @@ def machine_states(
 ) -> Iterator[tuple[MachineState, MachineRun]]:
     """Every state of a run with the rule that fires in it (None: it abstains), and the run itself.
 
-    `set` forces registers or `mode` once, when `at` tokens have been written.
+    `set` forces registers or `mode` once, when `at` tokens have been written. A machine that looks
+    its position up is in those states of its own run that write the tokens of its output.
     """
+    states = _own_states(machine, tokens, set, at)
+    return _looked_up_states(machine, states) if machine.continuation else states
+
+
+def _looked_up_states(
+    machine: Machine, own: Iterator[tuple[MachineState, MachineRun]]
+) -> Iterator[tuple[MachineState, MachineRun]]:
+    """The states that write the tokens of the output, and the one at the end of the own run."""
+    states = list(own)
+    if not states:
+        return
+    writing = [s for s, _ in states if s.rule is not None for _ in s.rule.word]
+    last, now = states[-1]
+    tokens = list(now.out)
+    written, ended = continue_output(tokens, machine.continuation, machine.limit)
+    for t in range(len(written)):
+        at = next_step(tokens, written[:t], machine.continuation)
+        yield replace(writing[at], out=tuple(written[:t])), now
+    if ended and last.rule is not None and not last.rule.word:
+        yield replace(last, out=tuple(written)), now
+
+
+def _own_states(
+    machine: Machine, tokens: Sequence[str], set: Mapping[str, int | str] | None, at: int
+) -> Iterator[tuple[MachineState, MachineRun]]:
+    """Every state of the machine's own run."""
     now = start_run(machine, tokens)
     forced = dict(set or {})
     _refuse_unknown(machine, forced)
@@ -232,6 +260,9 @@ def run_machine(
 ) -> MachineRun:
     """The run at its end."""
     now = start_run(machine, tokens)
-    for _, now in machine_states(machine, tokens, set=set, at=at):  # noqa: B007 - the last one is the answer
+    for _, now in _own_states(machine, tokens, set, at):  # noqa: B007 - the last one is the answer
         pass
+    if machine.continuation:
+        now.out, ended = continue_output(now.out, machine.continuation, machine.limit)
+        now.status = now.status if ended else "abstains"
     return now

@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import TypeAlias
 
 from recinterp.errors import MachineError
+from recinterp.machine.continuation import Preference
 from recinterp.machine.machine import Machine
 from recinterp.machine.nodes import (
     Add,
@@ -121,7 +122,7 @@ def to_python(machine: Machine, name: str = "run") -> str:
         "# Derived from an abstract state machine; each branch is one of its rules.",
         "",
         "",
-        f"def {name}(tokens):",
+        f"def {'own_run' if machine.continuation else name}(tokens):",
         '    """The output, or None where the machine abstains or is lost."""',
         "    out, stack, n = [], [], len(tokens)",
     ]
@@ -131,7 +132,41 @@ def to_python(machine: Machine, name: str = "run") -> str:
         *_loop_lines(machine),
         "return None",
     ]
-    return "\n".join([*lines, *(f"    {x}".rstrip() for x in body)]) + "\n"
+    source = [*lines, *(f"    {x}".rstrip() for x in body), *_continuation_lines(machine, name)]
+    return "\n".join(source) + "\n"
+
+
+def _continuation_lines(machine: Machine, name: str) -> Iterator[str]:
+    """A second function, for a machine that looks its position up before each token."""
+    if not machine.continuation:
+        return
+    yield from (
+        "",
+        "",
+        f"def {name}(tokens):",
+        '    """The output, or None where it has no end or the machine abstains."""',
+        "    own, out = own_run(tokens), []",
+        "    if own is None:",
+        "        return None",
+        f"    for _ in range({machine.limit}):",
+        "        steps = list(range(len(own) + 1))",
+    )
+    for preference in machine.continuation:
+        yield f"        named = {_NAMED_STEPS[preference]}"
+        yield "        steps = [i for i in steps if i in named] or steps"
+    yield from (
+        "        if steps[0] == len(own):",
+        "            return out",
+        "        out.append(own[steps[0]])",
+        "    return None",
+    )
+
+
+_NAMED_STEPS = {
+    Preference.POSITION: "{min(len(out), len(own))}",
+    Preference.AFTER_LAST: "{i + 1 for i, x in enumerate(own) if x == out[-1]} if out else {0}",
+    Preference.UNWRITTEN: "{i for i, x in enumerate(own) if x not in out} | {len(own)}",
+}
 
 
 def _helper_lines(machine: Machine, nodes: set[type[Node]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, VisitError
 
 from recinterp.errors import MachineError, MachineSyntaxError, RecinterpError
+from recinterp.machine.continuation import Preference
 from recinterp.machine.nodes import Add as Sum
 from recinterp.machine.nodes import (
     AtLeast,
@@ -86,6 +87,9 @@ class Builder(Transformer[Token, Fields]):
 
     def limit(self, items: Items) -> tuple[str, Any]:
         return "limit", int(items[0])
+
+    def continuation(self, items: Items) -> tuple[str, Any]:
+        return "fields", {"continuation": tuple(Preference(str(x)) for x in items)}
 
     def block(self, items: Items) -> tuple[str, Any]:
         mode, *rules = items

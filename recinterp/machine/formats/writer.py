@@ -12,7 +12,8 @@
       same: in(p) in {X0, X1} -> emit in(p), p := p + 1, goto copy
 
 `@` names the ι-step that owns a rule, `%` its evidence, `#` starts a comment, `$` is what reading
-outside the input gives. Tokens that are not plain words are quoted.
+outside the input gives. Tokens that are not plain words are quoted. A line `continue after-last`
+says how the machine finds its position again before each token (`machine/continuation.py`).
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def machine_text(machine: Machine) -> str:
     if machine.domain:
         lines.append("domain " + guard_text(machine.domain))
     lines.append(f"limit {machine.limit}")
+    if machine.continuation:
+        lines.append("continue " + " ".join(machine.continuation))
     for mode in machine.modes:
         lines += [f"mode {mode}", *(f"  {rule_text(r)}" for r in machine.rules_of(mode))]
     return "\n".join(lines) + "\n"
@@ -142,7 +145,7 @@ def token_text(x: str) -> str:
     """A token, quoted unless it is a plain word that is no keyword of the text form."""
     keyword = (
         r"in|out|top|stack|is|empty|of|emit|push|pop|lost|wrong|goto|halt|find|span|and|mode|vocab"
-        r"|start|registers|frames|domain|limit"
+        r"|start|registers|frames|domain|limit|continue"
     )
     is_plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_']*|\$|…", x) is not None
     return x if is_plain and not re.fullmatch(keyword, x) else _quote_text(x)

@@ -19,7 +19,13 @@ from recinterp.machine import nodes as asm
 from recinterp.machine.formats.writer import token_text
 from recinterp.machine.transform.simplify_votes import simplify_votes_given
 from recinterp.tokens import END_OF_INPUT
-from recinterp.view.diagram.labels import atom_text, expr_text, find_reading_head, piece_text
+from recinterp.view.diagram.labels import (
+    atom_text,
+    continuation_text,
+    expr_text,
+    find_reading_head,
+    piece_text,
+)
 
 EMPTY = "ε"
 
@@ -267,6 +273,8 @@ def _other_updates(rule: asm.Rule, defaults: MachineDefaults) -> list[str]:
 def _write_notes(machine: Machine, defaults: MachineDefaults) -> tuple[str, ...]:
     """The caption: what the labels leave out, and the signs that they use."""
     head, notes = defaults.reading_head, []
+    if machine.continuation:
+        notes.append(f"It goes on with {continuation_text(machine.continuation)}.")
     texts = [rule_text(rule, defaults) for rule in machine.rules]
     atoms = [atom for rule in machine.rules for atom in rule.guard]
     if head is not None:

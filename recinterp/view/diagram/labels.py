@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from recinterp.machine import Machine
 from recinterp.machine import nodes as asm
+from recinterp.machine.continuation import Continuation, Preference
 from recinterp.machine.formats.writer import expression_text, token_text
 from recinterp.tokens import END_OF_INPUT
 
@@ -79,3 +80,24 @@ def piece_text(
     if len(tokens) == 1 and tokens[0] != END_OF_INPUT:
         return token_text(tokens[0])
     return "copy" if piece.at == reading_head else f"in({expr_text(piece.at)})"
+
+
+_CONTINUATIONS = {
+    Preference.POSITION: "by position",
+    Preference.AFTER_LAST: "the token after the last output token's place",
+    Preference.UNWRITTEN: "the first token not yet written",
+}
+_OF_SEVERAL = {
+    Preference.POSITION: "the one at the position",
+    Preference.AFTER_LAST: "the one after the last output token",
+    Preference.UNWRITTEN: "the first not yet written",
+}
+
+
+def continuation_text(continuation: Continuation) -> str:
+    """The token that a machine writes next, in words."""
+    if not continuation:
+        return "by position"
+    first, *rest = continuation
+    more = "".join(f", of several {_OF_SEVERAL[preference]}" for preference in rest)
+    return _CONTINUATIONS[first] + more

@@ -23,6 +23,7 @@ from recinterp.view.report.sentences.network import (
     condition_text,
     effect_text,
     location_text,
+    pull_text,
     site_note,
 )
 from recinterp.view.report.sentences.summary import (
@@ -298,6 +299,8 @@ class Report:
         carried_state_contrast: Carried-state contrast; None where not measured.
         heads: Every head.
         sites: Every localised variable.
+        pulls: What draws the next token after a forced output, and how strongly, in logits, where
+            the model mixes several ways to go on.
         forced_prefix_rules: Behaviour after forced output prefixes.
         layers: What whole layers do, in words.
         rejected_hypotheses: Machines that were not chosen, and why.
@@ -343,6 +346,7 @@ class Report:
     carried_state_contrast: RateView | None
     heads: tuple[HeadRow, ...]
     sites: tuple[SiteRow, ...]
+    pulls: tuple[tuple[str, float], ...]
     forced_prefix_rules: tuple[ForcedPrefixRow, ...]
     layers: tuple[str, ...]
     rejected_hypotheses: tuple[str, ...]
@@ -399,6 +403,7 @@ def build_report(ex: Explanation, max_listed: int = 100) -> Report:
         carried_state_contrast=_optional(ex.fidelity.carried_state_contrast),
         heads=tuple(map(_head, ex.heads)),
         sites=tuple(map(_site, ex.sites)),
+        pulls=tuple((pull_text(p), p.weight) for p in ex.continuation.pulls),
         forced_prefix_rules=tuple(
             ForcedPrefixRow(
                 condition=condition_text(rule),

@@ -292,7 +292,18 @@ def _forced_prefixes(found: Report) -> Html:
         for o in found.forced_prefix_rules
     ]
     names = ["prefix condition", "the model", "rate", "machine without this rule"]
-    return _section(Title.FORCED, _table(names, rows), Note.FORCED)
+    pulls = _pulls(found)
+    rules = _section(Title.FORCED, _table(names, rows), Note.FORCED) if rows or not pulls else ""
+    return rules + pulls
+
+
+def _pulls(found: Report, max_shown: int = 8) -> Html:
+    """What draws the next token after a forced output, the strongest first."""
+    if not found.pulls:
+        return ""
+    strongest = sorted(found.pulls, key=lambda pull: -abs(pull[1]))[:max_shown]
+    rows = [[escape(name), f"{weight:+.1f}"] for name, weight in strongest]
+    return _section(Title.FORCED, _table(["drawn to", "logits"], rows), Note.PULLS)
 
 
 def _fidelity(rows: Sequence[FidelityRow]) -> Html:

@@ -63,7 +63,9 @@ def report_text(found: Report) -> RenderableType:
     parts += _section(Title.UNEXPLAINED, _listed(found.unexplained, found.unexplained_total))
     parts += _section(Title.HEADS, heads_table(found.heads), *map(Text, found.layers))
     parts += _section(Title.SITES, sites_table(found.sites))
-    parts += _section(Title.FORCED, forced_prefix_table(found.forced_prefix_rules))
+    parts += _section(
+        Title.FORCED, forced_prefix_table(found.forced_prefix_rules), pulls_text(found.pulls)
+    )
     parts += _section(Title.FIDELITY, fidelity_tables(shown_strata(found.fidelity)))
     parts += _section(Title.EQUIVALENT, *map(Text, found.equivalent_machines))
     parts += _section(Title.REJECTED, *map(Text, found.rejected_hypotheses))
@@ -393,6 +395,14 @@ def forced_prefix_table(rows: Sequence[ForcedPrefixRow]) -> RenderableType | Non
         numbers=("rate", "without the rule"),
     )
     return None if table is None else Group(table, Text(Note.FORCED, style="dim"))
+
+
+def pulls_text(pulls: Sequence[tuple[str, float]], max_shown: int = 8) -> RenderableType | None:
+    """What draws the next token after a forced output, the strongest first."""
+    strongest = sorted(pulls, key=lambda pull: -abs(pull[1]))[:max_shown]
+    rows = ((name, f"{weight:+.1f}") for name, weight in strongest)
+    table = _table(("drawn to", "logits"), rows, numbers=("logits",))
+    return None if table is None else Group(table, Text(Note.PULLS, style="dim"))
 
 
 def _table(

@@ -28,7 +28,10 @@ def _role_note(head: Head) -> str:
     effect = f"{head.effect:.0%} of the effect"
     match head.role:
         case HeadRole.READER:
-            where = f"attends to {head.landmark} in {head.score:.0%} of the steps"
+            steps = f"{head.score:.0%} of the steps"
+            if head.forced.total:
+                steps += f", under forced outputs {head.forced.value:.0%}"
+            where = f"attends to {head.landmark} in {steps}"
             return f"{where}; {effect}; {ablation}"
         case HeadRole.ATTENTION_ROUTING:
             return f"{ablation}, {frozen:.0%} with the attention of later layers frozen"

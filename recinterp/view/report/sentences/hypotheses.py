@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recinterp.synthesis.hypothesis import RejectionReason, StrategyKind
+from recinterp.view.diagram.labels import continuation_text
 
 if TYPE_CHECKING:
     from recinterp.synthesis.alternatives import EquivalentMachine
@@ -64,9 +65,23 @@ def rejection_text(found: RejectedHypothesis) -> str:
 
 def equivalent_machine(found: EquivalentMachine) -> str:
     """One equivalent machine: its other guards, and the shortest input where the two differ."""
+    if found.followed.total:
+        return _other_continuation(found)
     return (
         f"{'; '.join(found.rules)}: it has the same outputs on this domain; on the longer input"
         f" {' '.join(found.input)} it {_does(found.output)}, and the chosen machine"
+        f" {_does(found.chosen_output)}"
+    )
+
+
+def _other_continuation(found: EquivalentMachine) -> str:
+    name = continuation_text(found.machine.continuation)
+    text = f"Next {name}: it has the same outputs on this domain; the model follows it after "
+    text += f"{found.followed} of the forced outputs that tell"
+    if not found.input:
+        return text
+    return (
+        f"{text}; on {' '.join(found.input)} it {_does(found.output)}, and the chosen machine"
         f" {_does(found.chosen_output)}"
     )
 

@@ -6,10 +6,19 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from recinterp.causal.results import MechanismKind, PrefixFeature
+from recinterp.causal.results import MechanismKind, PrefixFeature, PullKind
+from recinterp.view.diagram.labels import continuation_text
 
 if TYPE_CHECKING:
-    from recinterp.causal.results import ForcedPrefixRule, Mechanism, Patch, PatchLocation, Site
+    from recinterp.causal.results import (
+        ContinuationFinding,
+        ForcedPrefixRule,
+        Mechanism,
+        Patch,
+        PatchLocation,
+        Pull,
+        Site,
+    )
     from recinterp.stats import Rate
 
 POSITIONS = {
@@ -30,6 +39,7 @@ CONDITIONS = {
     PrefixFeature.BEFORE: "{} before the last token",
     PrefixFeature.ONLY: "only {} written so far",
 }
+MIN_TRIALS = 30  # of a test; fewer claim nothing (MechanismConfig.min_trials)
 WORTH_A_CLAUSE = 0.1  # a share of trials from which on a test that does not decide is mentioned
 
 
@@ -69,6 +79,41 @@ def _positions_of(activation: str, patch: Patch) -> Iterable[str]:
     return (position_text(p.position) for p in patch if activation_text(p) == activation)
 
 
+def continuation_sentence(found: ContinuationFinding) -> str:
+    """Which continuation the model follows after forced outputs, and which heads carry it."""
+    if not found.decided:
+        return _undecided_continuation(found)
+    others = [
+        f"{continuation_text(s.continuation)} {s.followed.value:.0%}"
+        for s in found.scores
+        if s.continuation != found.chosen
+    ]
+    text = (
+        f"Next: {continuation_text(found.chosen)} ({found.followed.hits} of "
+        f"{found.followed.total} forced outputs that tell; {', '.join(others)})."
+    )
+    if found.pulls:
+        text += f" A mixture of these predicts {found.predicted} of other forced outputs."
+    if found.heads:
+        heads = (
+            f"{h.name} to {h.without.value:.0%} (control: {h.unforced.value:.0%} of the unforced "
+            "steps stay)"
+            for h in found.heads[:2]
+        )
+        text += f" Ablating a head lowers this: {', '.join(heads)}."
+    return text
+
+
+def _undecided_continuation(found: ContinuationFinding) -> str:
+    if not found.scores:
+        return ""
+    names = [f"{continuation_text(s.continuation)} {s.followed}" for s in found.scores]
+    if found.telling_trials < 30:
+        trials = found.telling_trials
+        return f"How the next token is found was not tested: only {trials} forced outputs tell."
+    return f"How the next token is found is undecided: {', '.join(names)} of forced outputs."
+
+
 def mechanism_sentence(mechanism: Mechanism) -> str:
     """How a model obtains its machine's state, with the counts of the two tests."""
     what = _state_text(mechanism)
@@ -90,17 +135,52 @@ def mechanism_sentence(mechanism: Mechanism) -> str:
             text = f"{what} is computed from the input {_where_text(mechanism)}"
             if not mechanism.was_tested:
                 return f"{text}; no output stands before the answer."
-            text += f"; the output does not carry it{_also_prefix(mechanism.forced_prefix)}"
-    tests = (
-        f"the output follows a forced output prefix in {mechanism.forced_prefix}, "
-        f"a swapped input after the same prefix in {mechanism.source_swap}"
+            if mechanism.forced_prefix.total >= MIN_TRIALS:
+                text += f"; the output does not carry it{_also_prefix(mechanism.forced_prefix)}"
+    return f"{text} ({_tests_text(mechanism)})."
+
+
+def _tests_text(mechanism: Mechanism) -> str:
+    """The counts of both tests; a test of fewer than 30 trials claims nothing."""
+    forced, swap = (
+        str(rate) if rate.total >= MIN_TRIALS else f"too few trials ({rate.total})"
+        for rate in (mechanism.forced_prefix, mechanism.source_swap)
     )
-    return f"{text} ({tests})."
+    return (
+        f"the output follows a forced output prefix in {forced}, "
+        f"a swapped input after the same prefix in {swap}"
+    )
 
 
 def _also_prefix(forced_prefix: Rate) -> str:
     changes = bool(forced_prefix.total) and forced_prefix.value >= WORTH_A_CLAUSE
     return ", although a forced prefix changes it too" if changes else ""
+
+
+def place_sentence(mechanism: Mechanism) -> str:
+    """Where the machine's state is stored, for a model whose continuation is decided."""
+    if mechanism.site is None:
+        return ""
+    text = f"{_state_text(mechanism)} is found {_where_text(mechanism)}."
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def pull_text(pull: Pull) -> str:
+    """What draws the next token, in words."""
+    match pull.kind:
+        case PullKind.POSITION:
+            what = "the position"
+        case PullKind.AFTER_LAST:
+            what = "after the last output token"
+        case PullKind.AFTER_TWO:
+            return "two after the token before the last"
+        case PullKind.UNWRITTEN:
+            return "not yet written"
+        case PullKind.END:
+            return "the end"
+        case PullKind.END_WHEN_FULL:
+            return "the end, as many tokens written as there are"
+    return what if not pull.offset else f"{what} {pull.offset:+d}"
 
 
 def _state_text(mechanism: Mechanism) -> str:

@@ -44,6 +44,10 @@ class Note(StrEnum):
         "pairs from which it was not learned, where the source writes a third token if there are "
         "enough such pairs."
     )
+    PULLS = (
+        "After a forced output the model mixes several ways to go on: each step of the machine's "
+        "run is scored by what draws the next token to it, and the highest score writes next."
+    )
     FORCED = (
         "Measured on inputs from which no rule was learned: how often the model does this, and how "
         "often the machine without this rule predicts its token."

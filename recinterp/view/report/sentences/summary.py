@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 from recinterp.divergence.results import Verdict
 from recinterp.view.report.sentences.kinds import kind_label, other_labels, shortcut_does
-from recinterp.view.report.sentences.network import mechanism_sentence
+from recinterp.view.report.sentences.network import (
+    continuation_sentence,
+    mechanism_sentence,
+    place_sentence,
+)
 from recinterp.view.report.sentences.numbers import (
     counts_text,
     grouped_percent,
@@ -172,6 +176,13 @@ def _interventions_text(found: Fidelity) -> str:
 
 
 def _mechanism_text(ex: Explanation) -> str:
+    found = continuation_sentence(ex.continuation)
+    if ex.continuation.decided:
+        return f"{ex.mechanism.kind}: {found} {place_sentence(ex.mechanism)}".rstrip()
+    return f"{_state_mechanism_text(ex)} {found}".rstrip()
+
+
+def _state_mechanism_text(ex: Explanation) -> str:
     text = mechanism_sentence(ex.mechanism)
     if not ex.mechanism.was_tested:
         return f"{text[:1].upper()}{text[1:]}"
@@ -187,10 +198,26 @@ def _limits_text(ex: Explanation) -> str:
     if diff.region.covered.hits < diff.region.covered.total:
         parts.append(region_text(diff))
     parts += _indistinguishable_kinds(diff)
+    parts += _outside_prediction(ex)
     same = len(ex.equivalent_machines)
     if same:
         parts.append(f"{same} other machine{'s are' if same > 1 else ' is'} equivalent on it.")
     return " ".join(parts)
+
+
+def _outside_prediction(ex: Explanation) -> list[str]:
+    """What the machine predicts on an input just outside the domain, where others part from it."""
+    if not ex.continuation.decided:
+        return []
+    other = next((m for m in ex.equivalent_machines if m.input and m.followed.total), None)
+    if other is None:
+        return []
+    output = other.chosen_output
+    writes = "an output without end" if output is None else " ".join(output) or "nothing"
+    return [
+        f"Outside it the machine predicts {writes} for {' '.join(other.input)}; "
+        "ex.check(domain) compares such predictions with the model."
+    ]
 
 
 def _indistinguishable_kinds(diff: Diff) -> list[str]:

@@ -1,0 +1,76 @@
+"""Pulls are fitted to forced outputs: the weights of a conditional logit model.
+
+Reference: McFadden, Conditional logit analysis of qualitative choice behavior (1974).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from recinterp.causal.pulls import KINDS, pull_table
+from recinterp.causal.results import Pull
+from recinterp.tokens import EOS
+
+if TYPE_CHECKING:
+    from recinterp.causal.continuations.trials import ForcedTrial
+
+
+def fit_pulls(
+    trials: Sequence[ForcedTrial], *, penalty: float = 2e-3, iterations: int = 240
+) -> tuple[Pull, ...]:
+    """Fit the pulls to forced outputs.
+
+    Args:
+        trials: forced outputs with the model's next tokens.
+        penalty: weight of the squared pulls in the loss.
+        iterations: steps of the optimiser.
+
+    Returns:
+        The pulls; none where no trial is explained by any step.
+    """
+    tables, named = _stack(trials)
+    usable = named.any(1)
+    if not usable.any():
+        return ()
+    table, inside = torch.from_numpy(tables[usable]), torch.from_numpy(named[usable])
+    steps = torch.from_numpy(_inside(trials)[usable])
+    weights = torch.zeros(len(KINDS), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=iterations)
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        scores = (table @ weights).masked_fill(~steps, -1e9)
+        right = scores.masked_fill(~inside, -1e9).logsumexp(1)
+        found = (scores.logsumexp(1) - right).mean() + penalty * weights.square().sum()
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return tuple(
+        Pull(kind=kind, offset=offset, weight=round(weight, 2))
+        for (kind, offset), weight in zip(KINDS, weights.detach().tolist(), strict=True)
+    )
+
+
+def _stack(
+    trials: Sequence[ForcedTrial],
+) -> tuple[Float[np.ndarray, "trials steps pulls"], Bool[np.ndarray, "trials steps"]]:
+    """The tables of all trials, padded, and the steps that write the model's token."""
+    width = 1 + max(len(x.forced.own) for x in trials)
+    tables = np.zeros((len(trials), width, len(KINDS)))
+    named = np.zeros((len(trials), width), dtype=bool)
+    for row, trial in enumerate(trials):
+        own = trial.forced.own
+        tables[row, : len(own) + 1] = pull_table(own, trial.forced.prefix)
+        named[row, : len(own) + 1] = [x == trial.token for x in (*own, EOS)]
+    return tables, named
+
+
+def _inside(trials: Sequence[ForcedTrial]) -> Bool[np.ndarray, "trials steps"]:
+    width = 1 + max(len(x.forced.own) for x in trials)
+    return np.arange(width) <= np.array([[len(x.forced.own)] for x in trials])

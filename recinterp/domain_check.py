@@ -1,0 +1,136 @@
+"""A machine's predictions on another domain than its own, compared with the model there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from recinterp.errors import DomainError, IncompatibleModelError
+from recinterp.judge.cached_model import CachedModel
+from recinterp.stats import Rate
+from recinterp.tokens import TRUNCATED, Tokens
+
+if TYPE_CHECKING:
+    from recinterp.explanation import Explanation
+    from recinterp.machine import Machine
+    from recinterp.tasks import Domain
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongPrediction:
+    """An input whose output the machine does not predict.
+
+    Attributes:
+        input: The tokens of the input.
+        output: What the model writes; it ends in "…" where it was cut.
+        predicted: What the machine writes; None where it abstains.
+    """
+
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+    predicted: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainCheck:
+    """What a machine predicts on a domain, beside what the model does there.
+
+    Attributes:
+        domain: The inputs, in words.
+        exhaustive: Whether every input of the domain was compared, or a sample.
+        predicted: Share of the outputs that the machine gives token for token. An output that was
+            cut counts where the machine writes all its tokens and goes on.
+        correct: Share of the outputs that are right: what the ground truth predicts.
+        others: The same share for every equivalent machine, in their order.
+        wrong: The shortest inputs on which the machine is wrong, at most twenty.
+    """
+
+    domain: str
+    exhaustive: bool
+    predicted: Rate
+    correct: Rate
+    others: tuple[Rate, ...] = ()
+    wrong: tuple[WrongPrediction, ...] = ()
+
+    def __str__(self) -> str:
+        scope = "every input" if self.exhaustive else "a sample"
+        lines = [
+            f"{self.domain} ({scope}):",
+            f"  the machine predicts {self.predicted} of the outputs token for token;",
+            f"  the ground truth predicts {self.correct} of them.",
+        ]
+        lines += [f"  An equivalent machine predicts {rate}." for rate in self.others]
+        lines += [
+            f"  {' '.join(w.input)}: the model writes {' '.join(w.output)}, the machine "
+            f"{'abstains' if w.predicted is None else 'writes ' + ' '.join(w.predicted)}"
+            for w in self.wrong[:5]
+        ]
+        return "\n".join(lines)
+
+
+def check_domain_predictions(
+    ex: Explanation, domain: Domain, sample_size: int, seed: int
+) -> DomainCheck:
+    """Compare machine and model on a domain (`Explanation.check`)."""
+    operation = f"check the machine on {domain}"
+    if ex.model is None:
+        hint = "load it with Explanation.load(path, model=…)"
+        raise IncompatibleModelError(operation, "this explanation has no model", hint)
+    if domain.max_length is None:
+        raise DomainError(operation, "the domain has no max_length", "pass Domain(max_length=…)")
+    inputs = list(islice(domain.inputs(ex.task), sample_size + 1))
+    exhaustive = len(inputs) <= sample_size
+    if not exhaustive:
+        inputs = domain.sample(ex.task, sample_size, seed=seed)
+    if not inputs:
+        raise DomainError(operation, "the domain holds no input", "pass a larger domain")
+    outputs = CachedModel.of(ex.model, ex.task)(inputs)
+    predicted = predict_outputs(ex.machine, inputs, outputs)
+    wrong = [i for i, (a, b) in enumerate(zip(predicted, outputs, strict=True)) if a != list(b)]
+    wrong.sort(key=lambda i: len(inputs[i]))
+    return DomainCheck(
+        domain=str(domain),
+        exhaustive=exhaustive,
+        predicted=Rate(len(inputs) - len(wrong), len(inputs)),
+        correct=_share_equal(ex.task.apply_many(inputs), outputs),
+        others=tuple(
+            _share_equal(predict_outputs(other.machine, inputs, outputs), outputs)
+            for other in ex.equivalent_machines
+        ),
+        wrong=tuple(
+            WrongPrediction(
+                input=tuple(inputs[i]),
+                output=tuple(outputs[i]),
+                predicted=None if (y := predicted[i]) is None else tuple(y),
+            )
+            for i in wrong[:20]
+        ),
+    )
+
+
+def predict_outputs(
+    machine: Machine, inputs: Sequence[Tokens], outputs: Sequence[Tokens]
+) -> list[list[str] | None]:
+    """A machine's outputs, cut where those of the model were cut.
+
+    Args:
+        machine: The machine.
+        inputs: Tokens of N inputs.
+        outputs: The model's outputs; those that end in "…" were cut.
+    """
+    predicted = machine.run_many(inputs)
+    for i, (x, y) in enumerate(zip(inputs, outputs, strict=True)):
+        if list(y[-1:]) == [TRUNCATED]:
+            length = len(y) - 1
+            written = machine.known_prefix(x)
+            goes_on = len(written) > length
+            predicted[i] = [*written[:length], TRUNCATED] if goes_on else predicted[i]
+    return predicted
+
+
+def _share_equal(predicted: Sequence[Sequence[str] | None], outputs: Sequence[Tokens]) -> Rate:
+    return Rate.of(
+        y is not None and list(y) == list(z) for y, z in zip(predicted, outputs, strict=True)
+    )
