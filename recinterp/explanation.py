@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Accuracy, Diff
 from recinterp.domain_check import DomainCheck, check_domain_predictions
-from recinterp.errors import CheckpointError
+from recinterp.errors import CheckpointError, IncompatibleModelError
 from recinterp.io import from_plain, to_plain, write_text
 from recinterp.judge.measurement import Fidelity, predict_failure
 from recinterp.machine import Machine
@@ -58,6 +58,8 @@ class Explanation:
         query_count: The number of inputs that the machine was built from.
         seconds: How long it took.
         config: The thresholds it was made with.
+        fingerprint: A hash of the model's weights, by which `load` recognises it; empty for a
+            plain function.
         model: The model; None for an explanation that was loaded without it.
     """
 
@@ -79,6 +81,7 @@ class Explanation:
     query_count: int
     seconds: float
     config: ExplainConfig = DEFAULTS
+    fingerprint: str = ""
     model: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -185,6 +188,7 @@ class Explanation:
 
         Raises:
             CheckpointError: If the file is missing, truncated, or not an explanation.
+            IncompatibleModelError: If the model is not the one that was explained.
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -193,11 +197,14 @@ class Explanation:
             task = Task.from_json(data["task"])
             domain = Domain.from_json(data["domain"], task)
             rest = {name: from_plain(hint, data[name]) for name, hint in _plain_fields().items()}
-            return cls(task=task, domain=domain, model=model, **rest)
+            loaded = cls(task=task, domain=domain, model=model, **rest)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise CheckpointError(
                 f"load {path}", f"it is not an explanation ({e})", "pass a file from ex.save(path)"
             ) from None
+        if model is not None:
+            _check_fingerprint(loaded, path)
+        return loaded
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as one HTML page that needs nothing else.
@@ -277,6 +284,16 @@ class Explanation:
         from recinterp.view import explanation_text
 
         return explanation_text(self)
+
+
+def _check_fingerprint(ex: Explanation, path: str | Path) -> None:
+    """Raise IncompatibleModelError where an explanation is given another model than its own."""
+    from recinterp.models.fingerprint import fingerprint_weights
+
+    if ex.fingerprint and fingerprint_weights(ex.model) != ex.fingerprint:
+        problem = f"the model's weights are not those of {ex.model_name}, which was explained"
+        hint = "pass the model that was explained, or explain this one"
+        raise IncompatibleModelError(f"load {path} with this model", problem, hint)
 
 
 def _plain_fields() -> dict[str, Any]:

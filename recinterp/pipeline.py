@@ -82,6 +82,7 @@ def explain(
     """
     from recinterp.causal.continuations.alternatives import continuation_alternatives
     from recinterp.causal.pipeline import analyse_network
+    from recinterp.models.fingerprint import fingerprint_weights
 
     began = time.perf_counter()
     begin_stage = progress or (lambda stage: None)
@@ -140,6 +141,7 @@ def explain(
         query_count=len(search.dataset.inputs),
         seconds=time.perf_counter() - began,
         config=config,
+        fingerprint=fingerprint_weights(model),
         model=model,
     )
 
