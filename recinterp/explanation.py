@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.results import Accuracy, Diff
-from recinterp.domain_check import DomainCheck, check_domain_predictions
 from recinterp.errors import CheckpointError, IncompatibleModelError
 from recinterp.io import from_plain, to_plain, write_text
+from recinterp.judge.domain_check import DomainCheck, check_on_domain
 from recinterp.judge.measurement import Fidelity, predict_failure
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import run_batch
@@ -155,7 +155,15 @@ class Explanation:
             DomainError: If the domain has no `max_length` or holds no input.
             IncompatibleModelError: If the explanation was loaded without its model.
         """
-        return check_domain_predictions(self, domain, sample_size, seed)
+        return check_on_domain(
+            self.model,
+            self.task,
+            self.machine,
+            domain,
+            others=[other.machine for other in self.equivalent_machines],
+            sample_size=sample_size,
+            seed=seed,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all.

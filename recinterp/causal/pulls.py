@@ -62,3 +62,14 @@ def pulled_step(own: Sequence[str], written: Sequence[str], pulls: Sequence[Pull
     weight = {(p.kind, p.offset): p.weight for p in pulls}
     scores = pull_table(own, written) @ np.array([weight.get(key, 0.0) for key in KINDS])
     return int(np.argmax(np.round(scores, 6)))
+
+
+def continue_by_pulls(own: Sequence[str], pulls: Sequence[Pull], max_tokens: int) -> list[str]:
+    """The output if before each token the most strongly drawn step of a run writes next."""
+    written: list[str] = []
+    while len(written) < max_tokens:
+        step = pulled_step(own, written, pulls)
+        if step == len(own):
+            break
+        written.append(own[step])
+    return written

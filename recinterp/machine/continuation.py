@@ -103,8 +103,9 @@ def continue_output(
         if step == len(own):
             return written, True
         written.append(own[step])
-        by_position = len(written) if Preference.POSITION in continuation else len(own)
-        state = (own[step], len(set(written)), min(by_position, len(own)))
+        counts = not continuation or Preference.POSITION in continuation
+        t = min(len(written), len(own)) if counts else 0
+        state = (own[step], len(set(written)), t)
         if state in seen:  # what decides the next token has come back: so do the tokens since then
             cycle = written[seen[state] :]
             copies = (max_tokens - len(written)) // len(cycle) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ from recinterp.causal.continuations.fit_pulls import fit_pulls
 from recinterp.causal.continuations.heads import find_carrying_heads
 from recinterp.causal.continuations.trials import ForcedTrial, draw_forced_outputs, run_forced
 from recinterp.causal.pairs import PairSampler
-from recinterp.causal.pulls import pulled_step
+from recinterp.causal.pulls import continue_by_pulls, pulled_step
 from recinterp.causal.results import ContinuationFinding, ContinuationScore, Pull
-from recinterp.machine.continuation import Continuation
+from recinterp.machine.continuation import Continuation, continue_output
 from recinterp.splits import in_fit_split
 from recinterp.stats import Rate
 
@@ -55,8 +56,9 @@ def find_continuation(
     )
     if not _is_decided(trials, best, eligible, config):
         return ContinuationFinding(scores=scores), tuple(telling)
-    chosen = max(FAMILIES[best], key=lambda c: sum(x.follows(c) for x in fitting))
-    pulls = _mixture(fitting, counted, chosen, config)
+    fitted = fit_pulls(fitting) if fitting else ()
+    chosen = _choose_variant(best, fitting, fitted, sampler.seed)
+    pulls = _mixture(fitted, counted, chosen, config)
     finding = ContinuationFinding(
         chosen=chosen,
         decided=True,
@@ -118,19 +120,41 @@ def _with_chosen(
     )
 
 
+def _choose_variant(
+    best: Continuation, fitting: Sequence[ForcedTrial], pulls: Sequence[Pull], seed: int
+) -> Continuation:
+    """How the best continuation chooses among several steps that it names.
+
+    In the domain it seldom names several. The pulls, which were fitted in it, say what becomes of
+    a repeated token: one token of each output is replaced by another of it, and the variant is
+    taken whose outputs are most often those of the pulls.
+    """
+    variants = FAMILIES[best]
+    if not pulls or len(variants) == 1:
+        return best
+    rng = random.Random(f"{seed} repeats")
+    agreed = dict.fromkeys(variants, 0)
+    for own in sorted({x.forced.own for x in fitting}):
+        repeated = list(own)
+        repeated[rng.randrange(len(own))] = rng.choice(own)
+        drawn = continue_by_pulls(repeated, pulls, 2 * len(own))
+        for variant in variants:
+            agreed[variant] += continue_output(repeated, variant, 2 * len(own))[0] == drawn
+    return max(variants, key=lambda c: agreed[c])
+
+
 def _mixture(
-    fitting: Sequence[ForcedTrial],
+    pulls: tuple[Pull, ...],
     counted: Sequence[ForcedTrial],
     chosen: Continuation,
     config: ContinuationConfig,
 ) -> tuple[Pull, ...]:
     """The pulls, where they predict more of other inputs' forced outputs than the chosen does."""
-    alone = _predicted(counted, chosen, ())
-    if len(counted) < config.min_trials or not fitting:
+    unmixed = _predicted(counted, chosen, ())
+    if len(counted) < config.min_trials or not pulls:
         return ()
-    pulls = fit_pulls(fitting)
     mixed = _predicted(counted, chosen, pulls)
-    return pulls if mixed.value >= alone.value + config.min_gain else ()
+    return pulls if mixed.value >= unmixed.value + config.min_gain else ()
 
 
 def _predicted(trials: Sequence[ForcedTrial], chosen: Continuation, pulls: Sequence[Pull]) -> Rate:

@@ -13,9 +13,8 @@ from recinterp.stats import Rate
 from recinterp.tokens import TRUNCATED, Tokens
 
 if TYPE_CHECKING:
-    from recinterp.explanation import Explanation
     from recinterp.machine import Machine
-    from recinterp.tasks import Domain
+    from recinterp.tasks import Domain, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,34 +69,57 @@ class DomainCheck:
         return "\n".join(lines)
 
 
-def check_domain_predictions(
-    ex: Explanation, domain: Domain, sample_size: int, seed: int
+def check_on_domain(
+    model: object,
+    task: Task,
+    machine: Machine,
+    domain: Domain,
+    *,
+    others: Sequence[Machine] = (),
+    sample_size: int = 2_000,
+    seed: int = 0,
 ) -> DomainCheck:
-    """Compare machine and model on a domain (`Explanation.check`)."""
+    """Compare a machine with a model on a domain.
+
+    Args:
+        model: A hooked model, or a function from inputs to outputs; None is refused.
+        task: The task whose inputs the domain holds.
+        machine: The machine whose predictions are counted.
+        domain: The inputs.
+        others: Machines whose predictions are counted beside them.
+        sample_size: The number of inputs to which a larger domain is sampled.
+        seed: Seeds the sample.
+
+    Returns:
+        How many outputs are predicted token for token.
+
+    Raises:
+        DomainError: If the domain has no `max_length` or holds no input.
+        IncompatibleModelError: If there is no model.
+    """
     operation = f"check the machine on {domain}"
-    if ex.model is None:
+    if model is None:
         hint = "load it with Explanation.load(path, model=…)"
         raise IncompatibleModelError(operation, "this explanation has no model", hint)
     if domain.max_length is None:
         raise DomainError(operation, "the domain has no max_length", "pass Domain(max_length=…)")
-    inputs = list(islice(domain.inputs(ex.task), sample_size + 1))
+    inputs = list(islice(domain.inputs(task), sample_size + 1))
     exhaustive = len(inputs) <= sample_size
     if not exhaustive:
-        inputs = domain.sample(ex.task, sample_size, seed=seed)
+        inputs = domain.sample(task, sample_size, seed=seed)
     if not inputs:
         raise DomainError(operation, "the domain holds no input", "pass a larger domain")
-    outputs = CachedModel.of(ex.model, ex.task)(inputs)
-    predicted = predict_outputs(ex.machine, inputs, outputs)
+    outputs = CachedModel.of(model, task)(inputs)
+    predicted = predict_outputs(machine, inputs, outputs)
     wrong = [i for i, (a, b) in enumerate(zip(predicted, outputs, strict=True)) if a != list(b)]
     wrong.sort(key=lambda i: len(inputs[i]))
     return DomainCheck(
         domain=str(domain),
         exhaustive=exhaustive,
         predicted=Rate(len(inputs) - len(wrong), len(inputs)),
-        correct=_share_equal(ex.task.apply_many(inputs), outputs),
+        correct=_share_equal(task.apply_many(inputs), outputs),
         others=tuple(
-            _share_equal(predict_outputs(other.machine, inputs, outputs), outputs)
-            for other in ex.equivalent_machines
+            _share_equal(predict_outputs(other, inputs, outputs), outputs) for other in others
         ),
         wrong=tuple(
             WrongPrediction(
