@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from recinterp.config import DEFAULTS, ExplainConfig
-from recinterp.divergence.results import Accuracy, Diff
+from recinterp.divergence.regions import flag_outside
+from recinterp.divergence.results import Accuracy, Diff, Verdict
 from recinterp.errors import CheckpointError, IncompatibleModelError
 from recinterp.io import from_plain, to_plain, write_text
 from recinterp.judge.domain_check import DomainCheck, check_on_domain
@@ -41,6 +42,9 @@ class Explanation:
         domain: The inputs in question.
         machine: The learned machine, which predicts the model's outputs.
         truth: The ground-truth machine, derived from the task's program.
+        predictor: A larger machine that predicts outputs that no readable one does; None where
+            there is none. It is no explanation: `will_fail` uses it.
+        predictor_fidelity: How well the predictor predicts the model; None without one.
         diff: Where the learned machine and the model differ from the ground truth; the verdict.
         fidelity: How well the machine predicts the model, on held-out inputs.
         heads: Every attention head, with its role and the evidence; empty for a plain function.
@@ -78,6 +82,8 @@ class Explanation:
     forced_prefix_rules: tuple[ForcedPrefixRule, ...]
     rejected_hypotheses: tuple[RejectedHypothesis, ...]
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
+    predictor: Machine | None = None
+    predictor_fidelity: Fidelity | None = None
     query_count: int
     seconds: float
     config: ExplainConfig = DEFAULTS
@@ -103,11 +109,15 @@ class Explanation:
         Returns:
             For each input True or False; None where the machine abstains. It is True also where
             the machine predicts no output, but at least 95 % of the outputs observed in that
-            region were wrong.
+            region were wrong. Where the verdict is `bounded`, it says whether the input lies
+            outside the region on which the model is right.
         """
         given = [list(x) for x in inputs]
-        batch = run_batch(self.machine, given)
         truth = self.task.apply_many(given)
+        if self.diff.verdict is Verdict.BOUNDED:
+            flags = flag_outside(self.task, self.truth, self.diff.region, given, truth)
+            return [bool(flag) for flag in flags]
+        batch = run_batch(self.predictor or self.machine, given)
         rows = zip(batch.prefixes(), batch.status, truth, strict=True)
         return [predict_failure(predicted, int(status), true) for predicted, status, true in rows]
 

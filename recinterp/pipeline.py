@@ -20,6 +20,7 @@ from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
 from recinterp.errors import DomainError, NotDerivableError
 from recinterp.explanation import Explanation
 from recinterp.judge.cached_model import CachedModel
+from recinterp.judge.cut_outputs import predict_outputs
 from recinterp.judge.measurement import Fidelity, resolve_domain, training_domain
 from recinterp.judge.measurement import fidelity as measure_fidelity
 from recinterp.synthesis.oracle import Oracle
@@ -100,15 +101,19 @@ def explain(
 
     begin_stage("judging the frozen machine on held-out inputs")
     queries = queries_and_answers(search.dataset)
-    fidelity = measure_fidelity(
-        cached_model,
-        task,
-        machine,
-        domain,
-        seed=seed,
-        queries=queries,
-        config=config.fidelity,
-    )
+
+    def judge(machine: Machine) -> Fidelity:
+        return measure_fidelity(
+            cached_model,
+            task,
+            machine,
+            domain,
+            seed=seed,
+            queries=queries,
+            config=config.fidelity,
+        )
+
+    fidelity = judge(machine)
 
     begin_stage("comparing model, machine and ground truth on the domain")
     compared = compare_outputs(cached_model, task, machine, domain, seed, config)
@@ -116,7 +121,8 @@ def explain(
         compared,
         search.truth,
         network.mechanism.kind,
-        trained_length=trained_length(model),
+        queried=search.dataset,
+        training=training_domain(model)[0],
         config=config.divergence,
     )
     return Explanation(
@@ -133,6 +139,8 @@ def explain(
         mechanism=network.mechanism,
         continuation=network.continuation,
         forced_prefix_rules=network.forced_prefix_rules,
+        predictor=search.predictor,
+        predictor_fidelity=None if search.predictor is None else judge(search.predictor),
         rejected_hypotheses=search.rejected_hypotheses,
         equivalent_machines=(
             *continuation_alternatives(task, machine, network.continuation, longest),
@@ -176,14 +184,14 @@ def compare_outputs(
 ) -> ComparedOutputs:
     """What model, machine and ground truth write on the domain: on all of it, or on a sample."""
     inputs, exhaustive = enumerate_or_sample(task, domain, seed, config)
-    expected, claimed = task.apply_many(inputs), machine.run_many(inputs)
+    outputs = cached_model(inputs)
     return ComparedOutputs(
         task=task,
         machine=machine,
         inputs=inputs,
-        outputs=cached_model(inputs),
-        expected=expected,
-        claimed=claimed,
+        outputs=outputs,
+        expected=task.apply_many(inputs),
+        claimed=predict_outputs(machine, inputs, outputs),
         exhaustive=exhaustive,
     )
 
@@ -198,12 +206,6 @@ def enumerate_or_sample(
     shortest = inputs[: config.sample_size // 4]
     drawn = domain.sample(task, config.sample_size, seed=seed)
     return [list(x) for x in dict.fromkeys(tuple(x) for x in [*shortest, *drawn])], False
-
-
-def trained_length(model: object) -> int | None:
-    """The longest input that the model was trained on, in tokens; None where it is not known."""
-    trained, _ = training_domain(model)
-    return None if trained is None else trained.max_length
 
 
 def name_model(model: object) -> str:

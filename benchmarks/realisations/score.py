@@ -77,7 +77,7 @@ def score(case: Case) -> dict[str, object]:
     plan = [ri.perturb.ForcePrefix(tuple(tuple(y) for _, y in rows))]
     after = ri.perturb.run(model, task, [x for x, _ in rows], plan).edited
     predicted = [ex.predict_next(x, y) for x, y in rows]
-    told = Rate.of(a == b for a, b in zip(predicted, after, strict=True))
+    next_token = Rate.of(a == b for a, b in zip(predicted, after, strict=True))
     inputs = with_repeats(case, task)
     outputs = [list(y) for y in ri.predict(model, task, inputs)]
     repeats = exact(ex.machine, inputs, outputs)
@@ -93,7 +93,7 @@ def score(case: Case) -> dict[str, object]:
         "decided": ex.continuation.decided,
         "mixture": bool(ex.continuation.pulls),
         "followed": [ex.continuation.followed.hits, ex.continuation.followed.total],
-        "forced": [told.hits, told.total],
+        "forced": [next_token.hits, next_token.total],
         "repeats": [repeats.hits, repeats.total],
         "others": {name: rate.hits for name, rate in others.items()},
         "seconds": round(seconds, 1),

@@ -84,7 +84,10 @@ def analyse_network(
     from torch import nn
 
     if not isinstance(model, nn.Module):
-        return NetworkFindings(mechanism=Mechanism(kind=MechanismKind.OUTPUTS_ONLY))
+        return NetworkFindings(
+            mechanism=Mechanism(kind=MechanismKind.OUTPUTS_ONLY),
+            continuation=ContinuationFinding(chosen=result.chosen.machine.continuation),
+        )
     from recinterp.models import Adapter
     from recinterp.models.torch_threads import fitting_threads
 

@@ -67,7 +67,7 @@ class RunPair:
         wrong: Bool[np.ndarray, "rows"] = (status == RunStatus.HALTED) & (
             self.first < NO_DIFFERENCE
         )
-        return wrong | (status == RunStatus.LOST_WRONG)
+        return wrong | np.isin(status, (RunStatus.LOST_WRONG, RunStatus.ENDLESS))
 
     @cached_property
     def deviates(self) -> Bool[np.ndarray, "rows"]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +64,9 @@ class GroupFacts:
         fires: At which output indices the diverging step's rule fires.
         prefix: Whether the learned output is a proper prefix of the correct one.
         beyond: Whether the correct output is a proper prefix of the learned one.
+        runs: For some rules of a mode of the ground truth, the longest run in which they follow
+            each other.
+        dropped: Whether the learned output is the correct one without its repeated tokens.
         learned: Runs of the learned machine.
     """
 
@@ -73,6 +77,8 @@ class GroupFacts:
     fires: Bool[np.ndarray, "rows time"]
     prefix: Mask
     beyond: Mask
+    runs: tuple[Ints, ...]
+    dropped: Mask
     learned: MachineBatch
 
     @cached_property
@@ -102,8 +108,42 @@ def collect_facts(
         fires=fires,
         prefix=claimed & (same == learned.t) & (learned.t < truth.t),
         beyond=claimed & (same == truth.t) & (truth.t < learned.t),
+        runs=_longest_runs(truth),
+        dropped=claimed & _drops_repeats(truth, learned),
         learned=learned,
     )
+
+
+def _longest_runs(truth: MachineBatch, max_rules: int = 5) -> tuple[Ints, ...]:
+    """For each set of rules that stay in one mode, the longest run of them in each input's run.
+
+    Recursive steps that stay in a mode carry something along (a carry that runs on); a rule that
+    begins it anew stays as well, so that sets of some of the rules are counted too.
+    """
+    machine = truth.machine
+    number = {id(r): i for i, r in enumerate(machine.rules)}
+    found = []
+    for mode in machine.modes:
+        stays = [number[id(r)] for r in machine.rules_of(mode) if r.goto == mode]
+        for size in range(1, 1 + min(len(stays), max_rules)):
+            for some in combinations(stays[:max_rules], size):
+                found.append(_longest_run(truth, frozenset(some)))
+    return tuple(found)
+
+
+def _longest_run(truth: MachineBatch, rules: frozenset[int]) -> Ints:
+    now = np.zeros(len(truth.source), dtype=np.int64)
+    longest = now.copy()
+    for event in truth.events:
+        rows = event.view.rows
+        now[rows] = now[rows] + 1 if event.rule in rules else 0
+        longest[rows] = np.maximum(longest[rows], now[rows])
+    return longest
+
+
+def _drops_repeats(truth: MachineBatch, learned: MachineBatch) -> Mask:
+    pairs = zip(truth.prefixes(), learned.prefixes(), strict=True)
+    return np.array([list(dict.fromkeys(z)) == y for z, y in pairs], dtype=bool)
 
 
 def _common(one: MachineBatch, other: MachineBatch) -> Ints:
@@ -142,6 +182,14 @@ def fitting_kinds(
         if bound is not None:
             last_correct = kind in (ShortcutKind.BOUNDED_STACK, ShortcutKind.BOUNDED_DEPTH)
             yield kind, bound - 1 if last_correct else bound
+    runs = (_from(group, deviates, value, np.ones(len(group), dtype=bool)) for value in f.runs)
+    longest = next((bound for bound in runs if bound is not None), None)
+    if longest is not None and longest > 1:
+        yield ShortcutKind.BOUNDED_RUN, longest  # so many steps with the one that enters
+    if (f.learned.status[group] == RunStatus.ENDLESS).all():
+        yield ShortcutKind.DOES_NOT_END, None
+    if f.dropped[group].all():
+        yield ShortcutKind.DROPPED_REPEATS, None
     if deviates[fires].all() and fires[group].all():
         yield ShortcutKind.MISSING_RULE, None
     if f.prefix[group].all():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from recinterp.divergence.regions import Region
 from recinterp.stats import Rate
 
 
@@ -13,12 +14,15 @@ class Verdict(StrEnum):
     """The summary of a comparison.
 
     EXACT: model and ground truth agree on every input that was compared. SHORTCUT: they do not, and
-    the machine predicts at least 90 % of the model's errors token for token. SPORADIC: they differ
-    on under 0.1 % of the inputs, all of which are listed. UNDETERMINED: none of the above.
+    a readable machine predicts at least 90 % of the model's errors token for token. BOUNDED: the
+    model is right on a region that one readable condition gives, and wrong outside it, where no
+    readable machine says what it writes. SPORADIC: they differ on at most 1 % of the inputs, by no
+    rule that was found. UNDETERMINED: none of the above.
     """
 
     EXACT = "exact"
     SHORTCUT = "shortcut"
+    BOUNDED = "bounded"
     SPORADIC = "sporadic"
     UNDETERMINED = "undetermined"
 
@@ -38,6 +42,9 @@ class ShortcutKind(StrEnum):
     PREMATURE_END = "premature-end"
     OVERRUN = "overrun"
     COPIED_PATTERN = "copied-pattern"
+    BOUNDED_RUN = "bounded-run"
+    DROPPED_REPEATS = "dropped-repeats"
+    DOES_NOT_END = "does-not-end"
     DEGENERATE = "degenerate"
     OTHER = "other"
 
@@ -110,7 +117,7 @@ def _correct_by(cells: Iterable[ErrorCell], key: Callable[[ErrorCell], int]) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Region:
+class Coverage:
     """The inputs about which the learned machine makes a claim.
 
     Attributes:
@@ -123,6 +130,47 @@ class Region:
     conditions: tuple[str, ...]
     covered: Rate
     correct: Rate
+
+
+class CauseKind(StrEnum):
+    """A hypothesis on why a model fails, from what it was trained on.
+
+    LONGER: inputs longer than any in training. DEEPER: inputs deeper than any in training.
+    EXCLUDED: inputs that were left out of training on purpose.
+    """
+
+    LONGER = "longer-than-trained"
+    DEEPER = "deeper-than-trained"
+    EXCLUDED = "excluded-from-training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """A hypothesis on why a model fails, and how well its condition gives the failing inputs.
+
+    Attributes:
+        kind: The hypothesis.
+        bound: The largest length or depth in training; None for the other kinds.
+        recall: Of the model's errors, those on inputs that satisfy the condition.
+        precision: Of the inputs that satisfy it, those on which the model errs.
+        repaired: Of the errors, those that an intervention which removes the cause mends; None
+            where none was made. Without one, the condition describes the errors and names no cause.
+        control: Of the errors, those that a control of the same size mends; None without one.
+    """
+
+    kind: CauseKind
+    bound: int | None = None
+    recall: Rate
+    precision: Rate
+    repaired: Rate | None = None
+    control: Rate | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether an intervention supports it: half is mended, and by the control under a tenth."""
+        if self.repaired is None or self.control is None or not self.repaired.total:
+            return False
+        return self.repaired.value >= 0.5 and self.control.value < 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +223,11 @@ class Diff:
             confirms them, by the length of their counterexamples.
         unexplained: Inputs on which the model is wrong and the machine abstains, or on which the
             machine's claim is not what the model writes.
-        region: The inputs about which the machine makes a claim.
+        coverage: The inputs about which the machine makes a claim.
+        region: Where the model is right, by a condition that people read, chosen on the queries;
+            without a condition where none describes the errors, or there are none.
+        hint: For errors that nothing explains, the one comparison that covers most of them; it
+            claims no form.
         divergent: Inputs on which model and ground truth differ.
         total: Inputs that were compared.
         exhaustive: Whether these are all inputs of the domain; otherwise they are a sample.
@@ -184,13 +236,14 @@ class Diff:
         exact_precision: Of the errors that the machine predicts, those that the model makes.
         counterexample: A shortest input on which model and ground truth differ; None if none does.
         trained_length: Longest input of the model's training, in tokens; None where unknown.
+        causes: Hypotheses on why the model fails, the one that gives the failing inputs best first.
     """
 
     verdict: Verdict
     mechanism: str
     shortcuts: tuple[Shortcut, ...]
     unexplained: tuple[Divergence, ...]
-    region: Region
+    coverage: Coverage
     divergent: int
     total: int
     exhaustive: bool
@@ -198,7 +251,10 @@ class Diff:
     exact_recall: Rate
     exact_precision: Rate
     counterexample: Divergence | None = None
+    region: Region
     trained_length: int | None = None
+    hint: Region | None = None
+    causes: tuple[Cause, ...] = ()
 
     @property
     def headline(self) -> str:

@@ -1,10 +1,12 @@
-"""The verdict on a frozen machine: exact, shortcut, sporadic or undetermined, and its shortcuts.
+"""The verdict: exact, shortcut, bounded, sporadic or undetermined, and the shortcuts.
 
 exact          model and ground truth agree on every input that was compared
-shortcut       they do not, and of the errors that the machine predicts at least 90 % are the
-               model's, token for token; it predicts at least 90 % of the model's errors, or all
-               but a sporadic rest, which is listed; and both hold on the held-out inputs too
-sporadic       they differ on under 0.1 % of inputs, most of them unpredicted: all are listed
+shortcut       they do not, and of the errors that the readable machine predicts at least 90 % are
+               the model's, token for token; it predicts at least 90 % of the model's errors, or all
+               but a rest that is listed; and both hold on the held-out inputs too
+bounded        the model is right on a region that one readable condition gives, and wrong outside
+               it, and no readable machine says what it writes there (`regions.py`)
+sporadic       they differ on at most 1 % of the inputs, by no rule that was found
 undetermined   anything else, with the region that is correct; also a model that is right nowhere,
                unless a readable edit of the ground truth says how
 """
@@ -22,11 +24,23 @@ import numpy as np
 from recinterp.divergence.config import DEFAULTS, DivergenceConfig
 from recinterp.divergence.groups import DivergenceGroup, RunPair, group_divergences, run_both
 from recinterp.divergence.kinds import GroupFacts, InputMeasures, collect_facts, fitting_kinds
+from recinterp.divergence.regions import (
+    Conjunction,
+    Region,
+    find_conditions,
+    find_hint,
+    holds_any,
+    judge_region,
+    list_features,
+    measure_features,
+)
 from recinterp.divergence.results import (
+    Cause,
+    CauseKind,
+    Coverage,
     Diff,
     Divergence,
     ErrorCell,
-    Region,
     Shortcut,
     ShortcutKind,
     Verdict,
@@ -38,7 +52,8 @@ from recinterp.synthesis.config import DEFAULTS as SEARCH
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
-    from recinterp.tasks import Task
+    from recinterp.synthesis.dataset import Dataset
+    from recinterp.tasks import Domain, Task
 
 Tokens = list[str]
 
@@ -118,7 +133,8 @@ def judge_divergence(
     truth: Machine,
     mechanism: str,
     *,
-    trained_length: int | None = None,
+    queried: Dataset | None = None,
+    training: Domain | None = None,
     config: DivergenceConfig = DEFAULTS,
 ) -> Diff:
     """Verdict and shortcuts.
@@ -127,13 +143,15 @@ def judge_divergence(
         compared: The three outputs of every input.
         truth: The ground-truth machine.
         mechanism: The mechanism's kind.
-        trained_length: Longest input of the model's training; None where unknown.
+        queried: The queries that the machine was made from: the region is chosen on them.
+        training: The inputs of the model's training; None where unknown.
         config: Thresholds.
     """
     errors, predicted = compared.model_errors, compared.predicted_errors
     degenerate = _ignores_input(compared, config)
     hopeless = degenerate or _is_right_nowhere(compared, truth, config)
-    verdict = Verdict.UNDETERMINED if hopeless else _verdict(compared, config)
+    region, hint = _regions(compared, truth, queried, config)
+    verdict = Verdict.UNDETERMINED if hopeless else _verdict(compared, region, config)
     found = [_degenerate(compared)] if degenerate else _shortcuts(compared, truth, config)
     unexplained = [i for i in range(len(compared.inputs)) if _is_unexplained(compared, i)]
     shortest = min(errors, key=lambda i: len(compared.inputs[i]), default=None)
@@ -142,7 +160,10 @@ def judge_divergence(
         mechanism=mechanism,
         shortcuts=tuple(found),
         unexplained=tuple(map(compared.divergence, unexplained)),
-        region=_region(compared),
+        coverage=_coverage(compared),
+        region=region,
+        hint=hint if verdict in (Verdict.SPORADIC, Verdict.UNDETERMINED) else None,
+        causes=_causes(compared, training),
         divergent=len(errors),
         total=len(compared.inputs),
         exhaustive=compared.exhaustive,
@@ -150,11 +171,11 @@ def judge_divergence(
         exact_recall=Rate(compared.matches(errors), len(errors)),
         exact_precision=Rate(compared.matches(predicted), len(predicted)),
         counterexample=None if shortest is None else compared.divergence(shortest),
-        trained_length=trained_length,
+        trained_length=None if training is None else training.max_length,
     )
 
 
-def _verdict(compared: ComparedOutputs, config: DivergenceConfig) -> Verdict:
+def _verdict(compared: ComparedOutputs, region: Region, config: DivergenceConfig) -> Verdict:
     errors, predicted = compared.model_errors, compared.predicted_errors
     if not errors:
         return Verdict.EXACT
@@ -168,9 +189,74 @@ def _verdict(compared: ComparedOutputs, config: DivergenceConfig) -> Verdict:
         and _predicts(compared, unseen_errors, unseen_predicted, sum(apart), config, spared=1)
     ):
         return Verdict.SHORTCUT
-    abstained = sum(m is None for m in compared.claimed)
-    rare = len(errors) + abstained < config.max_sporadic_share * len(compared.inputs)
+    if region.is_bounded(config):
+        return Verdict.BOUNDED
+    rare = len(errors) <= config.max_sporadic_share * len(compared.inputs)
     return Verdict.SPORADIC if rare else Verdict.UNDETERMINED
+
+
+def _regions(
+    compared: ComparedOutputs, truth: Machine, queried: Dataset | None, config: DivergenceConfig
+) -> tuple[Region, Region | None]:
+    """Where the model is right, chosen on the queries; and the best single comparison, as a hint.
+
+    Without queries, nothing is chosen.
+    """
+    conditions: tuple[Conjunction, ...] = ()
+    hint: Conjunction | None = None
+    if queried is not None and queried.failures.any() and compared.model_errors:
+        step = 1 + len(queried.inputs) // config.max_queried
+        inputs, failed = queried.inputs[::step], queried.failures[::step]
+        expected = compared.task.apply_many(inputs)
+        keys = list_features(compared.task, truth)
+        features = measure_features(compared.task, truth, inputs, expected, keys)
+        conditions = find_conditions(features, failed, config)
+        hint = find_hint(features, failed)
+    region = _judge_region(compared, truth, conditions)
+    return region, None if hint is None else _judge_region(compared, truth, (hint,))
+
+
+def _judge_region(
+    compared: ComparedOutputs, truth: Machine, conditions: tuple[Conjunction, ...]
+) -> Region:
+    failed = np.zeros(len(compared.inputs), dtype=bool)
+    failed[compared.model_errors] = True
+    apart = np.array([held_out(x) for x in compared.inputs], dtype=bool)
+    keys = [(c.kind, c.token) for conjunction in conditions for c in conjunction]
+    flagged = np.zeros(len(failed), dtype=bool)
+    if keys:
+        measures = (compared.task, truth, compared.inputs, compared.expected, keys)
+        flagged = holds_any(conditions, measure_features(*measures))
+    return judge_region(conditions, flagged, failed, apart)
+
+
+def _causes(compared: ComparedOutputs, training: Domain | None) -> tuple[Cause, ...]:
+    """Hypotheses on why the model fails, from what it was trained on, the best first."""
+    if training is None or not compared.model_errors:
+        return ()
+    errors = np.zeros(len(compared.inputs), dtype=bool)
+    errors[compared.model_errors] = True
+    conditions: list[tuple[CauseKind, int | None, np.ndarray]] = []
+    if training.max_length is not None:
+        longer = compared.measures.length > training.max_length
+        conditions.append((CauseKind.LONGER, training.max_length, longer))
+    if training.max_depth is not None:
+        deeper = compared.measures.depth > training.max_depth
+        conditions.append((CauseKind.DEEPER, training.max_depth, deeper))
+    if training.exclude is not None:
+        excluded = np.array([bool(training.exclude(x)) for x in compared.inputs])
+        conditions.append((CauseKind.EXCLUDED, None, excluded))
+    causes = [
+        Cause(
+            kind=kind,
+            bound=bound,
+            recall=Rate(int((errors & held).sum()), int(errors.sum())),
+            precision=Rate(int((errors & held).sum()), int(held.sum())),
+        )
+        for kind, bound, held in conditions
+        if (errors & held).any()
+    ]
+    return tuple(sorted(causes, key=lambda c: -c.recall.value * c.precision.value))
 
 
 def _predicts(
@@ -189,7 +275,7 @@ def _predicts(
     false, missed = len(predicted) - hits, len(errors) - hits
     precise = false <= max(slack * len(predicted), spared)
     forgiven = max(slack * len(errors), spared)
-    return precise and (missed <= forgiven or missed < config.max_sporadic_share * among)
+    return precise and (missed <= forgiven or missed < config.max_listed_share * among)
 
 
 def _is_unexplained(compared: ComparedOutputs, i: int) -> bool:
@@ -304,8 +390,9 @@ class _FaultSearch:
         return _Fault(group=group, known=known, kinds=self.kinds(group.rows, known))
 
     def is_one(self, fault: _Fault, other: _Fault) -> bool:
-        """Whether a kind with a bound that fits both describes them together."""
-        bounded = {k for k, bound in fault.kinds if bound is not None}
+        """Whether a kind with a bound, or one of outputs, that fits both describes them together."""
+        whole = (ShortcutKind.DOES_NOT_END, ShortcutKind.DROPPED_REPEATS)
+        bounded = {k for k, bound in fault.kinds if bound is not None or k in whole}
         shared = bounded & {k for k, _ in other.kinds}
         together = self.kinds(fault.group.rows | other.group.rows, other.known)
         return bool(shared & {kind for kind, _ in together})
@@ -334,12 +421,12 @@ class _FaultSearch:
         )
 
 
-def _region(compared: ComparedOutputs) -> Region:
+def _coverage(compared: ComparedOutputs) -> Coverage:
     """Where the machine makes claims, and how many of them are correct."""
     from recinterp.machine.formats.writer import guard_text
 
     claims = [i for i, m in enumerate(compared.claimed) if m is not None]
-    return Region(
+    return Coverage(
         conditions=tuple(guard_text(rule.guard) for rule in entry_rules(compared.machine)),
         covered=Rate(len(claims), len(compared.inputs)),
         correct=Rate(compared.matches(claims), len(claims)),

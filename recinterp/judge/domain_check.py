@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from recinterp.errors import DomainError, IncompatibleModelError
 from recinterp.judge.cached_model import CachedModel
+from recinterp.judge.cut_outputs import predict_outputs
 from recinterp.stats import Rate
-from recinterp.tokens import TRUNCATED, Tokens
+from recinterp.tokens import Tokens
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -130,26 +131,6 @@ def check_on_domain(
             for i in wrong[:20]
         ),
     )
-
-
-def predict_outputs(
-    machine: Machine, inputs: Sequence[Tokens], outputs: Sequence[Tokens]
-) -> list[list[str] | None]:
-    """A machine's outputs, cut where those of the model were cut.
-
-    Args:
-        machine: The machine.
-        inputs: Tokens of N inputs.
-        outputs: The model's outputs; those that end in "…" were cut.
-    """
-    predicted = machine.run_many(inputs)
-    for i, (x, y) in enumerate(zip(inputs, outputs, strict=True)):
-        if list(y[-1:]) == [TRUNCATED]:
-            length = len(y) - 1
-            written = machine.known_prefix(x)
-            goes_on = len(written) > length
-            predicted[i] = [*written[:length], TRUNCATED] if goes_on else predicted[i]
-    return predicted
 
 
 def _share_equal(predicted: Sequence[Sequence[str] | None], outputs: Sequence[Tokens]) -> Rate:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from recinterp.errors import DomainError
 from recinterp.judge.cached_model import CachedModel
 from recinterp.judge.config import DEFAULTS, FidelityConfig
+from recinterp.judge.cut_outputs import predict_outputs
 from recinterp.judge.nearest import NearestQuery
 from recinterp.judge.strata import build_strata
 from recinterp.machine import Machine
@@ -227,7 +228,8 @@ def _compare(
     truth = task.apply_many(inputs)
     batch = run_batch(machine, inputs)
     near = nearest(inputs, truth)
-    runs = zip(batch.outputs(), batch.prefixes(), batch.status.tolist(), strict=True)
+    predicted = predict_outputs(machine, inputs, outputs)
+    runs = zip(predicted, batch.prefixes(), batch.status.tolist(), strict=True)
     return [
         _Comparison(
             model=output,
@@ -267,4 +269,5 @@ def predict_failure(written: Sequence[str], status: int, true: Sequence[str]) ->
     if status == RunStatus.HALTED:
         return list(written) != list(true)
     differs = list(written) != list(true[: len(written)])
-    return True if status == RunStatus.LOST_WRONG or differs else None
+    wrong = status in (RunStatus.LOST_WRONG, RunStatus.ENDLESS)
+    return True if wrong or differs else None

@@ -287,6 +287,9 @@ class SearchConfig:
         max_added: natural inputs added then, of those the machine gets wrong and of those it gets
             right each.
         max_rejected: rejected hypotheses that are reported.
+        max_readable_size: nodes of a machine that people can read. A larger one is a predictor,
+            which says what comes out, and no algorithm.
+        max_readable_extra: nodes by which a readable machine may exceed the ground truth's.
     """
 
     queries: QueryConfig = QueryConfig()
@@ -306,6 +309,8 @@ class SearchConfig:
     max_wrong_natural: float = 0.02
     max_added: int = 300
     max_rejected: int = 6
+    max_readable_size: int = 150
+    max_readable_extra: int = 60
 
     @property
     def unexplained_tiers(self) -> tuple[float, ...]:

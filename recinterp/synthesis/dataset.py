@@ -25,6 +25,7 @@ from recinterp.machine.execution.differences import (
     first_difference,
     written_tokens,
 )
+from recinterp.tokens import TRUNCATED
 
 if TYPE_CHECKING:
     from recinterp.machine import Machine
@@ -74,6 +75,11 @@ class Dataset:
     def output_lengths(self) -> Int[np.ndarray, "rows"]:
         """Tokens in each output."""
         return np.array([len(x) for x in self.outputs], dtype=np.int64)
+
+    @cached_property
+    def truncated(self) -> Bool[np.ndarray, "rows"]:
+        """Which outputs were cut because they did not end."""
+        return np.array([list(x[-1:]) == [TRUNCATED] for x in self.outputs], dtype=bool)
 
     def select(self, rows: Int[np.ndarray, "some"]) -> Dataset:
         """The dataset of some rows, in their order."""
@@ -146,13 +152,19 @@ class Outcome:
 
     @cached_property
     def equal(self) -> Bool[np.ndarray, "rows"]:
-        """Where the machine halts with exactly the model's output."""
-        return (self.batch.status == RunStatus.HALTED) & (self.first_difference == NO_DIFFERENCE)
+        """Where the machine writes exactly the model's output; of one that was cut, up to there."""
+        halted = self.batch.status == RunStatus.HALTED
+        cut = self.dataset.truncated[self.batch.source] & (self.batch.status == RunStatus.ENDLESS)
+        until = self.dataset.output_lengths[self.batch.source] - 1
+        return (halted & (self.first_difference == NO_DIFFERENCE)) | (
+            cut & (self.first_difference >= until)
+        )
 
     @cached_property
     def abstained(self) -> Bool[np.ndarray, "rows"]:
         """Where the machine makes no full claim and what it does claim is right."""
-        return (self.batch.status != RunStatus.HALTED) & (
+        claims = np.isin(self.batch.status, (RunStatus.HALTED, RunStatus.ENDLESS))
+        return ~claims & (
             (self.first_difference == NO_DIFFERENCE) | (self.batch.status == RunStatus.ABSTAINS)
         )
 

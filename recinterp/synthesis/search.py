@@ -55,12 +55,13 @@ class SynthesisResult:
     """The machine that explains an oracle best, and what it was chosen from.
 
     Attributes:
-        chosen: the best hypothesis; each rule of its machine carries as evidence on how many
-            queries it fired and how many of those came out right.
+        chosen: the best hypothesis that people can read; each rule of its machine carries as
+            evidence on how many queries it fired and how many of those came out right.
         rejected_hypotheses: the next best ones, each with the reason, the best first.
         truth: the true machine of the task.
         dataset: everything the oracle was queried with in the deciding round, with its answers.
         equivalent_machines: machines with equal outputs on the whole domain, and where they differ.
+        predictor: a larger machine that explains more than the chosen one; None where none does.
     """
 
     chosen: Hypothesis
@@ -68,6 +69,7 @@ class SynthesisResult:
     truth: Machine
     dataset: Dataset
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
+    predictor: Machine | None = None
 
 
 def synthesize(
@@ -151,20 +153,21 @@ class Search:
         best = rescore(state.best, sample, self.config)
         if best.explains(failures, self.config.max_unexplained_full_sample):
             return state
-        known = state.ranked[: self.config.max_rejected]
+        known = dict.fromkeys([*state.ranked[: self.config.max_rejected], self._readable(state)])
         rescored = [rescore(h, sample, self.config) for h in known]
         trees = tree_hypotheses(self.task, sample, state.ranked, self.config, self.seed)
         return self._ranked(sample, [*rescored, *trees])
 
     def result(self, state: SearchState) -> SynthesisResult:
         """The best hypothesis with its evidence, why others were rejected, and its equivalents."""
-        chosen = state.best
+        chosen = self._readable(state)
         evident = with_evidence(chosen.machine, state.dataset)
         return SynthesisResult(
             chosen=replace(chosen, machine=evident),
-            rejected_hypotheses=self._rejected(state),
+            rejected_hypotheses=self._rejected(state, chosen),
             truth=self.task.machine,
             dataset=state.dataset,
+            predictor=None if chosen is state.best else state.best.machine,
             equivalent_machines=find_equivalent_machines(
                 self.task,
                 self.domain,
@@ -174,6 +177,15 @@ class Search:
                 seed=self.seed,
             ),
         )
+
+    def _readable(self, state: SearchState) -> Hypothesis:
+        """The best hypothesis that people can read; the ground truth is always one."""
+        return next(h for h in state.ranked if self._is_readable(h.machine))
+
+    def _is_readable(self, machine: Machine) -> bool:
+        """Whether people can read it, or it is the ground truth itself."""
+        limit = self.task.machine.size + self.config.max_readable_extra
+        return machine.size <= max(self.config.max_readable_size, limit)
 
     def _query(self, inputs: Sequence[Tokens]) -> Dataset:
         return query_oracle(self.oracle, self.task, inputs)
@@ -235,9 +247,10 @@ class Search:
         rows = np.concatenate([np.flatnonzero(side)[:limit] for side in (~equal, equal)])
         return [natural.inputs[i] for i in rows.tolist()]
 
-    def _rejected(self, state: SearchState) -> tuple[RejectedHypothesis, ...]:
+    def _rejected(self, state: SearchState, chosen: Hypothesis) -> tuple[RejectedHypothesis, ...]:
         """The next best hypotheses, each figure once, at the place of its lowest rank."""
-        worst_first = [reject(h, state.best) for h in reversed(state.ranked[1:])]
+        others = [h for h in state.ranked if h is not chosen]
+        worst_first = [reject(h, chosen) for h in reversed(others)]
         return tuple(reversed(dict.fromkeys(worst_first)))[: self.config.max_rejected]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recinterp.errors import MachineError
+from recinterp.machine.continuation import Preference
 from recinterp.machine.machine import Machine
 from recinterp.machine.transform.reverse import reverse_machine
 from recinterp.synthesis.abstention import restrict_to_reliable_inputs
@@ -80,11 +81,28 @@ def edit_hypotheses(task: Task, dataset: Dataset, config: SearchConfig) -> tuple
     truth = task.machine
     unchanged = Edited(machine=truth, base_size=truth.size)
     found = [score_edit(Strategy(kind=StrategyKind.EDITS), unchanged, truth, dataset, config)]
+    found += _continued(truth, dataset, config)
     for direction in reading_directions(task, dataset):
         if explains_enough(found, dataset, config):
             break
         found += _edit_in_direction(direction, dataset, config)
     return rank_hypotheses(found, dataset, config)
+
+
+def _continued(truth: Machine, dataset: Dataset, config: SearchConfig) -> list[Hypothesis]:
+    """The true machine that looks its position up before each token, where that explains more.
+
+    It drops repeated tokens, or goes on after the first place of one and may never end.
+    """
+    strategy = Strategy(kind=StrategyKind.EDITS)
+    carried = int(dataset.run(truth).equal.sum())
+    found = []
+    for continuation in ((Preference.UNWRITTEN,), (Preference.AFTER_LAST,)):
+        machine = truth.with_continuation(*continuation)
+        if int(dataset.run(machine).equal.sum()) > carried:
+            edited = Edited(machine=machine, base_size=truth.size, simplicity_penalty=1)
+            found.append(score_edit(strategy, edited, truth, dataset, config))
+    return found
 
 
 def _edit_in_direction(

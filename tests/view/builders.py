@@ -18,9 +18,12 @@ from recinterp.causal.results import (
 )
 from recinterp.causal.variables import VariableKind
 from recinterp.divergence import (
+    Coverage,
     Diff,
     Divergence,
     ErrorCell,
+    FeatureKind,
+    InputCondition,
     Region,
     Shortcut,
     ShortcutKind,
@@ -156,12 +159,22 @@ def divergence(
 
 
 CASE = divergence(DEEP, RIGHT, WRONG, None)
+TOO_DEEP = InputCondition(kind=FeatureKind.DEPTH, at_least=True, bound=4)
 DIFF = Diff(
     verdict=Verdict.SHORTCUT,
     mechanism="computed-from-input",
     shortcuts=(shortcut(),),
     unexplained=(),
-    region=Region(conditions=(), covered=Rate(65535, 65535), correct=Rate(65535, 65535)),
+    coverage=Coverage(conditions=(), covered=Rate(65535, 65535), correct=Rate(65535, 65535)),
+    region=Region(
+        wrong_where=((TOO_DEEP,),),
+        right=Rate(61695, 61695),
+        recall=Rate(3840, 3840),
+        precision=Rate(3840, 3840),
+        right_held_out=Rate(12300, 12300),
+        recall_held_out=Rate(800, 800),
+        precision_held_out=Rate(800, 800),
+    ),
     divergent=4095,
     total=65535,
     exhaustive=True,

@@ -34,21 +34,22 @@ FAMILIES: dict[Continuation, tuple[Continuation, ...]] = {
 
 
 def eligible_continuations(machine: Machine, dataset: Dataset) -> tuple[Continuation, ...]:
-    """The ways to continue that explain the model's outputs no worse than a carried position.
+    """The ways to continue that explain the model's outputs no worse than the chosen machine.
 
     Args:
-        machine: the chosen machine, which carries its position.
+        machine: the chosen machine.
         dataset: what the model was queried with, and its outputs.
 
     Returns:
-        The first of each family, the carried position first; no more than that one where the
-        outputs repeat tokens.
+        The first of each family, the carried position first; a single one where the outputs
+        decide, for instance because they repeat tokens.
     """
     some = dataset.select(np.arange(len(dataset.inputs))[:FIRST_LOOK])
     found = tuple(FAMILIES)
     for data in (some, dataset):
+        own = data.run(machine).equal.sum()
         explained = [data.run(machine.with_continuation(*c)).equal.sum() for c in found]
-        found = tuple(c for c, k in zip(found, explained, strict=True) if k >= explained[0])
+        found = tuple(c for c, k in zip(found, explained, strict=True) if k >= own)
         if len(found) == 1:
             break
     return found

@@ -43,8 +43,8 @@ def find_continuation(
         one continuation explains the outputs.
     """
     eligible = eligible_continuations(sampler.machine, dataset)
-    if len(eligible) == 1:
-        return ContinuationFinding(), ()
+    if len(eligible) <= 1:
+        return ContinuationFinding(chosen=sampler.machine.continuation), ()
     trials = _run_rounds(adapter, sampler, eligible, config)
     counted = [x for x in trials if not in_fit_split(x.forced.tokens)]
     fitting = [x for x in trials if in_fit_split(x.forced.tokens)]
@@ -55,7 +55,8 @@ def find_continuation(
         for c in eligible
     )
     if not _is_decided(trials, best, eligible, config):
-        return ContinuationFinding(scores=scores), tuple(telling)
+        undecided = ContinuationFinding(chosen=sampler.machine.continuation, scores=scores)
+        return undecided, tuple(telling)
     fitted = fit_pulls(fitting) if fitting else ()
     chosen = _choose_variant(best, fitting, fitted, sampler.seed)
     pulls = _mixture(fitted, counted, chosen, config)

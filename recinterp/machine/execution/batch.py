@@ -75,6 +75,7 @@ class RunStatus(IntEnum):
     ABSTAINS = 2
     LOST = 3
     LOST_WRONG = 4
+    ENDLESS = 5
 
 
 @dataclass
@@ -314,7 +315,7 @@ def _look_positions_up(batch: MachineBatch, max_tokens: int) -> None:
         batch.out[row, : len(written)] = [names[x] for x in written]
         batch.t[row] = len(written)
         if not ended:
-            batch.status[row] = RunStatus.ABSTAINS
+            batch.status[row] = RunStatus.ENDLESS
 
 
 def step_budget(words: EncodedInputs, written: int, *, steps_per_token: int = 4) -> int:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from recinterp.machine.machine import Machine
 
-    Status = Literal["running", "halted", "abstains", "lost", "lost wrong"]
+    Status = Literal["running", "halted", "abstains", "lost", "lost wrong", "endless"]
 
 
 @dataclass
@@ -264,5 +264,5 @@ def run_machine(
         pass
     if machine.continuation:
         now.out, ended = continue_output(now.out, machine.continuation, machine.limit)
-        now.status = now.status if ended else "abstains"
+        now.status = now.status if ended else "endless"
     return now

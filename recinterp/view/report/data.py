@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
-from recinterp.divergence.results import Accuracy, ErrorCell, Region, Verdict
+from recinterp.divergence.regions import Region
+from recinterp.divergence.results import Accuracy, Coverage, ErrorCell, Verdict
 from recinterp.stats import Rate
 from recinterp.tokens import first_difference
 from recinterp.view.diagram.graph import MachineGraph, NodeKind, RuleStatus, is_drawable
@@ -276,7 +277,8 @@ class Report:
         exhaustive: Whether these are all inputs of the domain.
         exact_recall: Of the model's errors on them, those that the machine predicts.
         exact_precision: Of the errors it predicts, those that the model makes.
-        region: The inputs about which the machine makes a claim.
+        coverage: The inputs about which the machine makes a claim.
+        region: Where the model is right, in words, and how well that holds.
         trained_length: Longest input of the model's training; None where unknown.
         counterexample: A shortest input on which the model is wrong.
         shortcuts: The ways in which the machine diverges from the ground truth.
@@ -323,6 +325,7 @@ class Report:
     exhaustive: bool
     exact_recall: RateView
     exact_precision: RateView
+    coverage: Coverage
     region: Region
     trained_length: int | None
     counterexample: CaseView | None
@@ -380,6 +383,7 @@ def build_report(ex: Explanation, max_listed: int = 100) -> Report:
         exhaustive=diff.exhaustive,
         exact_recall=RateView.of(diff.exact_recall),
         exact_precision=RateView.of(diff.exact_precision),
+        coverage=diff.coverage,
         region=diff.region,
         trained_length=diff.trained_length,
         counterexample=None if diff.counterexample is None else CaseView.of(diff.counterexample),

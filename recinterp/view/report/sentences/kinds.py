@@ -49,6 +49,19 @@ def kind_wordings() -> dict[ShortcutKind, KindWording]:
             describes="the ι-step in question fires, and the input has at least *k* tokens; or"
             " exactly *k*, if longer ones are correct",
         ),
+        ShortcutKind.BOUNDED_RUN: KindWording(
+            does="carries a state along for at most {k} steps",
+            describes="the ground-truth machine stays in one mode, by some of its recursive steps,"
+            " for more than *k* steps",
+        ),
+        ShortcutKind.DOES_NOT_END: KindWording(
+            does="writes an output that does not end",
+            describes="(of the outputs) none ends: the model's is cut, and the machine goes round",
+        ),
+        ShortcutKind.DROPPED_REPEATS: KindWording(
+            does="drops tokens that it has written before",
+            describes="(of the outputs) each is the correct output without its repeated tokens",
+        ),
         ShortcutKind.MISSING_RULE: KindWording(
             does="never takes {step} correctly",
             describes="the ι-step in question fires at all",

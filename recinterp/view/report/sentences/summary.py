@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recinterp.divergence.results import Verdict
+from recinterp.divergence.regions import FeatureKind, InputCondition, Region
+from recinterp.divergence.results import Cause, CauseKind, Verdict
 from recinterp.view.report.sentences.kinds import kind_label, other_labels, shortcut_does
 from recinterp.view.report.sentences.network import (
     continuation_sentence,
@@ -55,8 +56,10 @@ def headline(diff: Diff) -> str:
             left = diff.exact_recall.total - diff.exact_recall.hits
             rest = f", {left:,} of them unexplained" if left else ""
             return f"The model {_ways(diff)}; it is wrong on {count}{rest}."
+        case Verdict.BOUNDED:
+            return f"The model is correct {region_where(diff.region)}, and wrong on {count}."
         case Verdict.SPORADIC:
-            return f"The model is correct except on {count}, all of which are listed."
+            return f"The model is correct except on {count}, by no rule that was found."
         case _ if diff.shortcuts:
             return f"No faithful machine was found. The best one {_ways(diff)} ({count} are wrong)."
         case _:
@@ -104,6 +107,8 @@ def _verdict_text(ex: Explanation) -> str:
     match diff.verdict:
         case Verdict.EXACT:
             return f"The model computes {ex.task.name} on every input that was compared."
+        case Verdict.BOUNDED:
+            return _bounded_text(ex)
         case Verdict.SPORADIC:
             return f"The model computes {ex.task.name} except for a few errors without a rule."
         case _ if not diff.shortcuts:
@@ -146,7 +151,8 @@ def _predicted_text(diff: Diff) -> str:
     left = len(diff.unexplained)
     if not left:
         return f"{text} No input is unexplained."
-    return f"{text} {left:,} unexplained {'inputs are' if left > 1 else 'input is'} listed below."
+    text += f" {left:,} unexplained {'inputs are' if left > 1 else 'input is'} listed below."
+    return f"{text}{_hint_text(diff)}"
 
 
 def _evidence_text(found: Fidelity, queries: int) -> str:
@@ -195,8 +201,13 @@ def _limits_text(ex: Explanation) -> str:
     if diff.trained_length is not None:
         parts.append(f"The model was trained on inputs of at most {diff.trained_length} tokens.")
     parts.append("The explanation makes no statement beyond its domain.")
-    if diff.region.covered.hits < diff.region.covered.total:
-        parts.append(region_text(diff))
+    if diff.total < ex.config.divergence.min_inputs:
+        parts.append(f"With {diff.total} inputs the domain is too small to tell machines apart.")
+    parts += [cause_text(cause) for cause in diff.causes[:1]]
+    if ex.predictor is not None:
+        parts.append(_predictor_text(ex))
+    if diff.coverage.covered.hits < diff.coverage.covered.total:
+        parts.append(coverage_text(diff))
     parts += _indistinguishable_kinds(diff)
     parts += _outside_prediction(ex)
     same = len(ex.equivalent_machines)
@@ -232,9 +243,84 @@ def _indistinguishable_kinds(diff: Diff) -> list[str]:
     return [f"On this domain {' and '.join(others)} {fit} as well as {first}."]
 
 
-def region_text(diff: Diff) -> str:
+def condition_text(condition: InputCondition) -> str:
+    """A comparison in words: `the recursion is at most 3 deep`."""
+    bound = f"at {'least' if condition.at_least else 'most'} {condition.bound}"
+    names = {
+        FeatureKind.DEPTH: f"the recursion is {bound} deep",
+        FeatureKind.LENGTH: f"the input has {bound} tokens",
+        FeatureKind.OUTPUT_LENGTH: f"the correct output has {bound} tokens",
+        FeatureKind.STACK: f"the ground truth's stack holds {bound} frames",
+        FeatureKind.COUNT: f"the input has {condition.token} {bound} times",
+        FeatureKind.OUTPUT_COUNT: f"the correct output has {condition.token} {bound} times",
+        FeatureKind.RUN: f"the longest run of {condition.token} has {bound} tokens",
+        FeatureKind.FIRST: f"the first {condition.token} of the input is {bound} tokens in",
+        FeatureKind.LAST: f"the last {condition.token} of the input is {bound} tokens in",
+    }
+    return names[condition.kind]
+
+
+def region_where(region: Region) -> str:
+    """Where the model is right, as the rest of a sentence."""
+    if not region.wrong_where:
+        return "everywhere"
+    return f"except where {wrong_where_text(region)}"
+
+
+def wrong_where_text(region: Region) -> str:
+    """Where a region predicts that the model is wrong."""
+    return ", or ".join(" and ".join(map(condition_text, some)) for some in region.wrong_where)
+
+
+def _bounded_text(ex: Explanation) -> str:
+    region = ex.diff.region
+    return (
+        f"The model computes {ex.task.name} except where {wrong_where_text(region)}. Within this "
+        f"bound {rate_text(region.right)} of its outputs are correct; {rate_text(region.recall)} "
+        f"of its errors lie beyond it, where {rate_text(region.precision)} of the outputs are "
+        "wrong. No readable machine says what it writes there."
+    )
+
+
+def _hint_text(diff: Diff) -> str:
+    """The comparison that describes most errors, without a claim on their form."""
+    if diff.hint is None or not diff.hint.recall.hits:
+        return ""
+    return (
+        f" {percent_text(diff.hint.recall)} of the errors are inputs where "
+        f"{wrong_where_text(diff.hint)}; of those inputs {percent_text(diff.hint.precision)} are "
+        "wrong. This is a hint, not a rule."
+    )
+
+
+def cause_text(cause: Cause) -> str:
+    """A hypothesis on why the model fails, with its two rates and whether it was tested."""
+    names = {
+        CauseKind.LONGER: f"inputs of more than {cause.bound} tokens, the longest in training",
+        CauseKind.DEEPER: f"inputs deeper than {cause.bound}, the deepest in training",
+        CauseKind.EXCLUDED: "inputs that were left out of training",
+    }
+    text = (
+        f"{percent_text(cause.recall)} of the errors are {names[cause.kind]}, and "
+        f"{percent_text(cause.precision)} of those inputs are wrong"
+    )
+    if cause.is_named:
+        return f"{text}; removing this repairs {cause.repaired} (control {cause.control})."
+    return f"{text}; no intervention was made to test this as the cause."
+
+
+def _predictor_text(ex: Explanation) -> str:
+    assert ex.predictor is not None
+    text = f"A larger machine of size {ex.predictor.size:,}, which is a table rather than an "
+    text += "algorithm, predicts more (ex.predictor)"
+    if ex.predictor_fidelity is None:
+        return f"{text}."
+    return f"{text}: match {rate_text(ex.predictor_fidelity.overall.match)} on held-out inputs."
+
+
+def coverage_text(diff: Diff) -> str:
     """Where the machine makes claims, and how many of them are correct."""
-    region = diff.region
+    region = diff.coverage
     where = f" ({'; or '.join(region.conditions)})" if region.conditions else ""
     covered = f"The machine covers {region.covered.hits:,} of {region.covered.total:,} inputs"
     return f"{covered}{where} and abstains on the others; it is correct on {region.correct.hits:,}."
