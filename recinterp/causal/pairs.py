@@ -165,7 +165,10 @@ class PairSampler:
         wanted = list(inputs)
         new = list(dict.fromkeys(x for x in wanted if x not in self._traces))
         if new:
-            self._traces |= zip(new, trace_runs(self.machine, new, self.max_steps), strict=True)
+            traces = trace_runs(self.machine, new, self.max_steps)
+            if self.task.eos is None:  # the model writes no end that an intervention could change
+                traces = [trace.without_end() for trace in traces]
+            self._traces |= zip(new, traces, strict=True)
         return [self._traces[x] for x in wanted]
 
     def emitting_state(self, at: StepIndex) -> MachineRun:
@@ -351,6 +354,8 @@ class PairSampler:
         clean = self.trace(base.tokens).outputs[base.t]
         token = clean if same_value else self._counterfactual(variable, base, source, to)
         if token is None or (token == clean) != same_value:
+            return None
+        if token == EOS and self.task.eos is None:
             return None
         step = self.build_step(*source, prefix)
         return Pair(

@@ -35,6 +35,13 @@ class Trace:
     emitting_states: tuple[MachineRun, ...]
     outputs: TokenTuple
 
+    def without_end(self) -> Trace:
+        """The trace without its last step, where that writes EOS only."""
+        count = len(self.outputs) - (self.outputs[-1:] == (EOS,))
+        return replace(
+            self, emitting_states=self.emitting_states[:count], outputs=self.outputs[:count]
+        )
+
 
 def trace_run(machine: Machine, tokens: Sequence[str], max_steps: int | None = None) -> Trace:
     """Run a machine on one input and record the state that emits each output token.

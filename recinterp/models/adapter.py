@@ -297,7 +297,8 @@ class Adapter:
 
         Returns:
             One output for each input, in tokens without EOS, the forced prefix included. An output
-            that reaches the end of the context closes with "…".
+            that reaches the end of the context closes with "…". Without EOS, each ends at its known
+            length.
 
         Raises:
             IncompatibleModelError: An input is longer than the context.
@@ -308,18 +309,21 @@ class Adapter:
         prompts = self._encode_prompts(inputs, prefixes)
         forced_lengths = [len(prefix) for prefix in prefixes or [()] * len(prompts)]
         forward = self._bind_hooks(hooks) if hooks else None
+        lengths = self.task.count_output_tokens(inputs)
         tails = decoding.decode_greedily(
             self.model,
             prompts,
             eos=self.task.eos,
             n_ctx=self.n_ctx,
+            lengths=lengths and [n - k for n, k in zip(lengths, forced_lengths, strict=True)],
             forward=forward,
             batch_size=batch_size,
             layout=self._layout,
         )
+        limits: Sequence[int | None] = lengths or [None] * len(prompts)
         return [
-            self._decode_ids([*prompt[len(prompt) - k :], *tail])
-            for prompt, k, tail in zip(prompts, forced_lengths, tails, strict=True)
+            self._decode_ids([*prompt[len(prompt) - k :], *tail], limit)
+            for prompt, k, tail, limit in zip(prompts, forced_lengths, tails, limits, strict=True)
         ]
 
     def next_tokens(
@@ -351,7 +355,29 @@ class Adapter:
         ids = decoding.predict_next_ids(
             self.model, prompts, forward=forward, batch_size=batch_size, layout=self._layout
         )
-        return [EOS if i == self.task.eos else self.token(i) for i in ids]
+        written = [len(prefix) for prefix in prefixes or [()] * len(prompts)]
+        return self.name_next_tokens(ids, inputs, written)
+
+    def name_next_tokens(
+        self, ids: Sequence[int], inputs: Sequence[Sequence[str]], written: Sequence[int]
+    ) -> list[str]:
+        """Name predicted token ids.
+
+        Args:
+            ids: Predicted ids.
+            inputs: The input of each.
+            written: The number of output tokens before each.
+
+        Returns:
+            The tokens; "EOS" for the end, which without EOS is wherever an output has its length.
+        """
+        lengths = self.task.count_output_tokens(inputs)
+        if lengths is None:
+            return [EOS if i == self.task.eos else self.token(i) for i in ids]
+        return [
+            EOS if t >= length else self.token(i)
+            for i, t, length in zip(ids, written, lengths, strict=True)
+        ]
 
     def token(self, i: int) -> str:
         """Name a token id.
@@ -398,7 +424,10 @@ class Adapter:
             raise UnknownNameError(f"{self._operation} with a forced prefix", token, self.task.ids)
         return self.task.ids[token]
 
-    def _decode_ids(self, ids: Sequence[int]) -> list[str]:
+    def _decode_ids(self, ids: Sequence[int], length: int | None) -> list[str]:
+        if length is not None:
+            end = () if len(ids) >= length else (TRUNCATED,)
+            return [*map(self.token, ids), *end]
         if ids and ids[-1] == self.task.eos:
             return [self.token(i) for i in ids[:-1]]
         return [*map(self.token, ids), TRUNCATED]

@@ -49,8 +49,9 @@ def decode_greedily(
     model: nn.Module,
     prompts: Sequence[Sequence[int]],
     *,
-    eos: int,
+    eos: int | None,
     n_ctx: int,
+    lengths: Sequence[int] | None = None,
     forward: Forward | None = None,
     batch_size: int = 2048,
     layout: EncoderDecoderLayout | None = None,
@@ -60,8 +61,9 @@ def decode_greedily(
     Args:
         model: A hooked model.
         prompts: Token ids of each prompt.
-        eos: The id that ends an output.
+        eos: The id that ends an output; None if there is none.
         n_ctx: Most positions of a row.
+        lengths: Most ids to decode for each prompt; None: as many as the context holds.
         forward: What computes the logits; None: the model, as fast as can be.
         batch_size: Most rows of one forward pass.
         layout: How rows divide; None of a decoder-only model.
@@ -73,7 +75,13 @@ def decode_greedily(
     out: list[list[int]] = [[] for _ in prompts]
     for rows, ids, begins in _batch_by_length(model, prompts, batch_size, layout):
         end = n_ctx if layout is None else min(n_ctx, begins + layout.max_positions)
-        for row, tail in zip(rows, _decode_batch(start_steps(begins), ids, eos, end), strict=True):
+        room = end - ids.shape[1] + 1
+        limits = torch.tensor(
+            [room if lengths is None else min(lengths[row], room) for row in rows],
+            device=ids.device,
+        )
+        decoded = _decode_batch(start_steps(begins), ids, eos, limits)
+        for row, tail in zip(rows, decoded, strict=True):
             out[row] = tail
     return out
 
@@ -116,15 +124,17 @@ def _batch_by_length(
 
 @torch.no_grad()
 def _decode_batch(
-    steps: _Steps, ids: Int[Tensor, "batch pos"], eos: int, n_ctx: int
+    steps: _Steps, ids: Int[Tensor, "batch pos"], eos: int | None, limits: Int[Tensor, "batch"]
 ) -> list[list[int]]:
-    batch, length = ids.shape
-    done = torch.full((batch, n_ctx - length + 1), -1, dtype=torch.long, device=ids.device)
+    batch, longest = len(ids), max(int(limits.max()), 0)
+    done = torch.full((batch, longest), -1, dtype=torch.long, device=ids.device)
     unfinished = torch.arange(batch, device=ids.device)
-    for t in range(done.shape[1]):
+    for t in range(longest):
         token = steps.predict_next(ids)
-        done[unfinished, t] = token
-        going = token != eos
+        done[unfinished, t] = torch.where(limits[unfinished] > t, token, -1)
+        going = limits[unfinished] > t + 1
+        if eos is not None:
+            going &= token != eos
         if not bool(going.all()):
             unfinished, token = unfinished[going], token[going]
             steps.select_rows(going.nonzero()[:, 0])

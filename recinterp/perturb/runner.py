@@ -110,7 +110,7 @@ def run(
     outputs = clean_outputs = None
     if whole:
         clean_outputs, outputs = (generate(adapter, task, rows, steps) for steps in ((), plan))
-    decoded = [tuple(decode_tokens(adapter, logits)) for logits in (clean, edited)]
+    decoded = [tuple(decode_tokens(adapter, logits, rows)) for logits in (clean, edited)]
     why = hooks_needed(adapter, plan)
     backend = f"hooks: {why}" if why else "fast"
     return Effects(
@@ -178,13 +178,15 @@ def _next_logits(
 
 def next_tokens(adapter: Adapter, task: Task, rows: PromptBatch, plan: Plan = ()) -> list[str]:
     """The next output token of each row under a plan; "EOS" for the end."""
-    return decode_tokens(adapter, next_logits(adapter, task, rows, plan))
+    return decode_tokens(adapter, next_logits(adapter, task, rows, plan), rows)
 
 
-def decode_tokens(adapter: Adapter, logits: Float[Tensor, "row vocab"]) -> list[str]:
-    """The most likely token of each row; "EOS" for the end."""
-    eos = adapter.task.eos
-    return [EOS if i == eos else adapter.token(i) for i in logits.argmax(-1).tolist()]
+def decode_tokens(
+    adapter: Adapter, logits: Float[Tensor, "row vocab"], rows: PromptBatch
+) -> list[str]:
+    """The most likely token of each row at its prediction position; "EOS" for the end."""
+    ids = logits.argmax(-1).tolist()
+    return adapter.name_next_tokens(ids, rows.inputs, [len(y) for y in rows.prefixes])
 
 
 def generate(
@@ -198,7 +200,8 @@ def generate(
         check_plan(adapter, rest)
         for hook in sorted({unit.hook for unit in edited_units(adapter, rest)}):
             assert_live(adapter, task, hook)
-        decoded = decode(adapter, task, backend.weights, edited, rest)
+        lengths = task.count_output_tokens(rows.inputs)
+        decoded = decode(adapter, task, backend.weights, edited, rest, lengths)
         return tuple(tuple(out if ended else (*out, TRUNCATED)) for out, ended in decoded)
     return _generate_without_cache(adapter, task, rows, plan)
 
@@ -210,21 +213,24 @@ def _generate_without_cache(
     forced = next((step.prefixes for step in plan if isinstance(step, ForcePrefix)), rows.prefixes)
     rest = [step for step in plan if not isinstance(step, ForcePrefix)]
     outs = [list(prefix) for prefix in forced]
-    open_ = list(range(len(rows)))
+    open_, lengths = list(range(len(rows))), task.count_output_tokens(rows.inputs) or ()
     while open_:
         now = build_batch(task, [rows.inputs[i] for i in open_], [outs[i] for i in open_])
         steps = restrict_to_current([step.select(open_) for step in rest], now)
         for i, token in zip(open_, next_tokens(adapter, task, now, steps), strict=True):
             outs[i].append(token)
         room = [int(q) + 2 < adapter.n_ctx for q in now.prediction]
-        open_ = _still_open(open_, outs, room, task)
-    return tuple(tuple(out[:-1] if out[-1] == EOS else out) for out in outs)
+        full = [lengths[i : i + 1] == [len(outs[i])] for i in open_]
+        open_ = _still_open(open_, outs, room, full, task)
+    return tuple(tuple(out[:-1] if out[-1:] == [EOS] else out) for out in outs)
 
 
-def _still_open(open_: list[int], outs: list[list[str]], room: list[bool], task: Task) -> list[int]:
+def _still_open(
+    open_: list[int], outs: list[list[str]], room: list[bool], full: list[bool], task: Task
+) -> list[int]:
     left = []
-    for i, fits in zip(open_, room, strict=True):
-        if outs[i][-1] == EOS:
+    for i, fits, ended in zip(open_, room, full, strict=True):
+        if ended or outs[i][-1] == EOS:
             continue
         if fits and outs[i][-1] in task.ids:
             left.append(i)

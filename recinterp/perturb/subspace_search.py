@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from recinterp.errors import InterventionError
+from recinterp.errors import InterventionError, UnknownNameError
 from recinterp.perturb.fast.batching import start_of, table_of
 from recinterp.perturb.fast.forward import Clean, differentiable
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
@@ -32,7 +32,6 @@ from recinterp.perturb.lowering.sources import read_sources
 from recinterp.perturb.plan import Interchange
 from recinterp.perturb.positions import PromptBatch
 from recinterp.perturb.runner import hooks_needed, select_rows
-from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -72,12 +71,15 @@ def learn_subspaces(
     Raises:
         InterventionError: If the model or a hook point needs hooks, which give no gradients here.
         InactiveHookError: If an edit does not reach the logits.
+        UnknownNameError: If the task has no such token; EOS is none where it has no EOS.
 
     Reference:
         Geiger et al., Finding Alignments Between Interpretable Causal Variables and Distributed
         Neural Representations (2024).
     """
     why = hooks_needed(adapter, plan)
+    if unknown := next((goal for goal in goals if goal not in task.ids), None):
+        raise UnknownNameError("learn subspaces that predict the goals", unknown, task.ids)
     if why:
         hint = "choose a model and hook points that the fast backend supports"
         raise InterventionError("learn subspaces", why, hint)
@@ -170,7 +172,7 @@ def make_subspace_batch(
             read_unit(adapter, rows, step.units[0], read_sources(adapter, rows, [w.hook])[w.hook])
             for step, w in zip(plan, writes, strict=True)
         ]
-    ids = [task.eos if goals[i] == EOS else task.ids[goals[i]] for i in chosen]
+    ids = [task.ids[goals[i]] for i in chosen]  # EOS is named in the ids as well
     return SubspaceBatch(
         backend, backend.clean(rows), writes, old, torch.tensor(ids, device=adapter.device)
     )

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recinterp.errors import DomainError, SourceError, TaskError, UnknownNameError
 from recinterp.semantics.ast import Function, Program
@@ -25,7 +25,10 @@ from recinterp.tasks.stepwise import stepwise_task
 from recinterp.tasks.template import (
     SPECIALS,
     TEMPLATE,
+    add_default_end,
     check_ids,
+    check_length,
+    check_output_length,
     check_template,
     render_ids,
     split_template,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
 
 ORDERS = ("natural", "reverse")
+OutputLength: TypeAlias = "int | Callable[[Sequence[str]], int] | None"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class Task:
         given_ids: Pairs of a token and its id, where a model trained elsewhere has its own.
         bos: Id of BOS, or None if the template has no {bos}.
         template: How input and output are joined into one sequence of a decoder-only model.
+        output_length: Of a task without EOS: how many tokens each output has, the same number for
+            all or a function of the input's tokens; None: as many as the true output. See
+            `with_vocab`.
         longest: Number of tokens up to which the derived machine has to be right; None for all
             inputs. See `within`.
     """
@@ -71,6 +78,7 @@ class Task:
     given_ids: tuple[tuple[str, int], ...] = ()
     bos: int | None = None
     template: str = TEMPLATE
+    output_length: OutputLength = None
     longest: int | None = field(default=None, compare=False)
 
     @classmethod
@@ -210,9 +218,9 @@ class Task:
         return self.ids["SEP"]
 
     @property
-    def eos(self) -> int:
-        """The id of EOS."""
-        return self.ids["EOS"]
+    def eos(self) -> int | None:
+        """The id of EOS; None where outputs have a known length and nothing ends them."""
+        return self.ids.get("EOS")
 
     def with_vocab(
         self,
@@ -220,9 +228,10 @@ class Task:
         *,
         pad: int,
         sep: int,
-        eos: int,
+        eos: int | None,
         bos: int | None = None,
         template: str = TEMPLATE,
+        output_length: OutputLength = None,
     ) -> Task:
         """The task with the token ids and the template of a model trained elsewhere.
 
@@ -230,21 +239,64 @@ class Task:
             ids: Token -> id, for every constructor token (and `,` where there are two arguments).
             pad: Id of PAD. Specials may share an id among themselves.
             sep: Id of SEP, which stands between input and output.
-            eos: Id of EOS, which ends the output.
+            eos: Id of EOS, which ends the output; None if the model has none: every output is
+                decoded to its known length, and {eos} is dropped from the template.
             bos: Id of BOS; None if the model has none, {bos} is dropped from the template then.
             template: How input and output are joined, made of {bos} {input} {sep} {output} {eos}.
+            output_length: Only without EOS: the number of tokens of every output, or a function
+                from an input's tokens to it; None: each output is as long as the true one.
 
         Returns:
             A new task; this one is unchanged.
 
         Raises:
-            TaskError: A token is missing, two tokens share an id, or the template makes no sense.
+            TaskError: A token is missing, two tokens share an id, the template makes no sense, or
+                `output_length` is given with an EOS or is no length.
+
+        Example:
+            `task.with_vocab({"0": 0, "1": 1}, pad=2, sep=2, eos=None, output_length=1)`: the
+            parity of bits, one token behind the separator.
         """
         needed = set(self.vocab) - set(SPECIALS)
-        specials = {"PAD": pad, "SEP": sep, "EOS": eos} | ({} if bos is None else {"BOS": bos})
+        specials = {"PAD": pad, "SEP": sep}
+        specials |= {k: v for k, v in (("EOS", eos), ("BOS", bos)) if v is not None}
         known = check_ids(ids, needed, specials)
+        template = add_default_end(template) if eos is None else template
         check_template(template)
-        return replace(self, given_ids=known, bos=bos, template=template)
+        check_output_length(output_length, eos)
+        return replace(
+            self, given_ids=known, bos=bos, template=template, output_length=output_length
+        )
+
+    def count_output_tokens(self, inputs: Sequence[Sequence[str]]) -> list[int] | None:
+        """How many tokens the output of each input has, where that is known without decoding it.
+
+        Args:
+            inputs: Tokens of N inputs.
+
+        Returns:
+            N numbers; None for a task with EOS, whose outputs end with it.
+
+        Raises:
+            InvalidInputError: One of them is no input.
+            TaskError: `output_length` gives something else than a number for one of them.
+        """
+        if self.eos is not None:
+            return None
+        known, queried = self._output_lengths, [tuple(x) for x in inputs]
+        new = list(dict.fromkeys(x for x in queried if x not in known))
+        if self.output_length is None:
+            known |= {x: len(y) for x, y in zip(new, self.apply_many(new), strict=True)}
+        elif callable(self.output_length):
+            rule = self.output_length
+            known |= {x: check_length(rule(x), f"of {' '.join(x)}") for x in new}
+        else:
+            known |= dict.fromkeys(new, self.output_length)
+        return [known[x] for x in queried]
+
+    @cached_property
+    def _output_lengths(self) -> dict[tuple[str, ...], int]:
+        return {}
 
     @cached_property
     def _layout(self) -> tuple[list[str], list[str]]:
@@ -253,6 +305,10 @@ class Task:
     @cached_property
     def _id(self) -> Callable[[str], int]:
         return dict(self.ids).__getitem__
+
+    def _render(self, names: Sequence[str], tokens: Sequence[str]) -> list[int]:
+        absent = [n for n, i in (("bos", self.bos), ("eos", self.eos)) if i is None]
+        return render_ids([n for n in names if n not in absent], tokens, self._id)
 
     def prompt(self, tokens: Sequence[str]) -> list[int]:
         """The ids of an input up to and including SEP: what a decoder-only model is given.
@@ -263,7 +319,7 @@ class Task:
         Returns:
             The ids, without padding.
         """
-        return render_ids(self._layout[0], tokens, self._id, self.bos)
+        return self._render(self._layout[0], tokens)
 
     def target(self, tokens: Sequence[str]) -> list[int]:
         """The ids that a model should write after the prompt.
@@ -272,9 +328,9 @@ class Task:
             tokens: Tokens of an output, as `apply` gives them.
 
         Returns:
-            The ids of the output's tokens, and of EOS.
+            The ids of the output's tokens, and of EOS where the task has one.
         """
-        end = render_ids(self._layout[1], (), self._id, self.bos)
+        end = self._render(self._layout[1], ())
         return [*map(self._id, tokens), *end]
 
     # terms
@@ -645,7 +701,17 @@ class Task:
 
     # saved form
     def to_json(self) -> dict[str, Any]:
-        """The task as plain data, enough to make it again; checkpoints record it."""
+        """The task as plain data, enough to make it again; checkpoints record it.
+
+        Raises:
+            TaskError: `output_length` is a function, which has no description.
+        """
+        if callable(self.output_length):
+            raise TaskError(
+                "save a task",
+                "output_length is a function, which has no finite description",
+                "use a number, or None for the length of the true output",
+            )
         data = {part.name: getattr(self, part.name) for part in fields(self)}
         return data | {"tokens": dict(data.pop("shown")), "ids": dict(data.pop("given_ids"))}
 
@@ -667,6 +733,7 @@ class Task:
             given_ids=tuple(sorted((str(t), int(i)) for t, i in data["ids"].items())),
             bos=data["bos"],
             template=data["template"],
+            output_length=data.get("output_length"),
             longest=data.get("longest"),
         )
 

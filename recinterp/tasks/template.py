@@ -38,17 +38,45 @@ def split_template(template: str) -> tuple[list[str], list[str]]:
     return names[:at], names[at + 1 :]
 
 
+def add_default_end(template: str) -> str:
+    """A template of a model without EOS, with the {eos} that it may leave out."""
+    return template if "{eos}" in template else template + "{eos}"
+
+
 def render_ids(
-    names: Sequence[str], tokens: Sequence[str], id_of: Callable[[str], int], bos: int | None
+    names: Sequence[str], tokens: Sequence[str], id_of: Callable[[str], int]
 ) -> list[int]:
     """Ids of the names of half a template, an input's tokens in their place."""
     ids: list[int] = []
     for name in names:
-        if name == "input":
-            ids += map(id_of, tokens)
-        elif name != "bos" or bos is not None:
-            ids.append(id_of(name.upper()))
+        ids += map(id_of, tokens) if name == "input" else [id_of(name.upper())]
     return ids
+
+
+def check_output_length(output_length: object, eos: int | None) -> None:
+    """TaskError where an output length is given with an EOS, or is no length."""
+    if output_length is None:
+        return
+    if eos is not None:
+        raise TaskError(
+            "give a task a vocabulary",
+            "it has both an EOS and an output_length",
+            "pass eos=None, or leave output_length out",
+        )
+    if not callable(output_length):
+        check_length(output_length)
+
+
+def check_length(length: object, of: str = "") -> int:
+    """The length, if it is a number of tokens. Raises TaskError."""
+    if isinstance(length, bool) or not hasattr(length, "__index__"):
+        problem = f"the output length {of} is {length!r}"
+    elif (number := length.__index__()) >= 0:
+        return int(number)
+    else:
+        problem = f"the output length {of} is {number}"
+    hint = "give a whole number from 0 on, or a function from an input's tokens to one"
+    raise TaskError("give a task a vocabulary", " ".join(problem.split()), hint)
 
 
 def check_ids(

@@ -48,6 +48,9 @@ class Words:
     def prompt(self, tokens: Sequence[str]) -> list[int]:
         return [*(self.ids[x] for x in tokens), self.sep]
 
+    def count_output_tokens(self, inputs: Sequence[Sequence[str]]) -> None:
+        """Outputs end with EOS."""
+
     def apply(self, tokens: Sequence[str]) -> list[str]:
         if self.kind != "parity":
             return list(tokens if self.kind == "copy" else reversed(tokens))

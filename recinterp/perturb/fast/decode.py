@@ -101,22 +101,44 @@ def _restrict_step(step: Intervention, rows: PromptBatch) -> Intervention:
 
 @torch.no_grad()
 def decode(
-    adapter: Adapter, task: Task, weights: FastWeights, rows: PromptBatch, plan: Plan
+    adapter: Adapter,
+    task: Task,
+    weights: FastWeights,
+    rows: PromptBatch,
+    plan: Plan,
+    lengths: Sequence[int] | None = None,
 ) -> list[tuple[list[str], bool]]:
-    """Per row: the tokens written, forced ones included, and whether EOS ended them."""
+    """Per row: the tokens written, forced ones included, and whether that is the whole output.
+
+    Args:
+        adapter: The model.
+        task: Its task.
+        weights: Its weights, as the fast backend reads them.
+        rows: The prompts.
+        plan: The interventions.
+        lengths: Tokens of each whole output, for a task without EOS.
+    """
     with ensure_source_cache():
-        return _Decoding(adapter, task, weights, rows, plan).run()
+        return _Decoding(adapter, task, weights, rows, plan, lengths).run()
 
 
 class _Decoding:
     def __init__(
-        self, adapter: Adapter, task: Task, weights: FastWeights, rows: PromptBatch, plan: Plan
+        self,
+        adapter: Adapter,
+        task: Task,
+        weights: FastWeights,
+        rows: PromptBatch,
+        plan: Plan,
+        lengths: Sequence[int] | None,
     ) -> None:
         self.adapter, self.task, self.weights, self.plan = adapter, task, weights, plan
         self.rows = rows
         self.outs = [list(prefix) for prefix in rows.prefixes]
         self.ended = [False] * len(rows)
         self.open = [int(q) < adapter.n_ctx for q in rows.prediction]
+        self.lengths = lengths
+        self._end_full_outputs()
         self.kv: list[Tensor] = []
         self.split: EncoderDecoderSplit | None = None
 
@@ -177,6 +199,13 @@ class _Decoding:
             self.outs[i].append(name)
             fits = int(self.rows.prediction[i]) + 2 < self.adapter.n_ctx
             self.open[i] = fits and name in self.task.ids
+        self._end_full_outputs()
+
+    def _end_full_outputs(self) -> None:
+        """End the outputs that have their known length, where no EOS ends them."""
+        for i, length in enumerate(self.lengths or ()):
+            if len(self.outs[i]) >= length:
+                self.open[i], self.ended[i] = False, True
 
 
 def _at(edits: Sequence[Edit], prediction: Int[Tensor, " row"]) -> list[Edit]:

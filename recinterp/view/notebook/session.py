@@ -415,7 +415,7 @@ class Session:
         predicted = self._logits(batch, self._constant_plan(intervention)).argmax(-1)
         right = 0
         for i, y in enumerate(truth):
-            wanted = [self.task.ids[token] for token in y] + [self.task.eos]
+            wanted = self.task.target(y)[: len(y) + 1]  # with EOS, where the task has one
             sep = int(batch.sep[i])
             right += predicted[i, sep : sep + len(wanted)].tolist() == wanted
         return right
@@ -485,7 +485,9 @@ class Session:
         sep = int(batch.sep[0])
         logits = self._logits(batch, self._constant_plan(intervention), captured)
         patterns = torch.stack([captured[name][0, :, sep:] for name in self._pattern_hooks])
-        return decode_tokens(self.adapter, logits[0, sep:]), _quantize_uint8(patterns)
+        ids, steps = logits[0, sep:].argmax(-1).tolist(), range(len(prefix) + 1)
+        tokens = self.adapter.name_next_tokens(ids, [x] * len(steps), steps)
+        return tokens, _quantize_uint8(patterns)
 
     def _redirected_steps(
         self, x: TokenTuple, prefix: TokenTuple, intervention: HeadIntervention
@@ -504,7 +506,7 @@ class Session:
             plan = self.plan(intervention, [positions[t] for t in steps]) if exists else []
             captured: dict[str, Tensor] = {}
             logits, each = self._logits(batch, plan, captured), torch.arange(len(steps))
-            tokens = decode_tokens(self.adapter, logits[each, batch.prediction])
+            tokens = decode_tokens(self.adapter, logits[each, batch.prediction], batch)
             predicted |= dict(zip(steps, tokens, strict=True))
             for i, name in enumerate(hooks):
                 read = captured[name][each, :, batch.prediction]  # (step, head, key)
