@@ -390,7 +390,7 @@ class _FaultSearch:
         return _Fault(group=group, known=known, kinds=self.kinds(group.rows, known))
 
     def is_one(self, fault: _Fault, other: _Fault) -> bool:
-        """Whether a kind with a bound, or one of outputs, that fits both describes them together."""
+        """Whether a kind with a bound, or one of outputs, describes both faults together."""
         whole = (ShortcutKind.DOES_NOT_END, ShortcutKind.DROPPED_REPEATS)
         bounded = {k for k, bound in fault.kinds if bound is not None or k in whole}
         shared = bounded & {k for k, _ in other.kinds}
