@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +30,7 @@ from recinterp.tasks import Task
 from recinterp.tokens import EOS, TRUNCATED
 
 Hook = tuple[str, Callable[..., Tensor | None]]  # hook point, function of (activation, hook)
+_head_counts: WeakKeyDictionary[nn.Module, dict[str, int]] = WeakKeyDictionary()
 
 
 class Adapter:
@@ -183,6 +185,26 @@ class Adapter:
     def n_heads(self) -> int:
         """Heads per block."""
         return int(backend.get_config(self.model).n_heads)
+
+    def count_heads(self, hook: str) -> int:
+        """Heads of a hook point, read off its activation; 0 where it has none.
+
+        Keys and values have fewer heads than queries where several query heads share one.
+
+        Args:
+            hook: Name of the hook point.
+
+        Raises:
+            UnknownHookError: There is no such hook point.
+        """
+        counts = _head_counts.setdefault(self.model, {})
+        if hook not in counts:
+            prompt = self.task.prompt(next(x for x in self.task.inputs(None) if x))
+            value = self.cache(torch.tensor([prompt]), [hook]).get(hook)
+            per_head = value is not None and value.dim() == 4
+            axis = 1 if hook.endswith(("hook_pattern", "hook_attn_scores")) else 2
+            counts[hook] = value.shape[axis] if value is not None and per_head else 0
+        return counts[hook]
 
     @property
     def d_model(self) -> int:

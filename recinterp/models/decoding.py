@@ -20,6 +20,7 @@ from recinterp.models.architectures.decoder_only import DecoderOnly, KeyValueCac
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder, Memory
 from recinterp.models.backends import native
 from recinterp.models.backends.split_rows import RowSplit
+from recinterp.models.backends.transformer_lens import has_user_hooks
 
 Forward = Callable[[Int[Tensor, "batch pos"]], Float[Tensor, "batch pos vocab"]]
 NextIds = Int[Tensor, "batch"]
@@ -323,8 +324,7 @@ def get_stand_in(model: nn.Module) -> DecoderOnly | EncoderDecoder | None:
 
 
 def _has_hooks(model: nn.Module) -> bool:
-    points = getattr(model, "hook_dict", {})
-    return any(getattr(point, "fwd_hooks", ()) for point in points.values())
+    return has_user_hooks(getattr(model, "hook_dict", {}).values())
 
 
 def _build_stand_in(model: nn.Module) -> DecoderOnly | EncoderDecoder | None:

@@ -114,7 +114,8 @@ def _rows(adapter: Adapter, task: Task, hook: str) -> PromptBatch:
         return build_batch(task, [same_length[0]] * len(prefixes), prefixes)
     outputs = [task.apply(tokens) for tokens in same_length]
     max_written = adapter.n_ctx - max(len(task.prompt(x)) for x in same_length)
-    return build_batch(task, same_length, [y[: min(max_written, 3)] for y in outputs])
+    written = min(max_written, 3, *map(len, outputs))  # equal, so that no row is padded
+    return build_batch(task, same_length, [y[:written] for y in outputs])
 
 
 def _neighbours(adapter: Adapter, hook: str) -> list[str]:

@@ -29,7 +29,8 @@ class Unit:
 
     Attributes:
         hook: Name of the hook point, as in TransformerLens: `blocks.0.attn.hook_z`.
-        head: Index of one head; None for the whole activation.
+        head: Index of one head; None for the whole activation. At `hook_k` and `hook_v` it counts
+            the heads of the keys and values, which may be fewer than those of the queries.
         at: One or several classes of positions.
     """
 
@@ -249,7 +250,8 @@ class PathPatch:
     """Patch what one head passes directly to another, through its queries, keys or values.
 
     Every other head between them stays as in the clean run, and so do the MLPs unless `mlps` is
-    set. Reference: Wang et al., Interpretability in the Wild (2022).
+    set. Where several query heads share keys and values, only the receiver reads the patched ones.
+    Reference: Wang et al., Interpretability in the Wild (2022).
 
     Attributes:
         sender: (layer, head) whose output is taken from the sources.
@@ -294,9 +296,23 @@ class PathPatch:
 
     def edited_units(self, adapter: Adapter) -> tuple[Unit, ...]:
         """The units that this intervention writes to in the model of `adapter`."""
-        (low, sender), (high, receiver) = self.sender, self.receiver
-        into = Unit(f"blocks.{high}.attn.hook_{self.through}", receiver)
-        return head(low, sender, self.at), into
+        sender, into = head(*self.sender, self.at), self.patched_unit(adapter)
+        if self.shares_keys(adapter):
+            return sender, head(*self.receiver), into
+        return sender, into
+
+    def shares_keys(self, adapter: Adapter) -> bool:
+        """Whether the patched keys or values are those of other query heads as well."""
+        hook = f"blocks.{self.receiver[0]}.attn.hook_{self.through}"
+        return 0 < adapter.count_heads(hook) < adapter.n_heads
+
+    def patched_unit(self, adapter: Adapter) -> Unit:
+        """The queries, keys or values that the receiver reads, by their own number."""
+        layer, receiver = self.receiver
+        hook = f"blocks.{layer}.attn.hook_{self.through}"
+        if self.shares_keys(adapter):
+            receiver //= adapter.n_heads // adapter.count_heads(hook)
+        return Unit(hook, receiver)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from recinterp.models import Adapter
 from recinterp.perturb.fast.decode import decode, restrict_to_current, supports_kv_cache
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
-from recinterp.perturb.lowering.hooks import compile_hook
+from recinterp.perturb.lowering.forward_pass import run_edits
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.prompts import edit_prompts
 from recinterp.perturb.lowering.validate import check_plan
@@ -171,8 +171,7 @@ def _next_logits(
     backend = fast_backend_for(adapter)
     if isinstance(backend, FastBackend) and not hooks_needed(adapter, plan):
         return backend.run(edited, [edits])[0].cpu()
-    hooks = [compile_hook(edit) for edit in edits]
-    logits = adapter.run_with_hooks(edited.ids, hooks) if hooks else adapter.logits(edited.ids)
+    logits, _ = run_edits(adapter, edited, edits)
     return logits[torch.arange(len(edited)), edited.prediction.to(logits.device)].float().cpu()
 
 

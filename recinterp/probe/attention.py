@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recinterp.perturb.lowering.forward_pass import run_edits
 from recinterp.perturb.positions import INPUTS, PromptBatch, build_batch
 from recinterp.probe.landmarks import Landmark, Step, best, landmarks
 from recinterp.stats import Rate
@@ -45,7 +46,7 @@ def measure_attention(
     """
     rows = build_batch(task, [x for (x, _), _ in steps], [y[:t] for (_, t), y in steps])
     hooks = [f"blocks.{layer}.attn.hook_pattern" for layer in range(adapter.n_layers)]
-    cache = adapter.cache(rows.ids, hooks)
+    _, cache = run_edits(adapter, rows, read=hooks)
     found: dict[HeadIndex, tuple[Landmark, Rate] | None] = {}
     candidates = landmarks(task)
     at_steps = [step for step, _ in steps]

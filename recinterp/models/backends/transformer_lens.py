@@ -7,7 +7,7 @@ Both are imported late, so that importing this library costs nothing and works w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version as _version_of
 from typing import Protocol, cast
 
@@ -49,6 +49,16 @@ def build_bridge(model: nn.Module) -> nn.Module:
     cast(Callable[[str], None], model.set_attn_implementation)("eager")
     built = build_bridge_from_module(model, type(model).__name__, hf_config=model.config)
     return cast(nn.Module, built)
+
+
+def has_user_hooks(points: Iterable[object]) -> bool:
+    """Whether hook points have hooks that TransformerLens has not put there itself.
+
+    A bridge around OPT, BERT or Marian wires some of its points by permanent hooks of its own.
+    """
+    attached = (hook for point in points for hook in getattr(point, "fwd_hooks", ()))
+    wired = (getattr(getattr(hook, "user_hook", None), "__module__", "") or "" for hook in attached)
+    return not all(module.startswith("transformer_lens.") for module in wired)
 
 
 def describe_version() -> str:

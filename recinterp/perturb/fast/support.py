@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recinterp.models.backends import native
+from recinterp.models.backends.transformer_lens import has_user_hooks
 from recinterp.perturb.fast.batching import run_many
 from recinterp.perturb.fast.forward import Clean, forward
 from recinterp.perturb.fast.hook_points import POINTS, Frame, SuffixFrame, point_of
@@ -137,7 +138,7 @@ class _ModelState:
 
     def has_hooks(self) -> bool:
         """Whether the model has hooks of its user's."""
-        return any(getattr(point, "fwd_hooks", ()) for point in self._points)
+        return has_user_hooks(self._points)
 
 
 def fast_backend_for(adapter: Adapter) -> FastBackend | str:

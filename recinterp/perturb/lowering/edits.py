@@ -9,7 +9,7 @@ PatternFreeze  all attention of a layer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, TypeAlias
 
@@ -111,6 +111,27 @@ class PatternFreeze:
 
 
 Edit: TypeAlias = Write | PatternEdit | PatternFreeze
+
+
+def select_rows(edit: Edit, rows: Int[Tensor, " some"], width: int) -> Edit:
+    """The part of an edit that falls on some rows of a batch, for a batch of those rows only.
+
+    Args:
+        edit: The edit.
+        rows: Indices of the rows, ascending.
+        width: Positions of each of these rows; attention is cut to them.
+    """
+    if isinstance(edit, PatternFreeze):
+        some = rows.to(edit.pattern.device)
+        return replace(edit, pattern=edit.pattern[some][:, :, :width, :width])
+    here = torch.isin(edit.row, rows)
+    placed = {"row": torch.searchsorted(rows, edit.row[here]), "pos": edit.pos[here]}
+    if isinstance(edit, PatternEdit):
+        pattern = edit.pattern[here.to(edit.pattern.device)][..., :width]
+        return replace(edit, pattern=pattern, **placed)
+    value = edit.value[here.to(edit.value.device)] if edit.per_site else edit.value
+    noise = None if edit.noise is None else edit.noise[here]
+    return replace(edit, value=value, noise=noise, **placed)
 
 
 def check_no_overwrite(edits: Sequence[Edit], width: int) -> None:

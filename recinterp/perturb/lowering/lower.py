@@ -20,7 +20,8 @@ from recinterp.perturb.lowering.edits import (
     Write,
     check_no_overwrite,
 )
-from recinterp.perturb.lowering.hooks import Hook, compile_hook, replace_activation
+from recinterp.perturb.lowering.forward_pass import run_edits
+from recinterp.perturb.lowering.hooks import Hook, compile_hook
 from recinterp.perturb.lowering.sources import (
     ensure_source_cache,
     read_sources,
@@ -72,10 +73,37 @@ def lower(
     """
     with ensure_source_cache():
         made = [
-            edit for step in plan for edit in _lower_step(adapter, task, rows, step, clean or rows)
+            (edit, _sharing_receiver(adapter, step))
+            for step in plan
+            for edit in _lower_step(adapter, task, rows, step, clean or rows)
         ]
-    check_no_overwrite(made, rows.ids.shape[1])
-    return made
+        receivers = sorted({receiver for _, receiver in made if receiver is not None})
+        outputs: list[Edit] = []
+        for receiver in receivers or [None]:
+            edits = [edit for edit, only in made if only in (None, receiver)]
+            check_no_overwrite(edits, rows.ids.shape[1])
+            if receiver is not None:
+                outputs.append(_lower_shared_path(adapter, rows, receiver, [*outputs, *edits]))
+    return [*outputs, *(edit for edit, receiver in made if receiver is None)]
+
+
+def _sharing_receiver(adapter: Adapter, step: Intervention) -> tuple[int, int] | None:
+    """The (layer, head) at the end of a path, where its keys or values are other heads' too."""
+    shares = isinstance(step, PathPatch) and step.shares_keys(adapter)
+    return step.receiver if isinstance(step, PathPatch) and shares else None
+
+
+def _lower_shared_path(
+    adapter: Adapter, rows: PromptBatch, receiver: tuple[int, int], edits: Sequence[Edit]
+) -> Write:
+    """The receiver's output with the patched keys and values, which no other head may read.
+
+    The write comes before all others at its point, as the output itself does.
+    """
+    unit = head(*receiver)
+    _, read = run_edits(adapter, rows, edits, read=[unit.hook])
+    value = read_unit(adapter, rows, unit, read[unit.hook])
+    return _make_write(adapter, rows, unit, "set", value, True)
 
 
 def lower_to_hooks(
@@ -233,22 +261,21 @@ def _lower_redirect(rows: PromptBatch, step: Redirect) -> PatternEdit:
 
 def _lower_path_patch(adapter: Adapter, task: Task, rows: PromptBatch, step: PathPatch) -> Write:
     """The receiver's queries, keys or values, if only the sender were as on the sources."""
-    (low, h), (high, receiver) = step.sender, step.receiver
-    sent = Interchange((head(low, h, step.at),), step.inputs, step.prefixes)
+    low, high = step.sender[0], step.receiver[0]
+    sent = Interchange((head(*step.sender, step.at),), step.inputs, step.prefixes)
     edits: list[Edit] = [*_lower_interchange(adapter, task, rows, sent)]
     still = [f"blocks.{layer}.attn.hook_z" for layer in range(low + 1, high)]
     if not step.mlps:
         still += [f"blocks.{layer}.hook_mlp_out" for layer in range(low, high)]
     still = [hook for hook in still if hook in adapter.hook_names]
     clean = read_sources(adapter, rows, still) if still else {}
-    into = f"blocks.{high}.attn.hook_{step.through}"
-    held: dict[str, Tensor] = {}
-    hooks = [compile_hook(edit) for edit in edits]
-    hooks += [(hook, replace_activation(clean[hook])) for hook in still]
-    hooks += [(into, lambda value, hook=None: held.__setitem__(into, value.detach().clone()))]
-    adapter.run_with_hooks(rows.ids, hooks)
-    unit = Unit(into, receiver)
-    return _make_write(adapter, rows, unit, "set", read_unit(adapter, rows, unit, held[into]), True)
+    for unit in map(Unit, still):
+        value = read_unit(adapter, rows, unit, clean[unit.hook])
+        edits.append(_make_write(adapter, rows, unit, "set", value, True))
+    into = step.patched_unit(adapter)
+    _, read = run_edits(adapter, rows, edits, read=[into.hook])
+    patched = read_unit(adapter, rows, into, read[into.hook])
+    return _make_write(adapter, rows, into, "set", patched, True)
 
 
 def _pattern_edit(

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.perturb.fast.support import fast_backend_for
+from recinterp.perturb.lowering.forward_pass import run_edits
 from recinterp.perturb.plan import Ablate, Reference, Unit
 from recinterp.perturb.positions import PromptBatch, Tokens, build_batch
 from recinterp.tokens import TRUNCATED
@@ -78,10 +79,10 @@ def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> A
 def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> Activations:
     backend = fast_backend_for(adapter)
     if isinstance(backend, str):
-        return adapter.cache(rows.ids, hooks)
+        return run_edits(adapter, rows, read=hooks)[1]
     held = backend.read(rows, hooks)
     left = [hook for hook in hooks if hook not in held]
-    return {**held, **adapter.cache(rows.ids, left)} if left else held
+    return {**held, **run_edits(adapter, rows, read=left)[1]} if left else held
 
 
 def reference_rows(adapter: Adapter, task: Task, step: Ablate) -> PromptBatch:

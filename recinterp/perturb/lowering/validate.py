@@ -29,10 +29,14 @@ def check_unit(adapter: Adapter, unit: Unit) -> None:
     if not unit.hook.endswith(per_head):
         hint = "name a head of hook_z, hook_pattern, hook_q, hook_k or hook_v"
         raise UnknownHookError(f"edit {unit}", "this hook point has no heads", hint)
-    last = adapter.n_heads - 1
-    if not 0 <= unit.head <= last:
-        hint = f"nearest: head {max(0, min(unit.head, last))}"
-        raise UnknownHookError(f"edit {unit}", f"its heads are 0 to {last}", hint)
+    count = adapter.count_heads(unit.hook)
+    if not count:
+        hint = "edit the whole activation, without a head"
+        raise UnknownHookError(f"edit {unit}", "its activation has no axis of heads", hint)
+    if not 0 <= unit.head < count:
+        what = "key/value heads" if count < adapter.n_heads else "heads"
+        hint = f"nearest: head {max(0, min(unit.head, count - 1))}"
+        raise UnknownHookError(f"edit {unit}", f"its {what} are 0 to {count - 1}", hint)
 
 
 def check_hook(adapter: Adapter, hook: str) -> None:

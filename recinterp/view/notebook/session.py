@@ -24,8 +24,10 @@ from recinterp.errors import InterventionError, ModelNotLoadedError, UnknownName
 from recinterp.machine.execution.interpreter import machine_states
 from recinterp.models.torch_threads import one_thread
 from recinterp.perturb.liveness import assert_live
-from recinterp.perturb.lowering.lower import lower_to_hooks
+from recinterp.perturb.lowering.forward_pass import run_edits
+from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.sources import SourceCache, source_cache
+from recinterp.perturb.lowering.validate import check_plan
 from recinterp.perturb.plan import Ablate, Intervention, Redirect, edited_units, head
 from recinterp.perturb.positions import At, PromptBatch, build_batch
 from recinterp.perturb.runner import decode_tokens
@@ -523,17 +525,13 @@ class Session:
         with self._lock, one_thread(), source_cache(self._source_cache), torch.no_grad():
             for hook in sorted({unit.hook for unit in edited_units(self.adapter, plan)}):
                 assert_live(self.adapter, self.task, hook)
-            hooks = lower_to_hooks(self.adapter, self.task, batch, plan)
+            check_plan(self.adapter, plan)
+            edits = lower(self.adapter, self.task, batch, plan)
+            hooks = self._pattern_hooks if captured is not None else ()
+            logits, read = run_edits(self.adapter, batch, edits, read=hooks, after=True)
             if captured is not None:
-                hooks += [(name, _capture_into(captured, name)) for name in self._pattern_hooks]
-            return self.adapter.run_with_hooks(batch.ids, hooks).float().cpu()
-
-
-def _capture_into(captured: dict[str, Tensor], name: str) -> Callable[..., Any]:
-    def capture(value: Tensor, hook: object = None) -> None:
-        captured[name] = value.detach().float().cpu()
-
-    return capture
+                captured |= {name: value.float().cpu() for name, value in read.items()}
+            return logits.float().cpu()
 
 
 def _quantize_uint8(patterns: Float[Tensor, "layer head query key"]) -> Attention:
