@@ -125,13 +125,13 @@ def select_rows(edit: Edit, rows: Int[Tensor, " some"], width: int) -> Edit:
         some = rows.to(edit.pattern.device)
         return replace(edit, pattern=edit.pattern[some][:, :, :width, :width])
     here = torch.isin(edit.row, rows)
-    placed = {"row": torch.searchsorted(rows, edit.row[here]), "pos": edit.pos[here]}
+    row, pos = torch.searchsorted(rows, edit.row[here]), edit.pos[here]
     if isinstance(edit, PatternEdit):
         pattern = edit.pattern[here.to(edit.pattern.device)][..., :width]
-        return replace(edit, pattern=pattern, **placed)
+        return replace(edit, row=row, pos=pos, pattern=pattern)
     value = edit.value[here.to(edit.value.device)] if edit.per_site else edit.value
     noise = None if edit.noise is None else edit.noise[here]
-    return replace(edit, value=value, noise=noise, **placed)
+    return replace(edit, row=row, pos=pos, value=value, noise=noise)
 
 
 def check_no_overwrite(edits: Sequence[Edit], width: int) -> None:

@@ -102,7 +102,7 @@ def _groups_of_one_length(
     keys = lengths
     if adapter.architecture == "encoder-decoder":
         keys = lengths * rows.ids.shape[1] + rows.sep
-    for key in keys.unique():
+    for key in sorted(set(keys.tolist())):
         some = (keys == key).nonzero()[:, 0]
         yield some, int(lengths[some[0]])
 
@@ -146,7 +146,7 @@ def _measure_padding(adapter: Adapter) -> bool:
     fitting = [x for x in inputs if len(task.prompt(x)) <= min(adapter.n_ctx, 24)] or inputs[:1]
     batch = build_batch(task, [fitting[0], fitting[-1]])
     length = int(batch.prediction[0]) + 1
-    alone = adapter.logits(batch.ids[:1, :length])[0]
+    single = adapter.logits(batch.ids[:1, :length])[0]
     padding = torch.full((1, min(adapter.n_ctx, length + 6) - length), task.pad)
     other = torch.full_like(padding, task.ids[task.constructors[0]])
     # One shape, so that equal sums are taken in one order and equal results are equal bits.
@@ -155,10 +155,10 @@ def _measure_padding(adapter: Adapter) -> bool:
         for tail in (padding, other)
     )
     beside = adapter.logits(batch.ids)[0, :length]
-    scale = float(alone.abs().max()) + 1e-9
+    scale = float(single.abs().max()) + 1e-9
     same_bits, same_numbers = 1e-6, 1e-4
     return (
         float((padded - filled).abs().max()) > same_bits * scale
-        or float((padded - alone).abs().max()) > same_numbers * scale
-        or float((beside - alone).abs().max()) > same_numbers * scale
+        or float((padded - single).abs().max()) > same_numbers * scale
+        or float((beside - single).abs().max()) > same_numbers * scale
     )

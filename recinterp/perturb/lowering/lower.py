@@ -79,7 +79,8 @@ def lower(
         ]
         receivers = sorted({receiver for _, receiver in made if receiver is not None})
         outputs: list[Edit] = []
-        for receiver in receivers or [None]:
+        either: list[tuple[int, int] | None] = [*receivers] or [None]
+        for receiver in either:
             edits = [edit for edit, only in made if only in (None, receiver)]
             check_no_overwrite(edits, rows.ids.shape[1])
             if receiver is not None:
