@@ -269,12 +269,12 @@ def _gain(here: Mask, wrong: Mask, right: Mask) -> float:
     return float((here & wrong).sum()) - 3.0 * float((here & right).sum())
 
 
-def _conditions(features: Features, among: Mask, most: int = 40) -> Iterator[InputCondition]:
+def _conditions(features: Features, among: Mask, max_values: int = 40) -> Iterator[InputCondition]:
     """Every comparison that holds on some of the inputs in question and not on all of them."""
     for (kind, token), value in features.items():
         values = np.unique(value[among])
-        if len(values) > most:
-            values = np.unique(np.quantile(values, np.linspace(0, 1, most)).astype(int))
+        if len(values) > max_values:
+            values = np.unique(np.quantile(values, np.linspace(0, 1, max_values)).astype(int))
         for bound in values[1:].tolist():
             yield InputCondition(kind=kind, token=token, at_least=True, bound=bound)
         for bound in values[:-1].tolist():

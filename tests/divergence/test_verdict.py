@@ -210,7 +210,8 @@ def test_predicted_but_unrelated_function_is_undetermined():
 
     ex = ri.explain(other, task, domain=ri.Domain(max_length=9))
     inputs = list(task.inputs(9))
-    said = zip(ex.machine.run_many(inputs), other(inputs), strict=True)
+    assert ex.predictor is not None
+    said = zip(ex.predictor.run_many(inputs), other(inputs), strict=True)
     assert sum(m == y for m, y in said) >= 0.95 * len(inputs)
     assert ex.diff.verdict == "undetermined"
     assert all(ex.will_fail(inputs))

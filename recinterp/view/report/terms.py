@@ -60,7 +60,17 @@ def link_terms(text: str) -> str:
 
     Words that sentences also use in their everyday sense are linked in tables only.
     """
-    everyday = {"query", "carried", "neither", "other", "exact", "guard", "bound", "reader"}
+    everyday = {
+        "query",
+        "bounded",
+        "carried",
+        "neither",
+        "other",
+        "exact",
+        "guard",
+        "bound",
+        "reader",
+    }
     names = {
         t.name.lower(): t.slug
         for t in glossary_terms().values()
