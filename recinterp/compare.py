@@ -94,7 +94,7 @@ def diff(
         agree=Rate(len(rows) - len(differences), len(rows)),
         both_claim=Rate.of(y == z for _, y, z in rows if y is not None and z is not None),
         shortest=tuple(sorted(differences, key=lambda d: len(d.input))[:max_listed]),
-        exhaustive=len(inputs) <= max_inputs,
+        exhaustive=len(inputs) <= max_inputs and not _is_sampled(a, b, domain),
     )
 
 
@@ -122,8 +122,27 @@ def _shared_inputs(
             "the domain has a max_depth, and without a task inputs have no depth",
             "pass a domain with only a max_length",
         )
+    if domain.is_sampled:
+        raise DomainError(
+            "compare two machines",
+            "the domain has a sampler, and without a task its inputs cannot be read",
+            "pass a domain of lengths, or compare explanations",
+        )
     inputs = _accepted_inputs(_machine_of(a), _machine_of(b), domain.max_length)
-    return (x for x in inputs if domain.exclude is None or not domain.exclude(x))
+    shortest = domain.min_length or 0
+    return (
+        x
+        for x in inputs
+        if len(x) - x.count(ARG_SEP) >= shortest
+        and (domain.exclude is None or not domain.exclude(x))
+    )
+
+
+def _is_sampled(a: Machine | Explanation, b: Machine | Explanation, domain: Domain | None) -> bool:
+    """Whether the inputs that are compared are drawn by a sampler, and never all there are."""
+    explained = next((x for x in (a, b) if not isinstance(x, Machine)), None)
+    used = domain or (None if explained is None else explained.domain)
+    return used is not None and used.is_sampled
 
 
 def _accepted_inputs(a: Machine, b: Machine, longest: int) -> Iterator[list[str]]:

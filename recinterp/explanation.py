@@ -178,17 +178,19 @@ class Explanation:
     def save(self, path: str | Path) -> None:
         """Write everything but the model to one JSON file, whole or not at all.
 
+        Of a domain that a function of the user's own bounds or draws, its inputs are written.
+
         Args:
             path: The file to write.
 
         Raises:
             UnwritableFileError: If the file cannot be written.
-            DomainError: If the domain is defined by a Python function, which JSON cannot hold.
+            TaskError: If the task's `output_length` is a function, which JSON cannot hold.
         """
         data = {
             "format": FORMAT,
             "task": self.task.to_json(),
-            "domain": self.domain.to_json(),
+            "domain": self.domain.to_json(self.task),
             **{name: to_plain(getattr(self, name)) for name in _plain_fields()},
         }
         write_text(path, json.dumps(data, ensure_ascii=False, indent=1))

@@ -156,6 +156,9 @@ def explain(
 
 def check_domain(domain: Domain, task: Task) -> Domain:
     """The domain itself. Raises DomainError if it cannot be enumerated or holds no input."""
+    if domain.max_length is None and domain.is_sampled:
+        lengths = [task.length(x) for x in domain.inputs(task)]
+        domain = replace(domain, max_length=max(lengths, default=0))
     if domain.max_length is None:
         raise DomainError(
             "explain a model", "the domain has no max_length", "pass Domain(max_length=…)"
@@ -201,7 +204,7 @@ def enumerate_or_sample(
 ) -> tuple[list[Tokens], bool]:
     """The inputs that are compared, and whether they are all of the domain."""
     inputs = list(islice(domain.inputs(task), config.max_enumerated + 1))
-    if len(inputs) <= config.max_enumerated:
+    if len(inputs) <= config.max_enumerated and not domain.is_sampled:
         return inputs, True
     shortest = inputs[: config.sample_size // 4]
     drawn = domain.sample(task, config.sample_size, seed=seed)

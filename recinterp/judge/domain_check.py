@@ -102,11 +102,12 @@ def check_on_domain(
     if model is None:
         hint = "load it with Explanation.load(path, model=…)"
         raise IncompatibleModelError(operation, "this explanation has no model", hint)
-    if domain.max_length is None:
+    if domain.max_length is None and not domain.is_sampled:
         raise DomainError(operation, "the domain has no max_length", "pass Domain(max_length=…)")
     inputs = list(islice(domain.inputs(task), sample_size + 1))
-    exhaustive = len(inputs) <= sample_size
-    if not exhaustive:
+    fits = len(inputs) <= sample_size
+    exhaustive = fits and not domain.is_sampled
+    if not fits:
         inputs = domain.sample(task, sample_size, seed=seed)
     if not inputs:
         raise DomainError(operation, "the domain holds no input", "pass a larger domain")

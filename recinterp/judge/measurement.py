@@ -206,7 +206,9 @@ def resolve_domain(model: object, domain: Domain | None) -> Domain:
             "no domain was given and the model records none",
             "pass domain=ri.Domain(max_length=…)",
         )
-    return Domain(max_length=trained.max_length)
+    return Domain(
+        max_length=trained.max_length, min_length=trained.min_length, sampler=trained.sampler
+    )
 
 
 def training_domain(model: object) -> tuple[Domain | None, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from recinterp.errors import DomainError
 from recinterp.judge.config import DEFAULTS, FidelityConfig
 from recinterp.splits import held_out
@@ -41,15 +39,18 @@ def build_strata(
     longer: list[list[str]] = []
     full: list[list[str]] = []
     for length in range(1, domain.max_length + 1):
-        depths = sorted(task.depths(length))
+        counts = domain.depths(task, length)
+        depths = sorted(counts)
+        deepest = max(task.depths(length), default=0)
         for depth in depths:
-            drawn = _draw_cell(task, length, depth, seed, config)
-            cell = [x for x in drawn if domain.contains(task, x)]
+            size = min(config.draws_per_cell, 4 * counts[depth] + 16)
+            drawn = domain.sample_cell(task, length, depth, size, seed)
+            cell = [x for x in _drop_duplicates(drawn) if held_out(x)]
             if length > longest:
                 longer += cell
             else:
                 by_depth.setdefault(depth, []).extend(cell)
-            if depth == depths[-1]:
+            if depth == deepest:
                 full += cell
     size = config.max_inputs
     found |= {f"depth {d}": _thin_evenly(cells, size) for d, cells in sorted(by_depth.items())}
@@ -65,15 +66,6 @@ def _draw_in_distribution(
     drawn = domain.sample(task, size, seed=seed, distribution=distribution)
     inputs = [x for x in _drop_duplicates(drawn) if held_out(x)]
     return _thin_evenly(inputs, config.max_inputs)
-
-
-def _draw_cell(
-    task: Task, length: int, depth: int, seed: int, config: FidelityConfig
-) -> Iterator[list[str]]:
-    """Held-out inputs of one length and depth."""
-    size = min(config.draws_per_cell, 4 * task.depths(length)[depth] + 16)
-    drawn = task.sample(size, seed=seed, length=length, depth=depth)
-    yield from (x for x in _drop_duplicates(drawn) if held_out(x))
 
 
 def _drop_duplicates(inputs: list[list[str]]) -> list[list[str]]:

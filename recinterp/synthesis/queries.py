@@ -76,15 +76,13 @@ def full_sample(
 
 def _draw(task: Task, domain: Domain, seed: int, config: QueryConfig) -> Iterator[list[str]]:
     longest = config.default_max_length if domain.max_length is None else domain.max_length
-    for length in range(longest + 1):
-        if task.count(length) <= config.max_listed_per_length:
+    for length in range(domain.min_length or 0, longest + 1):
+        if not domain.is_sampled and task.count(length) <= config.max_listed_per_length:
             yield from task.inputs_of(length)
             continue
-        depths = sorted(
-            d for d in task.depths(length) if domain.max_depth is None or d <= domain.max_depth
-        )
+        depths = sorted(domain.depths(task, length))
         wanted = config.per_cell * config.min_cells
         each = max(config.per_cell, wanted // max(1, len(depths)))
         for depth in depths:
             more = 2 if depth in depths[-2:] else 1
-            yield from task.sample(more * each, seed=seed, length=length, depth=depth)
+            yield from domain.sample_cell(task, length, depth, more * each, seed)

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from recinterp.splits import held_out
-from recinterp.tasks.domain import Domain, FullDepth, Listed, Matching
+from recinterp.tasks.domain import Domain, FullDepth, InputList, Listed, Matching
 from recinterp.tasks.library import task, tasks
 from recinterp.tasks.task import Task
 
-__all__ = ["Domain", "FullDepth", "Listed", "Matching", "Task", "held_out", "task", "tasks"]
+__all__ = [
+    "Domain",
+    "FullDepth",
+    "InputList",
+    "Listed",
+    "Matching",
+    "Task",
+    "held_out",
+    "task",
+    "tasks",
+]

@@ -672,6 +672,7 @@ class Task:
         max_length: int = DEFAULT_LENGTH,
         max_depth: int | None = None,
         exclude: Exclude | None = None,
+        min_length: int = 0,
     ) -> list[list[str]]:
         """Draw inputs with replacement; the same seed gives the same inputs.
 
@@ -686,6 +687,7 @@ class Task:
             max_length: Length of the longest inputs, in tokens.
             max_depth: Recursion depth of the deepest inputs; None for any.
             exclude: A predicate on tokens; inputs it holds of are not drawn.
+            min_length: Length of the shortest inputs, in tokens.
 
         Returns:
             `n` token lists.
@@ -696,7 +698,9 @@ class Task:
         """
         if n < 0:
             raise DomainError("sample inputs", f"n is {n}", "pass n >= 0")
-        wanted = SampleRequest(depth, length, distribution, max_length, max_depth, exclude)
+        wanted = SampleRequest(
+            depth, length, distribution, max_length, max_depth, exclude, min_length
+        )
         return self._sampler.draw_sample(n, seed, wanted)
 
     # saved form

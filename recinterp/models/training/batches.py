@@ -10,6 +10,7 @@ A row is `input SEP output EOS`. The loss counts the output and EOS, or the whol
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -103,6 +104,8 @@ def list_exclusions(
 ) -> Domain:
     """Replace a user's own predicate by the list of the inputs that it excludes.
 
+    A sampler of the user's own is replaced by the inputs that it draws.
+
     Args:
         domain: The domain; one that JSON can describe is returned as it is.
         task: The task whose inputs are listed.
@@ -115,17 +118,20 @@ def list_exclusions(
     try:
         domain.to_json()
     except DomainError:
-        whole = Domain(domain.max_length, domain.max_depth).inputs(task, limit=max_enumerated)
+        if domain.is_sampled:
+            return domain.list_inputs(task)
+        whole = replace(domain, exclude=None).inputs(task, limit=max_enumerated)
         listed = [tuple(tokens) for tokens in whole if not domain.contains(task, tokens)]
         if len(listed) > max_listed:
             raise
-        return Domain(domain.max_length, domain.max_depth, Listed(frozenset(listed)))
+        return replace(domain, exclude=Listed(frozenset(listed)))
     return domain
 
 
 def compute_n_ctx(task: Task, config: TrainConfig, answer: AnswerFunction | None = None) -> int:
     """The positions that a model needs: those of the longest of many sequences, and SLACK."""
-    inputs = Domain(max_length=config.max_length).sample(task, 2000, seed=0)
+    domain = Domain(max_length=config.max_length, min_length=config.min_length)
+    inputs = domain.sample(task, 2000, seed=0)
     outputs = map(answer or task.apply, inputs)
     pairs = zip(inputs, outputs, strict=True)
     return max(len(task.prompt(x)) + len(task.target(y)) for x, y in pairs) - 1 + SLACK

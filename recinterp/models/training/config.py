@@ -8,6 +8,8 @@ from math import cos, pi
 
 from recinterp.errors import ModelError
 from recinterp.models.architectures.shape import NORMS, POSITIONS
+from recinterp.tasks import Domain
+from recinterp.tasks.domain import DrawInputs
 
 Exclude = Callable[[Sequence[str]], bool]
 CHOICES = {
@@ -41,6 +43,9 @@ class TrainConfig:
             every depth.
         exclude: A predicate on the tokens of an input; where it is true, the input is left out of
             training.
+        min_length: Shortest training input, in tokens.
+        sampler: A function that draws training inputs, as `Domain` takes it; up to 10,000 inputs
+            are drawn once, trained on, and recorded with the model. None: by length and depth.
         distribution: How training inputs are drawn: "balanced" (every depth equally often, given
             the length), "uniform" (the length uniform, then each input of it equally likely) or
             "natural" (each input of the domain equally likely).
@@ -72,6 +77,8 @@ class TrainConfig:
     max_length: int = 16
     max_depth: int | None = None
     exclude: Exclude | None = None
+    min_length: int | None = None
+    sampler: DrawInputs | None = None
     distribution: str = "balanced"
     loss: str = "output"
     steps: int = 3000
@@ -89,6 +96,11 @@ class TrainConfig:
         self._check_heads()
         if self.architecture == "encoder-decoder":
             self._check_encoder_decoder()
+
+    @property
+    def domain(self) -> Domain:
+        """The inputs that are trained on."""
+        return Domain(self.max_length, self.max_depth, self.exclude, self.min_length, self.sampler)
 
     def _check_choices(self) -> None:
         for name, known in CHOICES.items():
@@ -129,10 +141,11 @@ class TrainConfig:
         return self.learning_rate * (1 + cos(pi * (step - warmup) / (self.steps - warmup))) / 2
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, without `exclude`, which the checkpoint's domain describes."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "exclude"}
+        """Plain values, without the functions, which the checkpoint's domain describes."""
+        functions = ("exclude", "sampler")
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in functions}
         # The first checkpoints do not record these; they are written where not the default.
-        added_later = ("positions", "attn_only", "norm", "loss")
+        added_later = ("min_length", "positions", "attn_only", "norm", "loss")
         defaults = {f.name: f.default for f in fields(self) if f.name in added_later}
         return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
 

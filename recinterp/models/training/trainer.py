@@ -129,7 +129,7 @@ def train(
         NonFiniteWeightsError: Training has diverged.
     """
     config = config or TrainConfig()
-    domain = list_exclusions(Domain(config.max_length, config.max_depth, config.exclude), task)
+    domain = list_exclusions(config.domain, task)
     with one_thread():
         trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
         trainer.run(progress)

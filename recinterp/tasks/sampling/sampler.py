@@ -39,6 +39,7 @@ class SampleRequest:
         max_length: Length of the longest inputs in tokens.
         max_depth: Recursion depth of the deepest inputs; None for any.
         exclude: Predicate on tokens that holds of what is not drawn; None to draw from all.
+        min_length: Length of the shortest inputs in tokens.
     """
 
     depth: int | None
@@ -47,6 +48,7 @@ class SampleRequest:
     max_length: int
     max_depth: int | None
     exclude: Exclude | None
+    min_length: int = 0
 
     @property
     def by_depth(self) -> bool:
@@ -148,7 +150,8 @@ class Sampler:
 
     def _plan_sample(self, wanted: SampleRequest, dead: Set[Cell]) -> SamplePlan | None:
         """How to choose a length, and then a depth: None where nothing is left to choose."""
-        lengths = range(wanted.max_length + 1) if wanted.length is None else [wanted.length]
+        every = range(wanted.min_length, wanted.max_length + 1)
+        lengths = every if wanted.length is None else [wanted.length]
         cells = {n: found for n in lengths if (found := self._live_cells(wanted, n, dead))}
         if not cells:
             return None
@@ -212,6 +215,7 @@ def _request_text(wanted: SampleRequest) -> str:
         "length": wanted.length,
         "depth": wanted.depth,
         "max_length": wanted.max_length if wanted.length is None else None,
+        "min_length": wanted.min_length or None,
         "max_depth": wanted.max_depth,
         "exclude": wanted.exclude,
     }

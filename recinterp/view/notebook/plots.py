@@ -232,12 +232,12 @@ class Plots:
         task, domain = self.ex.task, self.ex.domain
         places, inputs = [], []
         for length in range(1, (domain.max_length or 8) + 1):
-            for depth in task.depths(length):
-                drawn = task.sample(self.inputs_per_cell, seed=length, length=length, depth=depth)
+            for depth in domain.depths(task, length):
+                size = self.inputs_per_cell
+                drawn = domain.sample_cell(task, length, depth, size, seed=length)
                 for x in dict.fromkeys(map(tuple, drawn)):
-                    if domain.contains(task, x):
-                        places.append((length, depth))
-                        inputs.append(list(x))
+                    places.append((length, depth))
+                    inputs.append(list(x))
         cells: dict[tuple[int, int], tuple[int, int, int]] = {}
         for at, (model_right, machine_right) in zip(places, self._right(inputs), strict=True):
             of_model, of_machine, total = cells.get(at, (0, 0, 0))

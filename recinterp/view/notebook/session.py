@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -34,7 +34,6 @@ from recinterp.perturb.runner import decode_tokens
 from recinterp.pipeline import explain
 from recinterp.probe.landmarks import Landmark, landmarks
 from recinterp.stats import Rate
-from recinterp.tasks import Domain
 from recinterp.tokens import EOS, TRUNCATED, TokenTuple, first_difference
 
 if TYPE_CHECKING:
@@ -219,11 +218,11 @@ class Session:
     def _deepest_inputs(self) -> Iterator[tuple[TokenTuple, str]]:
         longest = self.ex.domain.max_length or 8
         for length in (longest, longest // 2):
-            depths = self.task.depths(length)
-            if depths:
-                (x,) = self.task.sample(1, seed=1, length=length, depth=max(depths))
-                if self.ex.domain.contains(self.task, x):
-                    yield tuple(x), f"deepest input of {length} tokens"
+            depths = self.ex.domain.depths(self.task, length)
+            if not depths:
+                continue
+            for x in self.ex.domain.sample_cell(self.task, length, max(depths), 1, seed=1):
+                yield tuple(x), f"deepest input of {length} tokens"
 
     def plan(
         self, intervention: HeadIntervention, positions: Sequence[int | None] = ()
@@ -397,13 +396,27 @@ class Session:
 
     @cached_property
     def _strata(self) -> dict[str, list[TokenTuple]]:
-        longest = self.ex.domain.max_length or 8
+        domain, longest = self.ex.domain, self.ex.domain.max_length or 8
         size = self.config.inputs_per_stratum
         by_depth: dict[int, dict[TokenTuple, None]] = {}
-        depths = sorted({d for n in range(1, longest + 1) for d in self.task.depths(n)})
+        lengths = range(1, longest + 1)
+        depths = sorted({d for n in lengths for d in domain.depths(self.task, n)})
         for depth in depths:
-            drawn = self.task.sample(size, seed=depth, depth=depth, max_length=longest)
-            inside = [x for x in drawn if self.ex.domain.contains(self.task, x)]
+            if domain.is_sampled:
+                at = [n for n in lengths if depth in domain.depths(self.task, n)]
+                each = -(-size // len(at))
+                drawn = [
+                    x for n in at for x in domain.sample_cell(self.task, n, depth, each, depth)
+                ]
+            else:
+                drawn = self.task.sample(
+                    size,
+                    seed=depth,
+                    depth=depth,
+                    max_length=longest,
+                    min_length=domain.min_length or 0,
+                )
+            inside = [x for x in drawn if domain.contains(self.task, x)]
             by_depth[depth] = dict.fromkeys(map(tuple, inside))
         return {f"depth {d}": list(xs) for d, xs in by_depth.items() if xs}
 
@@ -436,8 +449,10 @@ class Session:
             tokens.
         """
         limit = self.config.rederive_max_length
-        longest = min(self.ex.domain.max_length or limit, limit)
-        domain = Domain(longest, self.ex.domain.max_depth, self.ex.domain.exclude)
+        given = self.ex.domain
+        shortest = min(map(self.task.length, given.inputs(self.task, limit=1)), default=0)
+        longest = min(given.max_length or limit, max(limit, shortest))
+        domain = replace(given, max_length=longest)
         report = progress or (lambda _: None)
 
         def predict(inputs: list[list[str]]) -> list[list[str]]:

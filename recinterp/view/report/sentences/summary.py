@@ -369,6 +369,14 @@ def claim_text(case: CaseView) -> str:
 def domain_text(domain: Domain) -> str:
     """A domain in words."""
     parts = [f"up to {domain.max_length} tokens"] if domain.max_length is not None else []
+    if domain.min_length:
+        parts = [
+            f"of {domain.min_length} tokens"
+            if domain.min_length == domain.max_length
+            else f"of at least {domain.min_length} tokens",
+            *(parts if domain.min_length != domain.max_length else []),
+        ]
     parts += [f"depth at most {domain.max_depth}"] if domain.max_depth is not None else []
     parts += ["some excluded"] if domain.exclude is not None else []
+    parts += ["drawn by a sampler"] if domain.is_sampled else []
     return "inputs of " + ", ".join(parts) if parts else "all inputs"
