@@ -12,7 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recinterp.semantics.ast import Call, Construct, Expr, Function, Let, Match, Program, Var
+from recinterp.errors import TaskError
+from recinterp.semantics.ast import (
+    Call,
+    Construct,
+    Expr,
+    Function,
+    Let,
+    Match,
+    Program,
+    Var,
+    children,
+)
+from recinterp.semantics.limits import RUN_LIMITS
 from recinterp.semantics.terms import Value
 
 
@@ -27,6 +39,8 @@ class CompiledProgram:
         counted: The versions that count, which take the nesting as a further argument.
         deepest: One number, the deepest nesting of the run under way.
         own: The functions whose unfoldings are counted.
+        fuel: One number, the calls left to the run under way of functions that call themselves
+            more than once: only with those can a run of few nested calls be very long.
     """
 
     program: Program
@@ -34,19 +48,25 @@ class CompiledProgram:
     counted: Mapping[str, Callable[..., Value]]
     deepest: list[int]
     own: frozenset[str]
+    fuel: list[int]
 
     def run_function(self, function: str, args: Sequence[Value]) -> Value:
         """The value of a function at values."""
+        self.fuel[0] = RUN_LIMITS.max_steps
         try:
             return self.functions[function](*args)
+        except _OutOfFuelError:
+            raise _overrun_error(function, args, RUN_LIMITS.max_steps) from None
         except (RecursionError, KeyError):
             return evaluate_on_stack(self.program, function, args, frozenset())[0]
 
     def measure_depth(self, function: str, args: Sequence[Value]) -> int:
         """The longest chain of nested unfoldings of own functions, minus one (-1: none ran)."""
-        self.deepest[0] = 0
+        self.deepest[0], self.fuel[0] = 0, RUN_LIMITS.max_steps
         try:
             self.counted[function](*args, 1 if function in self.own else 0)
+        except _OutOfFuelError:
+            raise _overrun_error(function, args, RUN_LIMITS.max_steps) from None
         except (RecursionError, KeyError):
             return evaluate_on_stack(self.program, function, args, self.own)[1] - 1
         return self.deepest[0] - 1
@@ -54,15 +74,15 @@ class CompiledProgram:
 
 def compile_program(program: Program, own: frozenset[str]) -> CompiledProgram:
     """Python functions for every function of a program; `own` are counted in depths."""
-    deepest = [0]
-    plain: dict[str, Any] = {}
-    counted: dict[str, Any] = {"deepest": deepest}
+    deepest, fuel = [0], [RUN_LIMITS.max_steps]
+    plain: dict[str, Any] = {"fuel": fuel, "OutOfFuel": _OutOfFuelError}
+    counted: dict[str, Any] = {**plain, "deepest": deepest}
     try:
         for function in program.functions:
             exec(_FunctionWriter(program, None).function_source(function), plain)
             exec(_FunctionWriter(program, own).function_source(function), counted)
     except (SyntaxError, RecursionError, MemoryError):  # nested too deep for Python's own compiler
-        return CompiledProgram(program, {}, {}, deepest, own)
+        return CompiledProgram(program, {}, {}, deepest, own, fuel)
     names = program.function_names
     return CompiledProgram(
         program,
@@ -70,15 +90,61 @@ def compile_program(program: Program, own: frozenset[str]) -> CompiledProgram:
         {n: counted[_function_identifier(n)] for n in names},
         deepest,
         own,
+        fuel,
     )
 
 
+class _OutOfFuelError(Exception):
+    """A run took more steps than are allowed."""
+
+
+def _overrun_error(function: str, args: Sequence[Value], steps: int) -> TaskError:
+    size = sum(map(_count_constructors, args))
+    return TaskError(
+        f"run {function!r}",
+        f"on an input of {size:,} constructors it takes more than {steps:,} steps",
+        "pass shorter inputs, or write the function so that it calls itself once on each part",
+    )
+
+
+def _count_constructors(value: Value, max_size: int = 1_000_000) -> int:
+    size, stack = 0, [value]
+    while stack and size < max_size:
+        here = stack.pop()
+        size += 1
+        stack.extend(here[1:])
+    return size
+
+
+def _calls_itself_twice(function: Function) -> bool:
+    """Whether a run of one call can make two calls of the same block of fixpoints."""
+
+    def count(expr: Expr) -> int:
+        match expr:
+            case Match(scrutinee=scrutinee, arms=arms):
+                return count(scrutinee) + max((count(arm.body) for arm in arms), default=0)
+            case Call(function=name, args=args):
+                return (name in function.block) + sum(map(count, args))
+            case _:
+                return sum(map(count, children(expr)))
+
+    return function.is_recursive and count(function.body) > 1
+
+
 def _function_identifier(name: str) -> str:
-    return "f_" + name.replace("'", "_q_").replace("_", "__")
+    return "f_" + _plain_name(name)
 
 
 def _variable_identifier(name: str) -> str:
-    return "v_" + name.replace("_", "__").replace("'", "_q")
+    return "v_" + _plain_name(name)
+
+
+def _plain_name(name: str) -> str:
+    """The name in ASCII, different for different names: Python makes one name of `x₁` and `x1`."""
+    return "".join(_SPELLED.get(c, c) if c.isascii() else f"_u{ord(c):x}_" for c in name)
+
+
+_SPELLED = {"_": "__", "'": "_q"}
 
 
 @dataclass
@@ -96,6 +162,8 @@ class _FunctionWriter:
         lines = [f"def {_function_identifier(function.name)}({', '.join(params)}):"]
         if self.own is not None and function.name in self.own:
             lines.append(" if d > deepest[0]: deepest[0] = d")
+        if _calls_itself_twice(function):
+            lines += [" fuel[0] -= 1", " if fuel[0] < 0: raise OutOfFuel"]
         return "\n".join(lines + self.block_lines(function.body, " ", "return "))
 
     def block_lines(self, expr: Expr, pad: str, to: str) -> list[str]:
@@ -175,11 +243,16 @@ def evaluate_on_stack(
 
     A work item is (expression, environment, nesting) or a closure over the values already made.
     """
-    deepest = [0]
+    deepest, steps = [0], 0
+    size = sum(map(_count_constructors, args))
+    max_steps = RUN_LIMITS.max_steps + RUN_LIMITS.steps_per_symbol * size
     values: list[Value] = list(args)
     work: list[Any] = [(Call(function, tuple(Var("_") for _ in args)), None, 0, True)]
     while work:
         expr, env, nesting, ready = work.pop()
+        steps += 1
+        if steps > max_steps:
+            raise _overrun_error(function, args, max_steps)
         match expr:
             case Var(name=name):
                 values.append(env[name])

@@ -8,7 +8,9 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
+from recinterp.errors import TaskError
 from recinterp.semantics.ast import Call, Construct, Program
+from recinterp.semantics.limits import RUN_LIMITS
 from recinterp.semantics.pretty import show_term
 from recinterp.semantics.reduce import Closed, StepReducer, TermNode
 from recinterp.semantics.terms import Term
@@ -77,9 +79,23 @@ class ReductionTrace:
         """Rule -> how many steps are of it."""
         reducer = StepReducer(self.program, self.start_term, self.strategy)
         found: dict[str, int] = {}
+        left = RUN_LIMITS.max_trace_steps
         while (done := reducer.contract_next()) is not None:
             found[done.rule] = found.get(done.rule, 0) + 1
+            left -= 1
+            if not left:
+                raise self._overrun_error(reducer.whole_term())
         return found
+
+    def _overrun_error(self, reached: TermNode) -> TaskError:
+        text = show_term(reached, self.program, limit=1_000_000)
+        size = f"{'more than ' if text.endswith('…') else ''}{min(len(text), 1_000_000):,}"
+        return TaskError(
+            "trace a run",
+            f"it takes more than {RUN_LIMITS.max_trace_steps:,} steps, and its term then has {size}"
+            " characters",
+            "trace a shorter input, or iterate over the trace",
+        )
 
     def __len__(self) -> int:
         """The number of steps."""
@@ -89,8 +105,11 @@ class ReductionTrace:
     def result(self) -> Term:
         """The normal form, computed by the steps only."""
         reducer = StepReducer(self.program, self.start_term, self.strategy)
+        left = RUN_LIMITS.max_trace_steps
         while reducer.contract_next() is not None:
-            pass
+            left -= 1
+            if not left:
+                raise self._overrun_error(reducer.whole_term())
         term = value_term(
             reducer.whole_term(), self.program.function(self.function).result, self.program
         )

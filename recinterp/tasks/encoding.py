@@ -14,6 +14,7 @@ from functools import cached_property
 
 from recinterp.errors import InvalidInputError, TaskError
 from recinterp.semantics.ast import Inductive, Program
+from recinterp.semantics.limits import RUN_LIMITS
 from recinterp.semantics.terms import Term, Value, value_from
 from recinterp.tokens import ARG_SEP, END_OF_INPUT, TRUNCATED
 
@@ -139,13 +140,17 @@ class Encoding:
                 pending.extend(here[:0:-1])
             elif not pending:
                 return out
+            elif len(out) > RUN_LIMITS.max_tokens:
+                raise _long_output_error()
             here = pending.pop()
 
     def _write_bracketed(self, value: Value) -> list[str]:
-        names, out = self.token_of_id, []
+        names, out = self.token_of_id, list[str]()
         pending: list[Value | None] = [value]
         while pending:
             here = pending.pop()
+            if len(out) > RUN_LIMITS.max_tokens:
+                raise _long_output_error()
             if here is None:
                 out.append(CLOSE)
             elif len(here) == 1:
@@ -233,6 +238,14 @@ class Encoding:
     @cached_property
     def _shape_cache(self) -> dict[str, tuple[str, str, str]]:
         return {}
+
+
+def _long_output_error() -> TaskError:
+    return TaskError(
+        "write an output",
+        f"it has more than {RUN_LIMITS.max_tokens:,} tokens",
+        "pass shorter inputs, or write a function whose outputs grow less",
+    )
 
 
 @dataclass(frozen=True)
