@@ -318,7 +318,7 @@ def _item_name(item: Item, grammar: InputGrammar) -> list[str]:
 
 
 def _plain_label(text: str) -> str:
-    plain = re.sub(r"[^A-Za-z0-9_']", "", text)
+    plain = re.sub(r"[^\w']", "", text)
     return plain or {"(": "open", ")": "close", ",": "comma", "$": "end"}.get(text, "x")
 
 

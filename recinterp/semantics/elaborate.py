@@ -15,7 +15,14 @@ from recinterp.semantics.guard import check_guard
 from recinterp.semantics.limits import LIMITS
 from recinterp.semantics.parse import nesting_error, parse_sentences
 from recinterp.semantics.patterns import LIST_SUGAR, Env, NamedTerm, PatternRow, compile_match
-from recinterp.semantics.scope import KEYWORDS, PRELUDE, Scope
+from recinterp.semantics.scope import (
+    KEYWORDS,
+    LIBRARY,
+    LIBRARY_CONSTRUCTORS,
+    PRELUDE,
+    READ_LIBRARIES,
+    Scope,
+)
 
 
 class TypeLeftOpen(Exception):
@@ -91,6 +98,13 @@ class BodyElaborator:
                 return self._infer_if(term, env, wanted)
             case s.SMatch():
                 return self._infer_match(term, env, wanted)
+            case s.SNumeral():
+                return self._infer_numeral(term)
+            case s.SRecord():
+                name, args = self.scope.order_fields(term.pos, term.fields, None)
+                hidden = sum(not flag for flag in self.scope.implicit[name])
+                given = (*(s.SHole(term.pos) for _ in range(hidden)), *args)
+                return self._infer_construct(term.pos, name, given, env, wanted)
             case s.SHole():
                 self.scope.refuse_as_outside(term.pos, "'_' in a term", "write the term")
 
@@ -207,6 +221,9 @@ class BodyElaborator:
         if len(constructors) != 2:
             what = f"'if' on {type_}, which has {len(constructors)} constructors"
             self.scope.refuse(term.pos, what, "match on it")
+        if self.scope.if_is_boolean and type_ != "bool":
+            what = f"'if' on {type_} after ssreflect, which has it on bool only,"
+            self.scope.refuse(term.pos, what, "match on it, or write 'Open Scope general_if_scope'")
         yes, result = self.infer_term(term.yes, env, wanted)
         no = self.check_term(term.no, env, result)
         arms = tuple(
@@ -214,6 +231,13 @@ class BodyElaborator:
             for c, body in zip(constructors, (yes, no), strict=True)
         )
         return Match(scrutinee, type_, arms, result), result
+
+    def _infer_numeral(self, term: s.SNumeral) -> tuple[Expr, str]:
+        self.scope.check_numerals(term.pos)
+        whole = Construct("O", self.scope.make_instance("nat", ()))
+        for _ in range(term.value):
+            whole = Construct("S", "nat", (whole,))
+        return whole, "nat"
 
     def _infer_match(self, term: s.SMatch, env: Env, wanted: str | None) -> tuple[Expr, str]:
         scrutinees = [self.infer_term(t, env) for t in term.scrutinees]
@@ -306,20 +330,72 @@ class Elaborator:
     def _take_sentence(self, sentence: s.Sentence) -> None:
         match sentence:
             case s.SBlock(members=members) if members and isinstance(members[0], s.SInductive):
-                self.scope.declare_types(tuple(m for m in members if isinstance(m, s.SInductive)))
+                types = tuple(m for m in members if isinstance(m, s.SInductive))
+                self.scope.declare_types(types)
+                self._declare_projections(types[0])
             case s.SBlock(members=members):
-                self._declare_functions(tuple(m for m in members if isinstance(m, s.SFunction)))
+                functions = tuple(m for m in members if isinstance(m, s.SFunction))
+                if (alias := self._read_alias(functions[0])) is not None:
+                    self.scope.declare_alias(functions[0].pos, functions[0].name, alias)
+                else:
+                    self._declare_functions(functions)
             case s.SArguments():
                 self.scope.set_arguments(sentence)
             case s.SPragma():
                 self._check_pragma(sentence)
 
     def _check_pragma(self, sentence: s.SPragma) -> None:
-        known = {"Coq", "List", "ListNotations", "list_scope", "Coq.Lists.List", "Lists.List"}
-        if not set(sentence.words) <= known:
+        unknown = [w for w in sentence.words if w not in READ_LIBRARIES]
+        if unknown:
             self.scope.refuse_as_outside(
-                sentence.pos, "this library", "define what you use of it in this text"
+                sentence.pos,
+                f"the library {unknown[0]!r}",
+                "define what you use of it in this text",
             )
+        if any(w.endswith("ssreflect") for w in sentence.words):
+            self.scope.if_is_boolean = True
+        if "general_if_scope" in sentence.words:
+            self.scope.if_is_boolean = False
+        hidden = sorted(self.scope.own & (LIBRARY | LIBRARY_CONSTRUCTORS))
+        if hidden and "Scope" not in sentence.words:
+            self.scope.refuse_as_outside(
+                sentence.pos,
+                f"a library after {hidden[0]!r}, which it may declare too,",
+                "move this sentence to the top",
+            )
+
+    def _read_alias(self, written: s.SFunction) -> s.SType | None:
+        """The type that a definition gives another name to; None where it defines a term."""
+        body, scope = written.body, self.scope
+        head = body.head if isinstance(body, s.SApply) else body
+        if written.recursive or written.binders or not isinstance(head, s.SName):
+            return None
+        is_term = head.name in scope.functions or head.name in scope.constructors
+        is_type = head.name in scope.declared or head.name in scope.aliases
+        return _type_of_term(body, scope) if is_type and not is_term else None
+
+    def _declare_projections(self, record: s.SInductive) -> None:
+        """The functions that Coq declares with a record: one for each field."""
+        if not record.fields:
+            return
+        pos = record.pos
+        if record.params:  # their projections have type parameters
+            for name in record.fields:
+                self.scope.declare_field(name, record.name)
+            return
+        constructor = record.constructors[0]
+        for i, (name, type_) in enumerate(zip(record.fields, constructor.args, strict=True)):
+            parts: list[s.SPattern] = [s.PAny(pos) for _ in constructor.args]
+            parts[i] = s.PName(pos, "x")
+            clause = s.SClause(
+                pos, ((s.PApply(pos, constructor.name, tuple(parts)),),), s.SName(pos, "x")
+            )
+            match = s.SMatch(pos, (s.SName(pos, "r"),), (clause,))
+            binder = s.SBinder(pos, "r", s.SType(pos, record.name))
+            self._declare_functions(
+                (s.SFunction(name.pos, name.name, (binder,), None, type_, match, recursive=False),)
+            )
+            self.scope.fields[name.name] = record.name
 
     def _declare_functions(self, block: tuple[s.SFunction, ...]) -> None:
         names = tuple(f.name for f in block)

@@ -18,6 +18,8 @@ from recinterp.semantics import surface_syntax as s
 from recinterp.semantics.limits import LIMITS
 from recinterp.semantics.unsupported import advise_on_word, explain_misplaced_token
 
+BYTE_ORDER_MARK = "\ufeff"
+
 
 @cache
 def _build_parser() -> Lark:
@@ -53,8 +55,31 @@ class _SyntaxBuilder(Transformer[Token, Any]):
     def ind_param(self, meta: Meta, items: list[Any]) -> list[str]:
         return [str(i) for i in items if isinstance(i, Token)]
 
+    def implicit_param(self, meta: Meta, items: list[Any]) -> None:
+        raise _Outside(
+            items[0], "an implicit parameter of a type", f"write ({items[0]} : Type), not in braces"
+        )
+
     def sort(self, meta: Meta, items: list[Any]) -> None:
         return None
+
+    def record(self, meta: Meta, items: list[Any]) -> s.SBlock:
+        name, *rest = [i for i in items if not (isinstance(i, Token) and i.type == "DOT")]
+        params = tuple(p for i in rest if isinstance(i, list) for p in i)
+        fields: tuple[tuple[s.SName, s.SType], ...] = next(
+            (i for i in rest if isinstance(i, tuple)), ()
+        )
+        given = next((i for i in rest if isinstance(i, Token)), Token("NAME", f"Build_{name}"))
+        pos = _position(name)
+        constructor = s.SConstructor(pos, str(given), tuple(t for _, t in fields), None)
+        names = tuple(n for n, _ in fields)
+        return s.SBlock(pos, (s.SInductive(pos, str(name), params, (constructor,), names),))
+
+    def fields(self, meta: Meta, items: list[Any]) -> tuple[tuple[s.SName, s.SType], ...]:
+        return tuple(items)
+
+    def field(self, meta: Meta, items: list[Any]) -> tuple[s.SName, s.SType]:
+        return s.SName(_position(items[0]), str(items[0])), items[1]
 
     def constructor(self, meta: Meta, items: list[Any]) -> s.SConstructor:
         args = [b.type for group in items[1:] if group and isinstance(group, list) for b in group]
@@ -89,22 +114,28 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         raise _Outside(items[0], "a parameter without a type", f"write ({items[0]} : T)")
 
     def polymorphic(self, meta: Meta, items: list[Token]) -> None:
-        raise _Outside(
-            items[0], "a function with a type parameter", "write it at one concrete type"
-        )
+        raise _Outside(items[0], *_TYPE_PARAMETER)
+
+    def implicit_name(self, meta: Meta, items: list[Token]) -> None:
+        raise _Outside(items[0], *_TYPE_PARAMETER)
 
     def implicit_binder(self, meta: Meta, items: list[Token]) -> None:
-        raise _Outside(items[0], "an implicit parameter", f"write ({items[0]} : T)")
+        instead = f"write ({items[0]} : T), and give it at each call"
+        raise _Outside(items[0], "an implicit parameter", instead)
 
-    def implicit(self, meta: Meta, items: list[Token]) -> list[bool]:
-        return [True for _ in items]
+    def implicit(self, meta: Meta, items: list[Token]) -> list[tuple[bool, bool]]:
+        return [(True, False) for _ in items]
 
-    def plain(self, meta: Meta, items: list[Token]) -> list[bool]:
-        return [False]
+    def implicit_before_others(self, meta: Meta, items: list[Token]) -> list[tuple[bool, bool]]:
+        return [(True, True) for _ in items]
+
+    def plain(self, meta: Meta, items: list[Token]) -> list[tuple[bool, bool]]:
+        return [(False, False)]
 
     def arguments(self, meta: Meta, items: list[Any]) -> s.SArguments:
-        flags = tuple(flag for i in items[1:] if isinstance(i, list) for flag in i)
-        return s.SArguments(_position(meta), str(items[0]), flags)
+        flags = [flag for i in items[1:] if isinstance(i, list) for flag in i]
+        implicit, before_others = (tuple(f[i] for f in flags) for i in range(2))
+        return s.SArguments(_position(meta), str(items[0]), implicit, before_others)
 
     def pragma(self, meta: Meta, items: list[Token]) -> s.SPragma:
         return s.SPragma(_position(meta), tuple(str(i) for i in items if i.type == "NAME"))
@@ -149,6 +180,27 @@ class _SyntaxBuilder(Transformer[Token, Any]):
     def if_(self, meta: Meta, items: list[s.STerm]) -> s.SIf:
         return s.SIf(_position(meta), *items)
 
+    def if_is(self, meta: Meta, items: list[Any]) -> s.SMatch:
+        scrutinee, _is, pattern, yes, no = items
+        clauses = (
+            s.SClause(pattern.pos, ((pattern,),), yes),
+            s.SClause(no.pos, ((s.PAny(no.pos),),), no),
+        )
+        return s.SMatch(_position(meta), (scrutinee,), clauses)
+
+    def numeral(self, meta: Meta, items: list[Token]) -> s.SNumeral:
+        return s.SNumeral(_position(items[0]), _read_numeral(items[0]))
+
+    def projection(self, meta: Meta, items: list[Any]) -> s.SApply:
+        record, name = items
+        return s.SApply(record.pos, s.SName(_position(name), str(name)), (record,))
+
+    def term_field(self, meta: Meta, items: list[Any]) -> tuple[s.SName, s.STerm]:
+        return s.SName(_position(items[0]), str(items[0])), items[1]
+
+    def record_term(self, meta: Meta, items: list[Any]) -> s.SRecord:
+        return s.SRecord(_position(meta), tuple(items))
+
     def match(self, meta: Meta, items: list[Any]) -> s.SMatch:
         clauses = tuple(i for i in items if isinstance(i, s.SClause))
         scrutinees = tuple(i for i in items if not isinstance(i, s.SClause))
@@ -177,6 +229,15 @@ class _SyntaxBuilder(Transformer[Token, Any]):
     def pat_or(self, meta: Meta, items: list[s.SPattern]) -> s.SPattern:
         return items[0] if len(items) == 1 else s.POr(_position(meta), tuple(items))
 
+    def pat_numeral(self, meta: Meta, items: list[Token]) -> s.PNumeral:
+        return s.PNumeral(_position(items[0]), _read_numeral(items[0]))
+
+    def pattern_field(self, meta: Meta, items: list[Any]) -> tuple[s.SName, s.SPattern]:
+        return s.SName(_position(items[0]), str(items[0])), items[1]
+
+    def pat_record(self, meta: Meta, items: list[Any]) -> s.PRecord:
+        return s.PRecord(_position(meta), tuple(items))
+
     def pat_list_cons(self, meta: Meta, items: list[s.SPattern]) -> s.PApply:
         return s.PApply(_position(meta), "::", tuple(items))
 
@@ -185,6 +246,19 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         for item in reversed(items):
             whole = s.PApply(item.pos, "::", (item, whole))
         return whole
+
+
+_TYPE_PARAMETER = (
+    "a function with a type parameter",
+    "leave it out, and write the function at one concrete type: (l : list bool) for (l : list A)",
+)
+
+
+def _read_numeral(token: Token) -> int:
+    if len(token) > len(str(LIMITS.max_numeral)) or int(token) > LIMITS.max_numeral:
+        what = f"a numeral above {LIMITS.max_numeral}"
+        raise _Outside(token, what, "write a function that computes it")
+    return int(token)
 
 
 def _build_function(items: Sequence[Any], struct: str | None, *, recursive: bool) -> s.SFunction:
@@ -228,6 +302,7 @@ def blank_comments(source: str) -> str:
 
 def parse_sentences(source: str) -> tuple[s.Sentence, ...]:
     """Sentences of a Gallina text. GallinaSyntaxError or OutsideSubsetError, with the place."""
+    source = source.removeprefix(BYTE_ORDER_MARK)
     if len(source) > LIMITS.max_characters:
         raise GallinaSyntaxError(
             "parse a program",
@@ -332,16 +407,17 @@ def _terminal_text(name: str) -> str:
     if name == "DOT":
         return "'.'"
     pattern = _build_parser().get_terminal(name).pattern.value
-    return "Set, Type" if name == "SORT" else f"'{pattern}'"
+    shown = {"SORT": "Set, Type", "NUMBER": "a numeral", "IS": "'is'"}
+    return shown.get(name, f"'{pattern}'")
 
 
 def read_source(source: str | Path) -> str:
     """Gallina text, read from a .v file where a path is given. TaskError where that fails."""
     is_path = isinstance(source, Path) or (source.endswith(".v") and "\n" not in source)
     if not is_path:
-        return str(source)
+        return str(source).removeprefix(BYTE_ORDER_MARK)
     try:
-        return Path(source).read_text(encoding="utf-8")
+        return Path(source).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(
             "read a program", f"{source} cannot be read ({error})", "pass a .v file in UTF-8"

@@ -179,6 +179,19 @@ def _resolve_pattern(body: BranchElaborator, pattern: s.SPattern, type_: str) ->
             return _resolve_constructor(body, pattern.pos, name, (), type_)
         case s.PApply(name=name, args=args):
             return _resolve_constructor(body, pattern.pos, name, args, type_)
+        case s.PNumeral(pos=pos, value=value):
+            body.scope.check_numerals(pos)
+            if type_ != "nat":
+                body.scope.refuse(pos, f"{value} is of type nat, not of {type_}")
+            whole: Pattern = ConstructorPattern("O", ())
+            for _ in range(value):
+                whole = ConstructorPattern("S", (whole,))
+            return [whole]
+        case s.PRecord(pos=pos, fields=fields):
+            name, args = body.scope.order_fields(pos, fields, s.PAny(pos))
+            hidden = sum(not flag for flag in body.scope.implicit[name])
+            given = (*(s.PAny(pos) for _ in range(hidden)), *args)
+            return _resolve_constructor(body, pos, name, given, type_)
 
 
 def _resolve_constructor(

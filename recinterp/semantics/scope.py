@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, TypeVar
 
 from recinterp.errors import GallinaTypeError, OutsideSubsetError, SourceError
 from recinterp.semantics import surface_syntax as s
@@ -56,6 +56,19 @@ KEYWORDS = frozenset(
 )
 
 
+# Libraries that a text may require: what they declare is in LIBRARY, or has qualified names only.
+READ_LIBRARIES = frozenset(
+    """
+    Coq List ListNotations Coq.Lists.List Lists.List list_scope nat_scope bool_scope type_scope
+    general_if_scope
+    Bool Coq.Bool.Bool Bool.Bool Arith Coq.Arith.Arith Arith.Arith PeanoNat Coq.Arith.PeanoNat
+    Arith.PeanoNat Nat Coq.Init.Nat Init.Nat Datatypes Coq.Init.Datatypes Init.Datatypes Lia
+    Coq.micromega.Lia micromega.Lia ssreflect Coq.ssr.ssreflect ssr.ssreflect
+    """.split()  # noqa: SIM905 (one a line is longer than the rest of the file)
+)
+_Node = TypeVar("_Node", s.STerm, s.SPattern)
+
+
 @dataclass
 class Scope:
     """Everything the text has declared so far."""
@@ -67,7 +80,10 @@ class Scope:
     instances: dict[str, Inductive] = field(default_factory=dict)
     heads: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
+    aliases: dict[str, s.SType] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
+    if_is_boolean: bool = False  # ssreflect reads a plain `if` on bool only
 
     def refuse(self, pos: s.Pos, problem: str, hint: str = "") -> NoReturn:
         """Raise GallinaTypeError at a place."""
@@ -95,11 +111,31 @@ class Scope:
         self.own.add(name)
         self.constructors.pop(name, None)
         self.functions.pop(name, None)
+        self.aliases.pop(name, None)
+        self.fields.pop(name, None)
+
+    def declare_alias(self, pos: s.Pos, name: str, type_: s.SType) -> None:
+        """Note a name for a closed type: `Definition env := list bool`."""
+        self.type_instance(type_)
+        self.declare_name(pos, name)
+        self.declared.pop(name, None)
+        self.aliases[name] = self.expand_aliases(type_)
+
+    def expand_aliases(self, written: s.SType) -> s.SType:
+        """The type without names that only stand for another type."""
+        args = tuple(self.expand_aliases(a) for a in written.args)
+        if written.name not in self.aliases:
+            return replace(written, args=args)
+        if args:
+            self.refuse(written.pos, f"{written.name} takes 0 type arguments, not {len(args)}")
+        return replace(self.aliases[written.name], pos=written.pos)
 
     def declare_types(self, block: tuple[s.SInductive, ...]) -> None:
         """Note the types of one Inductive sentence. GallinaTypeError or OutsideSubsetError."""
         for ind in block:
             self.declare_name(ind.pos, ind.name)
+        block = tuple(self._expand_constructors(ind) for ind in block)
+        for ind in block:
             self.declared[ind.name] = (ind, block)
         for ind in block:
             if ind.params != block[0].params:
@@ -110,6 +146,17 @@ class Scope:
                 self.implicit[c.name] = (False,) * len(ind.params)
         for ind in block:
             self._check_declaration(ind, block)
+
+    def _expand_constructors(self, ind: s.SInductive) -> s.SInductive:
+        constructors = (
+            replace(
+                c,
+                args=tuple(self.expand_aliases(a) for a in c.args),
+                result=None if c.result is None else self.expand_aliases(c.result),
+            )
+            for c in ind.constructors
+        )
+        return replace(ind, constructors=tuple(constructors))
 
     def _check_declaration(self, ind: s.SInductive, block: tuple[s.SInductive, ...]) -> None:
         if not ind.constructors:
@@ -161,7 +208,58 @@ class Scope:
                 sentence.pos, "an implicit argument that is not a type", "make only types implicit"
             )
         flags = sentence.implicit[:params]
+        explicit = len(self._shape_of(sentence.name).args)
+        for i, late in enumerate(sentence.before_others[:params]):
+            if late and all(flags[i:]) and len(flags) == params and not explicit:
+                self.refuse(
+                    sentence.pos,
+                    f"no argument of {sentence.name!r} follows the implicit one in square brackets",
+                    "write it in braces, {A}",
+                )
         self.implicit[sentence.name] = flags + (False,) * (params - len(flags))
+
+    def _shape_of(self, constructor: str) -> s.SConstructor:
+        name, index = self.constructors[constructor]
+        return self.declared[name][0].constructors[index]
+
+    def order_fields(
+        self, pos: s.Pos, named: Sequence[tuple[s.SName, _Node]], filler: _Node | None
+    ) -> tuple[str, tuple[_Node, ...]]:
+        """(constructor, arguments in order) of a record written by its fields.
+
+        `filler` stands in for what is left out; where it is None, nothing may be.
+        """
+        if not named:
+            self.refuse_as_outside(pos, "a record without a field", "write its constructor")
+        for field_name, _ in named:
+            if field_name.name not in self.fields:
+                self.refuse(field_name.pos, f"{field_name.name!r} is no field of a record")
+        type_ = self.fields[named[0][0].name]
+        ind = self.declared[type_][0]
+        found: dict[str, _Node] = {}
+        for field_name, node in named:
+            if self.fields[field_name.name] != type_ or field_name.name in found:
+                what = "given twice" if field_name.name in found else f"no field of {type_}"
+                self.refuse(field_name.pos, f"{field_name.name!r} is {what}")
+            found[field_name.name] = node
+        missing = [f.name for f in ind.fields if f.name not in found]
+        if missing and filler is None:
+            self.refuse(pos, f"the field {missing[0]!r} is missing", "give every field")
+        args = tuple(found.get(f.name, filler) for f in ind.fields)
+        return ind.constructors[0].name, args  # type: ignore[return-value]  # none is missing
+
+    def declare_field(self, name: s.SName, record: str) -> None:
+        """Note a field of a record that has no projection here."""
+        self.declare_name(name.pos, name.name)
+        self.fields[name.name] = record
+
+    def check_numerals(self, pos: s.Pos) -> None:
+        """Refuse a numeral where `nat`, `O` or `S` are the text's own: it is of Coq's type."""
+        found = self.constructors.get("O", ("",))[0] == self.constructors.get("S", ("",))[0]
+        if not found or self.own & {"nat", "O", "S"}:
+            self.refuse_as_outside(
+                pos, "a numeral beside an own type of numbers", "write the constructors, S (S O)"
+            )
 
     def check_variable(self, pos: s.Pos, name: str) -> None:
         """Refuse a name in a pattern that coqc would take for a constructor of its library."""
@@ -172,7 +270,11 @@ class Scope:
 
     def refuse_unknown(self, pos: s.Pos, name: str, known: object) -> NoReturn:
         """Refuse a name nobody declared; OutsideSubsetError where Coq's own library has it."""
-        if name in self.declared:
+        if name in self.fields:
+            self.refuse_as_outside(
+                pos, f"{name!r}, the projection of a record with type parameters,", "match on it"
+            )
+        if name in self.declared or name in self.aliases:
             self.refuse_as_outside(
                 pos, f"the type {name!r} as a term", "write it as a type, where it is used"
             )
@@ -185,6 +287,7 @@ class Scope:
 
     def type_instance(self, written: s.SType) -> str:
         """The name of a closed type's instance, made where it is new."""
+        written = self.expand_aliases(written)
         if written.name not in self.declared:
             self.refuse_unknown(written.pos, written.name, self.declared)
         self._check_arity(written)

@@ -82,6 +82,22 @@ class SIf:
 
 
 @dataclass(frozen=True)
+class SNumeral:
+    """A numeral of type nat."""
+
+    pos: Pos
+    value: int
+
+
+@dataclass(frozen=True)
+class SRecord:
+    """`{| field := term; … |}`."""
+
+    pos: Pos
+    fields: tuple[tuple[SName, STerm], ...]
+
+
+@dataclass(frozen=True)
 class SClause:
     """Alternative rows of patterns (`p, q | r, s`) and their right-hand side."""
 
@@ -140,8 +156,24 @@ class POr:
     choices: tuple[SPattern, ...]
 
 
-STerm: TypeAlias = SName | SHole | SApply | SLet | SIf | SMatch
-SPattern: TypeAlias = PAny | PName | PApply | PAs | POr
+@dataclass(frozen=True)
+class PNumeral:
+    """A numeral of type nat."""
+
+    pos: Pos
+    value: int
+
+
+@dataclass(frozen=True)
+class PRecord:
+    """`{| field := pattern; … |}`; fields left out match anything."""
+
+    pos: Pos
+    fields: tuple[tuple[SName, SPattern], ...]
+
+
+STerm: TypeAlias = SName | SHole | SApply | SLet | SIf | SMatch | SNumeral | SRecord
+SPattern: TypeAlias = PAny | PName | PApply | PAs | POr | PNumeral | PRecord
 
 
 @dataclass(frozen=True)
@@ -156,12 +188,13 @@ class SConstructor:
 
 @dataclass(frozen=True)
 class SInductive:
-    """One type of an Inductive sentence, with its parameters."""
+    """One type of an Inductive sentence, with its parameters; `fields` names those of a record."""
 
     pos: Pos
     name: str
     params: tuple[str, ...]
     constructors: tuple[SConstructor, ...]
+    fields: tuple[SName, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,11 +212,15 @@ class SFunction:
 
 @dataclass(frozen=True)
 class SArguments:
-    """`Arguments name {A} …`: whether each leading argument is implicit."""
+    """`Arguments name {A} [B] …`: whether each leading argument is implicit.
+
+    `before_others`: whether it is in square brackets, implicit only in front of another argument.
+    """
 
     pos: Pos
     name: str
     implicit: tuple[bool, ...]
+    before_others: tuple[bool, ...]
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def read_plain(text: str, type_: str, program: Program) -> Term | None:
 
     Text that gives None is read by the elaborator, or refused with a reason.
     """
-    pieces = re.findall(r"[A-Za-z_][\w']*|\S", text)
+    pieces = re.findall(r"[^\W\d][\w']*|\S", text)
     symbols: list[str] = []
     pending: list[str] = [type_]  # types still to be read, ")" where a bracket is open
     opened = True  # whether a constructor with arguments can stand here

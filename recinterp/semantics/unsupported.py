@@ -18,11 +18,11 @@ class _UnsupportedKind(Enum):
         "write each definition at the top level, at a concrete type",
     )
     NOTATION = ("notations", "write the constructor or function by its name")
-    RECORDS = ("records and classes", "write an Inductive with one constructor")
+    CLASSES = ("classes and coercions", "write a Record or an Inductive with one constructor")
 
 
 _WORDS_OF = {
-    _UnsupportedKind.RECORDS: "Record Structure Class Instance Canonical Coercion Existing",
+    _UnsupportedKind.CLASSES: "Class Instance Canonical Coercion Existing",
     _UnsupportedKind.NOTATION: "Notation Infix Reserved Delimit Bind Close Declare",
     _UnsupportedKind.SECTIONS: "Section End Module Variable Variables Parameter Parameters Axiom"
     " Hypothesis Context",
@@ -57,12 +57,11 @@ def advise_on_word(word: str) -> tuple[str, str]:
     """(what is outside the subset, what to write instead) for a word or symbol of the text."""
     if word in _ADVICE:
         what, instead = _ADVICE[word]
-    elif word.isdigit():
-        what, instead = "number literals", "write the constructors, S (S O) for 2"
-    elif word[0].isalpha() and word.isascii():
+    elif word[0].isalpha():
         what, instead = _UnsupportedKind.COMMANDS.value
     elif not word.isascii():
-        what, instead = "characters outside ASCII", "write ASCII names"
+        what = "a character that no name can have"
+        instead = "write letters of any script, digits, _ and '"
     else:
         what, instead = _UnsupportedKind.NOTATION.value
     return f"{word!r} ({what})", instead
@@ -91,7 +90,7 @@ def explain_misplaced_token(
     """
     sentence = re.split(r"\.\s", before)[-1].split()
     first = sentence[0] if sentence else token
-    if first not in ("Inductive", "Fixpoint", "Definition"):
+    if first not in ("Inductive", "Fixpoint", "Definition", "Record", "Structure"):
         return advise_on_word(first)
     return _explain_by_text(before, sentence, token, expected, first) or _explain_by_terminals(
         sentence, token, expected, is_type=first == "Inductive"
@@ -103,7 +102,8 @@ def _explain_by_text(
 ) -> tuple[str, str] | None:
     """The explanation that the text of the sentence so far suggests."""
     # Words of commands that coqc takes as names too.
-    name = r"Inductive|Fixpoint|Definition|Arguments|Require|Import|From|Open|Scope|struct"
+    sentences = r"Record|Structure|Inductive|Fixpoint|Definition|Arguments"
+    name = rf"{sentences}|Require|Import|Export|From|Open|Scope|struct"
     if re.fullmatch(name, token) and "NAME" in expected:
         return f"{token!r} as a name", "choose another name"
     if re.search(r"\blet\s+(\(|\w+\s+|\(.*)?$", before) and token != "in":
@@ -122,8 +122,6 @@ def _explain_by_terminals(
         return "',' (the notation of pairs)", "write pair x y"
     if token in ("Set", "Type"):
         return "a name for a type", "write the type itself where it is used"
-    if token == "{" and is_type:
-        return "an implicit parameter", "write (A : Type)"
     if token == "{":
         return "a dependent type", "write a plain type"
     if is_type and len(sentence) == 2:

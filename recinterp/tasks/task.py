@@ -125,6 +125,12 @@ class Task:
 
     def _check_task(self) -> None:
         program = self.program
+        if not program.function_names:
+            raise TaskError(
+                "make a task",
+                "the text defines no function",
+                "write a Fixpoint or a Definition in it",
+            )
         if self.function not in program.function_names:
             raise UnknownNameError("make a task", self.function, program.function_names)
         if not self.arity:

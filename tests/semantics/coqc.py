@@ -84,9 +84,9 @@ def _equal(rule: str, left: str, right: str) -> str:
     return made + "constr_eq left__ right__"
 
 
-def flag(rule: str, name: str) -> str:
-    """The cbv of one rule alone."""
-    return f"cbv {FLAGS[rule].format(name)}"
+def flag(rule: str, name: str, aliases: tuple[str, ...] = ()) -> str:
+    """The cbv of one rule alone; names of types are unfolded with a function's."""
+    return f"cbv {FLAGS[rule].format(' '.join([name, *aliases]))}"
 
 
 def version() -> str:
@@ -104,11 +104,13 @@ def normal_form(checked: Program, function: str, arguments: tuple[Term, ...]) ->
     return show_term(term_expression(result), checked, exact=True)
 
 
-def step_sentences(trace: ReductionTrace, steps: int = MAX_STEPS) -> list[str]:
+def step_sentences(
+    trace: ReductionTrace, steps: int = MAX_STEPS, aliases: tuple[str, ...] = ()
+) -> list[str]:
     """For each step, the sentence that both terms are equal up to its one rule."""
     found, before = [], ""
     for rule, name, after in islice(trace.exact_steps(), steps + 1):
         if rule and max(len(before), len(after)) <= MAX_TERM_LENGTH:
-            found.append(same(flag(rule, name), before, after))
+            found.append(same(flag(rule, name, aliases), before, after))
         before = after
     return found

@@ -28,7 +28,9 @@ CONSTRUCTS = (
     "enumeration", "several constructors", "parameters, implicit", "parameters, explicit", "mutual types",
     "arrow constructors", "Definition", "struct found", "struct given", "nested match", "several columns",
     "or-pattern", "wildcard", "as", "let", "typed let", "if", "match on a call", "mutual recursion",
-    "accumulator", "nested call", "call of another function", "comment",
+    "accumulator", "nested call", "call of another function", "comment", "unicode names", "alias type",
+    "numeral", "numeral in a pattern", "record by fields", "record in a pattern", "projection", "Require",
+    "if … is", "a parameter without its sort", "Arguments in square brackets",
 )  # fmt: skip
 
 
@@ -44,7 +46,19 @@ class Generator(Types):
     def value(self, type_: str, size: int) -> str:
         ctors = self.types[type_]
         ctor = self.rng.choice(ctors) if size > 0 else ctors[0]  # the first leads to an end
-        return apply(ctor.term, [self.value(a, size - 1) for a in ctor.args])
+        return self.construct(type_, ctor, [self.value(a, size - 1) for a in ctor.args])
+
+    def construct(self, type_: str, ctor: Ctor, args: list[str]) -> str:
+        """A constructor applied; a record or a number in its own notation now and then."""
+        if type_ == "nat" and not args and self.rng.random() < 0.7:
+            self.used.add("numeral")
+            return str(self.rng.choice([0, 0, 1, 2, 3]))
+        if type_ in self.fields and self.rng.random() < 0.5:
+            self.used.add("record by fields")
+            named = [f"{f} := {a}" for f, a in zip(self.fields[type_], args, strict=True)]
+            self.rng.shuffle(named)
+            return f"{{| {'; '.join(named)} |}}"
+        return apply(ctor.term, args)
 
     # expressions
     def expr(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str:
@@ -57,7 +71,7 @@ class Generator(Types):
                 else self.value(type_, 0)
             )
         ways = [self._variable, self._construct, self._construct, self._call, self._own_call,
-                self._own_call, self._own_call, self._let, self._if, self._match]  # fmt: skip
+                self._own_call, self._own_call, self._let, self._if, self._match, self._if_is]  # fmt: skip
         if self.own and self.rng.random() < 0.4:
             ways.append(self._call)
         self.rng.shuffle(ways)
@@ -77,7 +91,8 @@ class Generator(Types):
         self, type_: str, env: dict[str, str], smaller: set[str], fuel: int
     ) -> str | None:
         ctor = self.rng.choice(self.types[type_])
-        return apply(ctor.term, [self.expr(a, env, smaller, fuel - 1) for a in ctor.args])
+        args = [self.expr(a, env, smaller, fuel - 1) for a in ctor.args]
+        return self.construct(type_, ctor, args)
 
     def _call(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str | None:
         known = [f for f in self.functions if f.result == type_]
@@ -91,6 +106,10 @@ class Generator(Types):
                 self.used.add("nested call")
             args.append(inner or self.expr(param, env, smaller, fuel - 2))
         self.used.add("call of another function")
+        if callee.name in {f for fields in self.fields.values() for f in fields}:
+            self.used.add("projection")
+            if self.rng.random() < 0.5:
+                return f"({args[0]}.({callee.name}))"
         return apply(callee.name, args)
 
     def _own_call(
@@ -131,6 +150,20 @@ class Generator(Types):
         self.used.add("if")
         yes, no = (self.expr(type_, env, smaller, fuel - 1) for _ in range(2))
         return f"(if {on} then {yes} else {no})"
+
+    def _if_is(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str | None:
+        if fuel < 2 or not self.ssreflect:
+            return None
+        name = self.rng.choice(sorted(env))
+        on = env[name]
+        pattern = self._pattern_of(self.rng.choice(self.types[on]), on, self.rng.choice([1, 2]))
+        if not self.useful([[c] for c in choices(pattern.shape)], [None], [on]):
+            return None
+        self.used.add("if … is")
+        row, rest = self._clause([pattern], [(name, on)], type_, env, smaller, fuel - 1), env
+        yes = row.split(" => ", 1)[1]
+        no = self.expr(type_, rest, smaller, fuel - 1)
+        return f"(if {name} is {pattern.text} then {yes} else {no})"
 
     def _match(self, type_: str, env: dict[str, str], smaller: set[str], fuel: int) -> str | None:
         if fuel < 2:
@@ -227,7 +260,27 @@ class Generator(Types):
             return Pattern(name, None, {}, {name: type_})
         return self._pattern_of(self.rng.choice(self.types[type_]), type_, depth)
 
+    def _numeral_pattern(self) -> Pattern:
+        self.used.add("numeral in a pattern")
+        number = self.rng.randint(0, 2)
+        shape: Shape = ("O", [])
+        for _ in range(number):
+            shape = ("S", [shape])
+        return Pattern(str(number), shape)
+
+    def _record_pattern(self, type_: str, parts: list[Pattern]) -> str:
+        self.used.add("record in a pattern")
+        named = [
+            f"{f} := {p.text}"
+            for f, p in zip(self.fields[type_], parts, strict=True)
+            if p.text != "_"
+        ]
+        self.rng.shuffle(named)
+        return f"{{| {'; '.join(named)} |}}"
+
     def _pattern_of(self, ctor: Ctor, type_: str, depth: int) -> Pattern:
+        if type_ == "nat" and not ctor.args and self.rng.random() < 0.7:
+            return self._numeral_pattern()
         parts = [self._pattern(a, depth - 1) for a in ctor.args]
         if any(p.shape is not None for p in parts):
             self.used.add("nested match")
@@ -239,6 +292,8 @@ class Generator(Types):
             (ctor.term, [p.shape for p in parts]),
             inside,
         )
+        if type_ in self.fields and any(p.text != "_" for p in parts) and self.rng.random() < 0.8:
+            pattern.text = self._record_pattern(type_, parts)
         others = [c for c in self.types[type_] if c != ctor and not c.args]
         if not inside and others and self.rng.random() < 0.3:
             self.used.add("or-pattern")
@@ -262,8 +317,8 @@ class Generator(Types):
         result = self.rng.choice(list(self.types))
         self.own, self.struct = (), ""
         body = self.expr(result, dict(params), set(), 3)
-        binders = " ".join(f"({n} : {t})" for n, t in params)
-        self.sentences.append(f"Definition {name} {binders} : {result} := {body}.")
+        binders = " ".join(f"({n} : {self.written(t)})" for n, t in params)
+        self.sentences.append(f"Definition {name} {binders} : {self.written(result)} := {body}.")
         self.functions.append(Fn(name, tuple(t for _, t in params), result))
         self.used.add("Definition")
 
@@ -301,33 +356,50 @@ class Generator(Types):
         body = self.match(on, head.result, env, set(), 3)
         given = self.rng.random() < 0.5 or len(block) > 1
         self.used.add("struct given" if given else "struct found")
-        binders = " ".join(f"({n} : {t})" for n, t in env.items())
+        binders = " ".join(f"({n} : {self.written(t)})" for n, t in env.items())
         struct = f" {{struct {self.struct}}}" if given else ""
-        return f"{head.name} {binders}{struct} : {head.result} := {body}"
+        return f"{head.name} {binders}{struct} : {self.written(head.result)} := {body}"
 
 
 def program(seed: int, *, mutant: bool = False) -> Generated | None:
     """A random program; None for the few seeds that give no mutant where one is wanted."""
     g = Generator(Random(seed))
+    g.unicode, g.ssreflect = g.rng.random() < 0.2, g.rng.random() < 0.3
+    if g.ssreflect or g.rng.random() < 0.2:
+        g.used.add("Require")
+        g.sentences.append("Require Import Bool List Arith.")
+        if g.ssreflect:
+            g.sentences.append("From Coq Require Import ssreflect.")
+            g.sentences.append("Open Scope general_if_scope.")
     labels = [g.enumeration() for _ in range(g.rng.randint(1, 2))]
     g.recursive(g.rng.choice(labels))
     if g.rng.random() < 0.4:
         g.mutual(g.rng.choice(labels))
     if g.rng.random() < 0.6:
         g.parameterised(g.rng.choice(labels))
+    if g.rng.random() < 0.3:
+        g.numbers()
+    if g.rng.random() < 0.4:
+        g.alias()
+    if g.rng.random() < 0.4:
+        g.record()
+        g.functions += g.projections
     for _ in range(g.rng.randint(0, 2)):
         g.definition()
     for _ in range(g.rng.randint(1, 2)):
         g.fixpoint()
     if g.rng.random() < 0.3:
-        g.sentences.insert(1, "(* a comment (* in a comment *) | with . in it *)")
+        g.sentences.insert(
+            len(g.sentences) // 2, "(* a comment (* in a comment *) | with . in it *)"
+        )
         g.used.add("comment")
     if mutant and not _mutate(g):
         return None
     g.sentences = [MARK.sub(lambda m: m[2], s) for s in g.sentences]
     last = g.functions[-1]
     arguments = [[g.value(p, size) for p in last.params] for size in (1, 2, 3, 4)]
-    return Generated(g.sentences, last.name, arguments, g.used, mutant)
+    aliases = tuple(g.aliases.values())
+    return Generated(g.sentences, last.name, arguments, g.used, mutant, aliases)
 
 
 def _mutate(g: Generator) -> bool:

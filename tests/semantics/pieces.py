@@ -21,6 +21,7 @@ class Ctor:
 # A recursive call's structural argument, until the text is done: callee, variable, parameters that
 # fit.
 MARK = re.compile(r"<<(\w+):(\w+):([\w/]*)>>")
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 Shape: TypeAlias = "tuple[str, list[Shape]] | None"  # None: anything; ("or", choices) too
 
 
@@ -53,6 +54,7 @@ class Generated:
     arguments: list[list[str]]
     used: set[str]
     mutant: bool = False
+    aliases: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -69,11 +71,49 @@ class Types:
     sentences: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     guessed: set[str] = field(default_factory=set)
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each record
+    aliases: dict[str, str] = field(default_factory=dict)  # type -> a name for it
+    projections: list[Fn] = field(default_factory=list)
     count: int = 0
+    unicode: bool = False
+    ssreflect: bool = False
 
     def fresh(self, base: str) -> str:
         self.count += 1
-        return f"{base}{self.count}"
+        if not self.unicode:
+            return f"{base}{self.count}"
+        self.used.add("unicode names")
+        return f"{base}λ{str(self.count).translate(SUBSCRIPTS)}"
+
+    def written(self, type_: str) -> str:
+        """The type as text, by a name of its own now and then."""
+        if type_ in self.aliases and self.rng.random() < 0.5:
+            self.used.add("alias type")
+            return self.aliases[type_]
+        return type_
+
+    def alias(self) -> None:
+        type_, name = self.rng.choice(list(self.types)), self.fresh("al")
+        sort = self.rng.choice(["", " : Set"])
+        self.sentences.append(f"Definition {name}{sort} := {type_}.")
+        self.aliases[type_] = name
+
+    def numbers(self) -> None:
+        """Coq's own natural numbers, which numerals write."""
+        self.types["nat"] = [Ctor("O", "O", ()), Ctor("S", "S", ("nat",))]
+        self.blocks["nat"] = ("nat",)
+
+    def record(self) -> str:
+        name, maker = self.fresh("rec"), self.fresh("Mk")
+        args = tuple(self.rng.choice(list(self.types)) for _ in range(self.rng.randint(1, 3)))
+        fields = tuple(self.fresh("fd") for _ in args)
+        text = "; ".join(f"{f} : {self.written(t)}" for f, t in zip(fields, args, strict=True))
+        self.sentences.append(f"Record {name} : Set := {maker} {{ {text} }}.")
+        self.types[name] = [Ctor(maker, maker, args)]
+        self.blocks[name] = (name,)
+        self.fields[name] = fields
+        self.projections += [Fn(f, (name,), t) for f, t in zip(fields, args, strict=True)]
+        return name
 
     def enumeration(self) -> str:
         name = self.fresh("lab")
@@ -124,12 +164,20 @@ class Types:
 
     def parameterised(self, label: str) -> str:
         name, nil, cons = self.fresh("seq"), self.fresh("Nil"), self.fresh("Cons")
+        param = "(A : Type)"
+        if self.rng.random() < 0.3:
+            param = "A"
+            self.used.add("a parameter without its sort")
         self.sentences.append(
-            f"Inductive {name} (A : Type) : Type := {nil} | {cons} (x : A) (l : {name} A)."
+            f"Inductive {name} {param} : Type := {nil} | {cons} (x : A) (l : {name} A)."
         )
         full = f"{name} {label}"
         if self.rng.random() < 0.5:
-            self.sentences += [f"Arguments {nil} {{A}}.", f"Arguments {cons} {{A}} x l."]
+            shown = "{A}"
+            if self.rng.random() < 0.5:
+                shown = "[A]"
+                self.used.add("Arguments in square brackets")
+            self.sentences += [f"Arguments {nil} {{A}}.", f"Arguments {cons} {shown} x l."]
             self.used.add("parameters, implicit")
             self.guessed.add(full)
             self.types[full] = [Ctor(nil, nil, ()), Ctor(cons, cons, (label, full))]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -130,10 +131,27 @@ REFUSED: dict[str, tuple[str, type[SourceError], int, int]] = {
     "half a call": ("Definition f (x : b) : b := N L.", OutsideSubsetError, 3, 29),
     "polymorphic": ("Definition f (A : Type) (x : A) : A := x.", OutsideSubsetError, 3, 15),
     "untyped parameter": ("Definition f x : b := T.", OutsideSubsetError, 3, 14),
-    "number": ("Definition f (x : b) : nat := 2.", OutsideSubsetError, 3, 31),
+    "large number": ("Definition f (x : b) : nat := 2000.", OutsideSubsetError, 3, 31),
+    "number beside own numbers": ("Inductive nat := O | S (n : nat). Definition f (x : b) : nat := 2.", OutsideSubsetError, 3, 65),
+    "number of another type": ("Definition f (x : b) : b := match x with 0 => T | _ => F end.", GallinaTypeError, 3, 42),
+    "trailing square brackets": ("Inductive seq (A : Type) := Nil | Cons (x : A). Arguments Nil [A].", GallinaTypeError, 3, 49),
+    "implicit parameter of a type": ("Inductive seq {A : Type} := Nil | Cons (x : A).", OutsideSubsetError, 3, 16),
+    "implicit type parameter": ("Fixpoint f {A : Type} (l : list A) : b := T.", OutsideSubsetError, 3, 13),
+    "implicit name": ("Fixpoint f {A} (l : list A) : b := T.", OutsideSubsetError, 3, 13),
+    "implicit value": ("Definition f {x : b} : b := x.", OutsideSubsetError, 3, 15),
+    "missing field": ("Record r := mk { p : b; q : b }. Definition f (x : b) : r := {| p := x |}.", GallinaTypeError, 3, 62),
+    "foreign field": ("Record r := mk { p : b; q : b }. Definition f (x : b) : r := {| s := x |}.", GallinaTypeError, 3, 65),
+    "field given twice": ("Record r := mk { p : b; q : b }. Definition f (x : b) : r := {| p := x; p := x |}.", GallinaTypeError, 3, 73),
+    "projection of a record with parameters": ("Record r (A : Set) := mk { p : A }. Definition f (x : r b) : b := p x.", OutsideSubsetError, 3, 67),
+    "alias with an argument": ("Definition e : Set := list b. Definition f (x : e b) : b := T.", GallinaTypeError, 3, 49),
+    "alias as a term": ("Definition e : Set := list b. Definition f (x : b) : b := e.", OutsideSubsetError, 3, 59),
+    "if after ssreflect": ("From Coq Require Import ssreflect. Definition f (x : b) : b := if x then x else T.", GallinaTypeError, 3, 64),
+    "superscript": ("Definition f (x² : b) : b := x².", OutsideSubsetError, 3, 16),
+    "symbol": ("Definition f (x : b) : b → b := x.", OutsideSubsetError, 3, 26),
+    "import over own names": ("Definition app (x : b) : b := x. Require Import List.", OutsideSubsetError, 3, 34),
     "notation": ("Definition f (x y : nat) : nat := x + y.", OutsideSubsetError, 3, 37),
     "library function": ("Definition f (x : bool) : bool := negb x.", OutsideSubsetError, 3, 35),
-    "library": ("Require Import Arith.", OutsideSubsetError, 3, 1),
+    "library": ("Require Import Bool Reals.", OutsideSubsetError, 3, 1),
     "dependent match": ("Definition f (x : b) : b := match x return b with T => T | F => F end.", OutsideSubsetError, 3, 37),
     "cast": ("Definition f (x : b) : b := (x : b).", OutsideSubsetError, 3, 32),
     "pattern let": ("Definition f (x : tree) : b := let '(N y z) := x in T.", OutsideSubsetError, 3, 36),
@@ -171,6 +189,16 @@ ACCEPTED = [
     "Fixpoint f (x : tree) : b := let y := x in match y with L => T | N l _ => let z := l in f z end.",
     "Fixpoint f (x : tree) : b := match x with N (N _ _ as k) _ => f k | _ => T end.",
     "Fixpoint f (x y : tree) : b := match y with N l _ => f x l | _ => T end.",
+    "Inductive α := β₁ | γ' (x₁ : α). Fixpoint λf (x₁ x1 : α) : α := match x₁ with β₁ => x1 | γ' é => γ' (λf é x1) end.",
+    "Require Import Bool List Arith. Import ListNotations. Definition f (x : list nat) : list nat := match x with [0; 1] => [2] | _ => [] end.",
+    "Inductive seq A := Nil | Cons (x : A) (s : seq A). Arguments Nil {A}. Arguments Cons [A] _ _. Definition f (x : seq b) : seq b := Cons T x.",
+    "From Coq Require Import ssreflect. Definition f (x : option nat) (k : b) : nat := if x is Some (S y) then y else if k is T then 3 else 0.",
+    "From Coq Require Import ssreflect. Open Scope general_if_scope. Definition f (x : b) : b := if x then x else T.",
+    "Definition f (x : option nat) (y : nat) : nat := if x then y else if y then 1 else 2.",
+    "Record r : Set := mk { p : b; q : nat; }. Definition f (x : r) : r := match x with {| q := S y |} => {| q := y; p := x.(p) |} | mk y 0 => mk (p x) 5 end.",
+    "Structure s := { }. Definition f (x : s) : s := match x with Build_s => x end.",
+    "Record pr (A B : Type) := pair' { one : A; two : B }. Definition f (x : pr b nat) : pr nat b := match x with {| one := y; two := z |} => {| one := z; two := y |} end.",
+    "Definition env : Set := list b. Definition e := env. Inductive c := C1 (x : env) | C2 : list e -> c. Definition f (x : e) : c := match x with nil => C2 (cons x nil) | _ => C1 x end.",
     "Inductive e := E0 | E1 (o : o) with o := O1 (e : e).\n"
     "Fixpoint f (x : e) : b := match x with E0 => T | E1 y => g y end\n"
     "with g (x : o) : b := match x with O1 y => f y end.",
@@ -194,10 +222,12 @@ def test_coqc_refuses_all_but_unsupported_programs(tmp_path: Path) -> None:
     aside).
     """
     sentences = [TYPES]
-    for text, kind, _, _ in REFUSED.values():
+    for i, (text, kind, _, _) in enumerate(REFUSED.values()):
         if kind in (GallinaTypeError, NotStructuralError):
-            sentences.append(f"Fail {text}")
-    assert len(sentences) >= 20
+            *before, refused = re.split(r"(?<=\.)\s(?=[A-Z])", text)
+            named = coqc.module(f"R{i}", [*before, f"Fail {refused}"])
+            sentences += named if before else [f"Fail {refused}"]
+    assert len(sentences) >= 40
     assert coqc.run(sentences, tmp_path) is None
 
 

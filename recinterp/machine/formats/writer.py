@@ -147,7 +147,7 @@ def token_text(x: str) -> str:
         r"in|out|top|stack|is|empty|of|emit|push|pop|lost|wrong|goto|halt|find|span|and|mode|vocab"
         r"|start|registers|frames|domain|limit|continue"
     )
-    is_plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_']*|\$|…", x) is not None
+    is_plain = re.fullmatch(r"\w[\w']*|\$|…", x) is not None
     return x if is_plain and not re.fullmatch(keyword, x) else _quote_text(x)
 
 

@@ -39,7 +39,7 @@ from recinterp.machine.nodes import (
 )
 
 FLUSH = "flush-out"  # no function of a program is called so
-LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_'.\-]*")
+LABEL = re.compile(r"\w[\w'.\-]*")
 
 
 def reverse_machine(machine: Machine) -> Machine:
