@@ -25,6 +25,7 @@ RecinterpError
 ├── InterventionError           an intervention that cannot be run
 │   ├── InactiveHookError           an edit at this site does not reach the logits
 │   └── UnknownHookError            no such hook point, head or position
+├── MalformedArgumentError      an argument of another kind: a string for a list of tokens, an id
 ├── UnwritableFileError         a result cannot be written to the given path
 ├── UnreadableFileError         a given file cannot be read
 └── HeldOutInputError           the search queried an input that is held out for the judge
@@ -180,6 +181,10 @@ class InactiveHookError(InterventionError):
 
 class UnknownHookError(InterventionError):
     """No such hook point, head or position."""
+
+
+class MalformedArgumentError(RecinterpError):
+    """An argument of another kind than the function takes: a string for tokens, an id, a path."""
 
 
 class UnwritableFileError(RecinterpError):

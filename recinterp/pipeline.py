@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias
 
 from recinterp.config import DEFAULTS, ExplainConfig
 from recinterp.divergence.verdict import ComparedOutputs, judge_divergence
@@ -26,6 +27,13 @@ from recinterp.judge.measurement import fidelity as measure_fidelity
 from recinterp.synthesis.oracle import Oracle
 from recinterp.synthesis.search import queries_and_answers, synthesize
 from recinterp.tasks import Domain, Task
+from recinterp.tasks.arguments import (
+    check_domain_argument,
+    check_kind,
+    check_model,
+    check_seed,
+    check_task,
+)
 from recinterp.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from recinterp.machine import Machine
 
 Progress: TypeAlias = Callable[[str], None]
+P = ParamSpec("P")
 
 
 @contextmanager
@@ -51,6 +60,23 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+def hold_first_argument(function: Callable[P, Explanation]) -> Callable[P, Explanation]:
+    """The function, for which a second thread with the same model waits until the first is done."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Explanation:
+        model = args[0] if args else kwargs.get("model")
+        if callable(model) and not hasattr(model, "parameters"):
+            return function(*args, **kwargs)  # a plain function, which needs no torch
+        from recinterp.models.model_lock import hold_model
+
+        with hold_model(model):
+            return function(*args, **kwargs)
+
+    return run
+
+
+@hold_first_argument
 @without_garbage_collection()
 def explain(
     model: object,
@@ -79,12 +105,15 @@ def explain(
 
     Raises:
         DomainError: If there is no domain, or it holds no input or has no `max_length`.
-        IncompatibleModelError: If the model does not fit the task.
+        IncompatibleModelError: If the model does not fit the task, or is no model.
+        MalformedArgumentError: If seed or config is of another kind.
+        TaskError: If the task is none.
     """
     from recinterp.causal.continuations.alternatives import continuation_alternatives
     from recinterp.causal.pipeline import analyse_network
     from recinterp.models.fingerprint import fingerprint_weights
 
+    check_explain_arguments(model, task, domain, seed, config)
     began = time.perf_counter()
     begin_stage = progress or (lambda stage: None)
     domain = check_domain(resolve_domain(model, domain), task)
@@ -152,6 +181,21 @@ def explain(
         fingerprint=fingerprint_weights(model),
         model=model,
     )
+
+
+def check_explain_arguments(
+    model: object, task: object, domain: object, seed: object, config: object
+) -> None:
+    """Raise the error that names an argument of another kind than `explain` takes."""
+    operation = "explain a model"
+    if isinstance(model, Task):
+        check_model(model, operation)  # swapped: the first fault to name
+    check_task(task, operation)
+    check_model(model, operation)
+    check_domain_argument(domain, operation)
+    check_seed(seed, operation)
+    hint = "pass config=ri.ExplainConfig(…)"
+    check_kind(config, ExplainConfig, operation, "the config", hint)
 
 
 def check_domain(domain: Domain, task: Task) -> Domain:

@@ -5,11 +5,12 @@ Anything that maps inputs to outputs can stand behind it: a transformer, an LSTM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from recinterp.errors import IncompatibleModelError
 from recinterp.tasks import Task
+from recinterp.tasks.arguments import check_model, check_task, query_function
 from recinterp.tokens import Tokens
 
 Predict: TypeAlias = Callable[[list[Tokens]], list[Tokens]]
@@ -21,14 +22,24 @@ class CachedModel:
     Args:
         predict: A function from a list of inputs to their outputs.
         checkpoint: The model's checkpoint description, None if it has none.
+        known: The task's tokens, where `predict` is a user's function, whose outputs are checked;
+            None where it is not.
 
     Attributes:
         checkpoint: The model's checkpoint description, None if it has none.
         outputs: The outputs computed so far, by input.
+        notes: What was done to a function's outputs before they were used, as sentences.
     """
 
-    def __init__(self, predict: Predict, *, checkpoint: object = None) -> None:
-        self._predict = predict
+    def __init__(
+        self,
+        predict: Predict,
+        *,
+        checkpoint: object = None,
+        known: Mapping[str, int] | None = None,
+    ) -> None:
+        self._predict, self._known = predict, known
+        self.notes: tuple[str, ...] = ()
         self.checkpoint = checkpoint
         self.outputs: dict[tuple[str, ...], Tokens] = {}
 
@@ -47,8 +58,11 @@ class CachedModel:
             return model
         from torch import nn  # late: a function of outputs is judged without loading torch
 
+        check_task(task, "query a model")
+        check_model(model, "query a model")
         if callable(model) and not isinstance(model, nn.Module):
-            return cls(model, checkpoint=getattr(model, "checkpoint", None))
+            checkpoint = getattr(model, "checkpoint", None)
+            return cls(model, checkpoint=checkpoint, known=task.ids)
         from recinterp.models import predict
         from recinterp.models.torch_threads import fitting_threads
 
@@ -72,17 +86,20 @@ class CachedModel:
             inputs: Inputs as tokens; those seen before are not computed again.
 
         Raises:
-            IncompatibleModelError: The function returns another number of outputs than of inputs.
+            IncompatibleModelError: The function fails, or does not return one list of tokens for
+                each input.
         """
         queried = [tuple(x) for x in inputs]
         new = list(dict.fromkeys(x for x in queried if x not in self.outputs))
         if new:
-            outputs = [list(y) for y in self._predict([list(x) for x in new])]
-            if len(outputs) != len(new):
-                raise IncompatibleModelError(
-                    "query a model",
-                    f"it was given {len(new)} inputs and returned {len(outputs)} outputs",
-                    "return one output for each input, in their order",
-                )
+            outputs = self._query(new)
             self.outputs |= dict(zip(new, outputs, strict=True))
         return [self.outputs[x] for x in queried]
+
+    def _query(self, inputs: Sequence[tuple[str, ...]]) -> list[Tokens]:
+        if self._known is None:  # not a user's function: its outputs have their form
+            return [list(y) for y in self._predict([list(x) for x in inputs])]
+        outputs, were_strings = query_function(self._predict, inputs, self._known)
+        if were_strings:
+            self.notes = ("Outputs that were strings were split at blanks.",)
+        return outputs

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from recinterp.errors import DomainError
+from recinterp.errors import DomainError, MachineError
 from recinterp.judge.cached_model import CachedModel
 from recinterp.judge.config import DEFAULTS, FidelityConfig
 from recinterp.judge.cut_outputs import predict_outputs
@@ -27,6 +27,13 @@ from recinterp.machine import Machine
 from recinterp.machine.execution.batch import RunStatus, run_batch
 from recinterp.stats import Rate
 from recinterp.tasks import Domain, Task
+from recinterp.tasks.arguments import (
+    check_domain_argument,
+    check_kind,
+    check_model,
+    check_seed,
+    check_task,
+)
 from recinterp.tokens import Tokens
 
 Pairs = Sequence[tuple[Tokens, Tokens]]
@@ -169,8 +176,18 @@ def fidelity(
 
     Raises:
         DomainError: No domain is given and the model records none.
-        IncompatibleModelError: Model and task do not fit.
+        IncompatibleModelError: Model and task do not fit, or the model is none.
+        MachineError: The machine is none.
+        MalformedArgumentError: The seed is no whole number.
+        TaskError: The task is none.
     """
+    check_task(task, "judge a machine")
+    if not isinstance(model, CachedModel):
+        check_model(model, "judge a machine")
+    check_domain_argument(domain, "judge a machine")
+    check_seed(seed, "judge a machine")
+    hint = "pass task.machine, ex.machine or ri.Machine.parse(text)"
+    check_kind(machine, Machine, "judge a machine", "the machine", hint, MachineError)
     trained, distribution = training_domain(model)
     queried = resolve_domain(model, domain)
     answers = CachedModel.of(model, task)

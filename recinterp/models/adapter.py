@@ -25,8 +25,16 @@ from recinterp.models import decoding
 from recinterp.models.backends import block_names, hugging_face, native
 from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.split_rows import RowSplit
+from recinterp.models.checkpoint import check_recorded_ids
 from recinterp.models.decoding import evaluation_mode
+from recinterp.models.model_lock import hold_model
 from recinterp.tasks import Task
+from recinterp.tasks.arguments import (
+    check_model,
+    check_task,
+    check_token_lists,
+    query_function,
+)
 from recinterp.tokens import EOS, TRUNCATED
 
 Hook = tuple[str, Callable[..., Tensor | None]]  # hook point, function of (activation, hook)
@@ -47,8 +55,11 @@ class Adapter:
     """
 
     def __init__(self, model: nn.Module, task: Task) -> None:
+        check_task(task, "run a model")
+        check_model(model, "run a model")
         self.model, self.task = model, task
         self._operation = f"run {self.name} on {task.name}"
+        self._check_device()
         if hugging_face.is_hugging_face(model):
             split = RowSplit.from_task(task)
             self.model = hugging_face.wrap_model(model, split, operation=self._operation)
@@ -56,6 +67,7 @@ class Adapter:
             self.model = hugging_face.join_halves(model, RowSplit.from_task(task))
         self._check_interface()
         self._check_vocabulary()
+        check_recorded_ids(model, task, operation=self._operation)
         parameters = dict(self.model.named_parameters())
         native.check_finite(parameters, operation=self._operation)
         self._names: dict[int, str] = {i: name for name, i in task.ids.items()}
@@ -72,6 +84,16 @@ class Adapter:
                 "pass a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, "
                 "a Hugging Face model, or a function from inputs to outputs",
             )
+
+    def _check_device(self) -> None:
+        parameters = getattr(self.model, "parameters", None)
+        devices = sorted({str(p.device) for p in parameters()}) if parameters else []
+        if "meta" in devices:
+            problem = "its weights are on the meta device, where they have no values"
+            raise self._incompatible(problem, "load the weights first")
+        if len(devices) > 1:
+            problem = f"its weights are on several devices: {', '.join(devices)}"
+            raise self._incompatible(problem, f"move it to one: model.to({devices[0]!r})")
 
     def _check_vocabulary(self) -> None:
         if self.architecture == "encoder-decoder":
@@ -241,7 +263,7 @@ class Adapter:
         Returns:
             Logits of the next token at every position.
         """
-        with evaluation_mode(self.model):
+        with hold_model(self.model), evaluation_mode(self.model):
             return cast(Tensor, self.model(self._prepare_ids(ids)))
 
     def _prepare_ids(self, ids: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
@@ -271,7 +293,7 @@ class Adapter:
         """
         named = [(self._resolve_hook(name), edit) for name, edit in hooks]
         run = cast(Callable[..., Tensor], self.model.run_with_hooks)
-        with evaluation_mode(self.model):
+        with hold_model(self.model), evaluation_mode(self.model):
             return run(self._prepare_ids(ids), fwd_hooks=named)
 
     def cache(
@@ -456,12 +478,17 @@ class Adapter:
 
 
 def predict(
-    model: nn.Module, task: Task, inputs: Iterable[Sequence[str]], *, batch_size: int = 2048
+    model: nn.Module | Callable[[list[list[str]]], list[list[str]]],
+    task: Task,
+    inputs: Iterable[Sequence[str]],
+    *,
+    batch_size: int = 2048,
 ) -> list[list[str]]:
     """Decode a model's outputs greedily.
 
     Args:
-        model: A hooked or a Hugging Face model, as `Adapter` takes it.
+        model: A hooked or a Hugging Face model, as `Adapter` takes it, or a function from a list of
+            inputs to the list of their outputs.
         task: The task whose encoding the model reads and writes.
         inputs: Inputs of the task, in tokens.
         batch_size: Most rows of one forward pass.
@@ -473,6 +500,15 @@ def predict(
     Raises:
         IncompatibleModelError: Model and task do not fit, or an input is longer than the context.
         InvalidInputError: An input is not one of the task's.
+        MalformedArgumentError: The inputs are no lists of tokens.
         NonFiniteWeightsError: A weight is NaN or infinite.
     """
-    return Adapter(model, task).generate(list(inputs), batch_size=batch_size)
+    operation = "predict outputs"
+    check_task(task, operation)
+    check_model(model, operation)
+    rows = check_token_lists(inputs, operation, None)
+    if isinstance(model, nn.Module):
+        return Adapter(model, task).generate(rows, batch_size=batch_size)
+    for tokens in rows:
+        task.well_formed(tokens)
+    return query_function(model, rows, task.ids)[0] if rows else []

@@ -21,12 +21,18 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from recinterp.errors import CheckpointError, RecinterpError, UnknownNameError
+from recinterp.errors import (
+    CheckpointError,
+    IncompatibleModelError,
+    RecinterpError,
+    UnknownNameError,
+)
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import hugging_face, native
 from recinterp.models.training.config import CHOICES
 from recinterp.models.training.resume import write_atomically
 from recinterp.tasks import Domain, Task
+from recinterp.tasks.arguments import check_kind, describe
 
 FORMAT = "recinterp-checkpoint/1"
 
@@ -209,6 +215,7 @@ def load(name_or_path: str | Path) -> nn.Module:
         CheckpointError: The file is truncated, foreign, pickled or missing.
         NonFiniteWeightsError: A weight is NaN or infinite.
     """
+    _check_name(name_or_path)
     folder = Path(name_or_path)
     if folder.is_dir() and (folder / "config.json").exists():
         return hugging_face.load_folder(folder)
@@ -224,6 +231,63 @@ def load(name_or_path: str | Path) -> nn.Module:
         raise CheckpointError(operation, problem, "use both files of one checkpoint") from error
     attach_checkpoint(model, checkpoint)
     return model
+
+
+def _check_name(name: object) -> None:
+    """Raise CheckpointError where a name or path is of another kind, or can be no path."""
+    hint = "use a path or a shipped name: " + ", ".join(list_shipped())
+    check_kind(name, (str, Path), "load a model", "the name", hint, CheckpointError)
+    text = str(name)
+    if not text.strip() or "\0" in text or len(text) > 4000:
+        raise CheckpointError("load a model", f"the name is {describe(text)}", hint)
+
+
+def _is_saved_explanation(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"recinterp-explanation" in file.read(200)
+    except OSError:
+        return False
+
+
+def find_contradiction(model: object, task: Task) -> str:
+    """What a model's checkpoint records otherwise than the task says, as a clause, or nothing.
+
+    Args:
+        model: A model, with or without a checkpoint.
+        task: The task that it is run or explained on.
+
+    Returns:
+        For instance "the checkpoint says reverse order and the task natural order"; empty where
+        they agree, or there is no checkpoint.
+    """
+    checkpoint = getattr(model, "checkpoint", None)
+    if not isinstance(checkpoint, Checkpoint):
+        return ""
+    trained = checkpoint.task
+    pairs = [
+        ("order", f"{trained.order} order", f"{task.order} order"),
+        ("function", f"the function {trained.function}", task.function),
+        ("template", f"the template {trained.template}", task.template),
+        ("source", f"the program of {trained.name}", "another one"),
+    ]
+    for name, there, here in pairs:
+        if getattr(trained, name) != getattr(task, name, None):
+            return f"the checkpoint says {there} and the task {here}"
+    return ""
+
+
+def check_recorded_ids(model: object, task: Task, *, operation: str) -> None:
+    """Raise IncompatibleModelError where a checkpoint records other token ids than the task has."""
+    checkpoint = getattr(model, "checkpoint", None)
+    if not isinstance(checkpoint, Checkpoint):
+        return
+    trained = checkpoint.task.ids
+    for token, i in task.ids.items():
+        if trained.get(token, i) != i:
+            problem = f"the checkpoint was trained with id {trained[token]} for {token}"
+            hint = "use model.checkpoint.task, or its ids in task.with_vocab(…)"
+            raise IncompatibleModelError(operation, f"{problem}, and the task has {i}", hint)
 
 
 def list_shipped() -> dict[str, Path]:
@@ -251,6 +315,9 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         hint = "use a .safetensors file with its .json, as recinterp saves them"
         raise CheckpointError(operation, problem, hint)
     stem = _strip_suffix(path)
+    if path.is_file() and _is_saved_explanation(path):
+        hint = f"load it with ri.Explanation.load({text!r})"
+        raise CheckpointError(operation, "it is a saved explanation, and not a model", hint)
     if any(_add_suffix(stem, suffix).exists() for suffix in (".safetensors", ".json")):
         return stem
     if text in names:

@@ -302,12 +302,12 @@ class PathPatch:
         return sender, into
 
     def shares_keys(self, adapter: Adapter) -> bool:
-        """Whether the patched keys or values are those of other query heads as well."""
+        """Whether in the model of `adapter` other query heads read the patched keys or values."""
         hook = f"blocks.{self.receiver[0]}.attn.hook_{self.through}"
         return 0 < adapter.count_heads(hook) < adapter.n_heads
 
     def patched_unit(self, adapter: Adapter) -> Unit:
-        """The queries, keys or values that the receiver reads, by their own number."""
+        """What is patched in the model of `adapter`: its keys and values have their own number."""
         layer, receiver = self.receiver
         hook = f"blocks.{layer}.attn.hook_{self.through}"
         if self.shares_keys(adapter):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 import torch
@@ -22,6 +23,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from recinterp.errors import IncompatibleModelError, UnknownHookError
+from recinterp.tasks.arguments import check_token_lists
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -57,7 +59,7 @@ class At:
     index: int | tuple[int | None, ...] | tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             hint = f"one of {', '.join(KINDS)}"
             raise UnknownHookError(f"use positions {self.kind!r}", "no such class", hint)
         if (self.kind in INDEXED) == (self.index is None):
@@ -66,11 +68,27 @@ class At:
                 f"use positions {self.kind!r}", problem, 'At("input", 3) or At("prediction")'
             )
 
+        if not _is_index(self.index):
+            problem = f"its index is {self.index!r}"
+            hint = "a whole number, or one per row: a number, None, or a tuple of numbers"
+            raise UnknownHookError(f"use positions {self.kind!r}", problem, hint)
+
     def select(self, indices: Sequence[int]) -> At:
         """The class for the rows at `indices`."""
         if isinstance(self.index, tuple):
             return At(self.kind, tuple(self.index[i] for i in indices))  # type: ignore[arg-type]
         return self
+
+
+def _is_index(index: object) -> bool:
+    """Whether an index is None, a whole number, or a tuple of those for the rows."""
+    if isinstance(index, tuple):
+        return all(_is_index(i) and not _is_nested(i) for i in index)
+    return index is None or (isinstance(index, Integral) and not isinstance(index, bool))
+
+
+def _is_nested(index: object) -> bool:
+    return isinstance(index, tuple) and any(isinstance(i, tuple) for i in index)
 
 
 def without_future_positions(where: Where, rows: PromptBatch) -> Where:
@@ -201,9 +219,11 @@ def build_batch(
     Raises:
         IncompatibleModelError: If there is no row, if inputs and prefixes differ in number, or if
             the template does not contain the input.
+        MalformedArgumentError: If inputs or prefixes are no lists of tokens.
+        UnknownNameError: If a token is unknown.
     """
-    xs = _tuples(inputs)
-    ys = _tuples(prefixes) if prefixes is not None else ((),) * len(xs)
+    xs = _tuples(task, inputs, "input")
+    ys = _tuples(task, prefixes, "prefix") if prefixes is not None else ((),) * len(xs)
     if len(xs) != len(ys) or not xs:
         raise IncompatibleModelError(
             "build a batch",
@@ -226,11 +246,15 @@ def build_batch(
     )
 
 
-def _tuples(lines: Iterable[Sequence[str]]) -> tuple[Tokens, ...]:
+def _tuples(task: Task, lines: Iterable[Sequence[str]], what: str) -> tuple[Tokens, ...]:
     """Sequences as tuples; tuples of tuples stay the same object, so that `is` recognises them."""
-    if isinstance(lines, tuple) and all(isinstance(line, tuple) for line in lines):
-        return lines
-    return tuple(tuple(line) for line in lines)
+    known = task.ids
+    if not (isinstance(lines, tuple) and all(isinstance(line, tuple) for line in lines)):
+        checked = check_token_lists(lines, "build a batch", known, what)
+        return tuple(tuple(line) for line in checked)
+    if not all(isinstance(token, str) and token in known for line in lines for token in line):
+        check_token_lists(lines, "build a batch", known, what)
+    return lines
 
 
 def _offset(task: Task, prompt: Sequence[int], tokens: Tokens) -> int:

@@ -16,13 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recinterp.models import Adapter
+from recinterp.models.model_lock import hold_model
 from recinterp.perturb.fast.decode import decode, restrict_to_current, supports_kv_cache
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.forward_pass import run_edits
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.prompts import edit_prompts
-from recinterp.perturb.lowering.validate import check_plan
+from recinterp.perturb.lowering.validate import check_context, check_plan, check_plan_argument
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap, edited_units
 from recinterp.perturb.positions import PromptBatch, Tokens, build_batch
 from recinterp.stats import Rate
@@ -103,13 +104,17 @@ def run(
         InactiveHookError: If an edit does not reach the logits.
         InterventionError: If interventions overwrite each other or cannot run.
         IncompatibleModelError: If model, task and inputs do not fit together.
+        MalformedArgumentError: If inputs or prefixes are no lists of tokens.
+        UnknownNameError: If a token is unknown.
     """
+    check_plan_argument(plan)
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     rows = build_batch(task, inputs, prefixes)
-    clean, edited = next_logits(adapter, task, rows), next_logits(adapter, task, rows, plan)
     outputs = clean_outputs = None
-    if whole:
-        clean_outputs, outputs = (generate(adapter, task, rows, steps) for steps in ((), plan))
+    with hold_model(adapter.model):
+        clean, edited = next_logits(adapter, task, rows), next_logits(adapter, task, rows, plan)
+        if whole:
+            clean_outputs, outputs = (generate(adapter, task, rows, steps) for steps in ((), plan))
     decoded = [tuple(decode_tokens(adapter, logits, rows)) for logits in (clean, edited)]
     why = hooks_needed(adapter, plan)
     backend = f"hooks: {why}" if why else "fast"
@@ -167,6 +172,7 @@ def _next_logits(
 ) -> Float[Tensor, "row vocab"]:
     edited = edit_prompts(task, rows, plan)
     check_plan(adapter, plan)
+    check_context(adapter, edited)
     edits = lower(adapter, task, edited, plan, rows)
     backend = fast_backend_for(adapter)
     if isinstance(backend, FastBackend) and not hooks_needed(adapter, plan):

@@ -28,15 +28,17 @@ from torch import Tensor
 
 from recinterp.errors import InterventionError
 from recinterp.models import Adapter
+from recinterp.models.model_lock import hold_model
 from recinterp.perturb.fast.plan_hash import PlanHash
 from recinterp.perturb.fast.support import FastBackend, fast_backend_for
 from recinterp.perturb.liveness import assert_live
 from recinterp.perturb.lowering.lower import lower
 from recinterp.perturb.lowering.sources import ensure_source_cache
-from recinterp.perturb.lowering.validate import check_unit
+from recinterp.perturb.lowering.validate import check_plan_argument, check_unit
 from recinterp.perturb.plan import ForcePrefix, Plan, Swap, edited_units
 from recinterp.perturb.positions import PromptBatch, build_batch
 from recinterp.perturb.runner import MAX_ROWS, next_logits, select_rows
+from recinterp.tasks.arguments import describe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,6 +119,7 @@ def sweep(
         InterventionError: If `save` holds another sweep, or other plans than the first of these; or
             if a plan cannot run, as in `run`.
     """
+    check_plans(plans)
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     rows = build_batch(task, inputs, prefixes)
     job = _Sweep(adapter, task, rows, measure, memory)
@@ -165,9 +168,17 @@ def stream(
     Raises:
         InterventionError: If a plan cannot run, as in `run`.
     """
+    check_plans(plans)
     adapter = model if isinstance(model, Adapter) else Adapter(model, task)
     job = _Sweep(adapter, task, build_batch(task, inputs, prefixes), measure, memory)
     yield from job.blocks(iter(plans), 0)
+
+
+def check_plans(plans: object) -> None:
+    """Raise InterventionError if something else than an iterable of plans is given."""
+    if isinstance(plans, str | bytes) or not isinstance(plans, Iterable):
+        hint = "pass several plans: [[Ablate(head(1, 0))], [Ablate(head(1, 1))]]"
+        raise InterventionError("run plans", f"they are {describe(plans)}", hint)
 
 
 class _Sweep:
@@ -195,7 +206,9 @@ class _Sweep:
     def blocks(self, plans: Iterator[Plan], start: int) -> Iterator[tuple[int, Tensor]]:
         """The values of the plans, block by block, each with the index of its first plan."""
         while block := list(islice(plans, self.size)):
-            with ensure_source_cache():
+            for plan in block:
+                check_plan_argument(plan)
+            with ensure_source_cache(), hold_model(self.adapter.model):
                 values = self.run_halving(block)
             yield start, values
             start += len(block)

@@ -136,11 +136,16 @@ class Domain:
     )
 
     def __post_init__(self) -> None:
-        for name in ("max_length", "max_depth", "min_length"):
+        for name, least in (("max_length", 1), ("max_depth", 0), ("min_length", 0)):
             value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 0):
-                problem = f"{name} is {value!r}"
-                raise DomainError("make a domain", problem, "pass a whole number from 0 on")
+            if value is None:
+                continue
+            whole = hasattr(value, "__index__") and not isinstance(value, bool)
+            if not whole or value.__index__() < least:
+                only = ", so that it holds no input but perhaps the empty one" if whole else ""
+                problem, hint = f"{name} is {value!r}{only}", f"pass a whole number from {least} on"
+                raise DomainError("make a domain", problem, hint)
+            object.__setattr__(self, name, int(value.__index__()))
         for name in ("exclude", "sampler"):
             value = getattr(self, name)
             if value is not None and not callable(value):

@@ -26,6 +26,7 @@ from recinterp.tasks.template import (
     SPECIALS,
     TEMPLATE,
     add_default_end,
+    check_bos,
     check_ids,
     check_length,
     check_output_length,
@@ -269,6 +270,7 @@ class Task:
         known = check_ids(ids, needed, specials)
         template = add_default_end(template) if eos is None else template
         check_template(template)
+        check_bos(bos, template)
         check_output_length(output_length, eos)
         return replace(
             self, given_ids=known, bos=bos, template=template, output_length=output_length

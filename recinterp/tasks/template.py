@@ -79,6 +79,24 @@ def check_length(length: object, of: str = "") -> int:
     raise TaskError("give a task a vocabulary", " ".join(problem.split()), hint)
 
 
+def check_bos(bos: int | None, template: str) -> None:
+    """TaskError where there is an id of BOS and no place for it, or a place and no id."""
+    if bos is None and "{bos}" in template:
+        hint = "pass bos=…, or a template without {bos}"
+        raise TaskError("give a task a vocabulary", f"{template!r} has no id for {{bos}}", hint)
+    if bos is not None and "{bos}" not in template:
+        problem = f"bos={bos!r} is given, and the template {template!r} has no {{bos}}"
+        hint = "put {bos} into the template, or leave bos out"
+        raise TaskError("give a task a vocabulary", problem, hint)
+
+
+def _check_id(token: str, i: object) -> int:
+    if isinstance(i, bool) or not hasattr(i, "__index__") or i.__index__() < 0:
+        problem = f"the id of {token} is {i!r}"
+        raise TaskError("give a task a vocabulary", problem, "give a whole number from 0 on")
+    return int(i.__index__())
+
+
 def check_ids(
     ids: Mapping[str, int], needed: Set[str], specials: Mapping[str, int]
 ) -> tuple[tuple[str, int], ...]:
@@ -89,7 +107,8 @@ def check_ids(
             f"there is no id for {', '.join(missing)}",
             "give every token one",
         )
-    words = {token: int(ids[token]) for token in needed}
+    words = {token: _check_id(token, ids[token]) for token in needed}
+    specials = {token: _check_id(token, i) for token, i in specials.items()}
     # Specials may share an id among themselves (PAD and EOS often do), never with a word.
     if len(set(words.values())) < len(words) or set(words.values()) & set(specials.values()):
         raise TaskError(

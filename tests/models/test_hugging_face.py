@@ -99,7 +99,8 @@ def fitted(family: str, task: ri.Task) -> ri.Task:
 
 def fitting(family: str, task: ri.Task) -> ri.Task:
     sep, template = TEMPLATES[family]
-    return task.with_vocab(WORDS, pad=0, sep=sep, eos=1, bos=7, template=template)
+    bos = 7 if "{bos}" in template else None
+    return task.with_vocab(WORDS, pad=0, sep=sep, eos=1, bos=bos, template=template)
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def model(request: pytest.FixtureRequest) -> torch.nn.Module:
 
 def fitted(task: ri.Task, template: str) -> ri.Task:
     words = {"X0": 9, "X1": 2, "01": 11}
-    return task.with_vocab(words, pad=0, sep=4, eos=5, bos=7, template=template)
+    bos = 7 if "{bos}" in template else None
+    return task.with_vocab(words, pad=0, sep=4, eos=5, bos=bos, template=template)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -68,7 +68,7 @@ class Batches:
         if tokens not in self._rows:
             prompt = self.task.prompt(list(tokens))
             if self.config.architecture == "encoder-decoder":
-                prompt[-1] = self.task.ids["BOS"]
+                prompt[-1] = self.task.ids.get("BOS", self.task.sep)
             self._rows[tokens] = (
                 prompt + self.task.target(self.answer(list(tokens))),
                 len(prompt),

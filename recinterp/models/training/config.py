@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from math import cos, pi
+from math import cos, isfinite, pi
+from numbers import Integral, Real
 
 from recinterp.errors import ModelError
 from recinterp.models.architectures.shape import NORMS, POSITIONS
@@ -91,6 +92,7 @@ class TrainConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._check_choices()
         self._check_counts()
         self._check_heads()
@@ -101,6 +103,26 @@ class TrainConfig:
     def domain(self) -> Domain:
         """The inputs that are trained on."""
         return Domain(self.max_length, self.max_depth, self.exclude, self.min_length, self.sampler)
+
+    def _check_types(self) -> None:
+        wanted: dict[str, tuple[type, str]] = {
+            "int": (Integral, "a whole number"),
+            "float": (Real, "a number"),
+            "str": (str, "a text"),
+            "bool": (bool, "True or False"),
+        }
+        for field in fields(self):
+            kind, _, rest = str(field.type).partition(" | ")
+            value = getattr(self, field.name)
+            if kind not in wanted or (value is None and rest == "None"):
+                continue
+            expected, words = wanted[kind]
+            if not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool"):
+                raise _invalid(f"{field.name} is {value!r}", f"use {words}")
+            if isinstance(value, float) and not isfinite(value):
+                raise _invalid(f"{field.name} is {value!r}", "use a finite number")
+        if self.exclude is not None and not callable(self.exclude):
+            raise _invalid(f"exclude is {self.exclude!r}", "use a function of tokens")
 
     def _check_choices(self) -> None:
         for name, known in CHOICES.items():

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from recinterp.errors import ModelError
 from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.architectures.shape import Shape
@@ -37,6 +38,7 @@ from recinterp.models.training.batches import (
 )
 from recinterp.models.training.config import TrainConfig
 from recinterp.tasks import Domain, Task
+from recinterp.tasks.arguments import check_kind, check_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +128,14 @@ def train(
         CheckpointError: `work` holds a run of another recipe.
         DomainError: `config.exclude` leaves out too many inputs to record.
         IncompatibleModelError: A sequence is longer than the context, or the teacher has no answer.
+        ModelError: `config` is no TrainConfig.
         NonFiniteWeightsError: Training has diverged.
     """
-    config = config or TrainConfig()
+    operation = "train a model"
+    check_task(task, operation)
+    config = TrainConfig() if config is None else config
+    hint = "pass ri.TrainConfig(steps=…), or None for the defaults"
+    check_kind(config, TrainConfig, operation, "the config", hint, ModelError)
     domain = list_exclusions(config.domain, task)
     with one_thread():
         trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
@@ -159,7 +166,7 @@ def derive_shape(task: Task, config: TrainConfig, answer: AnswerFunction | None 
         attn_only=config.attn_only,
         positions=config.positions,
         kind=config.architecture,
-        start=task.ids["BOS"] if config.architecture == "encoder-decoder" else None,
+        start=task.ids.get("BOS", task.sep) if config.architecture == "encoder-decoder" else None,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recinterp.perturb.fast.support import fast_backend_for
 from recinterp.perturb.lowering.forward_pass import run_edits
+from recinterp.perturb.lowering.validate import check_context
 from recinterp.perturb.plan import Ablate, Reference, Unit
 from recinterp.perturb.positions import PromptBatch, Tokens, build_batch
 from recinterp.tokens import TRUNCATED
@@ -78,6 +79,7 @@ def read_sources(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> A
 
 def _activations(adapter: Adapter, rows: PromptBatch, hooks: Sequence[str]) -> Activations:
     backend = fast_backend_for(adapter)
+    check_context(adapter, rows)
     if isinstance(backend, str):
         return run_edits(adapter, rows, read=hooks)[1]
     held = backend.read(rows, hooks)

@@ -4,14 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from recinterp.errors import InterventionError, UnknownHookError
-from recinterp.perturb.plan import ForcePrefix, Plan, Swap, Unit, edited_units
+from recinterp.errors import IncompatibleModelError, InterventionError, UnknownHookError
+from recinterp.perturb.plan import (
+    ForcePrefix,
+    FreezePatterns,
+    Intervention,
+    PathPatch,
+    Plan,
+    Redirect,
+    Swap,
+    Transplant,
+    Unit,
+    edited_units,
+)
+from recinterp.tasks.arguments import describe
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
+    from recinterp.perturb.positions import PromptBatch
     from recinterp.tasks import Task
+
+
+def check_plan_argument(plan: object) -> None:
+    """Raise InterventionError if something else than a list of interventions is given as a plan."""
+    hint = "pass a list of interventions: [Ablate(head(1, 0))]"
+    if isinstance(plan, get_args(Intervention)):
+        problem = f"the plan is one {type(plan).__name__}"
+        raise InterventionError("run a plan", problem, "put it into a list")
+    if not isinstance(plan, Sequence) or isinstance(plan, str | bytes):
+        raise InterventionError("run a plan", f"the plan is {describe(plan)}", hint)
+    other = next((step for step in plan if not isinstance(step, get_args(Intervention))), None)
+    if other is not None or None in plan:
+        raise InterventionError("run a plan", f"{describe(other)} is no intervention", hint)
+    for step in plan:
+        _check_step(step)
+
+
+def _check_step(step: Intervention) -> None:
+    """Raise UnknownHookError where an intervention's units or heads are something else."""
+    units = getattr(step, "units", getattr(step, "unit", ()))
+    for unit in units if isinstance(units, tuple | list) else (units,):
+        if not isinstance(unit, Unit):
+            hint = "use head(1, 0), mlp(1), layer_output(1) or Unit(name)"
+            raise UnknownHookError("run a plan", f"{describe(unit)} is no unit", hint)
+    if isinstance(step, Redirect):
+        _check_indices((step.layer,) if step.head is None else (step.layer, step.head))
+    elif isinstance(step, PathPatch):
+        _check_indices((*step.sender, *step.receiver))
+    elif isinstance(step, Transplant):
+        _check_indices([index for pair in step.heads for index in pair])
+    elif isinstance(step, FreezePatterns):
+        _check_indices(step.layers or ())
+
+
+def _check_indices(indices: Sequence[object]) -> None:
+    wrong = [i for i in indices if isinstance(i, bool) or not hasattr(i, "__index__")]
+    if wrong:
+        other = wrong[0]
+        problem = f"{describe(other)} is no index of a layer or head"
+        raise UnknownHookError("run a plan", problem, "use whole numbers from 0 on")
+
+
+def check_context(adapter: Adapter, rows: PromptBatch) -> None:
+    """Raise IncompatibleModelError if a row of a batch is longer than the model's context."""
+    longest = int(rows.prediction.max()) + 1
+    if longest > adapter.n_ctx:
+        problem = f"a row takes {longest} positions and the model has {adapter.n_ctx}"
+        raise IncompatibleModelError("run a batch", problem, "pass shorter inputs and prefixes")
 
 
 def check_plan(adapter: Adapter, plan: Plan) -> None:
@@ -25,6 +86,7 @@ def check_unit(adapter: Adapter, unit: Unit) -> None:
     check_hook(adapter, unit.hook)
     if unit.head is None:
         return
+    _check_indices([unit.head])
     per_head = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_pattern")
     if not unit.hook.endswith(per_head):
         hint = "name a head of hook_z, hook_pattern, hook_q, hook_k or hook_v"
@@ -42,6 +104,9 @@ def check_unit(adapter: Adapter, unit: Unit) -> None:
 def check_hook(adapter: Adapter, hook: str) -> None:
     """Raise UnknownHookError, with the nearest names that exist, for an unknown hook point."""
     known = adapter.hook_names
+    if not isinstance(hook, str):
+        hint = 'use a name such as "blocks.0.attn.hook_z"'  # type: ignore[unreachable]
+        raise UnknownHookError("edit a hook point", f"its name is {describe(hook)}", hint)
     if hook not in known:
         near = get_close_matches(hook, known, n=3, cutoff=0.5) or known[:8]
         hint = f"nearest: {', '.join(near)}"
@@ -64,6 +129,7 @@ def check_prompt_edits(plan: Plan) -> None:
 def check_swap(task: Task, tokens: Sequence[str], at: int, token: str) -> None:
     """Raise UnknownHookError for a position outside the input, or an unknown token."""
     last = len(tokens) - 1
+    _check_indices([at])
     if not 0 <= at <= last:
         problem = f"the input ends at position {last}"
         raise UnknownHookError(f"swap input position {at}", problem, f"choose 0 to {last}")
