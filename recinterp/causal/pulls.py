@@ -15,52 +15,79 @@ from jaxtyping import Float
 from recinterp.causal.results import Pull, PullKind
 
 OFFSETS = (-2, -1, 0, 1, 2)
-KINDS: tuple[tuple[PullKind, int], ...] = (
+PullKey: TypeAlias = tuple[PullKind, int, int | None, int | None]
+PLAIN: tuple[tuple[PullKind, int], ...] = (
     *((PullKind.POSITION, d) for d in OFFSETS),
     *((PullKind.AFTER_LAST, d) for d in OFFSETS),
     (PullKind.AFTER_TWO, 0),
     (PullKind.UNWRITTEN, 0),
+    (PullKind.FIRST_UNWRITTEN, 0),
     (PullKind.END, 0),
     (PullKind.END_WHEN_FULL, 0),
+)
+# Those that may be stronger or weaker near the output's beginning and near its end.
+VARYING = (
+    (PullKind.POSITION, -1),
+    (PullKind.POSITION, 0),
+    (PullKind.POSITION, 1),
+    (PullKind.AFTER_LAST, 0),
+    (PullKind.UNWRITTEN, 0),
+    (PullKind.END, 0),
+)
+KEYS: tuple[PullKey, ...] = (
+    *((kind, offset, None, None) for kind, offset in PLAIN),
+    *((kind, offset, written, None) for written in (1, 2, 3, 4) for kind, offset in VARYING),
+    *((kind, offset, None, left) for left in (0, 1, 2) for kind, offset in VARYING),
 )
 Table: TypeAlias = Float[np.ndarray, "steps pulls"]
 
 
 def pull_table(own: Sequence[str], written: Sequence[str]) -> Table:
-    """Which pulls name each step of a run, in [0, 1]; the last row is the end.
+    """Which pulls name each step of a run, in [0, 1]; the last row is the end."""
+    columns = {key: _column(*key, own, written) for key in PLAIN}
+    t, left = len(written), len(own) - len(written)
+    nothing = np.zeros(len(own) + 1)
+    return np.stack(
+        [
+            columns[kind, offset] if when in (None, t) and rest in (None, left) else nothing
+            for kind, offset, when, rest in KEYS
+        ],
+        axis=1,
+    )
 
-    Several places of the last output token share its pull.
-    """
-    end, t = len(own), len(written)
-    table = np.zeros((end + 1, len(KINDS)))
-    after = [i + 1 for i, x in enumerate(own) if written and x == written[-1]]
-    after_two = [i + 2 for i, x in enumerate(own) if t > 1 and x == written[-2]]
-    known = set(written)
-    for column, (kind, offset) in enumerate(KINDS):
-        match kind:
-            case PullKind.POSITION:
-                named = [min(t, end) + offset]
-            case PullKind.AFTER_LAST:
-                named = [i + offset for i in (after if written else [0])]
-            case PullKind.AFTER_TWO:
-                named = after_two
-            case PullKind.UNWRITTEN:
-                table[:, column] = [*(x not in known for x in own), True]
-                continue
-            case PullKind.END:
-                named = [end]
-            case PullKind.END_WHEN_FULL:
-                named = [end] if t >= end else []
-        for step in named:
-            if 0 <= step <= end:
-                table[step, column] += 1 / len(named)
-    return table
+
+def _column(
+    kind: PullKind, offset: int, own: Sequence[str], written: Sequence[str]
+) -> Float[np.ndarray, "steps"]:
+    """How far one pull names each step; several places of the last output token share it."""
+    end, t, known = len(own), len(written), set(written)
+    column = np.zeros(end + 1)
+    match kind:
+        case PullKind.POSITION:
+            named = [min(t, end) + offset]
+        case PullKind.AFTER_LAST:
+            places = [i + 1 for i, x in enumerate(own) if written and x == written[-1]]
+            named = [i + offset for i in (places if written else [0])]
+        case PullKind.AFTER_TWO:
+            named = [i + 2 for i, x in enumerate(own) if t > 1 and x == written[-2]]
+        case PullKind.UNWRITTEN:
+            return np.array([*(float(x not in known) for x in own), 1.0])
+        case PullKind.FIRST_UNWRITTEN:
+            named = [next((i for i, x in enumerate(own) if x not in known), end)]
+        case PullKind.END:
+            named = [end]
+        case PullKind.END_WHEN_FULL:
+            named = [end] if t >= end else []
+    for step in named:
+        if 0 <= step <= end:
+            column[step] += 1 / len(named)
+    return column
 
 
 def pulled_step(own: Sequence[str], written: Sequence[str], pulls: Sequence[Pull]) -> int:
     """The step of a run that is drawn most strongly; of equals, the first."""
-    weight = {(p.kind, p.offset): p.weight for p in pulls}
-    scores = pull_table(own, written) @ np.array([weight.get(key, 0.0) for key in KINDS])
+    weight = {(p.kind, p.offset, p.written, p.left): p.weight for p in pulls}
+    scores = pull_table(own, written) @ np.array([weight.get(key, 0.0) for key in KEYS])
     return int(np.argmax(np.round(scores, 6)))
 
 

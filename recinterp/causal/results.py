@@ -229,14 +229,15 @@ class PullKind(StrEnum):
 
     POSITION: step t, when t tokens are written. AFTER_LAST: the step after one that wrote the last
     output token. AFTER_TWO: two steps after one that wrote the token before the last. UNWRITTEN: a
-    step whose token is not in the output. END: the end. END_WHEN_FULL: the end, when the output is
-    as long as the machine's own.
+    step whose token is not in the output. FIRST_UNWRITTEN: the first of those. END: the end.
+    END_WHEN_FULL: the end, when the output is as long as the machine's own.
     """
 
     POSITION = "position"
     AFTER_LAST = "after-last"
     AFTER_TWO = "after-two"
     UNWRITTEN = "unwritten"
+    FIRST_UNWRITTEN = "first-unwritten"
     END = "end"
     END_WHEN_FULL = "end-when-full"
 
@@ -248,11 +249,16 @@ class Pull:
     Attributes:
         kind: what draws.
         offset: steps from there; -1 is the step before.
+        written: tokens that must be written for it to count; None: any number.
+        left: tokens by which the output must be shorter than the machine's own for it to count;
+            None: any number.
         weight: what it adds to the score of the step, in logits.
     """
 
     kind: PullKind
     offset: int = 0
+    written: int | None = None
+    left: int | None = None
     weight: float
 
 

@@ -51,6 +51,9 @@ class Letters:
     def prompt(self, tokens: Sequence[str]) -> list[int]:
         return [self.bos, *(self.ids[x] for x in tokens), self.sep]
 
+    def count_output_tokens(self, inputs: Sequence[Sequence[str]]) -> None:
+        """Outputs end with EOS."""
+
     def apply(self, tokens: Sequence[str]) -> list[str]:
         return list(tokens if self.kind == "copy" else reversed(tokens))
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from recinterp.causal.pulls import KINDS, pull_table
+from recinterp.causal.pulls import KEYS, pull_table
 from recinterp.causal.results import Pull
 from recinterp.tokens import EOS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fit_pulls(
-    trials: Sequence[ForcedTrial], *, penalty: float = 2e-3, iterations: int = 240
+    trials: Sequence[ForcedTrial], *, penalty: float = 1e-3, iterations: int = 240
 ) -> tuple[Pull, ...]:
     """Fit the pulls to forced outputs.
 
@@ -39,7 +39,7 @@ def fit_pulls(
         return ()
     table, inside = torch.from_numpy(tables[usable]), torch.from_numpy(named[usable])
     steps = torch.from_numpy(_inside(trials)[usable])
-    weights = torch.zeros(len(KINDS), dtype=torch.float64, requires_grad=True)
+    weights = torch.zeros(len(KEYS), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=iterations)
 
     def loss() -> torch.Tensor:
@@ -52,8 +52,10 @@ def fit_pulls(
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     return tuple(
-        Pull(kind=kind, offset=offset, weight=round(weight, 2))
-        for (kind, offset), weight in zip(KINDS, weights.detach().tolist(), strict=True)
+        Pull(kind=kind, offset=offset, written=written, left=left, weight=round(weight, 2))
+        for (kind, offset, written, left), weight in zip(
+            KEYS, weights.detach().tolist(), strict=True
+        )
     )
 
 
@@ -62,7 +64,7 @@ def _stack(
 ) -> tuple[Float[np.ndarray, "trials steps pulls"], Bool[np.ndarray, "trials steps"]]:
     """The tables of all trials, padded, and the steps that write the model's token."""
     width = 1 + max(len(x.forced.own) for x in trials)
-    tables = np.zeros((len(trials), width, len(KINDS)))
+    tables = np.zeros((len(trials), width, len(KEYS)))
     named = np.zeros((len(trials), width), dtype=bool)
     for row, trial in enumerate(trials):
         own = trial.forced.own

@@ -166,7 +166,14 @@ def place_sentence(mechanism: Mechanism) -> str:
 
 
 def pull_text(pull: Pull) -> str:
-    """What draws the next token, in words."""
+    """What draws the next token, in words, and when."""
+    text = _pull_name(pull)
+    if pull.written is not None:
+        return f"{text}, when {pull.written} {'token is' if pull.written == 1 else 'are'} written"
+    return text if pull.left is None else f"{text}, when {pull.left} are left"
+
+
+def _pull_name(pull: Pull) -> str:
     match pull.kind:
         case PullKind.POSITION:
             what = "the position"
@@ -176,6 +183,8 @@ def pull_text(pull: Pull) -> str:
             return "two after the token before the last"
         case PullKind.UNWRITTEN:
             return "not yet written"
+        case PullKind.FIRST_UNWRITTEN:
+            return "the first not yet written"
         case PullKind.END:
             return "the end"
         case PullKind.END_WHEN_FULL:
