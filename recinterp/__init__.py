@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recinterp import perturb, probe
     from recinterp.judge import fidelity
     from recinterp.machine import Machine
-    from recinterp.models import TrainConfig, load, predict, train
+    from recinterp.models import TrainConfig, Wrapped, load, predict, train
 
 __version__ = "0.1.0"
 
@@ -38,6 +38,7 @@ _HOME = {
     "predict": "models",
     "probe": "",
     "train": "models",
+    "Wrapped": "models",
 }
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RecinterpError",
     "Task",
     "TrainConfig",
+    "Wrapped",
     "diff",
     "explain",
     "fidelity",

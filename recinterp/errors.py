@@ -25,6 +25,7 @@ RecinterpError
 ├── InterventionError           an intervention that cannot be run
 │   ├── InactiveHookError           an edit at this site does not reach the logits
 │   └── UnknownHookError            no such hook point, head or position
+│       └── UnreachableHookError        no named module of a user's own model passes it on
 ├── MalformedArgumentError      an argument of another kind: a string for a list of tokens, an id
 ├── UnwritableFileError         a result cannot be written to the given path
 ├── UnreadableFileError         a given file cannot be read
@@ -185,6 +186,10 @@ class UnknownHookError(InterventionError):
 
 class MalformedArgumentError(RecinterpError):
     """An argument of another kind than the function takes: a string for tokens, an id, a path."""
+
+
+class UnreachableHookError(UnknownHookError):
+    """A hook point that no named module of a user's own model passes on."""
 
 
 class UnwritableFileError(RecinterpError):

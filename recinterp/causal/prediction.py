@@ -249,6 +249,8 @@ class _Interventions:
             return []
         live = [i for i in range(self.adapter.n_layers) if self._is_live(i)]
         heads = tuple((i, h) for i in live for h in range(self.adapter.n_heads))
+        if not heads:
+            return []
         sources = tuple(p.source.tokens for p in pairs)
         plan = [Transplant(heads, sources, tuple(p.source.prefix for p in pairs))]
         rows = build_batch(

@@ -95,6 +95,8 @@ class _SiteSearch:
         third = self._pairs(self.config.report_pairs, source_answer_differs=True)
         controls = _Controls(same_reporting, third[: self.config.report_pairs])
         scored = self._score(pairs, selecting, same_selecting)
+        if not scored:  # no hook point of the model is in reach
+            return [self._unplaced(len(pairs))]
         sites: list[Site] = []
         for threshold in (self.config.min_accuracy, self.config.strict_selection_accuracy):
             selected = _select(scored, self.variable.kind, threshold, self.config)

@@ -8,6 +8,7 @@ from recinterp.models.evaluation import ExhaustiveAccuracy, exhaustive_accuracy
 from recinterp.models.training.config import TrainConfig
 from recinterp.models.training.recipes import RECIPES, Recipe, get_recipe
 from recinterp.models.training.trainer import HistoryRow, TrainingRun, train
+from recinterp.models.wrapped import Wrapped
 
 __all__ = [
     "RECIPES",
@@ -19,6 +20,7 @@ __all__ = [
     "Recipe",
     "TrainConfig",
     "TrainingRun",
+    "Wrapped",
     "exhaustive_accuracy",
     "get_recipe",
     "list_shipped",

@@ -28,6 +28,7 @@ from recinterp.models.backends.split_rows import RowSplit
 from recinterp.models.checkpoint import check_recorded_ids
 from recinterp.models.decoding import evaluation_mode
 from recinterp.models.model_lock import hold_model
+from recinterp.models.wrapped import Wrapped
 from recinterp.tasks import Task
 from recinterp.tasks.arguments import (
     check_model,
@@ -45,8 +46,8 @@ class Adapter:
     """A hooked model as a task's function: tokens in, tokens out, activations in between.
 
     Args:
-        model: A HookedTransformer, a TransformerBridge, a HookedRootModule with a `cfg`, or a
-            Hugging Face model (GPT-2, T5, BART and the like).
+        model: A HookedTransformer, a TransformerBridge, a HookedRootModule with a `cfg`, a Hugging
+            Face model (GPT-2, T5, BART and the like), or a module of one's own as `Wrapped`.
         task: The task whose encoding the model reads and writes.
 
     Raises:
@@ -82,7 +83,7 @@ class Adapter:
             raise self._incompatible(
                 f"{type(model).__name__} has no {missing[0]}",
                 "pass a HookedTransformer, a TransformerBridge, a HookedRootModule with a cfg, "
-                "a Hugging Face model, or a function from inputs to outputs",
+                "a Hugging Face model, a function from inputs to outputs, or ri.Wrapped(module)",
             )
 
     def _check_device(self) -> None:
@@ -192,11 +193,20 @@ class Adapter:
     def _resolve_hook(self, name: str) -> str:
         """The model's own name of a hook point."""
         if name not in self.hook_names:
+            if isinstance(self.model, Wrapped):
+                raise self.model.explain_missing_hook(name)
             near = UnknownNameError(self._operation, name, self.hook_names)
             raise UnknownHookError(self._operation, near.problem, near.hint)
         if self._layer_counts is None:
             return name
         return block_names.resolve_hook(name, self._layer_counts)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether the attention patterns and the heads of all layers are in reach."""
+        inner = ("attn.hook_pattern", "attn.hook_z")
+        needed = [f"blocks.{i}.{name}" for i in range(self.n_layers) for name in inner]
+        return bool(needed) and set(needed) <= set(self.hook_names)
 
     @property
     def n_layers(self) -> int:

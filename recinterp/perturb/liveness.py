@@ -46,7 +46,7 @@ def assert_live(adapter: Adapter, task: Task, hook: str) -> None:
 
 def is_live(adapter: Adapter, task: Task, hook: str) -> bool:
     """Whether an edit at a hook point reaches the logits, and all of the computation after it."""
-    return not _verdict(adapter, task, hook)
+    return hook in adapter.hook_names and not _verdict(adapter, task, hook)
 
 
 def _verdict(adapter: Adapter, task: Task, hook: str) -> str:

@@ -82,8 +82,11 @@ def probe_heads(
         config: The thresholds.
 
     Returns:
-        Heads with their roles, layers, and the share of step pairs that pass the model's gate.
+        Heads with their roles, layers, and the share of step pairs that pass the model's gate;
+        none where the attention patterns are out of reach.
     """
+    if not adapter.has_patterns:
+        return HeadReport(heads=(), layers=(), gate=Rate(0, 0))
     with source_cache():
         measured = _measure(adapter, task, inputs, seed, config)
     twin = _measure_twin(adapter, task, inputs, seed, config)

@@ -109,6 +109,8 @@ def _peaks(
     rows = build_batch(
         sampler.task, [x.forced.tokens for x in trials], [x.forced.prefix for x in trials]
     )
+    if not adapter.has_patterns:
+        return {}
     layers = [i for i in range(adapter.n_layers) if not is_in_encoder(adapter, i)]
     hooks = {i: f"blocks.{i}.attn.hook_pattern" for i in layers}
     cache = adapter.cache(rows.ids, list(hooks.values()))

@@ -98,7 +98,8 @@ def read_shape(model: nn.Module) -> Shape | None:
     known = getattr(getattr(model, "cfg", None), "shape", None)
     if isinstance(known, Shape):
         return known
-    if hasattr(getattr(model, "cfg", None), "layer_counts"):
+    cfg = getattr(model, "cfg", None)
+    if hasattr(cfg, "layer_counts") or hasattr(cfg, "is_own_module"):
         return None
     settings = vars(model.cfg) if hasattr(model, "cfg") else {}
     norm = settings.get("normalization_type") or "none"

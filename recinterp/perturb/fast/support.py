@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recinterp.models.backends import native
+from recinterp.models.backends import transformer_lens as backend
 from recinterp.models.backends.transformer_lens import has_user_hooks
 from recinterp.perturb.fast.batching import run_many
 from recinterp.perturb.fast.forward import Clean, forward
@@ -158,6 +159,8 @@ def _verify(adapter: Adapter) -> FastBackend | str:
     shape = native.read_shape(adapter.model)
     if adapter.architecture != "decoder-only" and shape is None:
         return f"it is an {adapter.architecture} of another library"
+    if hasattr(backend.get_config(adapter.model), "is_own_module"):
+        return "it is a module of its user's own"
     readings = read_weights(adapter)
     if isinstance(readings, str):
         return readings

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, get_args
 
 from recinterp.errors import IncompatibleModelError, InterventionError, UnknownHookError
+from recinterp.models.wrapped import Wrapped
 from recinterp.perturb.plan import (
     ForcePrefix,
     FreezePatterns,
@@ -108,6 +109,8 @@ def check_hook(adapter: Adapter, hook: str) -> None:
         hint = 'use a name such as "blocks.0.attn.hook_z"'  # type: ignore[unreachable]
         raise UnknownHookError("edit a hook point", f"its name is {describe(hook)}", hint)
     if hook not in known:
+        if isinstance(adapter.model, Wrapped):
+            raise adapter.model.explain_missing_hook(hook)
         near = get_close_matches(hook, known, n=3, cutoff=0.5) or known[:8]
         hint = f"nearest: {', '.join(near)}"
         raise UnknownHookError(f"edit {hook}", "the model has no such hook point", hint)

@@ -173,6 +173,10 @@ class Session:
             )
         self.ex, self.task, self.config = ex, ex.task, config
         self.adapter: Adapter = Adapter(ex.model, ex.task)
+        if not self.adapter.has_patterns:
+            problem = "its attention patterns are out of reach"
+            hint = "name what passes them on: ri.Wrapped(…, patterns=[…])"
+            raise ModelNotLoadedError("query the explanation's model", problem, hint)
         self._lock = threading.Lock()  # hooks are the model's own: one pass at a time
         self._source_cache: SourceCache = {}
         self._clean: dict[TokenTuple, tuple[TokenTuple, Attention]] = {}
