@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recinterp.errors import CheckpointError, RecinterpError, TaskError
+from recinterp.errors import (
+    CheckpointError,
+    InterruptedRunError,
+    RecinterpError,
+    TaskError,
+    UnwritableFileError,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -160,6 +166,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Where to save the model. Default: runs/NAME.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that is there already.")
+    ] = False,
 ) -> None:
     """Train a model; an interrupted training is resumed.
 
@@ -190,7 +199,34 @@ def train(
             seed=seed,
         )
     config = config if steps is None else replace(config, steps=steps)
-    _train_and_save(trained, config, out or Path("runs") / label)
+    target = out or Path("runs") / label
+    if overwrite or not _is_trained(trained, config, target):
+        _train_and_save(trained, config, target)
+
+
+def _is_trained(task: Task, config: TrainConfig, target: Path) -> bool:
+    """Whether the model is there already. Raises CheckpointError where another file is."""
+    from recinterp.io import read_text
+    from recinterp.models.checkpoint import Checkpoint
+    from recinterp.models.training.batches import list_exclusions
+
+    stem = target.with_suffix("") if target.suffix in (".json", ".safetensors") else target
+    there = [stem.with_name(stem.name + end) for end in (".json", ".safetensors")]
+    if not any(path.exists() for path in there):
+        return False
+    hint = "pass another --out, or --overwrite to replace it"
+    try:
+        known = Checkpoint.from_json(json.loads(read_text(there[0])))
+    except (KeyError, TypeError, ValueError, RecinterpError):
+        found = next(path for path in there if path.exists())
+        raise CheckpointError(f"train {target}", f"{found} is there already", hint) from None
+    recipe = json.loads(json.dumps(config.to_json()))
+    same = known.task == task and known.domain == list_exclusions(config.domain, task)
+    if not same or known.recipe != recipe:
+        what = f"a model of {known.task.name} ({known.task.order} order) is there already"
+        raise CheckpointError(f"train {target}", f"{what}, of another recipe", hint)
+    typer.echo(f"{there[0]} is there already; --overwrite trains it again")
+    return True
 
 
 def _train_and_save(task: Task, config: TrainConfig, target: Path) -> None:
@@ -198,9 +234,16 @@ def _train_and_save(task: Task, config: TrainConfig, target: Path) -> None:
     from recinterp.models import train
     from recinterp.models.training import resume
 
+    if target.is_dir():
+        raise UnwritableFileError(f"write {target}", "it is a folder", "pass a path in it")
     work = target.with_name(target.name + ".work")
-    run = train(task, config, work=work, name=target.name)
-    written = run.save(target)
+    try:
+        run = train(task, config, work=work, name=target.name)
+        written = run.save(target)
+    except KeyboardInterrupt:
+        saved = (work / resume.STATE_FILE).exists()
+        go_on = "the same command resumes it" if saved else "nothing was saved yet"
+        raise InterruptedRunError("finish the training", "it was interrupted", go_on) from None
     resume.delete_unfinished(work)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
@@ -317,12 +360,15 @@ def diff(
 def main() -> None:
     """Run the command line; every error a user can cause is one line and exit code 2."""
     _replace_what_cannot_be_encoded()
+    interrupted = 130
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False, prog_name="recinterp")
+        if code == interrupted:  # typer ends so, and prints nothing
+            _print_error("interrupted")
     except RecinterpError as e:
-        code = _print_error(str(e))
-    except KeyboardInterrupt:
-        code = _print_error("interrupted", 130)
+        code = _print_error(str(e), interrupted if isinstance(e, InterruptedRunError) else 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _print_error("interrupted", interrupted)
     except Exception as e:
         message = getattr(e, "format_message", None)  # a mistake in the arguments themselves
         if message is None:

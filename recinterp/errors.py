@@ -20,6 +20,7 @@ RecinterpError
 ├── ModelError                  a model that cannot be used
 │   ├── IncompatibleModelError      vocabulary, context or architecture does not fit the task
 │   ├── NonFiniteWeightsError       NaN or infinite weights
+│   ├── RunInProgressError          another process trains in the same folder
 │   ├── ModelNotLoadedError         an explanation was loaded without its model
 │   └── CheckpointError             a truncated, foreign, pickled or missing checkpoint
 ├── InterventionError           an intervention that cannot be run
@@ -27,6 +28,7 @@ RecinterpError
 │   └── UnknownHookError            no such hook point, head or position
 │       └── UnreachableHookError        no named module of a user's own model passes it on
 ├── MalformedArgumentError      an argument of another kind: a string for a list of tokens, an id
+├── InterruptedRunError         an interrupted command, and how to go on
 ├── UnwritableFileError         a result cannot be written to the given path
 ├── UnreadableFileError         a given file cannot be read
 └── HeldOutInputError           the search queried an input that is held out for the judge
@@ -168,6 +170,10 @@ class ModelNotLoadedError(ModelError):
     """An explanation was loaded without its model, and an operation needs the model."""
 
 
+class RunInProgressError(ModelError):
+    """Another training run is writing to the same folder."""
+
+
 class CheckpointError(ModelError):
     """A checkpoint that is truncated, foreign, pickled or missing."""
 
@@ -190,6 +196,10 @@ class MalformedArgumentError(RecinterpError):
 
 class UnreachableHookError(UnknownHookError):
     """A hook point that no named module of a user's own model passes on."""
+
+
+class InterruptedRunError(RecinterpError):
+    """A command was interrupted; the hint says how to go on."""
 
 
 class UnwritableFileError(RecinterpError):

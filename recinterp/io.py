@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -135,6 +136,31 @@ def check_writable(path: Path | None) -> None:
         raise UnwritableFileError(
             operation, f"the folder {path.parent} is read-only", "pass a path in another folder"
         )
+
+
+def check_folder(folder: Path, size: int = 0) -> None:
+    """Find out now whether files can be written to a folder, which need not exist yet.
+
+    Args:
+        folder: The folder.
+        size: Bytes that are going to be written.
+
+    Raises:
+        UnwritableFileError: If nothing can be written there, or there is too little space.
+    """
+    operation = f"write to {folder}"
+    found = next((p for p in (folder, *folder.absolute().parents) if p.exists()), Path())
+    if not found.is_dir():
+        raise UnwritableFileError(operation, f"{found} is a file", "pass another path")
+    try:
+        with tempfile.TemporaryFile(dir=found):
+            free = shutil.disk_usage(found).free
+    except OSError as e:
+        problem = f"the folder {found} cannot be written to: {_reason(e)}"
+        raise UnwritableFileError(operation, problem, "pass a path in another folder") from None
+    if free < size:
+        problem = f"{size / 2**20:.1f} MiB are needed and {free / 2**20:.1f} MiB are free"
+        raise UnwritableFileError(operation, problem, "free some space, or pass another path")
 
 
 def read_text(path: Path) -> str:

@@ -27,6 +27,7 @@ from recinterp.errors import (
     RecinterpError,
     UnknownNameError,
 )
+from recinterp.io import check_folder
 from recinterp.models.architectures.shape import Shape
 from recinterp.models.backends import hugging_face, native
 from recinterp.models.training.config import CHOICES
@@ -178,6 +179,7 @@ def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = Non
     Raises:
         CheckpointError: The model has no description.
         NonFiniteWeightsError: A weight is NaN or infinite.
+        UnwritableFileError: The files cannot be written.
     """
     from safetensors.torch import save as to_bytes
 
@@ -193,6 +195,7 @@ def save(model: nn.Module, path: str | Path, checkpoint: Checkpoint | None = Non
     )
     described = replace(checkpoint, name=stem.name).to_json()
     described["weights"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    check_folder(stem.parent, len(data))
     stem.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(_add_suffix(stem, ".safetensors"), data)
     write_atomically(_add_suffix(stem, ".json"), (json.dumps(described, indent=1) + "\n").encode())

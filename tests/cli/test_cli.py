@@ -248,6 +248,99 @@ def test_train_writes_only_a_checkpoint(run: Run, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json", "mine.safetensors"]
 
 
+def test_train_never_replaces_a_model_unasked(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    args = ("--max-length", 5, "--steps", 4, "--out", target)
+    assert run("train", "--task", "binary-successor", *args)[0] == 0
+    before = target.with_suffix(".safetensors").read_bytes()
+    code, out, _ = run("train", "--task", "binary-successor", *args)
+    assert code == 0
+    assert "is there already" in out
+    words = ("a model of binary-successor (natural order) is there already", "--overwrite")
+    refused(run("train", "--task", "binary-predecessor", *args), *words)
+    refused(run("train", "--task", "binary-successor", *args, "--seed", 1), *words)
+    assert target.with_suffix(".safetensors").read_bytes() == before
+    code, out, _ = run("train", "--task", "binary-successor", *args, "--seed", 1, "--overwrite")
+    assert code == 0
+    assert target.with_suffix(".safetensors").read_bytes() != before
+    target.with_suffix(".json").write_text("{}")
+    refused(run("train", "--task", "binary-successor", *args), "mine.json is there already")
+
+
+def test_interrupted_training_says_how_to_resume(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recinterp.models.training.batches import Batches
+
+    draw = Batches.__call__
+
+    def interrupt(self: Batches, step: int) -> object:
+        if step == 3:
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    args = ("train", "--task", "binary-successor", "--max-length", 5, "--steps", 6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "__call__", interrupt)
+        code, _, err = run(*args, "--out", tmp_path / "mine")
+    assert code == 130
+    assert "it was interrupted. Hint: the same command resumes it." in err
+    assert "Traceback" not in err
+    code, out, _ = run(*args, "--out", tmp_path / "mine")
+    assert code == 0
+    assert "6 steps" in out
+
+
+def test_interrupted_commands_say_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import recinterp as ri
+
+    def interrupt(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ri, "load", interrupt)
+    code, out, err = run("explain", "binary-successor-natural")
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in err
+
+
+def test_a_folder_of_hugging_face_needs_a_task(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=8, n_positions=20, n_embd=8, n_layer=1, n_head=1,
+        bos_token_id=1, eos_token_id=1,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    capsys.readouterr()  # its own progress bar
+    for command in (("explain", tmp_path), ("fidelity", tmp_path, "--machine", "truth")):
+        code, out, err = run(*command)
+        assert (code, out) == (2, "")
+        assert "it does not record its task. Hint: give --task." in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932"])
+def test_every_command_prints_on_other_encodings(encoding: str, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    for args in (
+        ("tasks", "--models"),
+        ("trace", "binary-successor", "X1", "X1", "01"),
+        ("explain", "--help"),
+        ("trace", "binary-successor", "ι", "≥"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "recinterp", *args],
+            capture_output=True,
+            env=environment,
+            check=False,
+        )
+        assert done.returncode in (0, 2)
+        assert b"Traceback" not in done.stderr
+        (done.stdout + done.stderr).decode(encoding)
+
+
 def test_module_runs_as_a_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "recinterp", "trace", "binary-successor", "X1"],

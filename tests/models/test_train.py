@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,14 @@ import torch
 import torch.nn.functional as F
 
 import recinterp as ri
-from recinterp.errors import CheckpointError, DomainError, IncompatibleModelError, ModelError
+from recinterp.errors import (
+    CheckpointError,
+    DomainError,
+    IncompatibleModelError,
+    ModelError,
+    RunInProgressError,
+    UnwritableFileError,
+)
 from recinterp.models import TrainingRun
 from recinterp.models.backends import native
 from recinterp.models.training import resume
@@ -232,7 +240,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UnwritableFileError, match="no space"):
         resume.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
@@ -322,3 +330,65 @@ def test_a_teacher_replaces_the_function_and_its_outputs_are_checked() -> None:
     for teacher in (lambda x: ["Z"], lambda x: None, 5):
         with pytest.raises(IncompatibleModelError, match="teacher"):
             ri.train(task, config, teacher=teacher, progress=False)
+
+
+def test_a_second_run_in_one_folder_is_refused(task: ri.Task, tmp_path: Path) -> None:
+    config = ri.TrainConfig(steps=10, **TINY)
+    with (
+        resume.lock_run(tmp_path),
+        pytest.raises(RunInProgressError, match=f"process {os.getpid()} is training there"),
+    ):
+        ri.train(task, config, work=tmp_path, progress=False)
+    assert not (tmp_path / resume.LOCK_FILE).exists()
+    ri.train(task, config, work=tmp_path, progress=False)
+    (tmp_path / resume.LOCK_FILE).write_text("12345")  # left by a process that was killed
+    ri.train(task, config, work=tmp_path, progress=False)
+
+
+def test_a_run_is_saved_by_time_as_well_as_by_step(task: ri.Task, tmp_path: Path) -> None:
+    tiny = TINY | {"save_every": 1000}
+    for seconds, saved in ((1000.0, False), (0.0, True)):
+        work = tmp_path / str(seconds)
+        ri.train(
+            task, ri.TrainConfig(steps=3, save_seconds=seconds, **tiny), work=work, progress=False
+        )
+        assert (work / resume.STATE_FILE).exists() == saved
+
+
+def test_an_interrupted_run_is_saved_and_resumes_exactly(task: ri.Task, tmp_path: Path) -> None:
+    config = ri.TrainConfig(steps=12, **TINY | {"save_every": 1000})
+    whole = ri.train(task, config, progress=False)
+    draw = Batches.__call__
+
+    def interrupt(self: Batches, step: int) -> object:
+        if step == 7:
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "__call__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ri.train(task, config, work=tmp_path, progress=False)
+    recipe = config.to_json() | {"task": task.to_json(), "domain": ri.Domain(5).to_json()}
+    state = resume.load_unfinished(tmp_path, recipe)
+    assert state is not None
+    assert state.step == 7
+    resumed = ri.train(task, config, work=tmp_path, progress=False)
+    assert same(whole, resumed)
+    assert resumed.history == whole.history
+
+
+def test_an_unwritable_folder_is_refused_before_training(
+    task: ri.Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Batches, "__call__", lambda self, step: pytest.fail("it has begun"))
+    config = ri.TrainConfig(steps=10, **TINY)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnwritableFileError, match="is a file"):
+        ri.train(task, config, work=tmp_path / "file" / "work", progress=False)
+    with pytest.raises(UnwritableFileError, match="cannot be written to"):
+        ri.train(task, config, work="/proc/nothing/work", progress=False)
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(UnwritableFileError, match=r"MiB are needed and 0\.0 MiB are free"):
+        ri.train(task, config, work=tmp_path / "work", progress=False)

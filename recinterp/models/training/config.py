@@ -61,6 +61,7 @@ class TrainConfig:
         batch_size: Examples per step.
         seed: Seed of the initial weights and of the training inputs.
         save_every: Steps between two saves of an unfinished run.
+        save_seconds: Seconds after which an unfinished run is saved in any case.
 
     Raises:
         ModelError: A value is not allowed, or two values do not fit together.
@@ -90,6 +91,7 @@ class TrainConfig:
     batch_size: int = 64
     seed: int = 0
     save_every: int = 250
+    save_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -165,7 +167,8 @@ class TrainConfig:
     def to_json(self) -> dict[str, object]:
         """Plain values, without the functions, which the checkpoint's domain describes."""
         functions = ("exclude", "sampler")
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in functions}
+        left_out = (*functions, "save_seconds")  # which changes nothing about the model
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
         # The first checkpoints do not record these; they are written where not the default.
         added_later = ("min_length", "positions", "attn_only", "norm", "loss")
         defaults = {f.name: f.default for f in fields(self) if f.name in added_later}

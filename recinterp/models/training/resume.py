@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from recinterp.errors import CheckpointError
+from recinterp.errors import CheckpointError, RunInProgressError, UnwritableFileError
 
 STATE_FILE = "unfinished.safetensors"
+LOCK_FILE = "lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ class UnfinishedRun:
 
 
 def save_unfinished(work: Path, state: UnfinishedRun, recipe: Mapping[str, object]) -> None:
-    """Replace the state in `work`, atomically and through to the disk."""
+    """Replace the state in `work`, atomically and through to the disk. UnwritableFileError."""
     from safetensors.torch import save as to_bytes
 
     fields = {"step": state.step, "history": state.history, "window": state.window}
@@ -113,7 +117,11 @@ def restore_tensors(
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under another name, then rename it: a reader never meets half a file."""
+    """Write a file under another name, then rename it: a reader never meets half a file.
+
+    Raises:
+        UnwritableFileError: If it cannot be written; what was there before is unchanged.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
@@ -121,5 +129,62 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        hint = "free some space, or pass another path; what was saved before is unchanged"
+        raise UnwritableFileError(f"write {path}", reason, hint) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock_run(work: Path) -> Iterator[None]:
+    """Hold the folder of a run; a lock ends with its process, however that ends.
+
+    Raises:
+        RunInProgressError: If another run holds the folder.
+        UnwritableFileError: If the lock cannot be written.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / LOCK_FILE
+    file = _open_locked(path, work)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # before the lock is released: nobody else's is removed
+        file.close()
+
+
+def _open_locked(path: Path, work: Path) -> IO[str]:
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            _lock(file)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip()
+            file.close()
+            problem = f"process {holder or 'unknown'} is training there"
+            hint = "wait until it has ended, or use another folder"
+            raise RunInProgressError(f"train in {work}", problem, hint) from None
+        same = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+        if same:  # else a run that ended in between has removed it: the next one makes another
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            return file
+        file.close()
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock an open file, or raise OSError at once."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,14 +10,18 @@ killed and resumed, because a batch depends on (recipe, step) alone.
 
 from __future__ import annotations
 
+import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from recinterp.errors import ModelError
+from recinterp.io import check_folder
 from recinterp.models.architectures.decoder_only import DecoderOnly
 from recinterp.models.architectures.encoder_decoder import EncoderDecoder
 from recinterp.models.architectures.shape import Shape
@@ -115,8 +119,8 @@ def train(
         config: The recipe; None: the defaults.
         teacher: A Machine, or a function from tokens to tokens, to learn in place of the task's
             own function: a model whose fault is known.
-        work: A folder for the state of the run; an unfinished run there is resumed. None: nothing
-            is stored.
+        work: A folder for the state of the run, which is also saved when the run is interrupted; an
+            unfinished run there is resumed. None: nothing is stored.
         progress: Whether to show a bar on stderr; None: only on a terminal.
         name: Name of the checkpoint; empty: the task's name.
 
@@ -130,6 +134,8 @@ def train(
         IncompatibleModelError: A sequence is longer than the context, or the teacher has no answer.
         ModelError: `config` is no TrainConfig.
         NonFiniteWeightsError: Training has diverged.
+        RunInProgressError: Another run is training in `work`.
+        UnwritableFileError: `work` cannot be written to, or has too little space.
     """
     operation = "train a model"
     check_task(task, operation)
@@ -137,8 +143,9 @@ def train(
     hint = "pass ri.TrainConfig(steps=…), or None for the defaults"
     check_kind(config, TrainConfig, operation, "the config", hint, ModelError)
     domain = list_exclusions(config.domain, task)
-    with one_thread():
-        trainer = _Trainer(task, config, domain, Path(work) if work else None, teacher)
+    folder = _check_work(work)
+    with one_thread(), nullcontext() if folder is None else resume.lock_run(folder):
+        trainer = _Trainer(task, config, domain, folder, teacher)
         trainer.run(progress)
     weights = trainer.plain.export_weights()
     native.check_finite(weights, operation=f"train a model on {task.name}")
@@ -150,6 +157,15 @@ def train(
     )
     attach_checkpoint(model, checkpoint)
     return TrainingRun(model=model, history=tuple(trainer.history), checkpoint=checkpoint)
+
+
+def _check_work(work: object) -> Path | None:
+    """The folder of a run, if one is named and can be written to. Errors as of `train`."""
+    if work is None or work == "":
+        return None
+    check_kind(work, (str, Path), "train a model", "work", "pass a folder, or None", ModelError)
+    check_folder(folder := Path(str(work)))
+    return folder
 
 
 def derive_shape(task: Task, config: TrainConfig, answer: AnswerFunction | None = None) -> Shape:
@@ -209,7 +225,9 @@ class _Trainer:
         self.history: list[HistoryRow] = []
         self.window = (0.0, 0.0, 0)  # loss, exact examples and examples since the last row
         self.step = 0
+        self._between_steps, self._saved = True, time.monotonic()
         if work is not None:
+            check_folder(work, 8 * sum(4 * p.numel() for p in self.plain.parameters()))
             self._resume(work)
 
     def _resume(self, work: Path) -> None:
@@ -227,15 +245,28 @@ class _Trainer:
         from tqdm import tqdm
 
         hidden = None if progress is None else not progress
+        try:
+            self._run_steps(tqdm, hidden)
+        except KeyboardInterrupt:
+            if self.work and self._between_steps:  # else what was saved before is resumed
+                self._save(self.work)
+            raise
+
+    def _run_steps(self, tqdm: Any, hidden: bool | None) -> None:
         with tqdm(initial=self.step, total=self.config.steps, disable=hidden, unit="step") as bar:
             while self.step < self.config.steps:
                 self._one_step()
-                bar.update()
                 if self.step % self.STEPS_PER_ROW == 0 or self.step == self.config.steps:
                     self._close_window()
                     bar.set_postfix(loss=self.history[-1].loss, exact=self.history[-1].exact)
-                if self.work and self.step % self.config.save_every == 0:
+                self._between_steps = True
+                bar.update()
+                if self.work and self._is_due():
                     self._save(self.work)
+
+    def _is_due(self) -> bool:
+        waited = time.monotonic() - self._saved
+        return self.step % self.config.save_every == 0 or waited >= self.config.save_seconds
 
     def _one_step(self) -> None:
         ids, targets = self.batches(self.step)
@@ -250,6 +281,7 @@ class _Trainer:
         loss = F.cross_entropy(logits, counted, ignore_index=IGNORE)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self._between_steps = False
         self.optimizer.step()
         self.step += 1
         wrong = (logits.detach().argmax(-1) != outputs) & (outputs != IGNORE)
@@ -270,3 +302,4 @@ class _Trainer:
             resume.UnfinishedRun(step=self.step, history=rows, window=self.window, tensors=tensors),
             self.recipe,
         )
+        self._saved = time.monotonic()
