@@ -79,10 +79,12 @@ class Fidelity:
     Attributes:
         strata: One entry for each stratum of held-out inputs.
         overall: All strata together, each input counted once.
-        interventional: Interchange interventions that should change the next token: the model's
-            token is the one the machine predicts. None where none was made.
-        unpredicted_changes: Interchange interventions after which the machine predicts no change:
-            the model's token changes. None where none was made.
+        interventional: The model's token is the one the machine predicts, over the interventions
+            for which the machine predicts a changed token. Interventions of all kinds are pooled:
+            tokens forced into the output, swapped input tokens, transplants of all heads at the
+            prediction position, and interchanges at accepted sites. None where none was made.
+        unpredicted_changes: The model's token changes, over the interventions of all those kinds
+            for which the machine predicts no change. None where none was made.
         carried_state_contrast: The part of `interventional` in which an equivalent machine that
             carries its state in the output predicts another token. None where none was made.
     """
