@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import recinterp as ri
 from recinterp.view.notebook.ablation import AblationWidget
 from recinterp.view.notebook.session import HeadIntervention
 from tests.browser.conftest import Watch, readable, row, shot
@@ -16,9 +17,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 DEEP = "X1 X1 X1 X1 01"
 
 
-def opened(browser: Any, watch: Watch, path: Path, scheme: str = "light") -> Any:
+@pytest.fixture(scope="module")
+def shipped_report(explanation: ri.Explanation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the shipped model's explanation."""
+    path = tmp_path_factory.mktemp("shipped") / "report.html"
+    explanation.to_html(path)
+    return path
+
+
+def opened(browser: Any, watch: Watch, path: Path, scheme: str = "light", width: int = 1240) -> Any:
     """A page from disk, offline."""
-    size = {"width": 1240, "height": 900}
+    size = {"width": width, "height": 900}
     context = browser.new_context(color_scheme=scheme, offline=True, viewport=size)
     page = context.new_page()
     watch.on(page)
@@ -38,6 +47,18 @@ def test_report_is_readable_offline(
     assert page.locator("svg text").first.is_visible()
     readable(page.locator("body"))
     shot(page.locator("main"), f"report-{scheme}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [800, 1280])
+def test_report_never_scrolls_sideways(
+    browser: Any, watch: Watch, shipped_report: Path, scheme: str, width: int
+) -> None:
+    page = opened(browser, watch, shipped_report, scheme, width)
+    page.evaluate("document.querySelectorAll('details').forEach(folded => { folded.open = true })")
+    content, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert window == width
+    assert content <= window
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
