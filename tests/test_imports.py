@@ -18,8 +18,14 @@ DOORS = {
     ("recinterp.divergence.results", "view"),
 }
 
-TREE = SourceTree()
-ARROWS = TREE.arrows
+# Every module is parsed once, in one worker of a parallel run.
+pytestmark = pytest.mark.xdist_group("source tree")
+
+
+@pytest.fixture
+def arrows(source_tree: SourceTree) -> list[Arrow]:
+    """Every import of one module of the package by another."""
+    return source_tree.arrows
 
 
 def up(arrows: list[Arrow]) -> list[Arrow]:
@@ -31,48 +37,52 @@ def listed(arrows: list[Arrow]) -> str:
     return "".join(f"\n  {a}: `{room(a.source)}` stands below `{room(a.target)}`" for a in arrows)
 
 
-def test_every_room_has_its_place_in_the_order() -> None:
-    rooms = {room(name) for name in TREE.modules}
+def test_every_room_has_its_place_in_the_order(source_tree: SourceTree) -> None:
+    rooms = {room(name) for name in source_tree.modules}
     assert rooms <= set(ORDER), f"no place in ORDER: {sorted(rooms - set(ORDER))}"
 
 
-def test_no_import_at_load_leads_to_a_higher_room() -> None:
-    new = [a for a in up(ARROWS) if a.when is When.LOAD]
+def test_no_import_at_load_leads_to_a_higher_room(arrows: list[Arrow]) -> None:
+    new = [a for a in up(arrows) if a.when is When.LOAD]
     assert not new, f"new arrows that run up:{listed(new)}"
 
 
 @pytest.mark.parametrize("when", [When.LATE, When.TYPING])
-def test_other_imports_lead_up_only_at_the_documented_doors(when: When) -> None:
-    new = [a for a in up(ARROWS) if a.when is when and (a.source, room(a.target)) not in DOORS]
+def test_other_imports_lead_up_only_at_the_documented_doors(
+    arrows: list[Arrow], when: When
+) -> None:
+    new = [a for a in up(arrows) if a.when is when and (a.source, room(a.target)) not in DOORS]
     assert not new, f"new arrows that run up, and are none of DOORS:{listed(new)}"
 
 
-def test_every_documented_door_is_used() -> None:
-    assert {(a.source, room(a.target)) for a in up(ARROWS)} == DOORS
+def test_every_documented_door_is_used(arrows: list[Arrow]) -> None:
+    assert {(a.source, room(a.target)) for a in up(arrows)} == DOORS
 
 
-def test_machine_imports_errors_and_tokens_only() -> None:
+def test_machine_imports_errors_and_tokens_only(arrows: list[Arrow]) -> None:
     allowed = {"machine", "errors", "tokens"}
-    new = [a for a in ARROWS if room(a.source) == "machine" and room(a.target) not in allowed]
+    new = [a for a in arrows if room(a.source) == "machine" and room(a.target) not in allowed]
     assert not new, f"machine/ has new imports:{''.join(f'{chr(10)}  {a}' for a in new)}"
 
 
-def test_no_modules_import_each_other_at_load() -> None:
-    circles = cycles([a for a in ARROWS if a.when is When.LOAD])
+def test_no_modules_import_each_other_at_load(arrows: list[Arrow]) -> None:
+    circles = cycles([a for a in arrows if a.when is When.LOAD])
     assert not circles, f"modules that import each other at load: {circles}"
 
 
-def test_synthesis_reaches_no_file_that_imports_torch_at_load() -> None:
+def test_synthesis_reaches_no_file_that_imports_torch_at_load(
+    source_tree: SourceTree, arrows: list[Arrow]
+) -> None:
     """A machine is learned from outputs, so the search works where torch is missing."""
-    arrows = [a for a in ARROWS if a.when is When.LOAD]
-    own = {name for name in TREE.modules if room(name) == "synthesis"}
-    reached = own.union(*(reach(name, arrows) for name in own))
-    with_torch = sorted(m for m in reached if "torch" in TREE.loaded_third_parties(m))
+    at_load = [a for a in arrows if a.when is When.LOAD]
+    own = {name for name in source_tree.modules if room(name) == "synthesis"}
+    reached = own.union(*(reach(name, at_load) for name in own))
+    with_torch = sorted(m for m in reached if "torch" in source_tree.loaded_third_parties(m))
     assert not with_torch, f"synthesis/ reaches {with_torch}, which import torch"
 
 
-def test_synthesis_is_imported_where_torch_is_missing() -> None:
-    names = [name for name in TREE.modules if room(name) == "synthesis"]
+def test_synthesis_is_imported_where_torch_is_missing(source_tree: SourceTree) -> None:
+    names = [name for name in source_tree.modules if room(name) == "synthesis"]
     lines = ["import sys", "sys.modules['torch'] = None", *(f"import {name}" for name in names)]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
