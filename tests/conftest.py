@@ -55,6 +55,7 @@ def source_tree() -> SourceTree:
     return SourceTree()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give tests of one explanation to one worker, so that it is made once in a parallel run."""
     from tests.cases import CASES
