@@ -372,6 +372,7 @@ def test_saved_explanation_is_not_taken_for_a_model(run: Run, tmp_path: Path) ->
     refused(run("fidelity", tmp_path / "a.ex", "--machine", "truth"), "recinterp show")
 
 
+@pytest.mark.slow
 def test_output_that_is_not_utf8_has_question_marks(tmp_path: Path) -> None:
     explanation(domain=Domain(max_length=5)).save(tmp_path / "a.ex")
     done = subprocess.run(

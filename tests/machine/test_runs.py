@@ -55,6 +55,7 @@ def test_batch_equals_single_runs(machine: Machine, batch: list[list[str]]) -> N
     assert machine.run_many(batch) == [machine.run(word) for word in batch]
 
 
+@pytest.mark.slow
 @few
 @given(machines(), inputs)
 def test_unknown_tokens_make_runs_abstain(machine: Machine, batch: list) -> None:
@@ -63,6 +64,7 @@ def test_unknown_tokens_make_runs_abstain(machine: Machine, batch: list) -> None
     assert [machine.run(word) for word in strange] == [None] * len(batch)
 
 
+@pytest.mark.slow
 @few
 @given(machines(), inputs)
 @example(Machine.parse(TWO_FRAMES.format("top is G and top is G")), [["A"]])
@@ -122,6 +124,7 @@ def test_simplified_votes_drop_decided_atoms() -> None:
     assert simplify_votes_given(never) == never
 
 
+@pytest.mark.slow
 @few
 @given(machines(), inputs)
 def test_exported_python_and_json_run_alike(machine: Machine, batch: list[list[str]]) -> None:

@@ -52,6 +52,7 @@ def test_an_explanation_is_loaded_with_its_own_model_only(tmp_path: Path) -> Non
         ri.Explanation.load(again, model=ri.load("binary-successor-natural"))
 
 
+@pytest.mark.slow
 def test_explain_records_the_fingerprint() -> None:
     task, domain = ri.task("binary-successor"), ri.Domain(max_length=3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def test_landmark_is_in_the_input_or_none(tokens: list[str], t: int) -> None:
         assert at is None or 0 <= at < len(tokens)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(landmarks(WORDS)), st.integers(0, 99))
 def test_best_landmark_fits_at_least_as_well_as_the_true_one(
     fingerprint: Landmark, seed: int

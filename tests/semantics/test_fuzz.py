@@ -57,6 +57,7 @@ sources = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500, **SETTINGS)
 @given(sources)
 def test_mutated_source_raises_only_source_errors(source: str) -> None:

@@ -117,6 +117,7 @@ def test_step_cost_does_not_grow_with_depth() -> None:
     assert trace.rule_counts == {"δ": 1, "ι-fix": 5_001, "β": 5_001, "ι-match": 5_001}
 
 
+@pytest.mark.slow
 def test_evaluates_deep_trees_and_lists() -> None:
     t = task("tree-inorder")
     tokens = ["Node", "a", "Leaf"] * 5_000 + ["Leaf"]
@@ -168,6 +169,7 @@ def test_trace_exports_html_and_json() -> None:
     assert data["steps"][0] == {"index": 1, "rule": "δ", "name": "succ", "text": "succ (X1 One)"}
 
 
+@pytest.mark.slow
 def test_long_traces_omit_their_middle() -> None:
     lines = str(task("binary-successor").trace(["X1"] * 300 + ["01"])).splitlines()
     assert len(lines) == 402

@@ -126,6 +126,7 @@ def test_domains_are_saved_with_their_inputs() -> None:
             own.to_json()
 
 
+@pytest.mark.slow
 def test_an_explanation_on_a_sampled_domain_is_saved(tmp_path: Path) -> None:
     seen: list[Sequence[str]] = []
 

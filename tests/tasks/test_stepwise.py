@@ -67,8 +67,8 @@ ONE_STACK = [
 ]  # fmt: skip
 REVERSED = ["list-append", "list-reverse", "peano-addition", "ring-arithmetic", "tree-inorder"]
 MACHINES = [
-    *((name, order) for name in ONE_STACK for order in ("natural", "reverse")),
-    *((name, "reverse") for name in REVERSED),
+    *((name, "natural") for name in ONE_STACK),
+    *(pytest.param(name, "reverse", marks=pytest.mark.slow) for name in ONE_STACK + REVERSED),
 ]
 
 

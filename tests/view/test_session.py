@@ -117,6 +117,7 @@ def test_redirected_head_attends_to_its_pointer() -> None:
         ]
 
 
+@pytest.mark.slow
 def test_accuracy_counts_whole_outputs() -> None:
     queried, intervention = session(), HeadIntervention(((1, 1),), "zero")
     for s in islice(queried.accuracy(intervention), 3):

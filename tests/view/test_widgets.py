@@ -104,6 +104,7 @@ def test_setup_lists_every_head() -> None:
     json.dumps(setup, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_static_page_stores_single_heads_and_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session(), "accuracy", lambda intervention: iter(()))
     page = build_static_page(session(), max_answers=70)
