@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recinterp.view.notebook.standalone import StandalonePage
     from recinterp.view.notebook.stepper import StepWidget
 
-FORMAT = "recinterp-explanation/2"
+FORMAT = "recinterp-explanation/3"
 
 
 @dataclass(frozen=True, kw_only=True)
