@@ -53,6 +53,12 @@ MaxLength = Annotated[
     typer.Option(help="The longest input, in tokens. Default: as the model was trained."),
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Vocab = Annotated[
+    Path | None,
+    typer.Option(
+        "--vocab", help="A JSON file with token ids, specials and template; see recinterp vocab."
+    ),
+]
 Html = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML page.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")]
 
@@ -84,6 +90,7 @@ def explain(
     task: TaskName = None,
     function: Function = None,
     order: Order = "natural",
+    vocab: Vocab = None,
     max_length: MaxLength = None,
     html: Html = None,
     json_file: Json = None,
@@ -96,7 +103,7 @@ def explain(
     from recinterp import view
 
     _check_writable(html, json_file, save)
-    ex = _explain_model(model, _resolve_task(task, function, order), max_length, seed)
+    ex = _explain_model(model, _resolve_task(task, function, order), max_length, seed, vocab)
     _print_result(view.explanation_rich(ex))
     _write_report(ex, html, json_file)
     if save:
@@ -270,6 +277,47 @@ def tasks(
         typer.echo("\n".join(["", "checkpoints:", *list_shipped()]))
 
 
+@app.command(epilog="Example: recinterp vocab --task binary-successor models/gpt2-succ > ids.json")
+def vocab(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder with a tokenizer, from which to guess the ids.")
+    ] = None,
+    task: TaskName = None,
+    function: Function = None,
+    order: Order = "natural",
+) -> None:
+    """Print the file of token ids that --vocab reads.
+
+    Ids that are still to be filled in are "?"; `null` stands for a special that the model does not
+    have. With a tokenizer's folder the ids are guessed, and a worked example is shown on stderr.
+    """
+    from recinterp.tasks.vocab_file import describe_vocab, guess_vocab
+
+    meant = _resolve_task(task, function, order)
+    if meant is None:
+        raise TaskError("print a file of token ids", "no task is named", "give --task")
+    found = describe_vocab(meant) if folder is None else guess_vocab(meant, folder)
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    _describe_vocab_file(meant, found)
+
+
+def _describe_vocab_file(task: Task, found: dict[str, Any]) -> None:
+    """On stderr: a worked example where every id is known, else what is still to be filled in."""
+    from recinterp.tasks.vocab_file import describe_prompt, list_unknown
+
+    unknown = list_unknown(found)
+    if unknown:
+        text = f"to be filled in: {', '.join(unknown)}"
+    else:
+        try:
+            text = describe_prompt(
+                task.with_vocab(found["ids"], **found["specials"], template=found["template"])
+            )
+        except TaskError as error:
+            text = f"to be mended: {error.problem}"
+    _stderr_console().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 @app.command(epilog="Example: recinterp trace binary-successor X1 X1 01")
 def trace(
     task: Annotated[str, typer.Argument(help="A shipped task, or a path to a .v file.")],
@@ -299,6 +347,7 @@ def fidelity(
     task: TaskName = None,
     function: Function = None,
     order: Order = "natural",
+    vocab: Vocab = None,
     max_length: MaxLength = None,
     json_file: Json = None,
 ) -> None:
@@ -311,7 +360,7 @@ def fidelity(
 
     _check_writable(json_file)
     loaded = _load_model(model)
-    meant = _resolve_task(task, function, order) or _recorded_task(loaded, model)
+    meant = _resolve_ids(_resolve_task(task, function, order), loaded, model, vocab)
     hypothesis, domain = _load_machine(machine, meant), _make_domain(max_length)
     with _show_progress(f"judging {machine} against {model}"):
         judged = ri.fidelity(loaded, meant, hypothesis, domain=domain)
@@ -391,14 +440,17 @@ def _print_error(message: str, code: int = 2) -> int:
     return code
 
 
-def _explain_model(name: str, task: Task | None, max_length: int | None, seed: int) -> Explanation:
+def _explain_model(
+    name: str, task: Task | None, max_length: int | None, seed: int, vocab: Path | None = None
+) -> Explanation:
     import recinterp as ri
 
     model = _load_model(name)
+    meant = _resolve_ids(task, model, name, vocab)
     with _show_progress(f"explaining {name}") as status:
         return ri.explain(
             model,
-            task or _recorded_task(model, name),
+            meant,
             domain=_make_domain(max_length),
             seed=seed,
             progress=lambda stage: status.update(f"explaining {name}: {stage} …"),
@@ -425,6 +477,27 @@ def _recorded_task(model: Any, name: str) -> Task:
     if checkpoint is None:
         raise TaskError(f"use {name}", "it does not record its task", "give --task")
     task: Task = checkpoint.task
+    return task
+
+
+def _resolve_ids(task: Task | None, model: Any, name: str, vocab: Path | None) -> Task:
+    """The task with the token ids of the model: of the file, or of the checkpoint.
+
+    Raises TaskError, which shows the file to write, for a model that records no ids.
+    """
+    from recinterp.tasks.vocab_file import describe_prompt, describe_vocab, read_vocab
+
+    task = task or _recorded_task(model, name)
+    if vocab is not None:
+        given = read_vocab(task, vocab)
+        _stderr_console().print(
+            describe_prompt(given), highlight=False, markup=False, soft_wrap=True
+        )
+        return given
+    if getattr(model, "checkpoint", None) is None:
+        shown = json.dumps(describe_vocab(task), ensure_ascii=False)
+        hint = f"recinterp vocab --task … > ids.json, then --vocab ids.json; the file is {shown}"
+        raise TaskError(f"use {name}", "it does not record its token ids", hint)
     return task
 
 

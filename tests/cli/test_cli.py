@@ -17,7 +17,7 @@ from tests.view.builders import explanation
 from tests.view.machines import SUCCESSOR, capped
 
 Run = Callable[..., tuple[int, str, str]]
-COMMANDS = ("explain", "show", "train", "tasks", "trace", "fidelity", "diff")
+COMMANDS = ("explain", "show", "train", "tasks", "vocab", "trace", "fidelity", "diff")
 V = """Inductive bin : Set := One | X0 (n : bin) | X1 (n : bin).
 Fixpoint succ (n : bin) : bin :=
   match n with One => X0 One | X0 m => X1 m | X1 m => X0 (succ m) end.

@@ -12,7 +12,8 @@ and scores; what it does take is found by proof of liveness, never assumed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,12 +58,28 @@ def load_folder(path: Path) -> nn.Module:
         kind = getattr(transformers, (settings.architectures or [""])[0], None)
         if kind is None:
             raise ValueError(f"its config.json names the architecture {settings.architectures}")
-        model = kind.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        with _without_progress_bar():
+            model = kind.from_pretrained(path, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         problem = f"it holds no Hugging Face model ({' '.join(str(error).split())[:160]})"
         hint = "use a folder with config.json and weights"
         raise CheckpointError(operation, problem, hint) from error
     return cast(nn.Module, model.eval())
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar on stderr for each load."""
+    from transformers.utils import logging as untyped
+
+    logging = cast(Any, untyped)
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()
 
 
 @dataclass(frozen=True)
