@@ -231,7 +231,7 @@ def test_names_of_models(model: Any, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=message):
             ri.load(name)  # type: ignore[arg-type]
     saved = tmp_path / "dup.ex"
-    saved.write_text('{"format": "recinterp-explanation/2"}')
+    saved.write_text('{"format": "recinterp-explanation/3"}')
     with pytest.raises(CheckpointError, match=r"it is a saved explanation.*Explanation.load"):
         ri.load(saved)
 
