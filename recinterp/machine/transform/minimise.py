@@ -7,6 +7,7 @@ subsequential form, given that each token is written as early as it can be.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -330,22 +331,84 @@ def _rename_frames(rules: Iterable[Rule], names: Mapping[str, str]) -> list[Rule
 
 
 def _merge_rules(machine: Machine) -> Machine:
-    """One rule for several that differ in the token they read at one place."""
-    rules = list(machine.rules)
-    merged = True
-    while merged:
-        merged = False
-        for i, one in enumerate(rules):
-            for j in range(i + 1, len(rules)):
-                both = _merge_two_rules(one, rules[j], machine)
-                if both is not None:
-                    rules[i] = both
-                    del rules[j]
-                    merged = True
-                    break
-            if merged:
+    """One rule for several that differ in the token they read at one place.
+
+    The first pair that can be merged, in the order of the rules, is merged first, until there is
+    none.
+    """
+    rules = _MergedRules(machine)
+    at = 0
+    while at < len(rules.held):
+        later = rules.find_partner(at, after=at)
+        if later is None:
+            at += 1
+            continue
+        changed: int | None = at
+        rules.merge(at, later)
+        while changed is not None:  # a changed rule may now fit one before it
+            earlier = rules.find_partner(changed, before=changed)
+            if earlier is not None:
+                rules.merge(earlier, changed)
+                changed = earlier
+                continue
+            later = rules.find_partner(changed, after=changed) if changed < at else None
+            if later is None:
                 break
-    return machine.with_rules(rules)
+            rules.merge(changed, later)
+    return machine.with_rules([rule for rule in rules.held if rule is not None])
+
+
+class _MergedRules:
+    """Rules by what is left of them without one token that they read: only those can merge."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.held: list[Rule | None] = list(machine.rules)
+        self._places: dict[object, list[int]] = {}
+        for i, rule in enumerate(machine.rules):
+            self._add(i, rule)
+
+    def _add(self, i: int, rule: Rule) -> None:
+        for key in _keys_without_one_token(rule):
+            places = self._places.setdefault(key, [])
+            at = bisect_left(places, i)
+            if places[at : at + 1] != [i]:
+                places.insert(at, i)
+
+    def merge(self, i: int, j: int) -> None:
+        """Put the merger of two rules in the place of the first."""
+        one, other = self.held[i], self.held[j]
+        assert one is not None
+        assert other is not None
+        self.held[i], self.held[j] = _merge_two_rules(one, other, self.machine), None
+        merged = self.held[i]
+        assert merged is not None
+        self._add(i, merged)
+
+    def find_partner(self, i: int, *, after: int = -1, before: int | None = None) -> int | None:
+        """The first rule in a range that merges with rule i."""
+        one = self.held[i]
+        if one is None:
+            return None
+        found: int | None = None
+        for key in _keys_without_one_token(one):
+            places = self._places[key]
+            for j in places[bisect_right(places, after) :]:
+                if (before is not None and j >= before) or (found is not None and j >= found):
+                    break
+                other = self.held[j]
+                if other is not None and _merge_two_rules(one, other, self.machine) is not None:
+                    found = j
+                    break
+        return found
+
+
+def _keys_without_one_token(rule: Rule) -> Iterator[object]:
+    """For each token that a rule reads: all of the rule but that token."""
+    for i, atom in enumerate(rule.guard):
+        if isinstance(atom, In):
+            rest = (rule.guard[:i], atom.at, rule.guard[i + 1 :])
+            yield rule.mode, rule.updates, rule.goto, i, rest
 
 
 def _merge_two_rules(one: Rule, other: Rule, machine: Machine) -> Rule | None:
