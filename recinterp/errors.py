@@ -8,7 +8,8 @@ RecinterpError
 │   ├── GallinaSyntaxError          it does not parse
 │   ├── GallinaTypeError            it parses and does not type-check
 │   ├── NotStructuralError          a fixpoint whose recursive calls are not on subterms
-│   └── OutsideSubsetError          Coq may accept it; the hint says what to write instead
+│   ├── OutsideSubsetError          Coq may accept it; the hint says what to write instead
+│   └── PythonTranslationError      a Python function that cannot be translated to Gallina
 ├── MachineError                the text or the shape of a machine
 │   ├── MachineSyntaxError          its text does not parse (also a SourceError)
 │   └── OverlappingRulesError       two rules of one mode can fire in the same state
@@ -106,6 +107,10 @@ class NotStructuralError(SourceError):
 
 class OutsideSubsetError(SourceError):
     """A construct of Gallina that is outside the subset; the error says what to write instead."""
+
+
+class PythonTranslationError(SourceError):
+    """A Python function that cannot be translated; the place is in the user's Python."""
 
 
 class MachineError(RecinterpError):

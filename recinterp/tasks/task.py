@@ -47,8 +47,8 @@ OutputLength: TypeAlias = "int | Callable[[Sequence[str]], int] | None"
 class Task:
     """Ground truth for one function: its program, its tokens, its token ids, its inputs.
 
-    Make one with `recinterp.task(name)` or `Task.from_gallina(source, function)`. Tasks are equal
-    if all fields but `longest` are.
+    Make one with `recinterp.task(name)`, `Task.from_gallina(source, function)` or
+    `Task.from_python(function)`. Tasks are equal if all fields but `longest` are.
 
     Attributes:
         name: Name of the task, of a shipped one or given by the user.
@@ -123,6 +123,57 @@ class Task:
         task = cls(name or function, text, function, order, shown, bare_lists, brackets)
         task._check_task()
         return replace(task, bos=task.ids["BOS"])
+
+    @classmethod
+    def from_python(
+        cls,
+        function: Callable[..., Any],
+        order: str = "natural",
+        tokens: Mapping[str, str] | None = None,
+        *,
+        bare_lists: bool = True,
+        brackets: bool = False,
+        name: str | None = None,
+    ) -> Task:
+        """Make a task from a Python function over frozen dataclasses with type hints.
+
+        Its source is read and translated to Gallina, which `source` then shows; nothing is run.
+        What can be translated: unions of frozen dataclasses, enums, `list`, `tuple` and `bool`;
+        `match`, `if`, conditional expressions, assignments, calls and recursion on parts of an
+        argument. Functions that it calls are translated with it.
+
+        Args:
+            function: The function, defined in a file or in a notebook cell.
+            order: "natural" or "reverse": whether arguments and output are written from the
+                outermost constructor on, or backwards.
+            tokens: Constructor -> the token shown in its place.
+            bare_lists: Whether a list of labels, as a whole argument or output, is written as its
+                labels only.
+            brackets: Whether every constructor with arguments is written between brackets.
+            name: Name of the task; the function's by default.
+
+        Returns:
+            The task, with token ids numbered from 0 in the order of `vocab`.
+
+        Raises:
+            PythonTranslationError: Something in the function, its types or its helpers cannot be
+                translated; the error has the line and column in the user's file.
+            UnknownNameError: There is no such order.
+            TaskError: The source of the function cannot be read, or two constructors would share
+                a token.
+        """
+        from recinterp.tasks.from_python import translate_function
+
+        found = translate_function(function)
+        return cls.from_gallina(
+            found.source,
+            found.function,
+            order,
+            tokens,
+            bare_lists=bare_lists,
+            brackets=brackets,
+            name=name,
+        )
 
     def _check_task(self) -> None:
         program = self.program

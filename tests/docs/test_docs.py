@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
@@ -29,9 +30,12 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scope: dict[str, Any] = {"__name__": "page"}
-    for code in blocks(page, "python"):
-        exec(compile(code, page.name, "exec"), scope)
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    for i, code in enumerate(blocks(page, "python")):
+        name = f"{page.name}[{i}]"  # with its lines at hand, as of a notebook's cell
+        monkeypatch.setitem(linecache.cache, name, (len(code), None, code.splitlines(True), name))
+        exec(compile(code, name, "exec"), vars(module))
 
 
 @pytest.mark.parametrize("page", READERS, ids=lambda p: p.stem)
