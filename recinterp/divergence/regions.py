@@ -225,7 +225,8 @@ def find_conditions(
         atoms += len(best)
         here = holds_any([best], features)
         left &= ~here
-        if left.sum() <= (1 - config.min_region_recall) * failed.sum():
+        inside = ~holds_any(found, features)
+        if left.sum() <= (1 - config.min_region_right) * inside.sum():
             break
     return tuple(found)
 
