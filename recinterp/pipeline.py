@@ -258,7 +258,10 @@ def enumerate_or_sample(
 def name_model(model: object) -> str:
     """The checkpoint's name; the type's name where there is no checkpoint."""
     checkpoint = getattr(model, "checkpoint", None)
-    return str(checkpoint.name) if checkpoint is not None else type(model).__name__
+    if checkpoint is not None:
+        return str(checkpoint.name)
+    module = getattr(model, "wrapped_module", model)
+    return type(module).__name__
 
 
 def add_interventional_rates(fidelity: Fidelity, network: NetworkFindings) -> Fidelity:

@@ -131,7 +131,8 @@ class Adapter:
     def name(self) -> str:
         """The checkpoint's name, or the model's class."""
         checkpoint = getattr(self.model, "checkpoint", None)
-        return str(getattr(checkpoint, "name", "") or type(self.model).__name__)
+        module = getattr(self.model, "wrapped_module", self.model)
+        return str(getattr(checkpoint, "name", "") or type(module).__name__)
 
     @property
     def architecture(self) -> str:

@@ -105,6 +105,11 @@ class Wrapped(nn.Module):
         self._measure()
 
     @property
+    def wrapped_module(self) -> nn.Module:
+        """The module, by which a report names the model."""
+        return self.module
+
+    @property
     def hook_dict(self) -> dict[str, SimpleNamespace]:
         """The hook points that the named parts allow."""
         return {name: SimpleNamespace(name=name) for name in self._points}

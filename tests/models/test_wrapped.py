@@ -213,6 +213,7 @@ def test_sizes_and_hook_points_are_those_of_the_parts() -> None:
         "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern", "attn.hook_z",
     }  # fmt: skip
     assert own.n_heads == HEADS
+    assert (lstm.name, own.name) == ("LSTM", "Own")
     assert own.has_patterns and causal.has_patterns and not lstm.has_patterns  # noqa: PT018
     assert not Adapter(wrapped_own(patterns=()), TASK).has_patterns
     assert Adapter(Wrapped(seeded(LSTM)), TASK).n_layers == 0
@@ -392,6 +393,7 @@ def test_an_lstm_of_an_own_loop_is_explained(tmp_path: Any) -> None:
     assert right >= 25
     ex = ri.explain(model, TASK, domain=ri.Domain(8))
     assert ex.heads == ()
+    assert ex.model_name == "LSTM"
     assert ex.accuracy.overall.total == 255
     assert str(ex)
     ex.save(tmp_path / "ex")
