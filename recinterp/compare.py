@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from recinterp.errors import DomainError
 from recinterp.machine import Machine
 from recinterp.machine.execution.batch import accepts_inputs
 from recinterp.stats import Rate
+from recinterp.tasks.arguments import check_domain_argument, check_kind
 from recinterp.tokens import ARG_SEP
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Comparison:
         return f"agree on {self.agree}; shortest difference: {where}"
 
 
+_DIFF = "compare two machines"
+
+
 def diff(
     a: Machine | Explanation,
     b: Machine | Explanation,
@@ -81,6 +85,7 @@ def diff(
     Raises:
         DomainError: If two machines are compared without a domain that has a `max_length`.
     """
+    check_domain_argument(domain, "compare two machines")
     one, other = _machine_of(a), _machine_of(b)
     inputs = list(islice(_shared_inputs(a, b, domain), max_inputs + 1))
     compared = inputs[:max_inputs]
@@ -103,7 +108,11 @@ def _as_tuple(tokens: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _machine_of(x: Machine | Explanation) -> Machine:
-    return x if isinstance(x, Machine) else x.machine
+    explained = getattr(x, "machine", None) if hasattr(x, "task") else None
+    machine = x if isinstance(x, Machine) else explained
+    hint = "pass two machines or explanations: ri.diff(ex.machine, task.machine)"
+    check_kind(x, object if isinstance(machine, Machine) else Machine, _DIFF, "a side", hint)
+    return cast(Machine, machine)
 
 
 def _shared_inputs(

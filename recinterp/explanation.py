@@ -20,6 +20,7 @@ from recinterp.machine.execution.batch import run_batch
 from recinterp.synthesis.alternatives import EquivalentMachine
 from recinterp.synthesis.hypothesis import RejectedHypothesis
 from recinterp.tasks import Domain, Task
+from recinterp.tasks.arguments import check_token_lists
 
 if TYPE_CHECKING:
     from recinterp.causal.results import ContinuationFinding, ForcedPrefixRule, Mechanism, Site
@@ -112,7 +113,7 @@ class Explanation:
             region were wrong. Where the verdict is `bounded`, it says whether the input lies
             outside the region on which the model is right.
         """
-        given = [list(x) for x in inputs]
+        given = check_token_lists(inputs, "predict failures", self.task.ids)
         truth = self.task.apply_many(given)
         if self.diff.verdict is Verdict.BOUNDED:
             flags = flag_outside(self.task, self.truth, self.diff.region, given, truth)
@@ -138,6 +139,7 @@ class Explanation:
         from recinterp.causal.forced_prefixes import predict_next_token
 
         self.task.well_formed(tokens)
+        (prefix,) = check_token_lists([prefix], "predict the next token", None, "prefix")
         return predict_next_token(
             self.machine,
             tuple(tokens),

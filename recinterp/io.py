@@ -93,6 +93,9 @@ def write_text(path: str | Path, text: str) -> Path:
     Raises:
         UnwritableFileError: If the file cannot be written.
     """
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path) or not Path(path).name:
+        hint = "pass a path to a file"
+        raise UnwritableFileError("write a file", f"the path is {path!r}"[:200], hint)
     target, operation = Path(path), f"write {path}"
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

@@ -142,14 +142,29 @@ def test_plans_of_another_kind_are_refused(model: Any) -> None:
         (None, "the plan is None"),
         ([head(1, 0)], "a Unit is no intervention"),
         ([[step]], "is no intervention"),
-        ([Ablate(((1, 0),))], "is no unit"),  # type: ignore[arg-type]
-        ([Ablate(head(1, "0"))], "is no index of a layer or head"),  # type: ignore[arg-type]
-        ([Ablate(head(1, 0.5))], "is no index of a layer or head"),  # type: ignore[arg-type]
     ]:
         with pytest.raises(InterventionError, match=message):
             run(model, TASK, SHORT, plan)  # type: ignore[arg-type]
         with pytest.raises(InterventionError):
             sweep(model, TASK, SHORT, [plan])  # type: ignore[list-item]
+
+
+def test_interventions_of_another_kind_are_refused_as_they_are_made() -> None:
+    for make, message in [
+        (lambda: Ablate(((1, 0),)), r"a unit is \(1, 0\).*use head\(1, 0\)"),
+        (lambda: head(1, "0"), "the head is '0', which is no index"),
+        (lambda: Unit(7), "its hook is 7"),
+        (lambda: Unit("blocks.0.attn.hook_z", 0.5), "the head is 0.5"),
+        (lambda: Unit("blocks.0.attn.hook_z", 0, "all"), "they are 'all'"),
+        (lambda: ri.perturb.Redirect(0, 0, 3), "they are 3"),
+        (lambda: ri.perturb.Swap(("X1",)), "a swap is 'X1'"),
+        (lambda: ri.perturb.ForcePrefix(("X0 01",)), r"the prefixes are \('X0 01',\)"),
+        (lambda: ri.perturb.PathPatch(0, (1, 1), "v", (), ()), "the sender is 0"),
+        (lambda: ri.perturb.Transplant(((0, 0),), (), (), "v"), "no such activation"),
+        (lambda: ri.perturb.Steer(head(1, 0), [1.0]), "the direction is"),
+    ]:
+        with pytest.raises(InterventionError, match=message):
+            make()
 
 
 def test_models_on_other_devices_are_refused(model: Any) -> None:

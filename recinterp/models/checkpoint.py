@@ -241,7 +241,7 @@ def _check_name(name: object) -> None:
     hint = "use a path or a shipped name: " + ", ".join(list_shipped())
     check_kind(name, (str, Path), "load a model", "the name", hint, CheckpointError)
     text = str(name)
-    if not text.strip() or "\0" in text or len(text) > 4000:
+    if not text.strip() or "\0" in text or len(text) > 4000 or text == str(Path(text).anchor):
         raise CheckpointError("load a model", f"the name is {describe(text)}", hint)
 
 

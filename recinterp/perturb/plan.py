@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from recinterp.errors import InterventionError
+from recinterp.errors import InterventionError, UnknownHookError
+from recinterp.perturb.fields import (
+    check_index,
+    check_pair,
+    check_rows,
+    check_sequence,
+    check_where,
+)
 from recinterp.perturb.positions import ALL, PREDICTION, Tokens, Where
+from recinterp.tasks.arguments import check_kind, check_task, describe
 
 if TYPE_CHECKING:
     from recinterp.models import Adapter
@@ -38,6 +46,14 @@ class Unit:
     head: int | None = None
     at: Where = ALL
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.hook, str):
+            hint = 'use a name such as "blocks.0.attn.hook_z"'  # type: ignore[unreachable]
+            raise UnknownHookError("name a unit", f"its hook is {describe(self.hook)}", hint)
+        if self.head is not None:
+            check_index(self.head, "the head")
+        check_where(self.at)
+
     def select(self, indices: Sequence[int]) -> Unit:
         """The unit for the rows at `indices`."""
         return replace(self, at=_select_where(self.at, indices))
@@ -46,6 +62,13 @@ class Unit:
         classes = self.at if isinstance(self.at, tuple) else (self.at,)
         which = "" if self.head is None else f"[head {self.head}]"
         return f"{self.hook}{which} at {'+'.join(at.kind for at in classes)}"
+
+
+def check_units(units: object) -> None:
+    """Raise UnknownHookError where something else than units is given."""
+    for unit in units if isinstance(units, tuple | list) else (units,):
+        hint = "use head(1, 0), mlp(1), layer_output(1) or Unit(name)"
+        check_kind(unit, Unit, "make an intervention", "a unit", hint, UnknownHookError)
 
 
 def _select_where(where: Where, indices: Sequence[int]) -> Where:
@@ -91,6 +114,7 @@ def layer_output(layer: int, at: Where = ALL) -> Unit:
     Returns:
         The unit, for interventions.
     """
+    check_index(layer, "the layer")
     if layer < 0:
         return Unit("blocks.0.hook_resid_pre", None, at)
     return Unit(f"blocks.{layer}.hook_resid_post", None, at)
@@ -115,6 +139,9 @@ class Reference:
     prefixes: tuple[Tokens, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", check_rows(self.inputs, "inputs"))
+        if self.prefixes is not None:
+            object.__setattr__(self, "prefixes", check_rows(self.prefixes, "prefixes"))
         operation = f"use the reference {self.name!r}"
         if not self.inputs:
             raise InterventionError(operation, "the set is empty", "give at least one input")
@@ -141,6 +168,7 @@ def stratum(
     Raises:
         DomainError: If no input has this depth and length.
     """
+    check_task(task, "draw a stratum")
     wanted = {"depth": depth, "length": length}
     name = ", ".join(f"{key} {value}" for key, value in wanted.items() if value is not None)
     inputs = task.sample(n, seed=seed, depth=depth, length=length)
@@ -169,9 +197,14 @@ class Ablate:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("zero", "mean", "resample"):
+        if not isinstance(self.kind, str) or self.kind not in ("zero", "mean", "resample"):
             hint = "use zero, mean or resample"
             raise InterventionError(f"ablate by {self.kind!r}", "there is no such kind", hint)
+        check_units(self.units)
+        check_index(self.seed, "the seed")
+        if self.reference is not None and not isinstance(self.reference, Reference):
+            reference = check_rows(self.reference, "reference inputs")
+            object.__setattr__(self, "reference", reference)
         if not self.units:
             raise InterventionError("ablate", "the set of units is empty", "give one unit or more")
         if self.reference is not None and not self.reference:  # a Reference is never empty
@@ -182,7 +215,7 @@ class Ablate:
     @property
     def units(self) -> tuple[Unit, ...]:
         """All ablated units."""
-        return (self.unit,) if isinstance(self.unit, Unit) else self.unit
+        return self.unit if isinstance(self.unit, tuple) else (self.unit,)
 
     def select(self, indices: Sequence[int]) -> Ablate:
         """The intervention for the rows at `indices`."""
@@ -208,6 +241,13 @@ class Mixture:
     parts: tuple[tuple[Where, float], ...]
 
     def __post_init__(self) -> None:
+        hint = "give pairs of positions and a weight: ((SEP, 0.5), (INPUTS, 0.5))"
+        for part in check_sequence(self.parts, "the parts", hint):
+            if not (isinstance(part, tuple | list) and len(part) == 2):
+                raise InterventionError("mix positions", f"a part is {describe(part)}", hint)
+            check_where(part[0])
+            if not isinstance(part[1], int | float):
+                raise InterventionError("mix positions", f"a weight is {describe(part[1])}", hint)
         weights = [weight for _, weight in self.parts]
         if not weights or min(weights) < 0 or sum(weights) <= 0:
             hint = "give weights >= 0 that are not all 0"
@@ -233,6 +273,13 @@ class Redirect:
     layer: int
     head: int | None
     to: Where | Mixture
+
+    def __post_init__(self) -> None:
+        check_index(self.layer, "the layer")
+        if self.head is not None:
+            check_index(self.head, "the head")
+        if not isinstance(self.to, Mixture):
+            check_where(self.to)
 
     def select(self, indices: Sequence[int]) -> Redirect:
         """The intervention for the rows at `indices`."""
@@ -275,7 +322,12 @@ class PathPatch:
     mlps: bool = False
 
     def __post_init__(self) -> None:
-        if self.through not in ("q", "k", "v"):
+        check_pair(self.sender, "the sender")
+        check_pair(self.receiver, "the receiver")
+        check_rows(self.inputs, "inputs")
+        check_rows(self.prefixes, "prefixes")
+        check_where(self.at)
+        if not isinstance(self.through, str) or self.through not in ("q", "k", "v"):
             problem = "a head has no such input"
             raise InterventionError(f"patch a path through {self.through!r}", problem, "q, k or v")
         if self.sender[0] >= self.receiver[0]:
@@ -337,6 +389,16 @@ class Transplant:
     through: Literal["z", "pattern"] = "z"
     control_seed: int | None = None
 
+    def __post_init__(self) -> None:
+        hint = "give pairs of layer and head: ((1, 0), (1, 1))"
+        for pair in check_sequence(self.heads, "the heads", hint):
+            check_pair(pair, "a head")
+        check_rows(self.inputs, "inputs")
+        check_rows(self.prefixes, "prefixes")
+        if not isinstance(self.through, str) or self.through not in ("z", "pattern"):
+            problem = "a head has no such activation"
+            raise InterventionError(f"transplant {self.through!r}", problem, "use z or pattern")
+
     def select(self, indices: Sequence[int]) -> Transplant:
         """The intervention for the rows at `indices`."""
         return replace(
@@ -361,6 +423,11 @@ class FreezePatterns:
 
     layers: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if self.layers is not None:
+            for layer in check_sequence(self.layers, "the layers", "give indices: (0, 1)"):
+                check_index(layer, "a layer")
+
     def select(self, indices: Sequence[int]) -> FreezePatterns:
         """The intervention for the rows at `indices`."""
         return self
@@ -381,6 +448,13 @@ class Swap:
 
     tokens: tuple[tuple[int, str], ...]
 
+    def __post_init__(self) -> None:
+        hint = 'give one pair for each row: ((0, "X1"), (2, "X0"))'
+        for pair in check_sequence(self.tokens, "the tokens", hint):
+            if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[1], str)):
+                raise InterventionError("swap tokens", f"a swap is {describe(pair)}", hint)
+            check_index(pair[0], "a position")
+
     def select(self, indices: Sequence[int]) -> Swap:
         """The intervention for the rows at `indices`."""
         return Swap(tuple(self.tokens[i] for i in indices))
@@ -399,6 +473,9 @@ class ForcePrefix:
     """
 
     prefixes: tuple[Tokens, ...]
+
+    def __post_init__(self) -> None:
+        check_rows(self.prefixes, "prefixes")
 
     def select(self, indices: Sequence[int]) -> ForcePrefix:
         """The intervention for the rows at `indices`."""
@@ -438,6 +515,12 @@ class Interchange:
     within: tuple[Float[Tensor, "features dims"], ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        hint = "give a tuple of units: (head(1, 0),)"
+        check_units(check_sequence(self.units, "the units", hint))
+        check_rows(self.inputs, "inputs")
+        check_rows(self.prefixes, "prefixes")
+        if self.at is not None:
+            check_where(self.at)
         if self.within is not None and len(self.within) != len(self.units):
             problem = f"there are {len(self.within)} bases for {len(self.units)} units"
             hint = "give one basis per unit"
@@ -471,6 +554,12 @@ class Steer:
     unit: Unit
     direction: Float[Tensor, " features"]
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_units((self.unit,))
+        operation, hint = "steer an activation", "give a tensor and a number"
+        check_kind(self.direction, Tensor, operation, "the direction", hint, InterventionError)
+        check_kind(self.scale, (int, float), operation, "the scale", hint, InterventionError)
 
     def select(self, indices: Sequence[int]) -> Steer:
         """The intervention for the rows at `indices`."""

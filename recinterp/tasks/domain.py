@@ -10,7 +10,8 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from recinterp.errors import DomainError, InvalidInputError
+from recinterp.errors import DomainError, InvalidInputError, TaskError
+from recinterp.tasks.kinds_of_values import check_whole, describe
 
 if TYPE_CHECKING:
     from recinterp.tasks.task import Task
@@ -104,6 +105,12 @@ def _name(function: object) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
+def _check_task(task: object) -> None:
+    if not all(hasattr(task, name) for name in ("length", "inputs", "sample")):
+        hint = 'pass ri.task("binary-successor"), or ri.Task.from_gallina(…)'
+        raise TaskError("use a domain", f"the task is {describe(task)}", hint)
+
+
 @dataclass(frozen=True)
 class Domain:
     """A set of inputs: those of some lengths and depths that a predicate does not exclude.
@@ -140,12 +147,11 @@ class Domain:
             value = getattr(self, name)
             if value is None:
                 continue
-            whole = hasattr(value, "__index__") and not isinstance(value, bool)
-            if not whole or value.__index__() < least:
-                only = ", so that it holds no input but perhaps the empty one" if whole else ""
-                problem, hint = f"{name} is {value!r}{only}", f"pass a whole number from {least} on"
-                raise DomainError("make a domain", problem, hint)
-            object.__setattr__(self, name, int(value.__index__()))
+            if type(value) is int and value == 0 < least:
+                problem = f"{name} is 0, so that it holds no input but perhaps the empty one"
+                raise DomainError("make a domain", problem, "pass a whole number from 1 on")
+            whole = check_whole(value, "make a domain", name, least, DomainError)
+            object.__setattr__(self, name, whole)
         for name in ("exclude", "sampler"):
             value = getattr(self, name)
             if value is not None and not callable(value):
@@ -179,6 +185,7 @@ class Domain:
         Raises:
             InvalidInputError: The depth counts, and the tokens are no input of the task.
         """
+        _check_task(task)
         length = task.length(tokens)
         if self.max_length is not None and length > self.max_length:
             return False
@@ -203,6 +210,9 @@ class Domain:
         Raises:
             DomainError: Neither max_length nor limit bounds them.
         """
+        _check_task(task)
+        if limit is not None:
+            limit = check_whole(limit, "list a domain", "limit", 0, DomainError)
         if self.sampler is not None:
             listed = self._draw_once(task)
             yield from islice((list(x) for n in sorted(listed) for x in listed[n]), limit)
@@ -322,6 +332,9 @@ class Domain:
         Raises:
             DomainError: The domain holds no input.
         """
+        _check_task(task)
+        n = check_whole(n, "sample inputs", "n", 0, DomainError)
+        seed = check_whole(seed, "sample inputs", "the seed")
         if self.sampler is not None:
             return self._sample_with_sampler(task, n, seed)
         longest = max(DEFAULT_LENGTH, self.min_length or 0)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from recinterp.errors import UnknownNameError
+from recinterp.errors import TaskError, UnknownNameError
+from recinterp.tasks.kinds_of_values import check_kind
 from recinterp.tasks.task import Task
 
 TREE = "Node a Node b Leaf Leaf Node c Leaf Leaf"
@@ -66,7 +67,6 @@ def tasks() -> tuple[str, ...]:
     return tuple(sorted(SHIPPED_TASKS))
 
 
-@cache
 def task(name: str, order: str = "natural") -> Task:
     """Load a shipped task.
 
@@ -80,6 +80,14 @@ def task(name: str, order: str = "natural") -> Task:
     Raises:
         UnknownNameError: There is no such task or order; the nearest names are listed.
     """
+    hint = 'pass its name: "binary-successor"'
+    check_kind(name, str, "load a task", "the name", hint, TaskError)
+    check_kind(order, str, "load a task", "the order", 'pass "natural" or "reverse"', TaskError)
+    return _load_task(name, order)
+
+
+@cache
+def _load_task(name: str, order: str) -> Task:
     if name not in SHIPPED_TASKS:
         raise UnknownNameError("load a task", name, SHIPPED_TASKS)
     shipped = SHIPPED_TASKS[name]

@@ -20,6 +20,13 @@ from recinterp.semantics.terms import Term, Value, read_plain, value_of
 from recinterp.semantics.trace import ReductionTrace, value_term
 from recinterp.tasks.domain import DEFAULT_LENGTH, Exclude
 from recinterp.tasks.encoding import Encoding, split_arguments, term_from
+from recinterp.tasks.kinds_of_values import (
+    check_kind,
+    check_token_lists,
+    check_tokens,
+    check_whole,
+    describe,
+)
 from recinterp.tasks.sampling.sampler import Sampler, SampleRequest
 from recinterp.tasks.stepwise import stepwise_task
 from recinterp.tasks.template import (
@@ -116,6 +123,15 @@ class Task:
             TaskError: The file cannot be read, the function takes no argument, or two
                 constructors would share a token.
         """
+        operation = "make a task"
+        check_kind(source, (str, Path), operation, "the source", "pass text or a path", TaskError)
+        check_kind(function, str, operation, "the function", "pass its name", TaskError)
+        check_kind(order, str, operation, "the order", f"pass {' or '.join(ORDERS)}", TaskError)
+        shown_as = {} if tokens is None else tokens
+        hint = 'pass a dictionary of names to texts: {"One": "01"}'
+        check_kind(shown_as, Mapping, operation, "tokens", hint, TaskError)
+        for part in (*shown_as, *shown_as.values()):
+            check_kind(part, str, operation, "a token", hint, TaskError)
         text = read_source(source)
         if order not in ORDERS:
             raise UnknownNameError("make a task in this order", order, ORDERS)
@@ -315,6 +331,11 @@ class Task:
             `task.with_vocab({"0": 0, "1": 1}, pad=2, sep=2, eos=None, output_length=1)`: the
             parity of bits, one token behind the separator.
         """
+        operation = "give a task a vocabulary"
+        check_kind(
+            ids, Mapping, operation, "ids", "pass a dictionary from tokens to ids", TaskError
+        )
+        check_kind(template, str, operation, "the template", f"pass {TEMPLATE!r}", TaskError)
         needed = set(self.vocab) - set(SPECIALS)
         specials = {"PAD": pad, "SEP": sep}
         specials |= {k: v for k, v in (("EOS", eos), ("BOS", bos)) if v is not None}
@@ -406,6 +427,7 @@ class Task:
             SourceError: The text is no term of any of the types.
             TaskError: The text calls a function.
         """
+        check_kind(text, str, "read a term", "the text", 'pass a text: "X1 One"', TaskError)
         first: SourceError | None = None
         for wanted in dict.fromkeys((*self._types, self._function.result)):
             plain = read_plain(text, wanted, self.program)
@@ -437,6 +459,8 @@ class Task:
         Raises:
             TaskError: The number of terms or their types are not the function's.
         """
+        for term in terms:
+            check_kind(term, Term, "encode the arguments", "a term", _TERM_HINT, TaskError)
         given = tuple(t.type for t in terms)
         if given != self._types:
             raise TaskError(
@@ -490,6 +514,7 @@ class Task:
         Raises:
             TaskError: The term is of another type.
         """
+        check_kind(term, Term, "encode an output", "the term", _TERM_HINT, TaskError)
         if term.type != self._function.result:
             raise TaskError(
                 "encode an output",
@@ -511,9 +536,11 @@ class Task:
             InvalidInputError: The tokens are no term of the result type.
         """
         result = self._function.result
+        tokens = _listed(tokens)
         return term_from(self._encoding.read_value(tokens, result), result, self.program)
 
     def _read_arguments(self, tokens: Sequence[str]) -> list[Value]:
+        tokens = _listed(tokens)
         if len(self._types) == 1:
             return [self._encoding.read_value(tokens, self._types[0])]
         at, values = 0, []
@@ -561,6 +588,7 @@ class Task:
         Raises:
             InvalidInputError: One of them is no input.
         """
+        inputs = _listed_rows(inputs)
         run, read, function = self._compiled.run_function, self._read_arguments, self.function
         write = self._encoding.writer_of(self._function.result)
         return [write(run(function, read(tokens))) for tokens in inputs]
@@ -579,6 +607,10 @@ class Task:
             InvalidInputError: The tokens are no input.
             UnknownNameError: There is no such strategy; raised when the steps are taken.
         """
+        known = ("cbv", "outermost")
+        check_kind(
+            strategy, str, "trace a reduction", "the strategy", " or ".join(known), TaskError
+        )
         return ReductionTrace(self.program, self.function, self.decode(tokens), strategy)
 
     def depth(self, tokens: Sequence[str]) -> int:
@@ -611,6 +643,11 @@ class Task:
         Raises:
             TaskError: k is below 1.
         """
+        k = check_whole(k, "make a stepwise task", "k", 1, TaskError)
+        max_steps = 50  # the program has a case for each step
+        if k > max_steps:
+            problem, hint = f"k is {k}", f"pass a whole number from 1 to {max_steps}"
+            raise TaskError("make a stepwise task", problem, hint)
         return stepwise_task(self, k)
 
     @cached_property
@@ -651,7 +688,7 @@ class Task:
         Returns:
             The number of its tokens, commas between arguments left out.
         """
-        return len(tokens) - (self.arity - 1)
+        return len(_listed(tokens)) - (self.arity - 1)
 
     def inputs(self, max_length: int | None) -> Iterator[list[str]]:
         """Iterate over every input up to a length, shortest first.
@@ -662,6 +699,8 @@ class Task:
         Returns:
             An iterator over token lists.
         """
+        if max_length is not None:
+            max_length = check_whole(max_length, "list inputs", "max_length")
         return self._sampler.iterate_inputs(max_length)
 
     def count(self, length: int) -> int:
@@ -670,7 +709,7 @@ class Task:
         Args:
             length: The length, in tokens without commas.
         """
-        return self._sampler.count_inputs(length)
+        return self._sampler.count_inputs(check_whole(length, "count inputs", "the length"))
 
     def depths(self, length: int) -> dict[int, int]:
         """How many inputs of one length have each recursion depth.
@@ -682,7 +721,7 @@ class Task:
             Depth -> number of inputs, for depths that occur. Where the depth hangs on computed
             values and there are more than 20,000 inputs, they are counted in a sample of those.
         """
-        return self._sampler.depths_at(length)
+        return self._sampler.depths_at(check_whole(length, "count depths", "the length"))
 
     def inputs_of(self, length: int) -> Iterator[list[str]]:
         """Iterate over every input of exactly one length.
@@ -693,7 +732,7 @@ class Task:
         Returns:
             An iterator over token lists.
         """
-        return self._sampler.inputs_of_length(length)
+        return self._sampler.inputs_of_length(check_whole(length, "list inputs", "the length"))
 
     def full_depth(self, tokens: Sequence[str]) -> bool:
         """Whether no input of the same length is deeper: the edge cases of a task.
@@ -755,8 +794,21 @@ class Task:
             DomainError: No input fits, or n is negative.
             UnknownNameError: There is no such distribution.
         """
-        if n < 0:
-            raise DomainError("sample inputs", f"n is {n}", "pass n >= 0")
+        operation = "sample inputs"
+        n, seed = (
+            check_whole(n, operation, "n", 0, DomainError),
+            check_whole(seed, operation, "seed"),
+        )
+        bounds = {"depth": depth, "length": length, "max_depth": max_depth}
+        depth, length, max_depth = (
+            None if value is None else check_whole(value, operation, name, 0, DomainError)
+            for name, value in bounds.items()
+        )
+        max_length = check_whole(max_length, operation, "max_length", 0, DomainError)
+        check_kind(distribution, str, operation, "the distribution", 'pass "balanced"', DomainError)
+        if exclude is not None and not callable(exclude):
+            hint = "pass a function of tokens"  # type: ignore[unreachable]
+            raise DomainError(operation, f"exclude is {describe(exclude)}", hint)
         wanted = SampleRequest(
             depth, length, distribution, max_length, max_depth, exclude, min_length
         )
@@ -799,6 +851,23 @@ class Task:
             output_length=data.get("output_length"),
             longest=data.get("longest"),
         )
+
+
+_TERM_HINT = 'pass terms: task.term("X1 One")'
+
+
+def _listed(tokens: Sequence[str]) -> Sequence[str]:
+    """The tokens, in a list or tuple. MalformedArgumentError where they are none."""
+    if type(tokens) in (list, tuple) and all(type(token) is str for token in tokens):
+        return tokens
+    return check_tokens(tokens, "read an input", None, "the input")
+
+
+def _listed_rows(inputs: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """The inputs, in a list or tuple. MalformedArgumentError where they are none."""
+    if type(inputs) in (list, tuple) and all(type(x) in (list, tuple) for x in inputs):
+        return inputs
+    return check_token_lists(inputs, "read inputs", None)
 
 
 def _shorten(tokens: Sequence[str], max_characters: int = 80) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 
 from recinterp.errors import TaskError
+from recinterp.tasks.kinds_of_values import check_whole
 
 SPECIALS = ("PAD", "BOS", "SEP", "EOS")
 TEMPLATE = "{input}{sep}{output}{eos}"
@@ -91,10 +92,7 @@ def check_bos(bos: int | None, template: str) -> None:
 
 
 def _check_id(token: str, i: object) -> int:
-    if isinstance(i, bool) or not hasattr(i, "__index__") or i.__index__() < 0:
-        problem = f"the id of {token} is {i!r}"
-        raise TaskError("give a task a vocabulary", problem, "give a whole number from 0 on")
-    return int(i.__index__())
+    return check_whole(i, "give a task a vocabulary", f"the id of {token}", 0, TaskError)
 
 
 def check_ids(

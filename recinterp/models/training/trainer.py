@@ -164,6 +164,8 @@ def _check_work(work: object) -> Path | None:
     if work is None or work == "":
         return None
     check_kind(work, (str, Path), "train a model", "work", "pass a folder, or None", ModelError)
+    if "\0" in str(work):
+        raise ModelError("train a model", "work is no path", "pass a folder, or None")
     check_folder(folder := Path(str(work)))
     return folder
 
