@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import re
 from pathlib import Path
 
 import pytest
+
+import recinterp as ri
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,10 +57,10 @@ def test_every_file_it_points_to_is_there() -> None:
 
 @pytest.mark.slow
 def test_its_python_runs_and_its_report_is_what_is_printed() -> None:
-    first, own_model = blocks("python")
+    first, own_task, own_model = blocks("python")
     (shown,) = blocks("text")
     printed = io.StringIO()
-    scope: dict[str, object] = {}
+    scope: dict[str, object] = {"__name__": "__main__"}
     with contextlib.redirect_stdout(printed):
         exec(compile(first, "README.md", "exec"), scope)
     *report, predicted = printed.getvalue().strip().splitlines()
@@ -65,8 +68,26 @@ def test_its_python_runs_and_its_report_is_what_is_printed() -> None:
     assert " ".join(eval(predicted)) in flat
     for part in re.split(r"\n(?=[A-Z]{4,} )|\n\n", shown.strip()):
         assert " ".join(part.split()) in flat, part
+    run_as_cell(own_task, scope)
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(own_model, "README.md", "exec"), scope)
+
+
+def run_as_cell(code: str, scope: dict[str, object]) -> None:
+    """Run code as a notebook does: with its lines at hand for who reads a function's source."""
+    linecache.cache["README cell"] = (len(code), None, code.splitlines(True), "README cell")
+    exec(compile(code, "README cell", "exec"), scope)
+
+
+def test_its_own_task_is_the_shipped_one() -> None:
+    _, own_task, _ = blocks("python")
+    scope: dict[str, object] = {"ri": ri, "__name__": "__main__"}
+    run_as_cell(own_task, scope)
+    made = scope["own_task"]
+    assert isinstance(made, ri.Task)
+    shipped = ri.task("binary-successor")
+    inputs = list(shipped.inputs(8))
+    assert made.apply_many(inputs) == shipped.apply_many(inputs)
 
 
 def test_its_gallina_is_the_shipped_program() -> None:
