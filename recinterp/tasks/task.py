@@ -188,7 +188,7 @@ class Task:
             tokens,
             bare_lists=bare_lists,
             brackets=brackets,
-            name=name,
+            name=name or found.python_name,
         )
 
     def _check_task(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import assert_never
+from typing import TypeAlias, Union, assert_never
 
 
 @dataclass(frozen=True)
@@ -478,3 +478,53 @@ def clip(n: Nat) -> Nat:
             return zero
         case _:
             return n
+
+
+def doubled(xs: list[Label]) -> list[Label]:
+    return [] + xs + [*xs, Label.a, *[Label.b, *xs, *xs], after(Label.b)]  # noqa: RUF005
+
+
+def all_labels(t: Rose) -> list[Label]:
+    return [t.label] + labels_below(t.children)  # noqa: RUF005
+
+
+def labels_below(ts: list[Rose]) -> list[Label]:
+    match ts:
+        case [first, *rest]:
+            return all_labels(first) + labels_below(rest)
+    return []
+
+
+def rotate(x: Label, b: bool, y: Label) -> Label:
+    first, second, third = turn((x, y, b))
+    match turn((first, second, third)):
+        case one, Label.a, True:
+            return one
+        case (_, two, _):
+            return two
+
+
+def turn(p: tuple[Label, Label, bool]) -> tuple[Label, Label, bool]:
+    x, y, b = p
+    return (y, x, b) if b else p
+
+
+Chain: TypeAlias = Union["End", "Link"]
+
+
+@dataclass(frozen=True)
+class End:
+    pass
+
+
+@dataclass(frozen=True)
+class Link:
+    end: Label
+    left: "Chain"
+
+
+def older(right: Chain) -> Chain:
+    if isinstance(right, Link):
+        left = older(right.left)
+        return Link(left=left, end=right.end) if right.end != Label.b else left
+    return right

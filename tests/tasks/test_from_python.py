@@ -44,6 +44,10 @@ FURTHER: dict[str, tuple[Callable[..., Any], int]] = {
     "is_before": (python_tasks.is_before, 2),
     "is_even": (python_tasks.is_even, 12),
     "clip": (python_tasks.clip, 8),
+    "doubled": (python_tasks.doubled, 4),
+    "all_labels": (python_tasks.all_labels, 10),
+    "rotate": (python_tasks.rotate, 3),
+    "older": (python_tasks.older, 6),
 }
 PROGRAMS, EACH_STYLE, INPUTS = 100, 5, 150
 
@@ -197,7 +201,10 @@ REFUSED: dict[str, tuple[str, int, int, str]] = {
     "default": ("def f(n: Num = Z()) -> Num: return n", 16, 16, "of another kind"),
     "loop": ("def f(n: Num) -> Num:\n    while True:\n        pass", 17, 5, "a loop"),
     "number": ("def f(n: Num) -> Num: return 0", 16, 30, "a constant of type int"),
-    "operator": ("def f(n: Num) -> Num: return n + n", 16, 30, "an operator"),
+    "operator": ("def f(n: Num) -> Num: return n + n", 16, 30, "an operator on Num"),
+    "other operator": ("def f(n: Num) -> Num: return n * n", 16, 30, "this operator"),
+    "field of a class": ("@dataclass(frozen=True)\nclass P:\n    a: Num\n    b: int\ndef f(n: P) -> Num: return n.a", 19, 8, "int is no type"),
+    "type variable": ("def f(n: 'list[T]') -> Num: return Z()", 16, 10, "'T' stands for nothing"),
     "comprehension": ("def f(n: list[Num]) -> list[Num]: return [x for x in n]", 16, 42, "a comprehension"),
     "method": ("def f(n: Num) -> Num: return n.succ()", 16, 30, "the method 'n.succ'"),
     "builtin": ("def f(n: list[Num]) -> list[Num]: return sorted(n)", 16, 42, "'sorted' cannot be translated"),

@@ -88,7 +88,7 @@ _EXPRESSIONS: Mapping[type[ast.expr], tuple[str, str]] = {
     ast.Lambda: ("a function as a value", "define it at the top level, and call it by its name"),
     ast.ListComp: ("a comprehension", "write a function that calls itself on the rest"),
     ast.GeneratorExp: ("a comprehension", "write a function that calls itself on the rest"),
-    ast.BinOp: ("an operator", "write a function; [x, *rest] puts x in front of a list"),
+    ast.BinOp: ("this operator", "write a function; + appends lists"),
     ast.Subscript: ("indexing", "match on the value"),
     ast.NamedExpr: ("an assignment inside an expression", "write it as a statement before"),
     ast.Set: ("a set", "write a list"),
@@ -104,7 +104,7 @@ class FunctionTranslator:
     source: PythonFunction
     table: TypeTable
     signatures: Mapping[FunctionType, Signature]
-    equalities: dict[str, str]
+    helpers: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
 
     def rename(self, name: str) -> str:
@@ -467,7 +467,10 @@ class FunctionTranslator:
     def _expression(self, node: ast.expr, env: Env, wanted: PyType | None, indent: int) -> Code:
         code = self._infer(node, env, wanted, indent)
         if wanted is not None and code.type != wanted:
-            self.refuse(node, f"this is of type {code.type}", f"a value of {wanted} is needed here")
+            hint = f"a value of {wanted} is needed here"
+            if wanted == BOOL and isinstance(code.type, ListOf):
+                hint = "match on the list: case [] and case [x, *rest]"
+            self.refuse(node, f"this is of type {code.type}", hint)
         return code
 
     def _infer(self, node: ast.expr, env: Env, wanted: PyType | None, indent: int) -> Code:
@@ -490,6 +493,8 @@ class FunctionTranslator:
                 return self._list(node, elts, env, wanted, indent)
             case ast.Tuple(elts=elts) if len(elts) >= 2:
                 return self._tuple(node, elts, env, wanted, indent)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._append(node, left, right, env, wanted, indent)
             case ast.IfExp():
                 return self._branch(node, node.test, node.body, node.orelse, env, wanted, indent)
             case ast.BoolOp(op=op, values=values):
@@ -599,13 +604,18 @@ class FunctionTranslator:
     def _list(
         self, node: ast.expr, elts: Sequence[ast.expr], env: Env, wanted: PyType | None, indent: int
     ) -> Code:
+        for i, item in enumerate(elts[:-1]):
+            if isinstance(item, ast.Starred):  # as `item + [the rest]`
+                after = ast.copy_location(ast.List(elts=list(elts[i + 1 :])), item)
+                both = ast.BinOp(left=item.value, op=ast.Add(), right=after)
+                whole_rest = ast.copy_location(both, item)
+                if not i:
+                    return self._append(node, item.value, after, env, wanted, indent)
+                starred = ast.copy_location(ast.Starred(value=whole_rest), item)
+                return self._list(node, [*elts[:i], starred], env, wanted, indent)
         items, rest = list(elts), None
         if items and isinstance(items[-1], ast.Starred):
             rest = items.pop().value  # type: ignore[attr-defined]
-        for item in items:
-            if isinstance(item, ast.Starred):
-                hint = "write [x, *rest], or a function that appends"
-                self.refuse(item, "a starred list that is not the last", hint)
         type_ = wanted if isinstance(wanted, ListOf) else None
         codes = [self._expression(i, env, type_ and type_.item, indent) for i in items]
         tail = None if rest is None else self._expression(rest, env, type_, indent)
@@ -625,6 +635,31 @@ class FunctionTranslator:
         for item, code in zip(reversed(items), reversed(codes), strict=True):
             whole = self._apply(item, cons.name, (code, whole), type_)
         return whole
+
+    def _append(
+        self, node: ast.expr, left: ast.expr, right: ast.expr, env: Env, wanted: PyType | None,
+        indent: int,
+    ) -> Code:  # fmt: skip
+        """`xs + ys`, by a function that appends lists of the type, written where it is new."""
+        is_open = isinstance(left, ast.List) and not left.elts and wanted is None
+        two = self._expression(right, env, None, indent) if is_open else None
+        one = self._expression(left, env, two.type if two else wanted, indent)
+        type_ = one.type
+        if not isinstance(type_, ListOf):
+            hint = "write a function; + appends lists only"
+            self.refuse(node, f"an operator on {type_} cannot be translated", hint)
+        two = two or self._expression(right, env, type_, indent)
+        shown = self.table.gallina(type_)
+        key = f"(xs ys : {shown}) : {shown} :="
+        name = next((n for n, text in self.helpers.items() if key in text), None)
+        if name is None:
+            name = self.table.make_name("append")
+            nil, cons = (c.name for c in self.table.constructors(type_))
+            self.helpers[name] = (
+                f"Fixpoint {name} {key}\n  match xs with {nil} => ys"
+                f" | {cons} x rest => {cons} x ({name} rest ys) end."
+            )
+        return self._apply(node, name, (one, two), type_)
 
     def _tuple(
         self, node: ast.expr, elts: Sequence[ast.expr], env: Env, wanted: PyType | None, indent: int
@@ -697,14 +732,14 @@ class FunctionTranslator:
         """The name of the function that compares two constants of a type, written where new."""
         shown = self.table.gallina(type_)
         key = f"(x y : {shown}) : bool :="
-        for name, text in self.equalities.items():
+        for name, text in self.helpers.items():
             if key in text:
                 return name
         name = self.table.make_name(f"equal_{shown}")
         names = [c.name for c in self.table.constructors(type_)]
         rows = "".join(f" | {n}, {n} => true" for n in names)
         rest = " | _, _ => false" if len(names) > 1 else ""
-        self.equalities[name] = f"Definition {name} {key}\n  match x, y with{rows}{rest} end."
+        self.helpers[name] = f"Definition {name} {key}\n  match x, y with{rows}{rest} end."
         return name
 
 

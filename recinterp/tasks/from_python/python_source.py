@@ -31,6 +31,13 @@ class Place:
         )
 
 
+def find_place(operation: str, text: str, node: ast.AST) -> Place:
+    """Where a node of a text's tree stands; a tree counts columns in bytes."""
+    line, offset = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+    written = text.splitlines()[line - 1].encode()[:offset].decode(errors="replace")
+    return Place(operation, text, line, len(written) + 1)
+
+
 @dataclass(frozen=True)
 class PythonFunction:
     """A function of the user's: its syntax tree, the text around it, and its names.
@@ -49,9 +56,7 @@ class PythonFunction:
 
     def place(self, node: ast.AST) -> Place:
         """Where a node of the tree stands."""
-        line, offset = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-        written = self.text.splitlines()[line - 1].encode()[:offset].decode(errors="replace")
-        return Place(f"translate {self.tree.name!r}", self.text, line, len(written) + 1)
+        return find_place(f"translate {self.tree.name!r}", self.text, node)
 
     def refuse(self, node: ast.AST, problem: str, hint: str) -> NoReturn:
         """Raise PythonTranslationError at a node."""
@@ -142,3 +147,20 @@ def called_functions(source: PythonFunction) -> Iterator[Callable[..., Any]]:
             is_users = getattr(found, "__module__", "") not in ("typing", "typing_extensions")
             if is_users and isinstance(getattr(found, "__wrapped__", found), FunctionType):
                 yield found
+
+
+def find_field(cls: type, name: str, default: Place) -> Place:
+    """The place of a field's annotation in the text of its class; `default` where it has none."""
+    try:
+        text = "".join(inspect.findsource(cls)[0])
+        module = ast.parse(text)
+    except (OSError, SyntaxError, TypeError):
+        return default
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+            for part in node.body:
+                match part:
+                    case ast.AnnAssign(target=ast.Name(id=found), annotation=written):
+                        if found == name:
+                            return find_place(default.operation, text, written)
+    return default

@@ -25,10 +25,11 @@ from recinterp.tasks.from_python.types import TypeTable
 
 @dataclass(frozen=True)
 class Translation:
-    """A Gallina program, and the name of the function that was asked for."""
+    """A Gallina program, and the name of its last function: in it, and in Python."""
 
     source: str
     function: str
+    python_name: str
 
 
 def translate_function(function: Callable[..., Any]) -> Translation:
@@ -39,9 +40,9 @@ def translate_function(function: Callable[..., Any]) -> Translation:
     _read_classes(sources, table)
     first = next(iter(sources.values()))
     table.nest_lists(first.place(first.tree))
-    equalities: dict[str, str] = {}
+    helpers: dict[str, str] = {}
     bodies = {
-        plain: FunctionTranslator(source, table, signatures, equalities).translate()
+        plain: FunctionTranslator(source, table, signatures, helpers).translate()
         for plain, source in sources.items()
     }
     name = first.tree.name
@@ -50,7 +51,7 @@ def translate_function(function: Callable[..., Any]) -> Translation:
     for block in _order_blocks(used):
         text = "\nwith ".join(table.declaration(t) for t in block)
         pieces.append((f"\nInductive {text}.\n", None))
-    pieces += [(f"\n{text}\n", None) for text in equalities.values()]
+    pieces += [(f"\n{text}\n", None) for text in helpers.values()]
     calls = {
         plain: [getattr(f, "__wrapped__", f) for f in called_functions(source)]
         for plain, source in sources.items()
@@ -179,7 +180,7 @@ def _check_translation(
         raise TaskError(
             f"translate {function!r}", "it is nested too deeply", "write helpers for its parts"
         ) from None
-    return Translation(source, function)
+    return Translation(source, function, first.tree.name)
 
 
 def _find_place(pieces: Sequence[Piece], source: str, error: SourceError) -> Place | None:

@@ -13,7 +13,12 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from recinterp.semantics.scope import KEYWORDS, LIBRARY_CONSTRUCTORS
-from recinterp.tasks.from_python.python_source import MISSING, Place, PythonFunction
+from recinterp.tasks.from_python.python_source import (
+    MISSING,
+    Place,
+    PythonFunction,
+    find_field,
+)
 
 # Names of Coq's that translations use, and constructors that a pattern's variable would be read as.
 USED_NAMES = frozenset({"bool", "true", "false", "list", "nil", "cons", "prod", "pair"})
@@ -135,6 +140,7 @@ class TypeTable:
             str: "write an Enum of the letters, and list[Letter] for text",
             list: "write list[T]",
             tuple: "write tuple[T, U]",
+            type(None): "write a frozen dataclass for the case without a value",
         }
         default = "use frozen dataclasses, unions of them, enums, list, tuple and bool"
         place.refuse(
@@ -155,10 +161,17 @@ class TypeTable:
                 args = inner.elts if isinstance(inner, ast.Tuple) else [inner]
                 if origin in (list, tuple):
                     return self._read_generic(origin, args, names, place)
+                if origin is typing.Optional:
+                    place.refuse(
+                        "None is no dataclass",
+                        "write a frozen dataclass for the case without a value",
+                    )
                 if origin is typing.Union:
                     members = [self._find(a, names, place) for a in args]
                     return self._read_union(members, names, place)
                 return self._refuse_type(ast.unparse(node), place)
+            case ast.Constant(value=None):
+                return self._refuse_type(type(None), place)
         return self._read(self._find(node, names, place), names, place)
 
     def _find(self, node: Any, names: Mapping[str, Any], place: Place) -> Any:
@@ -183,7 +196,7 @@ class TypeTable:
         self, origin: type, args: typing.Sequence[Any], names: Mapping[str, Any], place: Place
     ) -> PyType:
         if any(a is Ellipsis or (isinstance(a, ast.Constant) and a.value is ...) for a in args):
-            place.refuse("a tuple of any length", "write list[T]")
+            place.refuse("a tuple of any length cannot be translated", "write list[T]")
         parts = [self._read(a, names, place) for a in args]
         if origin is list and len(parts) == 1:
             return ListOf(parts[0])
@@ -213,14 +226,15 @@ class TypeTable:
         if cls in self.of_class:
             return self.of_class[cls][0]
         for union in self._unions_with(cls, names):
-            return self._read_union(list(typing.get_args(union)), names, place)
-        return self._declare_union(_lower(cls.__name__), [cls], place)
+            members = [self._find(m, names, place) for m in typing.get_args(union)]
+            if cls in members:
+                return self._read_union(members, names, place)
+        return self._declare_union(_lower(cls.__name__), [cls], names, place)
 
     def _unions_with(self, cls: type, names: Mapping[str, Any]) -> Iterator[Any]:
         there = vars(sys.modules.get(cls.__module__, types.ModuleType("nowhere")))
         for value in [*names.values(), *there.values()]:
-            is_union = typing.get_origin(value) in (types.UnionType, typing.Union)
-            if is_union and cls in typing.get_args(value):
+            if cls.__name__ in _case_names(value):
                 yield value
 
     def _read_union(self, members: list[Any], names: Mapping[str, Any], place: Place) -> Named:
@@ -249,32 +263,35 @@ class TypeTable:
                 name
                 for space in (names, there)
                 for name, value in space.items()
-                if isinstance(value, types.UnionType) and set(typing.get_args(value)) == set(flat)
+                if _case_names(value) == {m.__name__ for m in flat}
             ),
             None,
         )
         if shown is None:
             listed = " | ".join(m.__name__ for m in flat)
             place.refuse("the union has no name", f"write Name = {listed} at the top level")
-        return self._declare_union(shown, flat, place)
+        return self._declare_union(shown, flat, names, place)
 
-    def _declare_union(self, shown: str, classes: list[type], place: Place) -> Named:
+    def _declare_union(
+        self, shown: str, classes: list[type], names: Mapping[str, Any], place: Place
+    ) -> Named:
         for cls in classes:
             if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
                 place.refuse(
                     f"the dataclass {cls.__name__} is not frozen", "write @dataclass(frozen=True)"
                 )
-        names = [self.make_name(cls.__name__) for cls in classes]
+        made_names = [self.make_name(cls.__name__) for cls in classes]
         shown_type = classes[0].__name__ if len(classes) == 1 else shown
         type_ = Named(self.make_name(shown), shown_type)
         self.declared[type_.name] = []
         self.cases[type_.name] = set(classes)
         for i, cls in enumerate(classes):
             self.of_class[cls] = (type_, i)
-        for name, cls in zip(names, classes, strict=True):
+        for name, cls in zip(made_names, classes, strict=True):
             fields = dataclasses.fields(cls)
-            space = vars(sys.modules.get(cls.__module__, types.ModuleType("nowhere")))
-            known = tuple(self._read(f.type, space, place) for f in fields)
+            module = sys.modules.get(cls.__module__, types.ModuleType("nowhere"))
+            space = {**names, **vars(module)}  # the class's own module comes first
+            known = tuple(self._read(f.type, space, find_field(cls, f.name, place)) for f in fields)
             made = TypeCase(name, tuple(f.name for f in fields), known, cls.__name__)
             self.declared[type_.name].append(made)
         return type_
@@ -391,6 +408,16 @@ def _union_parts(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return [*_union_parts(node.left), *_union_parts(node.right)]
     return [node]
+
+
+def _case_names(value: Any) -> set[str]:
+    """The names of the cases of a union; classes not defined yet are given by their names."""
+    if typing.get_origin(value) not in (types.UnionType, typing.Union):
+        return set()
+    return {
+        a.__forward_arg__ if isinstance(a, typing.ForwardRef) else getattr(a, "__name__", "")
+        for a in typing.get_args(value)
+    }
 
 
 def _lower(name: str) -> str:
