@@ -15,6 +15,7 @@ from recinterp.divergence.results import Accuracy, Coverage, ErrorCell, Verdict
 from recinterp.stats import Rate
 from recinterp.tokens import first_difference
 from recinterp.view.diagram.graph import MachineGraph, NodeKind, RuleStatus, is_drawable
+from recinterp.view.diagram.labels import continuation_text
 from recinterp.view.diagram.outline import render_outline
 from recinterp.view.diagram.side_by_side import align_machines, are_comparable
 from recinterp.view.report.sentences.heads import head_note, layer_sentence
@@ -289,6 +290,7 @@ class Report:
         learned: The learned machine as text.
         outline: The learned machine as a tree, where it has too many rules for a table.
         learned_size: Its size.
+        continuation: How it finds the next token, in words; empty where it carries its position.
         learned_modes: Its number of modes.
         truth: The ground-truth machine as text.
         same_machine: Whether the learned machine is the ground truth's, rule by rule.
@@ -337,6 +339,7 @@ class Report:
     learned: str
     outline: str
     learned_size: int
+    continuation: str
     learned_modes: int
     truth: str
     same_machine: bool
@@ -395,6 +398,7 @@ def build_report(ex: Explanation, max_listed: int = 100) -> Report:
         learned=str(ex.machine),
         outline=render_outline(ex.machine),
         learned_size=ex.machine.size,
+        continuation=continuation_text(ex.machine.continuation) if ex.machine.continuation else "",
         learned_modes=len(ex.machine.modes),
         truth=str(ex.truth),
         same_machine=comparable and all(r.status == RuleStatus.SAME for r in _rule_rows(drawn, ())),

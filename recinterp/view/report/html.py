@@ -27,6 +27,7 @@ from recinterp.view.report.sentences.summary import (
     SummaryLine,
     claim_text,
     first_error_text,
+    same_machine_text,
 )
 from recinterp.view.report.style import PAGE, REPORT
 from recinterp.view.report.terms import link_terms, term_link, terms_list
@@ -139,7 +140,7 @@ def _machines(found: Report, max_width: int = 560) -> Html:
     notes = " ".join(dict.fromkeys((*learned.notes, *truth.notes)))
     caption = f"learned machine: {modes}, size {found.learned_size:,}"
     if found.same_machine:
-        equal = "<p>The learned machine is the ground-truth machine, rule by rule.</p>"
+        equal = f"<p>{escape(same_machine_text(found.continuation))}</p>"
         figures = _figure(learned, caption, max_width)
         return _section(Title.MACHINES, equal + figures + _rules(found), notes)
     if not found.rules:

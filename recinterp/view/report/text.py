@@ -30,7 +30,11 @@ from recinterp.view.report.data import (
 from recinterp.view.report.heatmap import heat_text
 from recinterp.view.report.sentences.notes import Note, Title
 from recinterp.view.report.sentences.numbers import counts_text, interval_text, percent_text
-from recinterp.view.report.sentences.summary import claim_text, first_error_text
+from recinterp.view.report.sentences.summary import (
+    claim_text,
+    first_error_text,
+    same_machine_text,
+)
 
 if TYPE_CHECKING:
     from recinterp.compare import Comparison
@@ -163,7 +167,7 @@ def machines_text(found: Report, max_lines: int = 40) -> list[RenderableType]:
     learned, truth = found.drawn
     notes = [Text(note, style="dim") for note in dict.fromkeys((*learned.notes, *truth.notes))]
     if found.same_machine:
-        equal = Text("The learned machine is the ground-truth machine, rule by rule.")
+        equal = Text(same_machine_text(found.continuation))
         return [equal, *_rule_tables(found), *notes]
     if found.rules:
         return [*_rule_tables(found), *notes]

@@ -355,6 +355,16 @@ def first_error_text(case: CaseView) -> str:
     return f"output token {at + 1}: {wrote} instead of {true}"
 
 
+def same_machine_text(continuation: str) -> str:
+    """That the learned machine has the ground truth's rules, and how it goes on, if otherwise."""
+    if not continuation:
+        return "The learned machine is the ground-truth machine, rule by rule."
+    return (
+        "The learned machine has the ground truth's rules, and does not carry its position: "
+        f"next it writes {continuation}."
+    )
+
+
 def claim_text(case: CaseView) -> str:
     """How the machine's claim relates to the model's output on one input."""
     if case.claimed is None:
