@@ -212,6 +212,8 @@ class MergeConfig:
 
     Attributes:
         max_states: control states; a machine with more is no explanation.
+        max_rules: rules of the merged states, one for each way to act on a token; a view with more
+            has not found what labels have in common.
         max_missed_share: share of the validation inputs that a machine may miss; one that misses
             more is a table of the others.
         max_conflict_share: steps in conflict for each input of the dataset; a view with more cannot
@@ -228,6 +230,7 @@ class MergeConfig:
     """
 
     max_states: int = 24
+    max_rules: int = 3_000
     max_missed_share: float = 0.08
     max_conflict_share: float = 0.2
     conflicts_per_error: int = 2

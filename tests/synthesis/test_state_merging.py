@@ -137,3 +137,12 @@ def test_functions_that_need_a_stack_are_missed() -> None:
     inputs = stratified_queries(t, Domain(max_length=7), replace(DEFAULTS.queries, per_cell=6))
     found = learn_by_merging(inputs, t.apply_many(inputs), t, DEFAULTS.merging)
     assert all(m.missed for m in found)
+
+
+def test_views_whose_states_act_in_too_many_ways_are_left_out() -> None:
+    case = CASES["ground truth"]
+    inputs = stratified_queries(case.task, Domain(max_length=7), DEFAULTS.queries)
+    for max_rules, found in ((3, False), (DEFAULTS.merging.max_rules, True)):
+        config = replace(DEFAULTS.merging, max_rules=max_rules)
+        learned = learn_by_merging(inputs, case.predict(inputs), case.task, config)
+        assert bool(learned) == found

@@ -16,7 +16,7 @@ from recinterp.splits import validation_indices
 from recinterp.synthesis.state_merging.conflicts import ConflictTable
 from recinterp.synthesis.state_merging.grid import enumerate_bounds, enumerate_views
 from recinterp.synthesis.state_merging.merge import build_prefix_tree, merge_states
-from recinterp.synthesis.state_merging.to_machine import build_merged_machine
+from recinterp.synthesis.state_merging.to_machine import build_merged_machine, count_rules
 from recinterp.synthesis.state_merging.views import Pair, Reading, View
 
 if TYPE_CHECKING:
@@ -161,8 +161,11 @@ class _Learner:
         states = merge_states(build_prefix_tree(view.rows(pairs)), self.config.max_states)
         if states is None:
             return None
+        last = view.last(pairs)
+        if count_rules(states, last) > self.config.max_rules:
+            return None
         try:
-            return build_merged_machine(states, view, self.task.machine, view.last(pairs))
+            return build_merged_machine(states, view, self.task.machine, last)
         except MachineError:  # what was read cannot be turned around
             return None
 

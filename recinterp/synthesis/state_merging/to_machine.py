@@ -37,6 +37,11 @@ Facts: TypeAlias = "tuple[str | bool | None, ...]"  # of a symbol, besides the t
 StateAct: TypeAlias = "tuple[Written, MergeState | None, Facts]"
 
 
+def count_rules(states: Sequence[MergeState], last: Set_[str]) -> int:
+    """The number of rules that the machine of learned states has before it is minimised."""
+    return sum(len(_acts(state, last)) for state in states)
+
+
 def build_merged_machine(
     states: Sequence[MergeState], view: View, like: Machine, last: Set_[str]
 ) -> tuple[Machine, View]:
