@@ -210,6 +210,10 @@ class Task:
         types = [*self._types, self._function.result]
         self._encoding.check_tokens(types, (*SPECIALS,))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields only: what is derived from them is derived again after a copy or a pickle."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
     def __repr__(self) -> str:
         """Name, order, function and its type, tokens, and an example: what a reader needs first."""
         types = " -> ".join([*self._types, self._function.result])

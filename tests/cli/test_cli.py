@@ -160,7 +160,7 @@ def test_wrong_arguments_give_one_line(
         (V.replace("=> X0 One", "-> X0 One"), "line 3"),
         (V.replace("X0 (succ m)", "X0 (succ n)"), "structural"),
         (V.replace("X1 m |", "Y m |"), "Y"),
-        ("", "succ"),
+        ("", "no function"),
     ],
     ids=["syntax", "not structural", "unknown constructor", "empty"],
 )

@@ -177,3 +177,15 @@ def test_terms_of_wrong_type_are_refused() -> None:
         t.encode(t.term("nil"))
     with pytest.raises(TaskError, match="calls a function"):
         task("binary-successor").term("succ One")
+
+
+def test_a_task_that_has_been_used_can_be_pickled() -> None:
+    import copy
+    import pickle
+
+    used = task("binary-successor")
+    assert used.ids
+    assert used.apply(["X1", "01"]) == ["X0", "X0", "01"]
+    for again in (pickle.loads(pickle.dumps(used)), copy.deepcopy(used)):
+        assert again == used
+        assert again.apply(["X1", "01"]) == ["X0", "X0", "01"]
