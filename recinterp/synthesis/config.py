@@ -230,7 +230,7 @@ class MergeConfig:
     """
 
     max_states: int = 24
-    max_rules: int = 3_000
+    max_rules: int = 1_000
     max_missed_share: float = 0.08
     max_conflict_share: float = 0.2
     conflicts_per_error: int = 2
