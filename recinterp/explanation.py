@@ -60,6 +60,8 @@ class Explanation:
         rejected_hypotheses: The other machines that were considered, each with the reason.
         equivalent_machines: Machines that agree with this one on the whole domain, each with a
             longer input on which they differ.
+        contradiction: What the model's checkpoint records otherwise than the task, as a clause;
+            empty where they agree or there is no checkpoint.
         query_count: The number of inputs that the machine was built from.
         seconds: How long it took.
         config: The thresholds it was made with.
@@ -85,6 +87,7 @@ class Explanation:
     equivalent_machines: tuple[EquivalentMachine, ...] = ()
     predictor: Machine | None = None
     predictor_fidelity: Fidelity | None = None
+    contradiction: str = ""
     query_count: int
     seconds: float
     config: ExplainConfig = DEFAULTS

@@ -111,6 +111,7 @@ def explain(
     """
     from recinterp.causal.continuations.alternatives import continuation_alternatives
     from recinterp.causal.pipeline import analyse_network
+    from recinterp.models.checkpoint import find_contradiction
     from recinterp.models.fingerprint import fingerprint_weights
 
     check_explain_arguments(model, task, domain, seed, config)
@@ -175,6 +176,7 @@ def explain(
             *continuation_alternatives(task, machine, network.continuation, longest),
             *search.equivalent_machines,
         ),
+        contradiction=find_contradiction(model, task),
         query_count=len(search.dataset.inputs),
         seconds=time.perf_counter() - began,
         config=config,

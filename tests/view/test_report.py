@@ -35,7 +35,7 @@ from recinterp.view.report.heatmap import heat_svg, heat_text, percent
 from recinterp.view.report.sentences.kinds import kind_wordings
 from recinterp.view.report.sentences.network import condition_text
 from recinterp.view.report.sentences.notes import Title
-from recinterp.view.report.sentences.summary import error_pattern
+from recinterp.view.report.sentences.summary import error_pattern, summary_lines
 from recinterp.view.report.terms import glossary_terms
 from recinterp.view.report.text import to_text
 from tests.view.builders import (
@@ -492,3 +492,10 @@ def test_site_in_a_subspace_shows_its_directions() -> None:
     assert "a learned subspace" in said
     assert "a learned subspace" not in explanation_text(explanation(sites=(SITE,)))
     assert "12 directions each" in explanation_html(explanation(sites=(parted,)))
+
+
+def test_a_contradiction_with_the_checkpoint_comes_first() -> None:
+    clause = "the checkpoint says natural order and the task reverse order"
+    first = summary_lines(explanation(contradiction=clause))[0]
+    assert first.text.startswith("The checkpoint says natural order")
+    assert summary_lines(explanation())[0].text.startswith("93")

@@ -69,7 +69,7 @@ def headline(diff: Diff) -> str:
 def summary_lines(ex: Explanation) -> tuple[SummaryLine, ...]:
     """The first screen, in the order in which it is read."""
     return (
-        SummaryLine(label="Accuracy", term="", text=accuracy_text(ex.accuracy)),
+        SummaryLine(label="Accuracy", term="", text=_accuracy_text(ex)),
         SummaryLine(label="Verdict", term="verdict", text=_verdict_text(ex)),
         SummaryLine(label="Errors", term="ground-truth", text=_errors_text(ex.diff)),
         SummaryLine(label="Predicted", term="exact-recall", text=_predicted_text(ex.diff)),
@@ -79,6 +79,14 @@ def summary_lines(ex: Explanation) -> tuple[SummaryLine, ...]:
         SummaryLine(label="Mechanism", term="mechanism", text=_mechanism_text(ex)),
         SummaryLine(label="Limits", term="domain", text=_limits_text(ex)),
     )
+
+
+def _accuracy_text(ex: Explanation) -> str:
+    """The sanity line; it begins with what the checkpoint records otherwise than the task."""
+    text = accuracy_text(ex.accuracy)
+    if not ex.contradiction:
+        return text
+    return f"{ex.contradiction[:1].upper()}{ex.contradiction[1:]}. {text}"
 
 
 def accuracy_text(accuracy: Accuracy) -> str:
