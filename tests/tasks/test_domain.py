@@ -169,3 +169,27 @@ def test_a_model_is_trained_on_what_a_sampler_draws(tmp_path: Path) -> None:
     inputs = list(domain.inputs(LISTS))
     assert len(inputs) == 24 + 24
     assert all(len(set(x)) == len(x) >= 3 for x in inputs)
+
+
+@pytest.mark.long
+def test_an_alphabet_of_150_labels_is_explained() -> None:
+    labels = " | ".join(f"T{i}" for i in range(150))
+    source = f"""
+    Inductive label := {labels}.
+    Inductive list := Nil | Cons (x : label) (rest : list).
+    Fixpoint append (a b : list) : list :=
+      match a with Nil => b | Cons x r => Cons x (append r b) end.
+    Fixpoint reverse (a : list) : list :=
+      match a with Nil => Nil | Cons x r => append (reverse r) (Cons x Nil) end.
+    """
+    task = ri.Task.from_gallina(source, "reverse")
+
+    def draw(rng: Random, n: int) -> list[list[str]]:
+        return [rng.sample(task.constructors, rng.randint(1, 10)) for _ in range(n)]
+
+    def run(inputs: list[list[str]]) -> list[list[str]]:
+        return [y if len(y) < 6 else y[:-1] for y in task.apply_many(inputs)]
+
+    ex = ri.explain(run, task, domain=Domain(max_length=10, sampler=draw))
+    assert ex.diff.verdict == "shortcut"
+    assert ex.fidelity.overall.failure_recall.value == 1
