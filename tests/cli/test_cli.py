@@ -6,34 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recinterp.cli import main
 from recinterp.tasks import Domain
+from tests.cli.outcome import Run, refused
 from tests.view.builders import explanation
 from tests.view.machines import SUCCESSOR, capped
 
-Run = Callable[..., tuple[int, str, str]]
 COMMANDS = ("explain", "show", "train", "tasks", "vocab", "trace", "fidelity", "diff")
 V = """Inductive bin : Set := One | X0 (n : bin) | X1 (n : bin).
 Fixpoint succ (n : bin) : bin :=
   match n with One => X0 One | X0 m => X1 m | X1 m => X0 (succ m) end.
 """
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["recinterp", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        streams = capsys.readouterr()
-        return int(stop.value.code or 0), streams.out, streams.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +31,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ri.TrainConfig(max_length=5, steps=4, d_model=16, seed=0)
     ri.train(ri.task("binary-successor"), config, progress=False).save(path)
     return path
-
-
-def refused(result: tuple[int, str, str], *words: str) -> None:
-    """One line on stderr with these words, exit code 2, nothing on stdout."""
-    code, out, err = result
-    assert code == 2, err
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1, err
-    assert "Traceback" not in err
-    for word in words:
-        assert word in err
 
 
 def test_help_lists_every_command_and_an_example(run: Run) -> None:

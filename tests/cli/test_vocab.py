@@ -12,7 +12,7 @@ import torch
 import recinterp as ri
 from recinterp.errors import TaskError, UnreadableFileError
 from recinterp.tasks.vocab_file import describe_prompt, describe_vocab, guess_vocab, read_vocab
-from tests.cli.test_cli import Run, refused, run  # noqa: F401  (a fixture)
+from tests.cli.outcome import Run, refused
 
 TASK = ri.task("binary-successor")
 FILLED: dict[str, Any] = {
@@ -89,7 +89,7 @@ def test_a_file_that_does_not_fit_is_refused(
         read_vocab(TASK, path)
 
 
-def test_the_file_to_fill_in_is_printed(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_the_file_to_fill_in_is_printed(run: Run, tmp_path: Path) -> None:
     code, out, err = run("vocab", "--task", "list-append")
     assert code == 0
     assert json.loads(out) == describe_vocab(ri.task("list-append"))
@@ -99,7 +99,7 @@ def test_the_file_to_fill_in_is_printed(run: Run, tmp_path: Path) -> None:  # no
     refused(run("vocab", tmp_path, "--task", "list-append"), "tokenizer.json")
 
 
-def test_ids_are_guessed_from_a_tokenizer(run: Run, folder: Path) -> None:  # noqa: F811
+def test_ids_are_guessed_from_a_tokenizer(run: Run, folder: Path) -> None:
     code, out, err = run("vocab", folder, "--task", "binary-successor")
     assert code == 0
     assert json.loads(out) == FILLED
@@ -121,7 +121,7 @@ def test_other_tokenizer_files_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_is_explained_with_its_ids_only(
-    run: Run,  # noqa: F811
+    run: Run,
     folder: Path,
     file: Path,
     tmp_path: Path,
