@@ -51,7 +51,8 @@ def check_guard(
     NotStructuralError or OutsideSubsetError.
     """
     choices = [
-        range(len(f.params)) if w is None else [w] for f, w in zip(block, wanted, strict=True)
+        _recursive_params(scope, f) if w is None else [w]
+        for f, w in zip(block, wanted, strict=True)
     ]
     first: UnguardedCall | None = None
     computed: UnguardedCall | None = None
@@ -67,6 +68,13 @@ def check_guard(
         computed = computed or (fault if fault.size is SubtermSize.COMPUTED else None)
     fault = computed or (None if blocks_differ else first)
     raise _describe_refusal(scope, block, fault, places, heads)
+
+
+def _recursive_params(scope: Scope, function: Function) -> Sequence[int]:
+    """The parameters that can be structural: to Coq, a Record is no recursive type."""
+    heads = [scope.heads[p.type][0] for p in function.params]
+    found = [i for i, head in enumerate(heads) if not scope.declared[head][0].fields]
+    return found or range(len(function.params))
 
 
 def _same_block(scope: Scope, block: Sequence[Function], structs: Sequence[int]) -> bool:

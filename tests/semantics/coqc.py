@@ -86,7 +86,11 @@ def _equal(rule: str, left: str, right: str) -> str:
 
 def flag(rule: str, name: str, aliases: tuple[str, ...] = ()) -> str:
     """The cbv of one rule alone; names of types are unfolded with a function's."""
-    return f"cbv {FLAGS[rule].format(' '.join([name, *aliases]))}"
+    names = " ".join([name, *aliases])
+    if not aliases or rule == "δ":
+        return f"cbv {FLAGS[rule].format(names)}"
+    # The type of a match's branches, which is inferred, may be written by another name.
+    return f"cbv {FLAGS[rule].format(name)} delta [{' '.join(aliases)}]"
 
 
 def version() -> str:
