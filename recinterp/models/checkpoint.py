@@ -321,6 +321,9 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     if path.is_file() and _is_saved_explanation(path):
         hint = f"load it with ri.Explanation.load({text!r})"
         raise CheckpointError(operation, "it is a saved explanation, and not a model", hint)
+    if stem.name in ("", ".."):
+        hint = "name one of the files in it"
+        raise CheckpointError(operation, f"{text!r} is a folder", hint)
     if any(_add_suffix(stem, suffix).exists() for suffix in (".safetensors", ".json")):
         return stem
     if text in names:

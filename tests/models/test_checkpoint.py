@@ -178,3 +178,9 @@ def test_an_unembedding_bias_is_loaded_or_raises(run: TrainingRun, saved: Path) 
     else:
         model = native.build_hooked(shape, weights)
         assert torch.equal(native.read_weights(model, shape)["unembed.b_U"], weights["unembed.b_U"])
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_folder_is_no_checkpoint(name: str) -> None:
+    with pytest.raises(CheckpointError, match="is a folder"):
+        ri.load(name)
