@@ -39,7 +39,7 @@ quick: $(VENV)/.stamp
 
 test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.stamp
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not browser" $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not (browser or long)" $(ARGS)
 
 # By themselves: what a click takes is measured, and a second worker would be measured with it.
 test-browser: export OMP_NUM_THREADS := 1

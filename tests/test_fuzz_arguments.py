@@ -167,6 +167,12 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Callable[
     return rows
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of the paths that are tried can be written."""
+    monkeypatch.chdir(tmp_path)
+
+
 def attempts(calls: dict[str, Any], n: int, seed: int) -> Iterator[tuple[str, Any, Any]]:
     draw = random.Random(seed)
     names = sorted(calls)
