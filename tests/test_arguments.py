@@ -271,6 +271,7 @@ def test_a_checkpoint_that_contradicts_the_task(model: Any) -> None:
 
 
 # threads
+@pytest.mark.slow
 def test_threads_on_one_model_wait_for_each_other() -> None:
     model = ri.load(CAPPED)
     inputs = TASK.sample(40, seed=1)
@@ -298,6 +299,7 @@ def test_threads_on_one_model_wait_for_each_other() -> None:
     assert all(found == clean for found in outputs)
 
 
+@pytest.mark.slow
 def test_a_held_model_is_waited_for() -> None:
     model, order = ri.load(CAPPED), []
 

@@ -220,6 +220,7 @@ def raw_errors(calls: dict[str, Any], n: int, seed: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_only_errors_of_the_library(calls: dict[str, Any]) -> None:
     found = raw_errors(calls, 400, 0)
     assert not found, "\n".join(found)

@@ -296,6 +296,7 @@ def test_a_folder_of_hugging_face_needs_a_task(
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp932"])
+@pytest.mark.slow
 def test_every_command_prints_on_other_encodings(encoding: str, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     for args in (

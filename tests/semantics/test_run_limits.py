@@ -30,6 +30,7 @@ INPUT = ["N"] * 40 + ["Z"]
 
 
 @pytest.mark.parametrize("text", EXPONENTIAL.values(), ids=EXPONENTIAL.keys())
+@pytest.mark.slow
 def test_exponential_runs_are_stopped_with_the_size_reached(text: str) -> None:
     task = Task.from_gallina(NUMBERS + text, "f")
     assert task.apply(INPUT[-4:])
@@ -37,6 +38,7 @@ def test_exponential_runs_are_stopped_with_the_size_reached(text: str) -> None:
         task.apply(INPUT)
 
 
+@pytest.mark.slow
 def test_exponential_traces_are_stopped_with_the_size_reached() -> None:
     task = Task.from_gallina(NUMBERS + EXPONENTIAL["many calls"], "f")
     with pytest.raises(TaskError, match=r"100,000 steps, and its term then has [\d,]+ characters"):
@@ -45,11 +47,13 @@ def test_exponential_traces_are_stopped_with_the_size_reached() -> None:
         task.depth(INPUT)
 
 
+@pytest.mark.slow
 def test_deep_linear_recursion_is_not_stopped() -> None:
     task = Task.from_gallina(NUMBERS, "add")
     assert len(task.apply(["N"] * 100_000 + ["Z", ",", "Z"])) == 100_001
 
 
+@pytest.mark.slow
 def test_a_match_of_150_branches_is_read_run_and_compared() -> None:
     labels = [f"L{i}" for i in range(150)]
     pairs = " | ".join(f"{x}, {x} => true" for x in labels)

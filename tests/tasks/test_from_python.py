@@ -107,6 +107,7 @@ def load_module(text: str, name: str, folder: Path) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_generated_functions_equal_their_python_run(tmp_path: Path) -> None:
     used: Counter[str] = Counter()
     sentences: list[str] = []
