@@ -92,11 +92,16 @@ Fixpoint double (n : nat) : nat := match n with O => O | S p => S (S (double p))
 Fixpoint value (w : word) : nat :=
   match w with E => O | E2 => S O | A v => double (value v) | B v => S (double (value v)) end.
 """
-BOTH = """
-    length plus plus_onto app leaves inorder_onto map tree_map even odd leb max last snoc rev filter
-    insert twice palindrome rose_pre word_rev pair_up leftmost prune full double zip put
-    map_inorder length_inorder
+# Of each kind one: with an accumulator, with nested or mutual calls, with two arguments.
+QUICK = "app inorder_onto leaves map_inorder odd plus put rev tree_map zip"
+SLOW = """
+    length plus_onto map even leb max last snoc filter insert twice palindrome rose_pre word_rev
+    pair_up leftmost prune full double length_inorder
 """
+FUNCTIONS = [
+    *QUICK.split(),
+    *(pytest.param(f, marks=pytest.mark.slow) for f in SLOW.split()),
+]
 
 
 @cache
@@ -128,19 +133,22 @@ def test_shipped_machines_compute_the_program_on_large_inputs(name: str, order: 
     agree(task(name, order), machine_of(name, order), size=7, random=10_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tasks())
 def test_flush_form_computes_the_program_in_reverse_order(name: str) -> None:
     agree(task(name, "reverse"), flush_stack_form(task(name, "reverse")), size=4, random=40)
 
 
 @pytest.mark.parametrize("order", SLOW_REVERSE)
-@pytest.mark.parametrize("function", BOTH.split())
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_machines_of_further_programs_compute_them(function: str, order: str) -> None:
     t = program(function, order)
     agree(t, derive_machine(t), size=4, random=30, longest=15)
 
 
-@pytest.mark.parametrize("function", ["tree_map", "length", "even", "leb"])
+@pytest.mark.parametrize(
+    "function", ["tree_map", "length", "even", pytest.param("leb", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("order", SLOW_REVERSE)
 def test_machines_read_bracketed_terms(function: str, order: str) -> None:
     t = program(function, order, brackets=True, bare_lists=False)
@@ -211,7 +219,7 @@ def test_derived_pointers_are_local_except_lookahead(name: str, order: str) -> N
         assert not any(isinstance(x, Find) for x in nodes)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", SLOW_REVERSE)
 @pytest.mark.parametrize("name", tasks())
 def test_derived_machines_are_minimal_and_parse_back(name: str, order: str) -> None:
     from recinterp.machine.transform.minimise import minimise_machine
@@ -242,7 +250,7 @@ def test_machines_abstain_on_ill_formed_numbers(order: str) -> None:
 NOT_TOLD = 0.01  # of corrupted trees: a leaf where a label belongs is copied like one
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", SLOW_REVERSE)
 @pytest.mark.parametrize("name", tasks())
 def test_machines_abstain_on_corrupted_inputs(name: str, order: str) -> None:
     """Every word up to a length, and inputs with one or two tokens put in, cut or changed."""

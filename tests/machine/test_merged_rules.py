@@ -64,6 +64,7 @@ def test_rules_are_merged_as_pair_by_pair(seed: int) -> None:
     assert machine.merged == merge_pair_by_pair(machine)
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_are_merged_in_seconds() -> None:
     vocab = tuple(f"t{i}" for i in range(100))
     rules = [

@@ -52,7 +52,7 @@ def logits(model: nn.Module, plan: Plan) -> torch.Tensor:
     return run(model, TASK_IDS, INPUT, plan, PREFIX).logits
 
 
-@pytest.mark.parametrize("mlps", [False, True])
+@pytest.mark.parametrize("mlps", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("receiver", range(HEADS))
 @pytest.mark.parametrize("through", ["q", "k", "v"])
 def test_a_path_equals_that_of_the_model_with_keys_of_its_own(

@@ -12,8 +12,8 @@ from tests.perturb.plain_hooks import INTERVENTIONS, MODELS, Plain, adapted, out
 
 pytestmark = pytest.mark.skipif(not has_bridge(), reason="3.9 wraps no Hugging Face model")
 
-# The libraries' own models take a second each to make.
-PARAMS = [m if m.startswith("native") else pytest.param(m, marks=pytest.mark.slow) for m in MODELS]
+# Each model takes a second or more.
+PARAMS = [m if m == "native" else pytest.param(m, marks=pytest.mark.slow) for m in MODELS]
 
 
 @pytest.fixture(scope="module", params=PARAMS)

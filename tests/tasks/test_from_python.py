@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +49,17 @@ FURTHER: dict[str, tuple[Callable[..., Any], int]] = {
     "rotate": (python_tasks.rotate, 3),
     "older": (python_tasks.older, 6),
 }
+# Each of these takes half a second or more.
+SLOW = {
+    "binary-predecessor", "binary-addition", "list-append", "list-reverse", "ring-arithmetic",
+    "listops", "doubled", "older",
+}  # fmt: skip
 PROGRAMS, EACH_STYLE, INPUTS = 100, 5, 150
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    """The names as parameters, those in SLOW with the mark."""
+    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
 
 
 def python_value(term: Term, module: ModuleType) -> Any:
@@ -79,7 +89,7 @@ def agrees(made: Task, function: Callable[..., Any], module: ModuleType, length:
     return len(inputs)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", marked(SHIPPED))
 def test_shipped_tasks_written_in_python_are_the_shipped_tasks(name: str) -> None:
     function, tokens, length = SHIPPED[name]
     made, shipped = Task.from_python(function, tokens=tokens), task(name)
@@ -89,7 +99,7 @@ def test_shipped_tasks_written_in_python_are_the_shipped_tasks(name: str) -> Non
     assert agrees(Task.from_python(function), function, python_tasks, length) >= 5
 
 
-@pytest.mark.parametrize("name", FURTHER)
+@pytest.mark.parametrize("name", marked(FURTHER))
 def test_further_styles_equal_their_python_run(name: str) -> None:
     function, length = FURTHER[name]
     assert agrees(Task.from_python(function), function, python_tasks, length) >= 5

@@ -119,6 +119,7 @@ def test_large_lengths_are_sampled_without_listing() -> None:
     assert task("tree-inorder").depth(tree) == 12
 
 
+@pytest.mark.slow
 def test_sampling_is_deterministic() -> None:
     for name in tasks():
         first = task(name).sample(20, seed=7)

@@ -45,6 +45,7 @@ def test_stepwise_equals_the_reducer(name: str) -> None:
         assert step.apply(here) == here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tasks())
 def test_enough_steps_reach_normal_form(name: str) -> None:
     t = task(name)
