@@ -278,6 +278,8 @@ def dataclass_decorator(node: ast.ClassDef) -> str | None:
 
 def _imports(node: ast.AST, when: When) -> Iterator[tuple[ast.Import | ast.ImportFrom, When]]:
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):  # holds no statement
+            continue
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child, when
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
