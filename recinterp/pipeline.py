@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from itertools import islice
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias
 
@@ -130,19 +130,15 @@ def explain(
     machine = search.chosen.machine.with_continuation(*network.continuation.chosen)
 
     begin_stage("judging the frozen machine on held-out inputs")
-    queries = queries_and_answers(search.dataset)
-
-    def judge(machine: Machine) -> Fidelity:
-        return measure_fidelity(
-            cached_model,
-            task,
-            machine,
-            domain,
-            seed=seed,
-            queries=queries,
-            config=config.fidelity,
-        )
-
+    judge = partial(
+        measure_fidelity,
+        cached_model,
+        task,
+        domain=domain,
+        seed=seed,
+        queries=queries_and_answers(search.dataset),
+        config=config.fidelity,
+    )
     fidelity = judge(machine)
 
     begin_stage("comparing model, machine and ground truth on the domain")
@@ -170,7 +166,7 @@ def explain(
         continuation=network.continuation,
         forced_prefix_rules=network.forced_prefix_rules,
         predictor=search.predictor,
-        predictor_fidelity=None if search.predictor is None else judge(search.predictor),
+        predictor_fidelity=judge(search.predictor) if search.predictor else None,
         rejected_hypotheses=search.rejected_hypotheses,
         equivalent_machines=(
             *continuation_alternatives(task, machine, network.continuation, longest),

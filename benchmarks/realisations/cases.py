@@ -36,6 +36,8 @@ class Case:
     @property
     def task(self) -> ri.Task:
         """The function the model is trained on."""
+        if self.on_trees:
+            return ri.task(f"tree-{self.function}")
         return ri.Task.from_gallina(PROGRAMS, self.function)
 
     @property

@@ -1,13 +1,11 @@
-(* Functions of lists and of trees of eight labels. On inputs whose labels are distinct, each can be
-   computed in several ways: by position, by content, by what was not yet written. *)
+(* Functions of lists of eight labels. On inputs whose labels are distinct, each can be computed in
+   several ways: by position, by content, by what was not yet written. *)
 
 Inductive label : Set := a | b | c | d | e | f | g | h.
 
 Inductive list (A : Type) : Type := nil | cons (x : A) (l : list A).
 Arguments nil {A}.
 Arguments cons {A} x l.
-
-Inductive tree : Set := Leaf | Node (x : label) (l r : tree).
 
 Inductive bool : Set := true | false.
 
@@ -17,12 +15,6 @@ Fixpoint copy (l : list label) : list label :=
   | cons x t => cons x (copy t)
   end.
 
-Fixpoint append (l m : list label) : list label :=
-  match l with
-  | nil => m
-  | cons x t => cons x (append t m)
-  end.
-
 Fixpoint reverse_onto (l m : list label) : list label :=
   match l with
   | nil => m
@@ -30,18 +22,6 @@ Fixpoint reverse_onto (l m : list label) : list label :=
   end.
 
 Definition reverse (l : list label) : list label := reverse_onto l nil.
-
-Fixpoint inorder (t : tree) : list label :=
-  match t with
-  | Leaf => nil
-  | Node x l r => append (inorder l) (cons x (inorder r))
-  end.
-
-Fixpoint postorder (t : tree) : list label :=
-  match t with
-  | Leaf => nil
-  | Node x l r => append (postorder l) (append (postorder r) (cons x nil))
-  end.
 
 (* Sorting distinct labels: each label in turn, if it is in the list. *)
 Fixpoint has_a (l : list label) : bool :=

@@ -181,7 +181,7 @@ def _decide_kind(
     return None
 
 
-def with_continuation(mechanism: Mechanism, found: ContinuationFinding) -> Mechanism:
+def settle_mechanism(mechanism: Mechanism, found: ContinuationFinding) -> Mechanism:
     """The mechanism, where forced outputs decide how the model finds the place where it goes on.
 
     A place that is looked up in the output is read off the output; one that only depends on how

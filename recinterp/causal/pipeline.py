@@ -10,7 +10,7 @@ from recinterp.causal.config import DEFAULTS, CausalConfig
 from recinterp.causal.continuations import find_continuation
 from recinterp.causal.continuations.attention import settle_landmarks
 from recinterp.causal.forced_prefixes import NextTokenPredictor, learn_forced_prefix_rules
-from recinterp.causal.mechanism import decide_mechanism, with_continuation
+from recinterp.causal.mechanism import decide_mechanism, settle_mechanism
 from recinterp.causal.pairs import PairSampler
 from recinterp.causal.prediction import measure_interventional_match
 from recinterp.causal.results import (
@@ -140,7 +140,7 @@ def _analyse(
         ),
         layers=heads.layers,
         sites=subspaces,
-        mechanism=with_continuation(mechanism, continuation),
+        mechanism=settle_mechanism(mechanism, continuation),
         continuation=continuation,
         forced_prefix_rules=rules,
         interventional=prediction.match,

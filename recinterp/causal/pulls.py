@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from recinterp.causal.results import Pull, PullKind
+from recinterp.machine.continuation import Preference, next_step
 
 OFFSETS = (-2, -1, 0, 1, 2)
 PullKey: TypeAlias = tuple[PullKind, int, int | None, int | None]
@@ -59,29 +60,43 @@ def pull_table(own: Sequence[str], written: Sequence[str]) -> Table:
 def _column(
     kind: PullKind, offset: int, own: Sequence[str], written: Sequence[str]
 ) -> Float[np.ndarray, "steps"]:
-    """How far one pull names each step; several places of the last output token share it."""
-    end, t, known = len(own), len(written), set(written)
+    """How far one pull names each step; several steps that it names share it."""
+    end = len(own)
+    if kind is PullKind.UNWRITTEN:
+        known = set(written)
+        return np.array([*(float(x not in known) for x in own), 1.0])
     column = np.zeros(end + 1)
-    match kind:
-        case PullKind.POSITION:
-            named = [min(t, end) + offset]
-        case PullKind.AFTER_LAST:
-            places = [i + 1 for i, x in enumerate(own) if written and x == written[-1]]
-            named = [i + offset for i in (places if written else [0])]
-        case PullKind.AFTER_TWO:
-            named = [i + 2 for i, x in enumerate(own) if t > 1 and x == written[-2]]
-        case PullKind.UNWRITTEN:
-            return np.array([*(float(x not in known) for x in own), 1.0])
-        case PullKind.FIRST_UNWRITTEN:
-            named = [next((i for i, x in enumerate(own) if x not in known), end)]
-        case PullKind.END:
-            named = [end]
-        case PullKind.END_WHEN_FULL:
-            named = [end] if t >= end else []
+    named = _named_steps(kind, offset, own, written)
     for step in named:
         if 0 <= step <= end:
             column[step] += 1 / len(named)
     return column
+
+
+def _named_steps(
+    kind: PullKind, offset: int, own: Sequence[str], written: Sequence[str]
+) -> list[int]:
+    """The steps that a pull names; some of them may lie outside the run."""
+    end, t = len(own), len(written)
+    match kind:
+        case PullKind.POSITION:
+            return [min(t, end) + offset]
+        case PullKind.AFTER_LAST:
+            return [step + offset for step in _steps_after(own, written, 1)] if t else [offset]
+        case PullKind.AFTER_TWO:
+            return _steps_after(own, written, 2)
+        case PullKind.FIRST_UNWRITTEN:
+            return [next_step(own, written, (Preference.UNWRITTEN,))]
+        case PullKind.END_WHEN_FULL if t < end:
+            return []
+    return [end]
+
+
+def _steps_after(own: Sequence[str], written: Sequence[str], back: int) -> list[int]:
+    """The steps by which a run is past its places of an output token, counted from the last."""
+    if len(written) < back:
+        return []
+    return [i + back for i, token in enumerate(own) if token == written[-back]]
 
 
 def pulled_step(own: Sequence[str], written: Sequence[str], pulls: Sequence[Pull]) -> int:

@@ -166,6 +166,14 @@ def fitting_kinds(
         f: The facts of the group.
         config: Thresholds.
     """
+    yield from _kinds_of_inputs(group, deviates, f)
+    yield from _kinds_of_outputs(group, deviates, f, config)
+
+
+def _kinds_of_inputs(
+    group: Mask, deviates: Mask, f: GroupFacts
+) -> Iterator[tuple[ShortcutKind, int | None]]:
+    """The kinds with a bound on something that is measured of an input."""
     fires = f.last_at >= 0
     for kind, value, among in (
         (ShortcutKind.BOUNDED_STACK, f.height, fires & (f.height > 0)),
@@ -186,6 +194,13 @@ def fitting_kinds(
     longest = next((bound for bound in runs if bound is not None), None)
     if longest is not None and longest > 1:
         yield ShortcutKind.BOUNDED_RUN, longest  # so many steps with the one that enters
+
+
+def _kinds_of_outputs(
+    group: Mask, deviates: Mask, f: GroupFacts, config: DivergenceConfig
+) -> Iterator[tuple[ShortcutKind, int | None]]:
+    """The kinds that say what the wrong outputs have in common, and that a step is always wrong."""
+    fires = f.last_at >= 0
     if (f.learned.status[group] == RunStatus.ENDLESS).all():
         yield ShortcutKind.DOES_NOT_END, None
     if f.dropped[group].all():

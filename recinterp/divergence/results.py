@@ -148,29 +148,19 @@ class CauseKind(StrEnum):
 class Cause:
     """A hypothesis on why a model fails, and how well its condition gives the failing inputs.
 
+    No intervention tests it: the condition describes the errors, and does not name their cause.
+
     Attributes:
         kind: The hypothesis.
         bound: The largest length or depth in training; None for the other kinds.
         recall: Of the model's errors, those on inputs that satisfy the condition.
         precision: Of the inputs that satisfy it, those on which the model errs.
-        repaired: Of the errors, those that an intervention which removes the cause mends; None
-            where none was made. Without one, the condition describes the errors and names no cause.
-        control: Of the errors, those that a control of the same size mends; None without one.
     """
 
     kind: CauseKind
     bound: int | None = None
     recall: Rate
     precision: Rate
-    repaired: Rate | None = None
-    control: Rate | None = None
-
-    @property
-    def is_named(self) -> bool:
-        """Whether an intervention supports it: half is mended, and by the control under a tenth."""
-        if self.repaired is None or self.control is None or not self.repaired.total:
-            return False
-        return self.repaired.value >= 0.5 and self.control.value < 0.1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,7 +233,7 @@ class Wrapped(nn.Module):
     def _measure(self) -> None:
         """Run the module once with every point read: shapes, axes, sizes."""
         length = min(5, self.cfg.n_ctx)
-        batch = length + 2  # another number than positions, so that the axes are told by size
+        batch = length + 2  # another number than positions, so that sizes distinguish the axes
         seen: dict[str, list[Tensor]] = {name: [] for name in self._points}
         for name, point in self._points.items():
             point.begin_probe((batch, length), name)

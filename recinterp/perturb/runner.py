@@ -225,17 +225,18 @@ def _generate_without_cache(
         for i, token in zip(open_, next_tokens(adapter, task, now, steps), strict=True):
             outs[i].append(token)
         room = [int(q) + 2 < adapter.n_ctx for q in now.prediction]
-        full = [lengths[i : i + 1] == [len(outs[i])] for i in open_]
-        open_ = _still_open(open_, outs, room, full, task)
+        open_ = _still_open(open_, outs, room, lengths, task)
     return tuple(tuple(out[:-1] if out[-1:] == [EOS] else out) for out in outs)
 
 
 def _still_open(
-    open_: list[int], outs: list[list[str]], room: list[bool], full: list[bool], task: Task
+    open_: list[int], outs: list[list[str]], room: list[bool], lengths: Sequence[int], task: Task
 ) -> list[int]:
+    """The rows whose outputs go on; one without room for another token is closed with "…"."""
     left = []
-    for i, fits, ended in zip(open_, room, full, strict=True):
-        if ended or outs[i][-1] == EOS:
+    for i, fits in zip(open_, room, strict=True):
+        has_length = bool(lengths) and len(outs[i]) == lengths[i]
+        if has_length or outs[i][-1] == EOS:
             continue
         if fits and outs[i][-1] in task.ids:
             left.append(i)

@@ -333,7 +333,7 @@ class Task:
 
         Example:
             `task.with_vocab({"0": 0, "1": 1}, pad=2, sep=2, eos=None, output_length=1)`: the
-            parity of bits, one token behind the separator.
+            parity of bits, one token after the separator.
         """
         operation = "give a task a vocabulary"
         check_kind(

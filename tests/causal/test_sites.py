@@ -192,7 +192,7 @@ def test_a_state_in_the_output_is_carried(parity: Adapter) -> None:
     assert (found.kind, found.layer) == ("carried", -1)
     assert found.forced_prefix.value == 1.0
     assert found.source_swap.value == 0.0
-    assert "the mode is carried in the output" in mechanism_sentence(found)
+    assert "the mode is carried in the output" in mechanism_sentence(found, 30)
 
 
 def test_a_copier_computes_from_the_input() -> None:
@@ -220,14 +220,14 @@ def test_mechanism_without_trials() -> None:
     found = decide_mechanism(adapter, finder)
     assert (found.forced_prefix.total, found.source_swap.total) == (0, 0)
     assert found.kind == "computed-from-input"
-    assert "no output stands before the answer" in mechanism_sentence(found)
+    assert "no output stands before the answer" in mechanism_sentence(found, 30)
     silent = Machine.parse("vocab a/0 b/0\nstart run\nmode run\n  none: -> lost, halt\n")
     words = list(COPY.inputs(LENGTH))
     for blank in (PairSampler(COPY, machine(COPY), [], 0), PairSampler(COPY, silent, words, 0)):
         none = decide_mechanism(adapter, blank, sites=())
         assert (none.forced_prefix.total, none.source_swap.total) == (0, 0)
         assert none.kind is MechanismKind.NO_TRIALS
-        assert "unknown" in mechanism_sentence(none)
+        assert "unknown" in mechanism_sentence(none, 30)
 
 
 def test_a_machine_predicts_interventions_on_its_model_and_not_on_another() -> None:

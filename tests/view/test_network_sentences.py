@@ -56,7 +56,7 @@ def test_places_after_one_layer_are_named_together() -> None:
 
 @pytest.mark.parametrize("kind", MechanismKind)
 def test_every_kind_of_mechanism_has_a_sentence(kind: MechanismKind) -> None:
-    sentence = mechanism_sentence(replace(MECHANISM, kind=kind))
+    sentence = mechanism_sentence(replace(MECHANISM, kind=kind), 30)
     assert sentence.endswith(".")
     counted = kind not in (MechanismKind.OUTPUTS_ONLY, MechanismKind.NO_TRIALS)
     assert ("3.0% (3/100)" in sentence) == ("95.0% (95/100)" in sentence) == counted
@@ -64,9 +64,9 @@ def test_every_kind_of_mechanism_has_a_sentence(kind: MechanismKind) -> None:
 
 def test_a_mechanism_without_trials_states_why() -> None:
     untested = replace(MECHANISM, forced_prefix=Rate(0, 0), source_swap=Rate(0, 0))
-    assert "no output stands before the answer" in mechanism_sentence(untested)
+    assert "no output stands before the answer" in mechanism_sentence(untested, 30)
     unknown = Mechanism(kind=MechanismKind.NO_TRIALS)
-    assert mechanism_sentence(unknown).startswith("How the state is obtained is unknown")
+    assert mechanism_sentence(unknown, 30).startswith("How the state is obtained is unknown")
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_a_mechanism_without_trials_states_why() -> None:
 )
 def test_the_state_is_named_by_its_variable(kind: VariableKind, name: str, text: str) -> None:
     found = replace(MECHANISM, variable=name, variable_kind=kind)
-    assert mechanism_sentence(found).startswith(text)
+    assert mechanism_sentence(found, 30).startswith(text)
 
 
 def test_where_no_site_is_accepted_the_best_is_named() -> None:
     rejected = replace(MECHANISM, site=replace(SITE, accepted=False, accuracy=0.6))
     assert "60%, after layer 0 at the inputs and the prediction position" in mechanism_sentence(
-        rejected
+        rejected, 30
     )
-    assert "too few runs" in mechanism_sentence(replace(MECHANISM, site=None))
+    assert "too few runs" in mechanism_sentence(replace(MECHANISM, site=None), 30)
 
 
 def test_a_site_note_lists_its_controls() -> None:

@@ -6,7 +6,7 @@ Reference: McFadden, Conditional logit analysis of qualitative choice behavior (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from recinterp.tokens import EOS
 
 if TYPE_CHECKING:
     from recinterp.causal.continuations.trials import ForcedTrial
+
+StepMask: TypeAlias = Bool[np.ndarray, "trials steps"]
 
 
 def fit_pulls(
@@ -33,20 +35,19 @@ def fit_pulls(
     Returns:
         The pulls; none where no trial is explained by any step.
     """
-    tables, named = _stack(trials)
+    tables, named, inside = _stack(trials)
     usable = named.any(1)
     if not usable.any():
         return ()
-    table, inside = torch.from_numpy(tables[usable]), torch.from_numpy(named[usable])
-    steps = torch.from_numpy(_inside(trials)[usable])
+    table, right, steps = (torch.from_numpy(x[usable]) for x in (tables, named, inside))
     weights = torch.zeros(len(KEYS), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=iterations)
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         scores = (table @ weights).masked_fill(~steps, -1e9)
-        right = scores.masked_fill(~inside, -1e9).logsumexp(1)
-        found = (scores.logsumexp(1) - right).mean() + penalty * weights.square().sum()
+        of_token = scores.masked_fill(~right, -1e9).logsumexp(1)
+        found = (scores.logsumexp(1) - of_token).mean() + penalty * weights.square().sum()
         found.backward()  # type: ignore[no-untyped-call]
         return found
 
@@ -61,18 +62,15 @@ def fit_pulls(
 
 def _stack(
     trials: Sequence[ForcedTrial],
-) -> tuple[Float[np.ndarray, "trials steps pulls"], Bool[np.ndarray, "trials steps"]]:
-    """The tables of all trials, padded, and the steps that write the model's token."""
+) -> tuple[Float[np.ndarray, "trials steps pulls"], StepMask, StepMask]:
+    """The tables of all trials, padded; the steps that write the model's token; all steps."""
     width = 1 + max(len(x.forced.own) for x in trials)
     tables = np.zeros((len(trials), width, len(KEYS)))
     named = np.zeros((len(trials), width), dtype=bool)
+    inside = named.copy()
     for row, trial in enumerate(trials):
         own = trial.forced.own
         tables[row, : len(own) + 1] = pull_table(own, trial.forced.prefix)
         named[row, : len(own) + 1] = [x == trial.token for x in (*own, EOS)]
-    return tables, named
-
-
-def _inside(trials: Sequence[ForcedTrial]) -> Bool[np.ndarray, "trials steps"]:
-    width = 1 + max(len(x.forced.own) for x in trials)
-    return np.arange(width) <= np.array([[len(x.forced.own)] for x in trials])
+        inside[row, : len(own) + 1] = True
+    return tables, named, inside

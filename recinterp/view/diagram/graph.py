@@ -10,7 +10,7 @@ only shows what differs from it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -272,25 +272,32 @@ def _other_updates(rule: asm.Rule, defaults: MachineDefaults) -> list[str]:
 
 def _write_notes(machine: Machine, defaults: MachineDefaults) -> tuple[str, ...]:
     """The caption: what the labels leave out, and the signs that they use."""
-    head, notes = defaults.reading_head, []
+    return (*_default_notes(machine, defaults), *_sign_notes(machine, defaults))
+
+
+def _default_notes(machine: Machine, defaults: MachineDefaults) -> Iterator[str]:
+    """What holds on every edge unless it says otherwise."""
     if machine.continuation:
-        notes.append(f"It goes on with {continuation_text(machine.continuation)}.")
-    texts = [rule_text(rule, defaults) for rule in machine.rules]
-    atoms = [atom for rule in machine.rules for atom in rule.guard]
-    if head is not None:
-        notes.append(f"A token before the slash is read at {expr_text(head)}.")
-    if defaults.updates:
-        updates = ", ".join(f"{reg} := {expr_text(to)}" for reg, to in defaults.updates.items())
-        notes.append(f"Unless an edge says otherwise: {updates}.")
-    if any("end(" in text for text in texts):
-        notes.append("end(x* from p): the first position from p on where no x stands.")
-    if any("rest " in atom_text(atom, head) for atom in atoms):
-        notes.append("rest: the tokens after the one read; x*: only x, any number of them.")
+        yield f"It goes on with {continuation_text(machine.continuation)}."
+    if defaults.reading_head is not None:
+        yield f"A token before the slash is read at {expr_text(defaults.reading_head)}."
+    updates = ", ".join(f"{reg} := {expr_text(to)}" for reg, to in defaults.updates.items())
+    if updates:
+        yield f"Unless an edge says otherwise: {updates}."
     starts = ", ".join(f"{reg} := {expr_text(e)}" for reg, e in machine.registers)
     if starts:
-        notes.append(f"At the start: {starts}.")
+        yield f"At the start: {starts}."
+
+
+def _sign_notes(machine: Machine, defaults: MachineDefaults) -> Iterator[str]:
+    """The signs that the labels use."""
+    texts = [rule_text(rule, defaults) for rule in machine.rules]
+    atoms = [atom for rule in machine.rules for atom in rule.guard]
+    if any("end(" in text for text in texts):
+        yield "end(x* from p): the first position from p on where no x stands."
+    if any("rest " in atom_text(atom, defaults.reading_head) for atom in atoms):
+        yield "rest: the tokens after the one read; x*: only x, any number of them."
     if any(text.endswith(f" {EMPTY}") for text in texts):
-        notes.append(f"{EMPTY}: nothing is written.")
+        yield f"{EMPTY}: nothing is written."
     if any(isinstance(atom, asm.In) and END_OF_INPUT in atom.tokens for atom in atoms):
-        notes.append(f"{token_text(END_OF_INPUT)}: the end of the input.")
-    return tuple(notes)
+        yield f"{token_text(END_OF_INPUT)}: the end of the input."

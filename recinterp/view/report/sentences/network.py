@@ -39,7 +39,6 @@ CONDITIONS = {
     PrefixFeature.BEFORE: "{} before the last token",
     PrefixFeature.ONLY: "only {} written so far",
 }
-MIN_TRIALS = 30  # of a test; fewer claim nothing (MechanismConfig.min_trials)
 WORTH_A_CLAUSE = 0.1  # a share of trials from which on a test that does not decide is mentioned
 
 
@@ -79,10 +78,13 @@ def _positions_of(activation: str, patch: Patch) -> Iterable[str]:
     return (position_text(p.position) for p in patch if activation_text(p) == activation)
 
 
-def continuation_sentence(found: ContinuationFinding) -> str:
-    """Which continuation the model follows after forced outputs, and which heads carry it."""
+def continuation_sentence(found: ContinuationFinding, min_trials: int) -> str:
+    """Which continuation the model follows after forced outputs, and which heads carry it.
+
+    min_trials: trials below which nothing is claimed.
+    """
     if not found.decided:
-        return _undecided_continuation(found)
+        return _undecided_continuation(found, min_trials)
     others = [
         f"{continuation_text(s.continuation)} {s.followed.value:.0%}"
         for s in found.scores
@@ -104,18 +106,21 @@ def continuation_sentence(found: ContinuationFinding) -> str:
     return text
 
 
-def _undecided_continuation(found: ContinuationFinding) -> str:
+def _undecided_continuation(found: ContinuationFinding, min_trials: int) -> str:
     if not found.scores:
         return ""
     names = [f"{continuation_text(s.continuation)} {s.followed}" for s in found.scores]
-    if found.telling_trials < 30:
+    if found.telling_trials < min_trials:
         trials = found.telling_trials
         return f"How the next token is found was not tested: only {trials} forced outputs tell."
     return f"How the next token is found is undecided: {', '.join(names)} of forced outputs."
 
 
-def mechanism_sentence(mechanism: Mechanism) -> str:
-    """How a model obtains its machine's state, with the counts of the two tests."""
+def mechanism_sentence(mechanism: Mechanism, min_trials: int) -> str:
+    """How a model obtains its machine's state, with the counts of the two tests.
+
+    min_trials: trials below which a test claims nothing.
+    """
     what = _state_text(mechanism)
     match mechanism.kind:
         case MechanismKind.OUTPUTS_ONLY:
@@ -135,15 +140,15 @@ def mechanism_sentence(mechanism: Mechanism) -> str:
             text = f"{what} is computed from the input {_where_text(mechanism)}"
             if not mechanism.was_tested:
                 return f"{text}; no output stands before the answer."
-            if mechanism.forced_prefix.total >= MIN_TRIALS:
+            if mechanism.forced_prefix.total >= min_trials:
                 text += f"; the output does not carry it{_also_prefix(mechanism.forced_prefix)}"
-    return f"{text} ({_tests_text(mechanism)})."
+    return f"{text} ({_tests_text(mechanism, min_trials)})."
 
 
-def _tests_text(mechanism: Mechanism) -> str:
-    """The counts of both tests; a test of fewer than 30 trials claims nothing."""
+def _tests_text(mechanism: Mechanism, min_trials: int) -> str:
+    """The counts of both tests, where there were enough trials."""
     forced, swap = (
-        str(rate) if rate.total >= MIN_TRIALS else f"too few trials ({rate.total})"
+        str(rate) if rate.total >= min_trials else f"too few trials ({rate.total})"
         for rate in (mechanism.forced_prefix, mechanism.source_swap)
     )
     return (

@@ -190,14 +190,14 @@ def _interventions_text(found: Fidelity) -> str:
 
 
 def _mechanism_text(ex: Explanation) -> str:
-    found = continuation_sentence(ex.continuation)
+    found = continuation_sentence(ex.continuation, ex.config.causal.continuations.min_trials)
     if ex.continuation.decided:
         return f"{ex.mechanism.kind}: {found} {place_sentence(ex.mechanism)}".rstrip()
     return f"{_state_mechanism_text(ex)} {found}".rstrip()
 
 
 def _state_mechanism_text(ex: Explanation) -> str:
-    text = mechanism_sentence(ex.mechanism)
+    text = mechanism_sentence(ex.mechanism, ex.config.causal.mechanism.min_trials)
     if not ex.mechanism.was_tested:
         return f"{text[:1].upper()}{text[1:]}"
     return f"{ex.mechanism.kind}: {text}"
@@ -302,7 +302,7 @@ def _hint_text(diff: Diff) -> str:
 
 
 def cause_text(cause: Cause) -> str:
-    """A hypothesis on why the model fails, with its two rates and whether it was tested."""
+    """A hypothesis on why the model fails, with its two rates; no intervention tests it."""
     names = {
         CauseKind.LONGER: f"inputs of more than {cause.bound} tokens, the longest in training",
         CauseKind.DEEPER: f"inputs deeper than {cause.bound}, the deepest in training",
@@ -312,8 +312,6 @@ def cause_text(cause: Cause) -> str:
         f"{percent_text(cause.recall)} of the errors are {names[cause.kind]}, and "
         f"{percent_text(cause.precision)} of those inputs are wrong"
     )
-    if cause.is_named:
-        return f"{text}; removing this repairs {cause.repaired} (control {cause.control})."
     return f"{text}; no intervention was made to test this as the cause."
 
 
