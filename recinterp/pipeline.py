@@ -111,10 +111,11 @@ def explain(
     """
     from recinterp.causal.continuations.alternatives import continuation_alternatives
     from recinterp.causal.pipeline import analyse_network
-    from recinterp.models.checkpoint import find_contradiction
+    from recinterp.models.checkpoint import check_recorded_order, find_contradiction
     from recinterp.models.fingerprint import fingerprint_weights
 
     check_explain_arguments(model, task, domain, seed, config)
+    check_recorded_order(model, task, operation="explain a model")
     began = time.perf_counter()
     begin_stage = progress or (lambda stage: None)
     domain = check_domain(resolve_domain(model, domain), task)

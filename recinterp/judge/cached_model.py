@@ -5,7 +5,7 @@ Anything that maps inputs to outputs can stand behind it: a transformer, an LSTM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from recinterp.errors import IncompatibleModelError
@@ -22,13 +22,11 @@ class CachedModel:
     Args:
         predict: A function from a list of inputs to their outputs.
         checkpoint: The model's checkpoint description, None if it has none.
-        known: The task's tokens, where `predict` is a user's function, whose outputs are checked;
-            None where it is not.
+        is_users: Whether `predict` is a user's function, whose outputs are checked.
 
     Attributes:
         checkpoint: The model's checkpoint description, None if it has none.
         outputs: The outputs computed so far, by input.
-        notes: What was done to a function's outputs before they were used, as sentences.
     """
 
     def __init__(
@@ -36,10 +34,9 @@ class CachedModel:
         predict: Predict,
         *,
         checkpoint: object = None,
-        known: Mapping[str, int] | None = None,
+        is_users: bool = False,
     ) -> None:
-        self._predict, self._known = predict, known
-        self.notes: tuple[str, ...] = ()
+        self._predict, self._is_users = predict, is_users
         self.checkpoint = checkpoint
         self.outputs: dict[tuple[str, ...], Tokens] = {}
 
@@ -62,7 +59,7 @@ class CachedModel:
         check_model(model, "query a model")
         if callable(model) and not isinstance(model, nn.Module):
             checkpoint = getattr(model, "checkpoint", None)
-            return cls(model, checkpoint=checkpoint, known=task.ids)
+            return cls(model, checkpoint=checkpoint, is_users=True)
         from recinterp.models import predict
         from recinterp.models.torch_threads import fitting_threads
 
@@ -97,9 +94,6 @@ class CachedModel:
         return [self.outputs[x] for x in queried]
 
     def _query(self, inputs: Sequence[tuple[str, ...]]) -> list[Tokens]:
-        if self._known is None:  # not a user's function: its outputs have their form
+        if not self._is_users:  # its outputs have their form
             return [list(y) for y in self._predict([list(x) for x in inputs])]
-        outputs, were_strings = query_function(self._predict, inputs, self._known)
-        if were_strings:
-            self.notes = ("Outputs that were strings were split at blanks.",)
-        return outputs
+        return query_function(self._predict, inputs)

@@ -522,4 +522,4 @@ def predict(
         return Adapter(model, task).generate(rows, batch_size=batch_size)
     for tokens in rows:
         task.well_formed(tokens)
-    return query_function(model, rows, task.ids)[0] if rows else []
+    return query_function(model, rows) if rows else []

@@ -293,6 +293,14 @@ def check_recorded_ids(model: object, task: Task, *, operation: str) -> None:
             raise IncompatibleModelError(operation, f"{problem}, and the task has {i}", hint)
 
 
+def check_recorded_order(model: object, task: Task, *, operation: str) -> None:
+    """Raise IncompatibleModelError where a checkpoint was trained on tokens in the other order."""
+    checkpoint = getattr(model, "checkpoint", None)
+    if isinstance(checkpoint, Checkpoint) and checkpoint.task.order != task.order:
+        hint = "use model.checkpoint.task, or the task in that order"
+        raise IncompatibleModelError(operation, find_contradiction(model, task), hint)
+
+
 def list_shipped() -> dict[str, Path]:
     """List the shipped checkpoints: name -> path without suffix."""
     package = Path(__file__).resolve().parents[1]

@@ -5,7 +5,6 @@ Each check raises an error that shows what came, and says what would do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from recinterp.tasks.kinds_of_values import (
     describe,
 )
 from recinterp.tasks.task import Task
-from recinterp.tokens import TRUNCATED, Tokens
+from recinterp.tokens import Tokens
 
 __all__ = [
     "check_domain_argument",
@@ -72,17 +71,15 @@ def check_domain_argument(domain: object, operation: str) -> None:
 def query_function(
     function: Callable[[list[Tokens]], Any],
     inputs: Sequence[Sequence[str]],
-    known: Mapping[str, int] | None = None,
-) -> tuple[list[Tokens], bool]:
+) -> list[Tokens]:
     """Query a user's function for the outputs of some inputs.
 
     Args:
         function: A function from a list of inputs to the list of their outputs, in tokens.
         inputs: The inputs.
-        known: The task's tokens, by which strings such as "X0 X1 01" are split; None to split none.
 
     Returns:
-        The outputs, and whether they came as strings, one for each input, and were split.
+        The outputs.
 
     Raises:
         IncompatibleModelError: The function raises an error, takes one input at a time, or returns
@@ -101,13 +98,13 @@ def query_function(
     as_lists = [list(row) for row in rows if isinstance(row, list | tuple)]
     if len(as_lists) == len(rows) > 1 and all(_is_among(row, given) for row in as_lists):
         _refuse_rearranged(function, given, rows)
-    as_strings = bool(rows) and all(isinstance(row, str) for row in rows)
-    if as_strings:
-        rows = _split_strings(rows, known)
-    return [_list_tokens(row, i) for i, row in enumerate(rows)], as_strings
+    return [_list_tokens(row, i) for i, row in enumerate(rows)]
 
 
 OUTPUTS_HINT = 'return one list of tokens for each input, in their order: [["X0", "01"], …]'
+
+
+SPLIT_HINT = "return lists of tokens: [y.split() for y in outputs], if blanks separate them"
 
 
 def _refuse_outputs(problem: str, hint: str = OUTPUTS_HINT) -> IncompatibleModelError:
@@ -164,25 +161,12 @@ def _is_among(row: Sequence[object], inputs: Sequence[Tokens]) -> bool:
     return all(isinstance(token, str) for token in row) and row in inputs
 
 
-def _split_strings(rows: Sequence[Any], known: Mapping[str, int] | None) -> list[object]:
-    for i, row in enumerate(rows):
-        unknown = next(
-            (t for t in row.split() if known is not None and not _is_output_token(t, known)), None
-        )
-        if known is None or unknown is not None:
-            why = f", in which {unknown!r} is no token" if unknown else ""
-            raise _refuse_outputs(f"output {i} is the string {describe(row)}{why}")
-    return [row.split() for row in rows]
-
-
-def _is_output_token(token: str, known: Mapping[str, int]) -> bool:
-    return token in known or token == TRUNCATED or re.fullmatch(r"<\d+>", token) is not None
-
-
 def _list_tokens(row: object, i: int) -> Tokens:
     if isinstance(row, list | tuple) and all(isinstance(token, str) for token in row):
         return list(row)
     hint = OUTPUTS_HINT
+    if isinstance(row, str):
+        raise _refuse_outputs(f"output {i} is the string {describe(row)}", SPLIT_HINT)
     items = row if isinstance(row, list | tuple) else [row]
     if hasattr(row, "dtype") or any(isinstance(x, int) or hasattr(x, "dtype") for x in items):
         hint = "decode the ids: names = {i: t for t, i in task.ids.items()}; stop before EOS"
