@@ -157,6 +157,13 @@ def _find_problems(task: Task, data: Any) -> Iterator[str]:
         if not isinstance(data.get(part), dict):
             yield f"it has no {part}"
             return
+    yield from _find_unknown_names(task, data)
+    yield from _find_missing_ids(task, data)
+    yield from _find_wrong_ids(data)
+
+
+def _find_unknown_names(task: Task, data: VocabFile) -> Iterator[str]:
+    """Parts of a file that it should not have, and names of which the task knows nothing."""
     known = {"ids", "specials", "template", "output_length"}
     for name in data.keys() - known:
         yield f"it has an unknown part {name!r}"
@@ -166,11 +173,19 @@ def _find_problems(task: Task, data: Any) -> Iterator[str]:
     for part in ("ids", "specials"):
         for name in data[part].keys() - expected[part].keys():
             yield f"{name!r} is no {'token' if part == 'ids' else 'special'} of {task.name}"
+
+
+def _find_missing_ids(task: Task, data: VocabFile) -> Iterator[str]:
+    expected = describe_vocab(task)
     optional = ("bos",)
     for part in ("ids", "specials"):
         for name in expected[part]:
             if name not in data[part] and name not in optional:
                 yield f"the id of {name} is missing"
+
+
+def _find_wrong_ids(data: VocabFile) -> Iterator[str]:
+    """Ids that are still to be filled in, and those that are no numbers."""
     for part in ("ids", "specials"):
         for name, value in data[part].items():
             if value == UNKNOWN:
