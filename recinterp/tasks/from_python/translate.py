@@ -12,7 +12,9 @@ from typing import Any
 
 from recinterp.errors import PythonTranslationError, SourceError, TaskError
 from recinterp.semantics.elaborate import Elaborator
-from recinterp.tasks.from_python.functions import FunctionTranslator, Piece, Signature
+from recinterp.tasks.from_python.annotations import AnnotationReader, read_annotation
+from recinterp.tasks.from_python.functions import FunctionTranslator
+from recinterp.tasks.from_python.gallina import Piece, Signature
 from recinterp.tasks.from_python.python_source import (
     MISSING,
     Place,
@@ -96,7 +98,7 @@ def _read_signatures(
         params = tuple((a.arg, _read_parameter(a, source, table)) for a in args.args)
         if source.tree.returns is None:
             source.refuse(source.tree, "the result has no type", "write -> T before the colon")
-        result = table.read_annotation(source.tree.returns, source)
+        result = read_annotation(table, source.tree.returns, source)
         found[plain] = Signature(source.tree.name, params, result)
     return {
         plain: dataclasses.replace(s, name=table.make_name(s.name)) for plain, s in found.items()
@@ -106,7 +108,7 @@ def _read_signatures(
 def _read_parameter(arg: ast.arg, source: PythonFunction, table: TypeTable) -> Any:
     if arg.annotation is None:
         source.refuse(arg, f"the parameter {arg.arg!r} has no type", f"write {arg.arg}: T")
-    return table.read_annotation(arg.annotation, source)
+    return read_annotation(table, arg.annotation, source)
 
 
 def _read_classes(sources: Mapping[FunctionType, PythonFunction], table: TypeTable) -> None:
@@ -114,7 +116,7 @@ def _read_classes(sources: Mapping[FunctionType, PythonFunction], table: TypeTab
     for source in sources.values():
         for node in ast.walk(source.tree):
             if isinstance(node, ast.AnnAssign):
-                table.read_annotation(node.annotation, source)
+                read_annotation(table, node.annotation, source)
             if not isinstance(node, ast.Name | ast.Attribute):
                 continue
             found = source.find_object(node)
@@ -124,7 +126,7 @@ def _read_classes(sources: Mapping[FunctionType, PythonFunction], table: TypeTab
                     continue
                 is_enum = issubclass(cls, Enum) and cls is not Enum and len(cls) > 0
                 if is_enum or dataclasses.is_dataclass(cls):
-                    table._read(cls, source.names, source.place(node))
+                    AnnotationReader(table, source.names, source.place(node)).read(cls)
 
 
 def _values_within(value: Any) -> list[Any]:
@@ -135,18 +137,21 @@ def _values_within(value: Any) -> list[Any]:
     return [value, *(v for part in inner for v in _values_within(part))]
 
 
+def _find_reachable(uses: Mapping[Any, Sequence[Any]], start: Any) -> set[Any]:
+    """What something uses, and what that uses in turn."""
+    reached: set[Any] = set()
+    work = [*uses[start]]
+    while work:
+        here = work.pop()
+        if here not in reached and here in uses:
+            reached.add(here)
+            work += uses[here]
+    return reached
+
+
 def _order_blocks(uses: Mapping[Any, Sequence[Any]]) -> list[list[Any]]:
     """Groups of what uses each other, each after those it uses."""
-    reach: dict[Any, set[Any]] = {}
-    for start in uses:
-        seen: set[Any] = set()
-        work = [*uses[start]]
-        while work:
-            here = work.pop()
-            if here not in seen and here in uses:
-                seen.add(here)
-                work += uses[here]
-        reach[start] = seen
+    reach = {start: _find_reachable(uses, start) for start in uses}
     blocks: list[list[Any]] = []
     done: set[Any] = set()
     while len(done) < len(uses):

@@ -1,24 +1,14 @@
-"""Annotations to inductive types: unions of dataclasses, enums, lists, tuples, bool."""
+"""The inductive types of a program: their constructors, and how Gallina writes them."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import sys
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeAlias
 
 from recinterp.semantics.scope import KEYWORDS, LIBRARY_CONSTRUCTORS
-from recinterp.tasks.from_python.python_source import (
-    MISSING,
-    Place,
-    PythonFunction,
-    find_field,
-)
+from recinterp.tasks.from_python.python_source import Place
 
 # Names of Coq's that translations use, and constructors that a pattern's variable would be read as.
 USED_NAMES = frozenset({"bool", "true", "false", "list", "nil", "cons", "prod", "pair"})
@@ -102,201 +92,6 @@ class TypeTable:
         self.taken.add(name)
         return name
 
-    # annotations
-    def read_annotation(self, node: ast.expr | None, source: PythonFunction) -> PyType:
-        """The type that an annotation of a function writes."""
-        if node is None:
-            source.refuse(source.tree, "a parameter or the result has no type", "annotate it")
-        return self._read(node, source.names, source.place(node))
-
-    def _read(self, written: Any, names: Mapping[str, Any], place: Place) -> PyType:
-        """The type of an annotation: a syntax tree, text, or an object."""
-        if isinstance(written, typing.ForwardRef):
-            written = written.__forward_arg__
-        if isinstance(written, str):
-            try:
-                written = ast.parse(written.strip(), mode="eval").body
-            except SyntaxError:
-                place.refuse(f"the annotation {written!r} cannot be read", "write a type")
-        if isinstance(written, ast.expr):
-            return self._read_tree(written, names, place)
-        origin, args = typing.get_origin(written), typing.get_args(written)
-        if written is bool:
-            return BOOL
-        if origin in (types.UnionType, typing.Union):
-            return self._read_union([self._find(a, names, place) for a in args], names, place)
-        if origin in (list, tuple):
-            return self._read_generic(origin, args, names, place)
-        if isinstance(written, type) and issubclass(written, Enum):
-            return self._declare_enum(written)
-        if dataclasses.is_dataclass(written) and isinstance(written, type):
-            return self.read_class(written, names, place)
-        return self._refuse_type(written, place)
-
-    def _refuse_type(self, written: Any, place: Place) -> typing.NoReturn:
-        shown = getattr(written, "__name__", str(written))
-        hints = {
-            int: "write a union of dataclasses, Zero | Succ, or an Enum",
-            str: "write an Enum of the letters, and list[Letter] for text",
-            list: "write list[T]",
-            tuple: "write tuple[T, U]",
-            type(None): "write a frozen dataclass for the case without a value",
-        }
-        default = "use frozen dataclasses, unions of them, enums, list, tuple and bool"
-        place.refuse(
-            f"{shown} is no type of finite data that can be translated",
-            hints.get(written, default) if isinstance(written, type) else default,
-        )
-
-    def _read_tree(self, node: ast.expr, names: Mapping[str, Any], place: Place) -> PyType:
-        match node:
-            case ast.Constant(value=str(text)):
-                return self._read(text, names, place)
-            case ast.BinOp(op=ast.BitOr()):
-                members = [self._find(part, names, place) for part in _union_parts(node)]
-                return self._read_union(members, names, place)
-            case ast.Subscript(value=value, slice=inner):
-                origin = self._find(value, names, place)
-                origin = typing.get_origin(origin) or origin
-                args = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-                if origin in (list, tuple):
-                    return self._read_generic(origin, args, names, place)
-                if origin is typing.Optional:
-                    place.refuse(
-                        "None is no dataclass",
-                        "write a frozen dataclass for the case without a value",
-                    )
-                if origin is typing.Union:
-                    members = [self._find(a, names, place) for a in args]
-                    return self._read_union(members, names, place)
-                return self._refuse_type(ast.unparse(node), place)
-            case ast.Constant(value=None):
-                return self._refuse_type(type(None), place)
-        return self._read(self._find(node, names, place), names, place)
-
-    def _find(self, node: Any, names: Mapping[str, Any], place: Place) -> Any:
-        """What a name in an annotation stands for."""
-        if isinstance(node, typing.ForwardRef):
-            node = ast.parse(node.__forward_arg__, mode="eval").body
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            node = ast.parse(node.value, mode="eval").body
-        if not isinstance(node, ast.expr):
-            return node
-        if isinstance(node, ast.Constant) and node.value is None:
-            return type(None)
-        found = PythonFunction(None, None, "", names).find_object(node)  # type: ignore[arg-type]
-        if found is MISSING:
-            place.refuse(
-                f"{ast.unparse(node)!r} stands for nothing at the top level of the module",
-                "define it there",
-            )
-        return found
-
-    def _read_generic(
-        self, origin: type, args: typing.Sequence[Any], names: Mapping[str, Any], place: Place
-    ) -> PyType:
-        if any(a is Ellipsis or (isinstance(a, ast.Constant) and a.value is ...) for a in args):
-            place.refuse("a tuple of any length cannot be translated", "write list[T]")
-        parts = [self._read(a, names, place) for a in args]
-        if origin is list and len(parts) == 1:
-            return ListOf(parts[0])
-        if origin is tuple and len(parts) >= 2:
-            whole: PyType = parts[0]
-            for part in parts[1:]:
-                whole = TupleOf(whole, part)
-            return whole
-        return self._refuse_type(origin, place)
-
-    # declarations
-    def _declare_enum(self, enum: type[Enum]) -> Named:
-        first = next(iter(enum), None)
-        if first in self.of_class:
-            return self.of_class[first][0]
-        type_ = Named(self.make_name(enum.__name__), enum.__name__)
-        self.declared[type_.name] = []
-        for i, member in enumerate(enum):
-            name = self.make_name(member.name)
-            shown = f"{enum.__name__}.{member.name}"
-            self.declared[type_.name].append(TypeCase(name, (), (), shown))
-            self.of_class[member] = (type_, i)
-        return type_
-
-    def read_class(self, cls: type, names: Mapping[str, Any], place: Place) -> Named:
-        """The type of a dataclass: the union it is a case of, or one with it as its only case."""
-        if cls in self.of_class:
-            return self.of_class[cls][0]
-        for union in self._unions_with(cls, names):
-            members = [self._find(m, names, place) for m in typing.get_args(union)]
-            if cls in members:
-                return self._read_union(members, names, place)
-        return self._declare_union(_lower(cls.__name__), [cls], names, place)
-
-    def _unions_with(self, cls: type, names: Mapping[str, Any]) -> Iterator[Any]:
-        there = vars(sys.modules.get(cls.__module__, types.ModuleType("nowhere")))
-        for value in [*names.values(), *there.values()]:
-            if cls.__name__ in _case_names(value):
-                yield value
-
-    def _read_union(self, members: list[Any], names: Mapping[str, Any], place: Place) -> Named:
-        flat: list[Any] = []
-        for member in members:
-            if isinstance(member, types.UnionType):
-                flat += typing.get_args(member)
-            else:
-                flat.append(member)
-        for member in flat:
-            if not (isinstance(member, type) and dataclasses.is_dataclass(member)):
-                shown = "None" if member is type(None) else getattr(member, "__name__", str(member))
-                place.refuse(
-                    f"the union has {shown}, which is no dataclass",
-                    "write a frozen dataclass for each case",
-                )
-        if flat[0] in self.of_class:
-            found = self.of_class[flat[0]][0]
-            if self.cases[found.name] == set(flat):
-                return found
-        if any(m in self.of_class for m in flat):
-            place.refuse("a dataclass is a case of two unions", "give each union its own cases")
-        there = vars(sys.modules.get(flat[0].__module__, types.ModuleType("nowhere")))
-        shown = next(
-            (
-                name
-                for space in (names, there)
-                for name, value in space.items()
-                if _case_names(value) == {m.__name__ for m in flat}
-            ),
-            None,
-        )
-        if shown is None:
-            listed = " | ".join(m.__name__ for m in flat)
-            place.refuse("the union has no name", f"write Name = {listed} at the top level")
-        return self._declare_union(shown, flat, names, place)
-
-    def _declare_union(
-        self, shown: str, classes: list[type], names: Mapping[str, Any], place: Place
-    ) -> Named:
-        for cls in classes:
-            if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-                place.refuse(
-                    f"the dataclass {cls.__name__} is not frozen", "write @dataclass(frozen=True)"
-                )
-        made_names = [self.make_name(cls.__name__) for cls in classes]
-        shown_type = classes[0].__name__ if len(classes) == 1 else shown
-        type_ = Named(self.make_name(shown), shown_type)
-        self.declared[type_.name] = []
-        self.cases[type_.name] = set(classes)
-        for i, cls in enumerate(classes):
-            self.of_class[cls] = (type_, i)
-        for name, cls in zip(made_names, classes, strict=True):
-            fields = dataclasses.fields(cls)
-            module = sys.modules.get(cls.__module__, types.ModuleType("nowhere"))
-            space = {**names, **vars(module)}  # the class's own module comes first
-            known = tuple(self._read(f.type, space, find_field(cls, f.name, place)) for f in fields)
-            made = TypeCase(name, tuple(f.name for f in fields), known, cls.__name__)
-            self.declared[type_.name].append(made)
-        return type_
-
-    # what is declared
     def nest_lists(self, place: Place) -> None:
         """Declare the lists that nest a type in itself: Gallina's `list` cannot hold those here."""
         for name, constructors in list(self.declared.items()):
@@ -402,23 +197,3 @@ def _parts(type_: PyType) -> Iterator[PyType]:
         case TupleOf(first=first, second=second):
             yield from _parts(first)
             yield from _parts(second)
-
-
-def _union_parts(node: ast.expr) -> list[ast.expr]:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*_union_parts(node.left), *_union_parts(node.right)]
-    return [node]
-
-
-def _case_names(value: Any) -> set[str]:
-    """The names of the cases of a union; classes not defined yet are given by their names."""
-    if typing.get_origin(value) not in (types.UnionType, typing.Union):
-        return set()
-    return {
-        a.__forward_arg__ if isinstance(a, typing.ForwardRef) else getattr(a, "__name__", "")
-        for a in typing.get_args(value)
-    }
-
-
-def _lower(name: str) -> str:
-    return name[0].lower() + name[1:]
